@@ -1,0 +1,297 @@
+"""Model files: a fitted model as data, never as code.
+
+A model file is an ordinary ``.npz`` archive, stored without compression, whose members are
+
+- ``header.npy``: UTF-8 JSON as uint8, ``{"format": "emix", "format_version": 1, "header": {...}, "arrays": [names]}``;
+- one ``<name>.npy`` for each array: little-endian, C order, booleans, integers or floats of at most 8 bytes;
+- ``sha256.npy``: the SHA-256 over the names and bytes of all the members before it.
+
+``numpy.load(path)`` therefore opens one without emix. The same content gives the same bytes: the archive's
+timestamps are fixed. Nothing in a file is executed, and nothing is allocated on its word: a stored member cannot be
+larger than the file, and an array's declared shape must account for its bytes exactly. The checksum finds accidents;
+it is no signature, and a file made by hand with a right checksum loads.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.lib.format as npy
+
+__all__ = ["ModelFileError", "load_model", "save_model"]
+
+FORMAT = "emix"
+FORMAT_VERSION = 1
+"""The newest format this code reads, and the one it writes. It rises when an older emix would misread a file."""
+
+_HEADER = "header"
+_DIGEST = "sha256"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# MS-DOS time, which zip stores, begins here: a fixed value makes the bytes a function of the content alone.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class ModelFileError(ValueError):
+    """A file that is not a model file of emix, is damaged, or is of a newer format.
+
+    Attributes
+    ----------
+    path : str
+        The file, as it was given.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path!r} {problem}")
+        self.path = path
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[ModelFileError], tuple[str, str]]:
+        # The default would call the class with the one formatted message.
+        return type(self), (self.path, self.problem)
+
+
+def save_model(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Write a model file, whole or not at all.
+
+    The bytes go to a temporary file in the same folder, are forced to the disk, and then take the place of `path`
+    in one step: a reader, or a crash, finds the old file or the new one. A symbolic link is followed.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file to write, exactly as given: no suffix is added. An existing file is replaced and keeps its
+        permissions.
+    header : mapping of str to anything that JSON can hold
+        Must come back from JSON equal to itself: no tuples, no keys other than str, no NaN or infinity (put those
+        into `arrays`).
+    arrays : mapping of str to array_like
+        Booleans, integers or floats of at most 8 bytes, of any shape. Names are Python identifiers of at most 64
+        ASCII characters.
+
+    Raises
+    ------
+    TypeError
+        If the header is not JSON, or an array's dtype cannot be stored without pickle.
+    ValueError
+        If an array's name cannot be stored, or the header has a number that is not finite.
+    FileNotFoundError
+        If the folder does not exist.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "model"
+    ...     save_model(path, {"kind": "Point"}, {"position": [1.0, 2.0]})
+    ...     load_model(path, kind="Point")
+    ({'kind': 'Point'}, {'position': array([1., 2.])})
+    """
+    content = _encode(header, arrays)
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "The folder to save the model in does not exist", folder)
+    temporary = os.path.join(folder, f".emix-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if os.path.exists(target):
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def load_model(
+    path: str | os.PathLike[str], *, kind: str | None = None
+) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, np.dtype[Any]]]]:
+    """Read a model file and check all of it before anything is returned.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file written by :func:`save_model`.
+    kind : str, optional
+        Refuse a file whose header has another ``"kind"``.
+
+    Returns
+    -------
+    header : dict
+        As it was saved.
+    arrays : dict of str to ndarray
+        As they were saved: dtype, shape and values. Native byte order, C order, writable, no memory shared with
+        anything.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file was not written by emix, is truncated or altered, was written by a newer format, or holds a
+        model of another kind.
+    """
+    name = os.fspath(path)
+    with open(name, "rb") as stream:
+        content = stream.read()
+    try:
+        header, arrays = _decode(name, content)
+    except ModelFileError:
+        raise
+    except Exception as error:
+        # The content is in memory, so whatever goes wrong while it is decoded is the content's fault. zipfile and
+        # NumPy raise a dozen classes for damage: BadZipFile, struct.error, NotImplementedError, EOFError, KeyError...
+        raise ModelFileError(name, f"is damaged or is not a model file of emix ({_summary(error)}). {_REMEDY}") from error
+    if kind is not None and header.get("kind") != kind:
+        raise ModelFileError(name, f"holds a model of kind {header.get('kind')!r}, expected {kind!r}.")
+    return header, arrays
+
+
+_REMEDY = "Copy the file again from where it was saved, or fit and save the model anew."
+
+
+def _summary(error: Exception) -> str:
+    text = str(error).splitlines()
+    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+
+
+def _encode(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a model file."""
+    header = dict(header)
+    members = {}
+    for name, values in sorted(arrays.items()):
+        if not _NAME.fullmatch(name) or name in (_HEADER, _DIGEST):
+            raise ValueError(
+                f"array name {name!r} cannot be stored: expected an ASCII identifier of at most 64 characters "
+                f"other than {_HEADER!r} and {_DIGEST!r}."
+            )
+        members[name] = _npy_bytes(name, values)
+    envelope = {"format": FORMAT, "format_version": FORMAT_VERSION, "header": header, "arrays": list(members)}
+    text = json.dumps(envelope, sort_keys=True, allow_nan=False)
+    if json.loads(text) != envelope:
+        raise TypeError(
+            f"header does not survive JSON: {header!r} would be read back as {json.loads(text)['header']!r}. "
+            "Use lists for tuples and str for keys."
+        )
+    # The header comes first: whoever reads a file learns its version before anything else.
+    members = {_HEADER: _npy_bytes(_HEADER, np.frombuffer(text.encode(), dtype=np.uint8)), **members}
+    members[_DIGEST] = _npy_bytes(_DIGEST, _digest(members.items()))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression=zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
+            info.create_system = 3  # Unix, on every platform
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, data)
+    return buffer.getvalue()
+
+
+def _decode(path: str, content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, np.dtype[Any]]]]:
+    """Inverse of `_encode`; raises ModelFileError, or anything at all when the content is damaged."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        infos = archive.infolist()
+        # Stored members that together fit into the file: reading them costs no more than the file did.
+        if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
+            raise ModelFileError(path, f"has compressed members, which emix never writes. {_REMEDY}")
+        if sum(info.file_size for info in infos) > len(content):
+            raise ModelFileError(path, f"has members that overlap or are larger than the file. {_REMEDY}")
+        names = [info.filename.removesuffix(".npy") for info in infos]
+        if names[:1] != [_HEADER] or f"{_HEADER}.npy" != infos[0].filename:
+            raise ModelFileError(path, "is not a model file of emix: its first member is not 'header.npy'.")
+        first = archive.read(infos[0])
+        envelope = _read_envelope(path, first)
+        if [info.filename for info in infos] != [f"{n}.npy" for n in (_HEADER, *envelope["arrays"], _DIGEST)]:
+            raise ModelFileError(path, f"has members {names}, not those that its header lists. {_REMEDY}")
+        members = {_HEADER: first, **{n: archive.read(i) for n, i in zip(names[1:], infos[1:], strict=True)}}
+    if len(members) != len(names):
+        raise ModelFileError(path, f"has two members of one name: {names}. {_REMEDY}")
+    stored = _read_npy(members.pop(_DIGEST))
+    if not np.array_equal(stored, _digest(members.items())):
+        raise ModelFileError(path, f"was altered or damaged: its SHA-256 does not match its content. {_REMEDY}")
+    arrays = {name: _read_npy(data) for name, data in members.items() if name != _HEADER}
+    return envelope["header"], arrays
+
+
+def _read_envelope(path: str, data: bytes) -> dict[str, Any]:
+    envelope = json.loads(_read_npy(data).tobytes().decode())
+    if not isinstance(envelope, dict) or envelope.get("format") != FORMAT:
+        raise ModelFileError(path, "is not a model file of emix: its header does not say so.")
+    version = envelope.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ModelFileError(
+            path, f"was written by format {version}, this emix reads up to {FORMAT_VERSION}: upgrade emix."
+        )
+    names = envelope.get("arrays")
+    if version != FORMAT_VERSION or not isinstance(envelope.get("header"), dict) or not isinstance(names, list):
+        raise ModelFileError(path, f"has a header that emix did not write. {_REMEDY}")
+    if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
+        raise ModelFileError(path, f"lists arrays of unusual names: {names!r:.200}. {_REMEDY}")
+    return envelope
+
+
+def _digest(members: Iterable[tuple[str, bytes]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """SHA-256 of names and bytes (.npy bytes: dtype and shape are among them), each with its length before it."""
+    state = hashlib.sha256()
+    for name, data in members:
+        for part in (name.encode(), data):
+            state.update(len(part).to_bytes(8, "little"))
+            state.update(part)
+    return np.frombuffer(state.digest(), dtype=np.uint8)
+
+
+def _npy_bytes(name: str, values: Any) -> bytes:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(
+            f"array {name!r} has dtype {array.dtype}: a model file holds booleans, integers and floats of at most "
+            "8 bytes. Put text into the header."
+        )
+    buffer = io.BytesIO()
+    # asarray, not ascontiguousarray, which would make a 0-d array 1-d.
+    little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    npy.write_array(buffer, little, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _read_npy(data: bytes) -> np.ndarray[Any, np.dtype[Any]]:
+    """Read .npy bytes; unlike numpy.load, allocate nothing before the declared shape is seen to fit the bytes."""
+    stream = io.BytesIO(data)
+    if npy.read_magic(stream) != (1, 0):
+        raise ValueError("a member has an unknown .npy version")
+    shape, fortran_order, dtype = npy.read_array_header_1_0(stream)
+    start = stream.tell()
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or fortran_order:
+        raise ValueError(f"a member has dtype {dtype} or an order that emix never writes")
+    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != len(data) - start:
+        raise ValueError(f"a member declares shape {shape}, which does not account for its bytes")
+    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=True)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name survive a power cut too; only POSIX can open a folder for that."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        # Some network file systems refuse to sync a folder. The file itself is complete and in place.
+        pass
+    finally:
+        os.close(descriptor)
