@@ -1,0 +1,35 @@
+"""Proves a wheel: what an installation must do with NumPy, SciPy and pytest alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import emix
+
+
+def test_config_names_the_level_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    emix.show_config()
+    printed = capsys.readouterr().out
+    assert emix.__version__ in printed
+    assert any(level in printed for level in ("baseline", "x86-64-v3", "x86-64-v4", "blas"))
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_fit_finds_two_separate_clusters(covariance_type: str, dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    label = np.arange(600) % 3 == 0
+    X = (rng.standard_normal((600, 3)) + np.where(label, 20.0, -20.0)[:, None]).astype(dtype)
+
+    mixture = emix.GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(X)
+
+    assert mixture.converged_
+    # Forty standard deviations apart, so responsibilities are 0 or 1 and the fit is that of each cluster's rows.
+    first = int(np.argmin(mixture.weights_))
+    tolerance = 1e-4 if dtype is np.float32 else 1e-10
+    np.testing.assert_allclose(mixture.weights_[first], 1 / 3, rtol=tolerance)
+    np.testing.assert_allclose(mixture.means_[first], X[label].mean(axis=0, dtype=float), rtol=tolerance)
+    np.testing.assert_array_equal(mixture.predict(X) == first, label)
+    np.testing.assert_allclose(mixture.predict_proba(X).sum(axis=1), 1, rtol=tolerance)
+    np.testing.assert_allclose(mixture.score_samples(X).sum(dtype=float), mixture.log_likelihood_, rtol=1e-5)

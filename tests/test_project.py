@@ -1,0 +1,130 @@
+"""What holds for the project as a whole: version, layers, light import, contents of the installation, stubs."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import emix
+
+CHECKOUT = Path(__file__).parents[1]
+SOURCE = CHECKOUT / "src" / "emix"
+INSTALLED = Path(emix.__file__).parent
+
+# Each layer imports only from those before it. Data sets need none of them, and nothing needs a face.
+LAYERS = ["exceptions", "kernel", "rows", "models", "em", "estimators", "faces"]
+
+MODULES = sorted(module.name for module in pkgutil.walk_packages(emix.__path__, "emix."))
+COMPILED = [name for name in MODULES if not (importlib.util.find_spec(name).origin or "").endswith(".py")]
+
+
+def source_files() -> list[str]:
+    return sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py"))
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every emix module that a file imports, anywhere in it, also for types only: a type is a dependency too."""
+    package = ["emix", *path.relative_to(SOURCE).parent.parts]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parent = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*parent, *([node.module] if node.module else [])])
+            # `from emix import rows` imports a module; `from emix import GaussianMixture` needs all of emix
+            found |= {f"{module}.{alias.name}" if module == "emix" else module for alias in node.names}
+    return {module for module in found if module.split(".")[0] == "emix"}
+
+
+def test_version_is_the_same_everywhere() -> None:
+    meson = re.search(r"^  version: '(.+)',$", (CHECKOUT / "meson.build").read_text(), flags=re.MULTILINE)
+    assert meson is not None
+    assert emix.__version__ == meson[1]
+    if "emix" in {name for name in importlib.metadata.packages_distributions()}:
+        assert importlib.metadata.version("emix") == emix.__version__
+
+
+@pytest.mark.parametrize("file", source_files())
+def test_layers_import_only_from_those_before(file: str) -> None:
+    layer = Path(file).parts[0].removesuffix(".py")
+    modules = {module.split(".")[1] if "." in module else "" for module in imported_modules(SOURCE / file)}
+    if layer == "__init__":
+        allowed = {*LAYERS, "datasets"} - {"faces"}
+    elif layer == "faces":
+        return  # may import everything
+    elif layer == "datasets":
+        allowed = {"datasets"}
+    else:
+        allowed = set(LAYERS[: LAYERS.index(layer) + 1])
+    assert modules <= allowed, f"{file} imports from {sorted(modules - allowed)}"
+
+
+def test_import_emix_is_light() -> None:
+    code = "import sys, emix; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"scipy", "sklearn", "pandas", "polars", "pyarrow", "matplotlib", "dask", "joblib"}
+    assert not heavy & {name.split(".")[0] for name in loaded}
+    assert not [name for name in loaded if name.startswith("emix.faces")]
+
+
+def test_every_source_file_is_named_in_the_build() -> None:
+    build = (CHECKOUT / "src" / "meson.build").read_text(encoding="utf-8")
+    named = set(re.findall(r"^    'emix/(.+)',$", build, flags=re.MULTILINE))
+    compiled = {".pyx", ".pxi", ".h", ".c", ".so", ".pyd", ".html"}
+    present = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*")
+        if path.is_file() and path.suffix not in compiled and path.name != "meson.build" and path.parent.name[0] != "_"
+    }
+    assert named == present
+    missing = [name for name in named if not (INSTALLED / name).is_file()]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_stub_agrees_with_the_compiled_module(name: str) -> None:
+    # One stub, kernel.pyi, stands for the kernel of every level and precision.
+    stem = re.sub(r"^kernel_.*", "kernel", name.rpartition(".")[2])
+    stub = ast.parse((SOURCE / "kernel" / f"{stem}.pyi").read_text(encoding="utf-8"))
+    module = importlib.import_module(name)
+    public = {key for key in vars(module) if not key.startswith("_")}
+
+    declared = {}
+    for node in stub.body:
+        if isinstance(node, ast.FunctionDef):
+            declared[node.name] = [argument.arg for argument in inspect_arguments(node)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            declared[node.target.id] = []
+        elif isinstance(node, ast.ClassDef):
+            declared[node.name] = []
+    assert public == set(declared)
+
+    for key, arguments in declared.items():
+        if callable(getattr(module, key)) and not inspect.isclass(getattr(module, key)):
+            assert list(inspect.signature(getattr(module, key)).parameters) == arguments, key
+
+
+def inspect_arguments(function: ast.FunctionDef) -> list[ast.arg]:
+    return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+
+
+@pytest.mark.parametrize("name", sorted({"emix", *MODULES} - set(COMPILED)))
+def test_examples_in_docstrings_run(name: str) -> None:
+    if name.endswith("__main__"):
+        return  # importing it runs it
+    module = importlib.import_module(name)
+    # Spaces do not count, so that NumPy's printing may differ between versions; `...` stands for last digits.
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0, f"{result.failed} of {result.attempted} examples of {name}"
