@@ -1,0 +1,72 @@
+# Lanes: the vector type and the elementary functions on it. A `vec` holds one number of LANES rows.
+
+cdef extern from "simd.h" nogil:
+    ctypedef double real
+    ctypedef double vec
+    ctypedef long long word
+    ctypedef long long wordvec
+    const int LANES
+    const int TILE_VECTORS
+    const int EXP_TERMS
+    const int LOG_TERMS
+    const int MANTISSA_BITS
+    const int EXPONENT_BIAS
+    const real ROUNDER
+    const real EXP_LOWEST
+    const real LOG2_HIGH
+    const real LOG2_LOW
+    const real REAL_MAX
+    const real *EXP_COEFFICIENTS      # EXP_TERMS of them
+    const real *LOG_COEFFICIENTS      # LOG_TERMS of them
+    vec vec_of(real a) noexcept
+    wordvec word_bits(vec a) noexcept
+    vec real_bits(wordvec a) noexcept
+    wordvec vec_less(vec a, vec b) noexcept
+    vec vec_select(wordvec mask, vec a, vec b) noexcept
+    vec vec_scale(vec a, vec rounded) noexcept
+
+cdef inline vec vec_exp(vec a) noexcept nogil:
+    """exp(a) for a ≤ 0 to 1 ulp or so: 2^n · exp(f), f = a − n log 2; at and below EXP_LOWEST, and for NaN, 0."""
+    cdef vec inside = vec_select(vec_less(vec_of(EXP_LOWEST), a), a, vec_of(EXP_LOWEST))
+    cdef vec rounded = inside * <real> 1.4426950408889634 + ROUNDER
+    cdef vec n = rounded - ROUNDER
+    cdef vec f = (inside - n * LOG2_HIGH) - n * LOG2_LOW
+    cdef vec p = vec_of(EXP_COEFFICIENTS[EXP_TERMS - 1])
+    cdef int k
+    for k in range(EXP_TERMS - 2, -1, -1):
+        p = p * f + EXP_COEFFICIENTS[k]
+    return vec_select(vec_less(vec_of(EXP_LOWEST), a), vec_scale(p, rounded), vec_of(0))
+
+
+cdef inline vec vec_log(vec a) noexcept nogil:
+    """log(a) for normal a > 0: n log 2 + 2 artanh((f − 1)/(f + 1)) with f in [√½, √2), where ((f−1)/(f+1))² ≤ 0.0295."""
+    cdef wordvec bits = word_bits(a)
+    cdef wordvec exponent = (bits >> MANTISSA_BITS) - EXPONENT_BIAS
+    cdef vec n = real_bits(exponent + word_bits(vec_of(ROUNDER))) - ROUNDER
+    cdef vec f = real_bits(bits - (exponent << MANTISSA_BITS))
+    cdef wordvec large = vec_less(vec_of(<real> 1.4142135623730951), f)
+    f = vec_select(large, f * <real> 0.5, f)
+    n = vec_select(large, n + <real> 1, n)
+    cdef vec t = (f - <real> 1) / (f + <real> 1)
+    cdef vec u = t * t
+    cdef vec series = vec_of(LOG_COEFFICIENTS[LOG_TERMS - 1])
+    cdef int k
+    for k in range(LOG_TERMS - 2, -1, -1):
+        series = series * u + LOG_COEFFICIENTS[k]
+    return n * LOG2_HIGH + (n * LOG2_LOW + (t + t) * series)
+
+
+cdef inline vec vec_max(vec a, vec b) noexcept nogil:
+    """The larger of a and b; a where either is NaN."""
+    return vec_select(vec_less(a, b), b, a)
+
+
+cdef inline double vec_sum(vec a) noexcept nogil:
+    """Sum of the lanes, in pairs: (0 + half) + (quarter + …)."""
+    cdef real *lane = <real *> &a
+    cdef int width = LANES // 2, i
+    while width > 0:
+        for i in range(width):
+            lane[i] = lane[i] + lane[i + width]
+        width = width // 2
+    return lane[0]

@@ -1,0 +1,81 @@
+/* The vector type of the kernel: LANES numbers of one precision, and the few operations on it that Cython
+   has no operator for. Cython is told `ctypedef double vec`, so that a = a + w * z in the source is one fused
+   multiply-add on a whole vector. Built once per instruction-set level; without vector extensions a vec is a number. */
+#ifndef EMIX_SIMD_H
+#define EMIX_SIMD_H
+#include <stdint.h>
+#include <string.h>
+
+#ifdef EMIX_SINGLE
+typedef float real;
+typedef int32_t word;
+#define MANTISSA_BITS 23
+#define EXPONENT_BIAS 127
+#define ROUNDER 12582912.0f         /* 1.5 * 2^23: adding it rounds to an integer, kept in the low bits */
+#define EXP_LOWEST -87.0f           /* exp is taken as 0 below: 2^-126 is the smallest normal number */
+#define LOG2_HIGH 0.693359375f      /* log 2 = high + low, n * high exact for |n| < 2^13 */
+#define LOG2_LOW -2.12194440e-4f
+#define EXP_TERMS 8                 /* (log 2 / 2)^8 / 8! = 5e-9, below half a rounding unit */
+#define LOG_TERMS 5                 /* 0.0295^5 / 11 = 2e-9 */
+#define REAL_MAX 3.402823466e38f
+#else
+typedef double real;
+typedef int64_t word;
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
+#define ROUNDER 6755399441055744.0  /* 1.5 * 2^52 */
+#define EXP_LOWEST -708.0
+#define LOG2_HIGH 0.693147180369123816490   /* fdlibm's split: n * high exact for |n| < 2^20 */
+#define LOG2_LOW 1.90821492927058770002e-10
+#define EXP_TERMS 14                /* (log 2 / 2)^14 / 14! = 4e-18 */
+#define LOG_TERMS 11                /* 0.0295^11 / 23 = 7e-19 */
+#define REAL_MAX 1.7976931348623157e308
+#endif
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define TILE_VECTORS 4              /* 32 registers hold a tile of 4 x 4 accumulators and its operands */
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define TILE_VECTORS 2              /* 16 registers: 4 x 2 */
+#else
+#define VECTOR_BYTES 16
+#define TILE_VECTORS 2
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define LANES (VECTOR_BYTES / (int)sizeof(real))
+typedef real vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef word wordvec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+static inline vec vec_of(real a) { return a - (vec){0}; }
+static inline wordvec vec_less(vec a, vec b) { return (wordvec)(a < b); }
+#else
+#define LANES 1
+typedef real vec;
+typedef word wordvec;
+static inline vec vec_of(real a) { return a; }
+static inline wordvec vec_less(vec a, vec b) { return -(word)(a < b); }
+#endif
+static inline wordvec word_bits(vec v) { wordvec w; memcpy(&w, &v, sizeof v); return w; }
+static inline vec real_bits(wordvec w) { vec v; memcpy(&v, &w, sizeof w); return v; }
+/* 1/k!, the Taylor coefficients of exp: on |f| <= log(2)/2 what is left out is below half a rounding unit */
+static const real EXP_COEFFICIENTS[14] = {
+    1, 1, (real)(1.0 / 2), (real)(1.0 / 6), (real)(1.0 / 24), (real)(1.0 / 120), (real)(1.0 / 720), (real)(1.0 / 5040),
+    (real)(1.0 / 40320), (real)(1.0 / 362880), (real)(1.0 / 3628800), (real)(1.0 / 39916800), (real)(1.0 / 479001600),
+    (real)(1.0 / 6227020800.0)};
+/* artanh(t) / t = sum of t^(2k) / (2k + 1) */
+static const real LOG_COEFFICIENTS[11] = {
+    1, (real)(1.0 / 3), (real)(1.0 / 5), (real)(1.0 / 7), (real)(1.0 / 9), (real)(1.0 / 11), (real)(1.0 / 13),
+    (real)(1.0 / 15), (real)(1.0 / 17), (real)(1.0 / 19), (real)(1.0 / 21)};
+
+/* mask ? a : b, lane by lane; a mask is all ones or all zeros */
+static inline vec vec_select(wordvec mask, vec a, vec b)
+{
+    return real_bits((mask & word_bits(a)) | (~mask & word_bits(b)));
+}
+/* a * 2^n, with n in the low bits of `rounded` = n + ROUNDER */
+static inline vec vec_scale(vec a, vec rounded)
+{
+    return real_bits(word_bits(a) + (word_bits(rounded) << MANTISSA_BITS));
+}
+#endif
