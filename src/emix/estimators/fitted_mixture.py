@@ -1,0 +1,261 @@
+"""What a fitted mixture can do: score rows, tell their components, draw new ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emix.estimators.fit_state import parameters_of
+from emix.estimators.parameters_check import random_source
+from emix.estimators.sklearn_protocol import SklearnEstimator
+from emix.exceptions import not_fitted
+from emix.models.gaussian import GaussianParameters
+from emix.models.scoring import Scores, score_rows
+from emix.rows.validation import (
+    FloatArray,
+    as_rows,
+    as_sample_weight,
+    check_feature_names,
+    check_n_features,
+    feature_names,
+    integer_in_range,
+)
+
+__all__ = ["FittedMixture"]
+
+# Rows whose responsibilities are held at one time where all are needed, as for ICL.
+_ROWS_AT_A_TIME = 8192
+
+
+class FittedMixture(SklearnEstimator):
+    """Methods of a Gaussian mixture that has parameters."""
+
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    random_state: int | np.random.Generator | np.random.RandomState | None
+    n_threads: int | None
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Log-density of each row, nats.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            In `X`'s dtype; -inf where the density underflows.
+        """
+        density: FloatArray = self._score_rows(self._rows(X), log_density=True).log_density
+        return density
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """Component that each row most probably comes from.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), intp
+        """
+        labels: NDArray[np.intp] = self._score_rows(self._rows(X), labels=True).labels
+        return labels
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Responsibilities: the probability of each component for each row.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            In `X`'s dtype; rows sum to one.
+        """
+        responsibilities: FloatArray = self._score_rows(self._rows(X), responsibilities=True).responsibilities
+        return responsibilities
+
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Mean log-density of the rows, nats.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+        y : object
+            Ignored.
+        sample_weight : array_like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            Weighted.
+        """
+        total, weight = self._total(X, sample_weight)
+        return total / weight
+
+    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Bayesian information criterion, p log n − 2 log L; smaller is better.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+        sample_weight : array_like of shape (n_samples,), optional
+            n is their sum, else the number of rows.
+
+        Returns
+        -------
+        float
+        """
+        total, weight = self._total(X, sample_weight)
+        return -2.0 * total + self._n_parameters() * math.log(weight)
+
+    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Akaike's information criterion, 2 p − 2 log L; smaller is better.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+        sample_weight : array_like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        total, _ = self._total(X, sample_weight)
+        return -2.0 * total + 2.0 * self._n_parameters()
+
+    def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Integrated completed likelihood, BIC + 2 × entropy of the responsibilities; smaller is better.
+
+        The entropy, −Σ r log r over rows and components, is what overlap costs: ICL prefers components that are
+        clusters.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+        sample_weight : array_like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+
+        References
+        ----------
+        C. Biernacki, G. Celeux and G. Govaert (2000), Assessing a mixture model for clustering with the integrated
+        completed likelihood, IEEE Transactions on Pattern Analysis and Machine Intelligence 22, 719-725.
+        """
+        rows = self._rows(X)
+        row_weight = as_sample_weight(sample_weight, rows.shape[0])
+        total = entropy = 0.0
+        for start in range(0, rows.shape[0], _ROWS_AT_A_TIME):
+            block = slice(start, start + _ROWS_AT_A_TIME)
+            scores = self._score_rows(rows[block], log_density=True, responsibilities=True)
+            r = scores.responsibilities.astype(np.float64)
+            uncertainty = -np.sum(r * np.log(np.where(r > 0.0, r, 1.0)), axis=1)
+            density = scores.log_density.astype(np.float64)
+            block_weight = np.ones(len(density)) if row_weight is None else row_weight[block]
+            total += _weighted_sum(density, block_weight)
+            entropy += float(uncertainty @ block_weight)
+        weight = float(rows.shape[0]) if row_weight is None else float(row_weight.sum())
+        return -2.0 * total + self._n_parameters() * math.log(weight) + 2.0 * entropy
+
+    def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Draw rows from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features), float64
+            Sorted by component, as scikit-learn does.
+        y : ndarray of shape (n_samples,), intp
+            The component of each row.
+        """
+        parameters = self._fitted()
+        try:
+            n_samples = integer_in_range("n_samples", n_samples, 1, caller="sample")
+        except ValueError as error:
+            raise ValueError(f"Invalid value for 'n_samples': {error}") from error
+        source = random_source(self.random_state)
+        counts = source.multinomial(n_samples, parameters.weights / parameters.weights.sum())
+        labels = np.repeat(np.arange(len(counts)), counts)
+        noise = source.standard_normal((n_samples, parameters.means.shape[1]))
+        return parameters.means[labels] + _coloured(noise, counts, parameters), labels
+
+    def _n_parameters(self) -> int:
+        """Count the free parameters."""
+        return int(self._fitted().n_free_parameters)
+
+    def _fitted(self) -> GaussianParameters:
+        """Return the parameters in use: those that were fitted, or what the user has put into their place."""
+        if not self.__sklearn_is_fitted__():
+            raise not_fitted(type(self).__name__)
+        return parameters_of(self)
+
+    def _rows(self, X: Any) -> FloatArray:
+        """Return rows to score, with the columns of the fit."""
+        caller = type(self).__name__
+        if not self.__sklearn_is_fitted__():
+            raise not_fitted(caller)
+        names = feature_names(X)
+        fitted_names = vars(self).get("feature_names_in_")
+        if names is not None or fitted_names is not None:
+            # The caller of the public method.
+            check_feature_names(names, fitted_names, caller=caller, stacklevel=4)
+        rows = as_rows(X, caller=caller)
+        check_n_features(rows, self.n_features_in_, caller=caller)
+        return rows
+
+    def _score_rows(
+        self, rows: FloatArray, *, log_density: bool = False, responsibilities: bool = False, labels: bool = False
+    ) -> Scores:
+        return score_rows(
+            rows,
+            self._fitted(),
+            log_density=log_density,
+            responsibilities=responsibilities,
+            labels=labels,
+            n_threads=self.n_threads,
+        )
+
+    def _total(self, X: Any, sample_weight: ArrayLike | None) -> tuple[float, float]:
+        """Total log-density of the rows and their total weight."""
+        rows = self._rows(X)
+        weight = as_sample_weight(sample_weight, rows.shape[0])
+        density = self._score_rows(rows, log_density=True).log_density
+        if weight is None:
+            return float(np.sum(density, dtype=np.float64)), float(rows.shape[0])
+        return _weighted_sum(density, weight), float(np.sum(weight))
+
+
+def _weighted_sum(density: FloatArray, weight: NDArray[np.float64]) -> float:
+    """Return Σ w·log p, where a weight of zero leaves a row out even at log p = -inf."""
+    return float(np.sum(np.where(weight > 0.0, density, 0.0) * weight))
+
+
+def _coloured(
+    noise: NDArray[np.float64], counts: NDArray[np.integer[Any]], parameters: GaussianParameters
+) -> NDArray[np.float64]:
+    """Give rows of white noise, in order of component, the components' covariances: L z with L Lᵀ = Σ."""
+    covariances = parameters.covariances
+    structure = parameters.structure.name
+    labels = np.repeat(np.arange(len(counts)), counts)
+    if structure == "spherical":
+        return noise * np.sqrt(covariances)[labels, np.newaxis]
+    if structure == "diag":
+        return noise * np.sqrt(covariances)[labels]
+    if structure == "tied":
+        return noise @ np.linalg.cholesky(covariances).T
+    ends = np.cumsum(counts)
+    for k, (start, end) in enumerate(zip(ends - counts, ends)):
+        noise[start:end] = noise[start:end] @ np.linalg.cholesky(covariances[k]).T
+    return noise

@@ -1,0 +1,439 @@
+"""GaussianMixture: a mixture of Gaussians fitted by EM, with scikit-learn's names, shapes and meanings."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emix.em.loop import EMRecord, EMResult, fit_em
+from emix.em.restarts import RunReport, best_run
+from emix.estimators.fit_state import attributes_of
+from emix.estimators.fitted_mixture import FittedMixture
+from emix.estimators.parameters_check import (
+    COVARIANCE_TYPES,
+    GivenStart,
+    Settings,
+    check_given_start,
+    check_means,
+    check_settings,
+    check_spread,
+    check_weights,
+    seed_of,
+)
+from emix.estimators.progress import Progress
+from emix.estimators.starts import make_start
+from emix.exceptions import warn_convergence
+from emix.models.gaussian import GaussianModel, GaussianParameters
+from emix.rows.validation import (
+    FloatArray,
+    as_rows,
+    as_sample_weight,
+    check_enough_rows,
+    feature_names,
+)
+
+__all__ = ["GaussianMixture"]
+
+# The words of scikit-learn, which its users may filter by.
+_NOT_CONVERGED = (
+    "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
+    "check for degenerate data."
+)
+
+
+class GaussianMixture(FittedMixture):
+    """Gaussian mixture, fitted by EM to the maximum of the likelihood.
+
+    The parameters, attributes and methods are scikit-learn's, with two differences: the default `tol` is 1e-6, which
+    reaches the mode where 1e-3 stops on the way to it, and `lower_bound_` is that of the parameters returned, not of
+    those before the last step. What scikit-learn lacks: `sample_weight`, `n_threads`, the history of the fit, `icl`,
+    `from_parameters`, `save` and `load`.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of Gaussians.
+    covariance_type : {"full", "tied", "diag", "spherical"}
+        A covariance matrix for each component; one for all; a variance for each component and feature; a variance
+        for each component.
+    tol : float
+        EM stops when a step raises the log-likelihood by at most this, in nats per unit of weight.
+    reg_covar : float
+        Added to the variances at each step. It is absolute: give it in the squared units of the data.
+    max_iter : int
+        Most steps of EM in a run. 0 leaves the start as it is.
+    n_init : int
+        Runs, each from a start of its own; the one with the highest log-likelihood is kept. Runs in which a component
+        shrank onto a few rows are set aside: their likelihood can be as high as you like. The first of several runs
+        is the run of ``n_init=1``.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}
+        How a run starts: from clusters of k-means, from rows that k-means++ has drawn, from random responsibilities,
+        from random rows. The columns are standardized for it.
+    weights_init : array_like of shape (n_components,), optional
+        Weights to start from.
+    means_init : array_like of shape (n_components, n_features), optional
+        Means to start from.
+    precisions_init : array_like, optional
+        Inverse covariances to start from, in the shape of `precisions_`.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None
+        Source of the starts and of `sample`. An int gives the same result each time.
+    warm_start : bool
+        Start from the parameters that are there, if the estimator is fitted; `n_init` and the start's parameters are
+        not used then.
+    verbose : int
+        1 prints the runs and their iterations, 2 also time and change.
+    verbose_interval : int
+        Iterations from one line to the next.
+    n_threads : int or None
+        Most threads to use; None leaves it to the processors there are. Results do not depend on it.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+    means_ : ndarray of shape (n_components, n_features)
+    covariances_, precisions_ : ndarray
+        Of shape (n_components, n_features, n_features) for "full", (n_features, n_features) for "tied",
+        (n_components, n_features) for "diag", (n_components,) for "spherical". All these have the data's dtype.
+    precisions_cholesky_ : ndarray
+        For "full" and "tied" upper triangular U with precision U Uᵀ; else the inverse standard deviations.
+    log_likelihood_ : float
+        Total log-likelihood of the training data under these parameters, nats, rows weighted.
+    lower_bound_ : float
+        `log_likelihood_` divided by the sum of the weights.
+    lower_bounds_ : list of float
+        The same after each accepted iteration, from the start (first) to the parameters returned (last).
+    history_ : list of EMRecord
+        One for each pass over the data in the run that was kept: log-likelihood, change, time.
+    runs_ : list of RunReport
+        What became of each run.
+    converged_ : bool
+    n_iter_ : int
+        Steps of EM in the run that was kept.
+    stopped_by_ : {"log_likelihood", "rounding", "max_iter"}
+        "rounding": no further rise could be told from rounding.
+    fit_time_ : float
+        Seconds.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,), object
+        Names of the columns, where `X` had any.
+
+    References
+    ----------
+    A. P. Dempster, N. M. Laird and D. B. Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm,
+    Journal of the Royal Statistical Society B 39, 1-38.
+
+    Examples
+    --------
+    >>> import emix
+    >>> faithful = emix.load_faithful()
+    >>> gm = emix.GaussianMixture(n_components=2, reg_covar=0.0, random_state=0).fit(faithful.data)
+    >>> round(gm.log_likelihood_, 3)
+    -1130.264
+    >>> sorted(gm.weights_.round(3).tolist())
+    [0.356, 0.644]
+    """
+
+    weights_: FloatArray
+    means_: FloatArray
+    covariances_: FloatArray
+    precisions_: FloatArray
+    precisions_cholesky_: FloatArray
+    log_likelihood_: float
+    lower_bound_: float
+    lower_bounds_: list[float]
+    history_: list[EMRecord]
+    runs_: list[RunReport]
+    converged_: bool
+    n_iter_: int
+    stopped_by_: str
+    fit_time_: float
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-6,
+        reg_covar: float = 1e-6,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the mixture to the rows of `X`.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+            float64 and float32 are fitted as they are, without a copy; anything else becomes float64.
+        y : object
+            Ignored.
+        sample_weight : array_like of shape (n_samples,), optional
+            Weights of the rows, not negative. A weight of 2 counts as the row written twice, 0 as left out.
+
+        Returns
+        -------
+        self
+            If anything goes wrong it is left as it was.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, `X` or `sample_weight` is not what it should be.
+        DegenerateCovarianceError
+            If in every run the covariance of a component collapsed.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the run that is kept did not converge in `max_iter` iterations.
+        """
+        self._fit(X, sample_weight)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
+        """Fit the mixture and return the component of each row, as ``fit(X).predict(X)``.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), intp
+        """
+        rows = self._fit(X, sample_weight)
+        labels: NDArray[np.intp] = self._score_rows(rows, labels=True).labels
+        return labels
+
+    @classmethod
+    def from_parameters(
+        cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, covariance_type: str = "full"
+    ) -> Self:
+        """Make a mixture from known parameters, ready to score, predict and sample.
+
+        Parameters
+        ----------
+        weights : array_like of shape (n_components,)
+            Sum to one.
+        means : array_like of shape (n_components, n_features)
+        covariances : array_like
+            In the shape of `covariances_` for the covariance type.
+        covariance_type : {"full", "tied", "diag", "spherical"}
+
+        Returns
+        -------
+        GaussianMixture
+            It has no log-likelihood or history, as it has seen no data. A fit with ``warm_start=True`` starts from it.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not agree, or the values cannot be weights and covariances.
+
+        Examples
+        --------
+        >>> import emix
+        >>> gm = emix.GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> gm.predict([[1.9], [2.1]])
+        array([0, 1])
+        """
+        shape = np.shape(means)
+        if len(shape) != 2 or 0 in shape:
+            raise ValueError(
+                f"means has shape {shape}, expected (n_components, n_features): one row for each component."
+            )
+        if covariance_type not in COVARIANCE_TYPES:
+            raise ValueError(f"covariance_type is {covariance_type!r}, expected one of {COVARIANCE_TYPES}.")
+        n_components, n_features = shape
+        parameters = GaussianParameters.from_covariances(
+            covariance_type,
+            check_weights(weights, n_components, argument="weights"),
+            check_means(means, (n_components, n_features), argument="means"),
+            check_spread(
+                covariances, covariance_type, n_components, n_features, "covariance", argument="covariances"
+            ),
+        )
+        mixture = cls(n_components, covariance_type=covariance_type)
+        vars(mixture).update(attributes_of(parameters, np.dtype(np.float64)), n_features_in_=n_features)
+        return mixture
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the mixture to a file: data without code, with a checksum.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Used as given. An existing file is replaced.
+        """
+        from emix.estimators.mixture_file import save_mixture
+
+        self._fitted()
+        save_mixture(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a mixture that `save` wrote; it scores to the same bits.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+
+        Returns
+        -------
+        GaussianMixture
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            If it is truncated, altered, of a newer format or not of a GaussianMixture.
+        """
+        from emix.estimators.mixture_file import load_mixture
+
+        return load_mixture(cls, path)
+
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> FloatArray:
+        """Fit and set the attributes, all or none; return the rows."""
+        began = time.perf_counter()
+        caller = type(self).__name__
+        settings = check_settings(self)
+        names = feature_names(X)
+        rows = as_rows(X, caller=caller, to_fit=True)
+        weight = as_sample_weight(sample_weight, rows.shape[0])
+        check_enough_rows(rows.shape[0], settings.n_components, weight)
+        total_weight = float(rows.shape[0]) if weight is None else float(np.sum(weight))
+
+        if settings.warm_start and self.__sklearn_is_fitted__():
+            continued = self._fitted()
+            _check_continues(continued, settings, rows.shape[1])
+            n_init, start = 1, lambda run: continued
+        else:
+            given = check_given_start(self, settings, rows.shape[1])
+            seed = seed_of(self.random_state)
+            n_init, start = settings.n_init, lambda run: _start(given, settings, seed, run, rows, weight)
+        result, runs = _best(settings, n_init, start, rows, weight, total_weight)
+
+        if not result.converged and settings.max_iter > 0:
+            warn_convergence(_NOT_CONVERGED)
+        state = attributes_of(result.parameters, rows.dtype)
+        state.update(
+            log_likelihood_=result.log_likelihood,
+            lower_bound_=result.log_likelihood / total_weight,
+            lower_bounds_=[record.log_likelihood / total_weight for record in result.history if record.accepted],
+            history_=result.history,
+            runs_=runs,
+            converged_=result.converged,
+            n_iter_=result.n_iter,
+            stopped_by_=result.stopped_by,
+            n_features_in_=rows.shape[1],
+            fit_time_=time.perf_counter() - began,
+        )
+        vars(self).update(state)
+        if names is not None:
+            self.feature_names_in_ = names
+        else:
+            vars(self).pop("feature_names_in_", None)
+        return rows
+
+
+def _start(
+    given: GivenStart,
+    settings: Settings,
+    seed: int,
+    run: int,
+    rows: FloatArray,
+    weight: NDArray[np.float64] | None,
+) -> GaussianParameters:
+    """Return the parameters that a run starts from: what was given, and the rest made from the rows."""
+    structure = settings.covariance_type
+    if given.weights is not None and given.means is not None and given.precisions is not None:
+        return GaussianParameters.from_precisions(structure, given.weights, given.means, given.precisions)
+    made = make_start(
+        settings.init_params,
+        rows,
+        weight,
+        structure,
+        settings.n_components,
+        settings.reg_covar,
+        seed,
+        run,
+        settings.n_threads,
+    )
+    weights = made.weights if given.weights is None else given.weights
+    means = made.means if given.means is None else given.means
+    if given.precisions is None:
+        return GaussianParameters.from_covariances(structure, weights, means, made.covariances)
+    return GaussianParameters.from_precisions(structure, weights, means, given.precisions)
+
+
+def _best(
+    settings: Settings,
+    n_init: int,
+    start: Callable[[int], GaussianParameters],
+    rows: FloatArray,
+    weight: NDArray[np.float64] | None,
+    total_weight: float,
+) -> tuple[EMResult, list[RunReport]]:
+    """Run EM from each start and choose."""
+    progress = Progress(settings.verbose, settings.verbose_interval)
+    model = GaussianModel(
+        settings.n_components, rows.shape[1], settings.covariance_type, settings.reg_covar, settings.n_threads
+    )
+
+    def run(index: int) -> EMResult:
+        progress.run_begins(index)
+        result = fit_em(
+            model,
+            (rows, weight),
+            start(index),
+            tol=settings.tol,
+            max_iter=settings.max_iter,
+            callback=progress.iteration_ends if settings.verbose else None,
+        )
+        progress.run_ends(result, total_weight)
+        return result
+
+    return best_run(run, n_init, None)
+
+
+def _check_continues(parameters: GaussianParameters, settings: Settings, n_features: int) -> None:
+    """Refuse to go on from parameters of another shape."""
+    found = (parameters.structure.name, *parameters.means.shape)
+    expected = (settings.covariance_type, settings.n_components, n_features)
+    if found != expected:
+        raise ValueError(
+            "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
+            f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
+        )

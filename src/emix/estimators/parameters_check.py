@@ -1,0 +1,288 @@
+"""Checks of a GaussianMixture's constructor parameters, made when it is fitted, and their error texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.rows.validation import as_numbers, integer_in_range, real_in_range
+
+__all__ = [
+    "COVARIANCE_TYPES",
+    "INIT_PARAMS",
+    "GivenStart",
+    "RandomSource",
+    "Settings",
+    "check_given_start",
+    "check_means",
+    "check_settings",
+    "check_spread",
+    "check_weights",
+    "random_source",
+    "seed_of",
+]
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
+
+RandomSource: TypeAlias = np.random.RandomState | np.random.Generator
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers and choices of a fit, checked."""
+
+    n_components: int
+    covariance_type: str
+    tol: float
+    reg_covar: float
+    max_iter: int
+    n_init: int
+    init_params: str
+    warm_start: bool
+    verbose: int
+    verbose_interval: int
+    n_threads: int | None
+
+
+@dataclass(frozen=True)
+class GivenStart:
+    """What the user gave of a start, as float64; None where nothing was given."""
+
+    weights: NDArray[np.float64] | None
+    means: NDArray[np.float64] | None
+    precisions: NDArray[np.float64] | None
+
+
+def check_settings(estimator: Any) -> Settings:
+    """Return the estimator's numbers and choices.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is of the wrong type, out of range, or not among the choices.
+    """
+    caller = type(estimator).__name__
+    if estimator.n_threads is not None:
+        integer_in_range("n_threads", estimator.n_threads, 1, caller=caller)
+    if not isinstance(estimator.warm_start, (bool, np.bool_)):
+        raise TypeError(
+            f"The 'warm_start' parameter of {caller} must be True or False. Got {estimator.warm_start!r} instead."
+        )
+    verbose = int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose
+    return Settings(
+        n_components=integer_in_range("n_components", estimator.n_components, 1, caller=caller),
+        covariance_type=_choice("covariance_type", estimator.covariance_type, COVARIANCE_TYPES, caller),
+        tol=real_in_range("tol", estimator.tol, 0.0, caller=caller),
+        reg_covar=real_in_range("reg_covar", estimator.reg_covar, 0.0, caller=caller),
+        max_iter=integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
+        n_init=integer_in_range("n_init", estimator.n_init, 1, caller=caller),
+        init_params=_choice("init_params", estimator.init_params, INIT_PARAMS, caller),
+        warm_start=bool(estimator.warm_start),
+        verbose=integer_in_range("verbose", verbose, 0, caller=caller),
+        verbose_interval=integer_in_range("verbose_interval", estimator.verbose_interval, 1, caller=caller),
+        n_threads=None if estimator.n_threads is None else int(estimator.n_threads),
+    )
+
+
+def check_given_start(estimator: Any, settings: Settings, n_features: int) -> GivenStart:
+    """Return the start's weights, means and precisions as far as they were given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one has the wrong shape, is not finite, or cannot be what it should be.
+    """
+    n_components = settings.n_components
+    weights, means, precisions = estimator.weights_init, estimator.means_init, estimator.precisions_init
+    return GivenStart(
+        weights=None if weights is None else check_weights(weights, n_components, argument="weights_init"),
+        means=None if means is None else check_means(means, (n_components, n_features), argument="means_init"),
+        precisions=None
+        if precisions is None
+        else check_spread(
+            precisions, settings.covariance_type, n_components, n_features, "precision", argument="precisions_init"
+        ),
+    )
+
+
+def check_weights(weights: Any, n_components: int, *, argument: str) -> NDArray[np.float64]:
+    """Return weights of components that sum to one.
+
+    Raises
+    ------
+    ValueError
+        If they have the wrong shape, are outside [0, 1], or do not sum to one.
+    """
+    found = as_numbers(weights, argument)
+    _check_shape(found, (n_components,), "weights", f"{argument} needs one weight for each component")
+    _check_finite(found, argument)
+    if found.min() < 0.0 or found.max() > 1.0:
+        k = int(np.argmax((found < 0.0) | (found > 1.0)))
+        raise ValueError(
+            f"{argument}[{k}] is {found[k]:.5f}, expected weights between 0 and 1 that sum to one: divide {argument} "
+            # The words of scikit-learn, whose tests want its exchange of the largest and the smallest.
+            "by its sum. (The parameter 'weights' should be in the range [0, 1], "
+            f"but got max value {found.min():.5f}, min value {found.max():.5f})"
+        )
+    total = float(found.sum(dtype=np.float64))
+    # Weights that were normalized in their own precision.
+    if abs(total - 1.0) > (1e-6 if found.dtype == np.float32 else 1e-8):
+        raise ValueError(
+            f"The parameter 'weights' should be normalized, but got sum(weights) = {total:.5f}: divide {argument} "
+            "by its sum."
+        )
+    return found.astype(np.float64) / total
+
+
+def check_means(means: Any, shape: tuple[int, int], *, argument: str) -> NDArray[np.float64]:
+    """Return means of the given shape.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape or are not finite.
+    """
+    found = as_numbers(means, argument)
+    _check_shape(found, shape, "means", f"{argument} needs one row for each component, one column for each feature")
+    _check_finite(found, argument)
+    return found.astype(np.float64)
+
+
+def check_spread(
+    values: Any, covariance_type: str, n_components: int, n_features: int, kind: str, *, argument: str
+) -> NDArray[np.float64]:
+    """Return covariances or precisions, in the shape of a covariance type.
+
+    Parameters
+    ----------
+    values : array_like
+    covariance_type : {"full", "tied", "diag", "spherical"}
+    n_components, n_features : int
+    kind : {"covariance", "precision"}
+        As messages call one of them.
+    argument : str
+        The argument's name in messages.
+
+    Returns
+    -------
+    ndarray, float64
+        Matrices are exactly symmetric.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or a matrix is not symmetric and positive definite, a variance not positive.
+    """
+    found = as_numbers(values, argument)
+    shape = {
+        "full": (n_components, n_features, n_features),
+        "tied": (n_features, n_features),
+        "diag": (n_components, n_features),
+        "spherical": (n_components,),
+    }[covariance_type]
+    _check_shape(
+        found,
+        shape,
+        f"{covariance_type} {kind}",
+        f"that is the shape of {argument} with covariance_type={covariance_type!r}, n_components={n_components} "
+        f"and {n_features} features",
+    )
+    _check_finite(found, argument)
+    found = found.astype(np.float64)
+    if covariance_type in ("diag", "spherical"):
+        if found.min() <= 0.0:
+            place = np.unravel_index(int(np.argmax(found <= 0.0)), found.shape)
+            raise ValueError(
+                f"'{covariance_type} {kind}' should be positive: {_element(argument, place)} is {found[place]:g}."
+            )
+        return found
+    for k, matrix in enumerate(found if covariance_type == "full" else found[np.newaxis]):
+        which = f"{argument}[{k}]" if covariance_type == "full" else argument
+        start = f"'{covariance_type} {kind}' should be symmetric, positive-definite: {which} "
+        # The tolerance of numpy.isclose, which scikit-learn applies too.
+        if not np.allclose(matrix, matrix.T):
+            i, j = np.unravel_index(int(np.argmax(np.abs(matrix - matrix.T))), matrix.shape)
+            raise ValueError(
+                start + f"is not symmetric, its elements [{i}, {j}] and [{j}, {i}] are {matrix[i, j]:g} and "
+                f"{matrix[j, i]:g}. Pass (A + A.T) / 2 if they differ by rounding."
+            )
+        lowest = float(np.linalg.eigvalsh(matrix)[0])
+        if lowest <= 0.0:
+            raise ValueError(
+                start + f"has the eigenvalue {lowest:g}, expected all above zero. Add a small number to its diagonal."
+            )
+    return (found + found.swapaxes(-1, -2)) / 2
+
+
+def random_source(random_state: Any) -> RandomSource:
+    """Return a generator of random numbers; an int gives the same one each time, None a new one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none of None, a non-negative int, a Generator, a RandomState.
+    """
+    if isinstance(random_state, (np.random.RandomState, np.random.Generator)):
+        return random_state
+    # scikit-learn's checks set random_state to numpy.random, the module of the legacy generator.
+    if random_state is np.random:
+        return np.random.mtrand._rand  # type: ignore[attr-defined]  # NumPy has no public name for it
+    if random_state is None:
+        return np.random.default_rng()
+    message = (
+        "The 'random_state' parameter must be None, an int in the range [0, inf), a numpy.random.Generator or a "
+        f"numpy.random.RandomState. Got {random_state!r} instead."
+    )
+    if isinstance(random_state, bool) or not isinstance(random_state, (int, np.integer)):
+        raise TypeError(message)
+    if random_state < 0:
+        raise ValueError(message)
+    return np.random.default_rng(int(random_state))
+
+
+def seed_of(random_state: Any) -> int:
+    """Return the seed of a fit: an int is its own seed, a generator is asked for one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `random_source`.
+    """
+    source = random_source(random_state)
+    if isinstance(random_state, (int, np.integer)):
+        return int(random_state)
+    if isinstance(source, np.random.Generator):
+        return int(source.integers(2**63))
+    return int(source.randint(2**31 - 1))
+
+
+def _choice(name: str, value: Any, choices: tuple[str, ...], caller: str) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"The {name!r} parameter of {caller} must be a str among {_set_of(choices)}. Got {value!r} instead."
+        )
+    return value
+
+
+def _set_of(choices: tuple[str, ...]) -> str:
+    return "{" + ", ".join(repr(choice) for choice in sorted(choices)) + "}"
+
+
+def _check_shape(found: NDArray[Any], shape: tuple[int, ...], name: str, reason: str) -> None:
+    if found.shape != shape:
+        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {found.shape}: {reason}.")
+
+
+def _check_finite(found: NDArray[Any], argument: str) -> None:
+    bad = ~np.isfinite(found)
+    if bad.any():
+        place = np.unravel_index(int(bad.argmax()), found.shape)
+        raise ValueError(f"{_element(argument, place)} is {found[place]}, expected finite numbers.")
+
+
+def _element(argument: str, place: tuple[Any, ...]) -> str:
+    return f"{argument}[{', '.join(str(int(i)) for i in place)}]"

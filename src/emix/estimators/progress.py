@@ -1,0 +1,55 @@
+"""What a fit prints while it runs, if it is asked to."""
+
+from __future__ import annotations
+
+import time
+
+from emix.em.loop import EMRecord, EMResult
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """Lines about runs and iterations, as scikit-learn prints them.
+
+    Parameters
+    ----------
+    verbose : int
+        0: nothing. 1: runs and iterations. 2: time and change too.
+    interval : int
+        Iterations from one line to the next.
+    """
+
+    def __init__(self, verbose: int, interval: int) -> None:
+        self._verbose = verbose
+        self._interval = interval
+        self._run_began = self._line_began = time.perf_counter()
+
+    def run_begins(self, run: int) -> None:
+        """Say which run begins."""
+        self._run_began = self._line_began = time.perf_counter()
+        if self._verbose:
+            print(f"Initialization {run}")
+
+    def iteration_ends(self, record: EMRecord) -> None:
+        """Say how far the run is."""
+        if not self._verbose or record.iteration == 0 or record.iteration % self._interval:
+            return
+        line = f"  Iteration {record.iteration}"
+        if self._verbose > 1:
+            now = time.perf_counter()
+            line += f"\t time lapse {now - self._line_began:.5f}s\t ll change {record.change:.5f}"
+            self._line_began = now
+        print(line)
+
+    def run_ends(self, result: EMResult, total_weight: float) -> None:
+        """Say how the run ended."""
+        if not self._verbose:
+            return
+        line = f"Initialization {'converged' if result.converged else 'did not converge'}."
+        if self._verbose > 1:
+            line += (
+                f" time lapse {time.perf_counter() - self._run_began:.5f}s"
+                f"\t lower bound {result.log_likelihood / total_weight:.5f}."
+            )
+        print(line)
