@@ -1,0 +1,62 @@
+"""Errors and warnings of emix. Where scikit-learn is loaded they are also instances of its classes of the same name."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from functools import cache
+
+__all__ = ["ConvergenceWarning", "DegenerateCovarianceError", "NotFittedError", "not_fitted", "warn_convergence"]
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A method that needs fitted parameters was called before `fit`."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit ended before it converged, or its log-likelihood fell."""
+
+
+class DegenerateCovarianceError(ValueError):
+    """A component's covariance is not positive definite to working precision.
+
+    Attributes
+    ----------
+    component : int
+        Number of the component; 0 for ``tied``, whose covariance belongs to all.
+    n_effective : float or None
+        Sum of the component's responsibilities (in rows, or in total sample weight), where it is known.
+    """
+
+    def __init__(self, message: str, component: int, n_effective: float | None = None) -> None:
+        super().__init__(message)
+        self.component = component
+        self.n_effective = n_effective
+
+    def __reduce__(self) -> tuple[type, tuple[str, int, float | None]]:
+        return type(self), (str(self), self.component, self.n_effective)
+
+
+@cache
+def _joined_with_sklearn(name: str) -> type:
+    from sklearn import exceptions
+
+    return type(name, (globals()[name], getattr(exceptions, name)), {"__module__": __name__})
+
+
+def _current(name: str) -> type:
+    return _joined_with_sklearn(name) if "sklearn.exceptions" in sys.modules else globals()[name]
+
+
+def not_fitted(estimator_name: str) -> Exception:
+    """The error for a method of an estimator that is not fitted yet."""
+    error: Exception = _current("NotFittedError")(
+        f"This {estimator_name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
+        "estimator, or make one from known parameters with 'from_parameters'."
+    )
+    return error
+
+
+def warn_convergence(message: str, stacklevel: int = 3) -> None:
+    """Warn with a ConvergenceWarning, shown at the caller `stacklevel` frames up."""
+    warnings.warn(message, _current("ConvergenceWarning"), stacklevel=stacklevel)

@@ -1,0 +1,44 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+block_rows: int
+super_block_rows: int
+
+def workspace_size(n_components: int, n_features: int) -> int: ...
+def accumulate(
+    X: NDArray[Any],
+    sample_weight: NDArray[np.float64] | None,
+    first_row: int,
+    last_row: int,
+    thread: int,
+    n_threads: int,
+    hard: bool,
+    structure: int,
+    center: NDArray[Any],
+    offset: NDArray[Any],
+    whitening: NDArray[Any],
+    log_constant: NDArray[Any],
+    margin: NDArray[Any],
+    workspace: NDArray[Any],
+    slots: NDArray[np.float64],
+    stop: NDArray[np.int32],
+) -> None: ...
+def score(
+    X: NDArray[Any],
+    first_row: int,
+    last_row: int,
+    structure: int,
+    center: NDArray[Any],
+    offset: NDArray[Any],
+    whitening: NDArray[Any],
+    log_constant: NDArray[Any],
+    margin: NDArray[Any],
+    workspace: NDArray[Any],
+    log_density: NDArray[Any] | None,
+    responsibilities: NDArray[Any] | None,
+    joint: NDArray[Any] | None,
+    labels: NDArray[np.intp] | None,
+    stop: NDArray[np.int32],
+) -> int: ...

@@ -1,0 +1,93 @@
+"""The instruction-set level in use: chosen once, at import.
+
+Each level is a build of the same kernel, as modules ``kernel_<level>_double`` and ``kernel_<level>_single``. The best one
+that the processor runs is taken; the environment variable ``EMIX_LEVEL`` forces another (``baseline``, ``v3``, ``v4``, or
+``blas``, which leaves the two heavy steps to SciPy's BLAS and is loaded only when asked for).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .processor import supported_levels
+
+__all__ = ["Kernel", "available_levels", "config", "kernel_of_level", "show_config"]
+
+Kernel = ModuleType
+"""A compiled kernel module; kernel.pyi has what it exports."""
+
+_PRECISIONS = {"float64": "double", "float32": "single"}
+
+
+@cache
+def available_levels() -> tuple[str, ...]:
+    """Levels that are in this build and that this processor runs, the best first; ``blas`` last."""
+    built = (level for level in (*supported_levels(), "blas") if _is_built(level))
+    return tuple(built)
+
+
+def _is_built(level: str) -> bool:
+    return importlib.util.find_spec(f"emix.kernel.kernel_{level}_double") is not None
+
+
+def _choose() -> str:
+    forced = os.environ.get("EMIX_LEVEL", "")
+    if not forced:
+        return next(level for level in supported_levels() if _is_built(level))
+    if forced not in available_levels():
+        raise ImportError(
+            f"EMIX_LEVEL is {forced!r}, which this build or processor does not have: "
+            f"set it to one of {', '.join(available_levels())}, or unset it to use the best"
+        )
+    return forced
+
+
+level_in_use = _choose()
+
+
+@cache
+def kernel_of_level(level: str, dtype_name: str) -> Any:
+    """The compiled module of a level for float64 or float32 rows."""
+    return importlib.import_module(f"emix.kernel.kernel_{level}_{_PRECISIONS[dtype_name]}")
+
+
+def kernel_for(dtype: np.dtype[Any]) -> Any:
+    """The compiled module for rows of this dtype at the level in use."""
+    return kernel_of_level(level_in_use, dtype.name)
+
+
+def config() -> dict[str, str]:
+    """What was built and what is in use, as `show_config` prints it."""
+    from .. import __version__
+
+    return {
+        "emix": __version__,
+        "level in use": level_in_use + (" (EMIX_LEVEL)" if os.environ.get("EMIX_LEVEL") else ""),
+        "levels available": ", ".join(available_levels()),
+        "levels of the processor": ", ".join(supported_levels()),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "numpy": np.__version__,
+    }
+
+
+def show_config() -> None:
+    """Print the versions, the instruction-set levels that are available and the one in use.
+
+    Examples
+    --------
+    >>> import emix
+    >>> emix.show_config()  # doctest: +ELLIPSIS
+    emix                     ...
+    level in use             ...
+    """
+    for key, value in config().items():
+        print(f"{key:24} {value}")
