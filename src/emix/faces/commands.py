@@ -1,0 +1,201 @@
+"""What the commands of `emix` do; their arguments are in command_line.py.
+
+A command takes the parsed arguments and returns an exit code. Refusals are ValueError, OSError or
+ImportError with a message for whoever typed the command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emix.datasets.faithful import faithful_csv, load_faithful
+from emix.faces.summary import summary
+from emix.faces.tables import (
+    STANDARD_STREAM,
+    WRITABLE,
+    check_readable,
+    check_writable,
+    read_table,
+    require,
+    write_columns,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from emix import GaussianMixture
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_NOT_CONVERGED = 3
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_PIPE = 141  # 128 + SIGPIPE
+
+PICTURES = (".png", ".pdf", ".svg")
+DATASETS = {"faithful": (load_faithful, faithful_csv)}
+
+# A fit that ends sooner shows no progress on a terminal: it would only flicker.
+_PATIENCE_SECONDS = 2.0
+
+
+def fit(arguments: argparse.Namespace) -> int:
+    """`emix fit`: fit, write what was asked for, print the summary."""
+    from emix import GaussianMixture
+
+    # Whatever could spoil the results is refused before the fit, which may be long.
+    if arguments.out is not None:
+        check_writable(arguments.out)
+    if arguments.plot is not None:
+        check_writable(arguments.plot, PICTURES)
+        require("matplotlib.figure", "plot", "--plot")
+    table = read_table(
+        arguments.file, columns=arguments.columns, weights=arguments.weights, header=not arguments.no_header
+    )
+    estimator = GaussianMixture(
+        arguments.components,
+        covariance_type=arguments.covariance,
+        tol=arguments.tol,
+        reg_covar=arguments.reg_covar,
+        max_iter=arguments.max_iter,
+        n_init=arguments.n_init,
+        init_params=arguments.init,
+        random_state=arguments.seed,
+        verbose=int(arguments.verbose or (sys.stderr.isatty() and not arguments.quiet)),
+        n_threads=arguments.threads,
+    )
+    with _messages_on_stderr(), _progress_on_stderr(at_once=arguments.verbose):
+        estimator.fit(table.rows, sample_weight=table.weights)
+    # The file holds the model, not how chatty this fit was.
+    estimator.verbose = 0
+    written = []
+    if arguments.out is not None:
+        estimator.save(arguments.out)
+        written.append(f"Model file  {arguments.out}")
+    if arguments.plot is not None:
+        from emix.faces.plots import plot_mixture
+
+        figure = plot_mixture(
+            estimator,
+            table.rows,
+            sample_weight=table.weights,
+            feature_names=table.names,
+            title="standard input" if arguments.file == STANDARD_STREAM else Path(arguments.file).name,
+        )
+        figure.savefig(arguments.plot)
+        written.append(f"Picture     {arguments.plot}")
+    if not arguments.quiet:
+        print(summary(estimator, table.rows, table.weights, feature_names=table.names))
+        if written:
+            print("", *written, sep="\n")
+    return EXIT_OK if estimator.converged_ else EXIT_NOT_CONVERGED
+
+
+def score(arguments: argparse.Namespace) -> int:
+    """`emix score`: what the model says of each row."""
+    from emix import GaussianMixture
+
+    require("polars", "cli", "writing tables")
+    if arguments.out is not None and arguments.out != STANDARD_STREAM:
+        check_writable(arguments.out, WRITABLE)
+    estimator = _load(GaussianMixture, arguments.model)
+    rows = _rows_for(estimator, arguments)
+    with warnings.catch_warnings():
+        # The columns were matched above; a .npy file has no names to compare with the model's.
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        responsibilities = estimator.predict_proba(rows)
+        columns = {"log_density": estimator.score_samples(rows), "component": estimator.predict(rows)}
+    columns |= {f"r{k}": np.ascontiguousarray(r) for k, r in enumerate(responsibilities.T)}
+    write_columns(columns, arguments.out)
+    return EXIT_OK
+
+
+def info(arguments: argparse.Namespace) -> int:
+    """`emix info`: the summary from a model file."""
+    from emix import GaussianMixture
+
+    print(summary(_load(GaussianMixture, arguments.model)))
+    return EXIT_OK
+
+
+def data(arguments: argparse.Namespace) -> int:
+    """`emix data`: a shipped data set as CSV, or what there is."""
+    if arguments.name is None:
+        for name, (load, _) in DATASETS.items():
+            n_samples, n_features = (dataset := load()).data.shape
+            print(f"{name}: {n_samples} rows, {n_features} columns\n\n{dataset.description}")
+        return EXIT_OK
+    text = DATASETS[arguments.name][1]()
+    if arguments.out is None or arguments.out == STANDARD_STREAM:
+        sys.stdout.write(text)
+    else:
+        check_writable(arguments.out)
+        Path(arguments.out).write_text(text, encoding="utf-8", newline="")
+    return EXIT_OK
+
+
+def _load(kind: type[GaussianMixture], path: str) -> GaussianMixture:
+    check_readable(path)
+    return kind.load(path)
+
+
+def _rows_for(estimator: GaussianMixture, arguments: argparse.Namespace) -> pl.DataFrame | NDArray[np.floating]:
+    """Read the columns that the model was fitted on: by name where both sides have names."""
+    names = getattr(estimator, "feature_names_in_", None)
+    columns = arguments.columns
+    has_names = not arguments.no_header and not arguments.file.lower().endswith(".npy")
+    if columns is None and names is not None and has_names:
+        columns = [str(name) for name in names]
+    table = read_table(arguments.file, columns=columns, header=not arguments.no_header)
+    n_features = estimator.means_.shape[1]
+    if len(table.names) != n_features:
+        raise ValueError(
+            f"{arguments.file}: {len(table.names)} columns, but the model has {n_features}: choose them with --columns"
+        )
+    # A frame goes to the model only under the model's own names.
+    return table.rows if names is not None and list(names) == list(table.names) else table.array
+
+
+@contextlib.contextmanager
+def _messages_on_stderr() -> Iterator[None]:
+    """Turn the fit's warnings into lines of the command's own kind."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        print(f"emix: warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _progress_on_stderr(*, at_once: bool) -> Iterator[None]:
+    """Send what a verbose fit prints to standard error: standard output is for results."""
+    with contextlib.redirect_stdout(_Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)):
+        yield
+
+
+class _Progress(io.TextIOBase):
+    """A stream that begins to pass text on after some seconds."""
+
+    def __init__(self, target: TextIO, patience: float) -> None:
+        super().__init__()
+        self._target = target
+        self._begin = time.monotonic() + patience
+
+    def write(self, text: str) -> int:
+        if time.monotonic() >= self._begin:
+            self._target.write(text)
+            self._target.flush()
+        return len(text)

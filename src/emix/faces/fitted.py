@@ -1,0 +1,174 @@
+"""Read a fitted mixture for showing it: names, full covariances, criteria, why it stopped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from emix import GaussianMixture
+
+_ROWS_AT_A_TIME = 65_536
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Information criteria of a fit; lower is better for all of them.
+
+    Attributes
+    ----------
+    log_likelihood : float
+        Total, nats.
+    n_parameters : int
+        Free parameters.
+    total_weight : float
+        The n of BIC: the number of rows, or the sum of their weights.
+    bic, aic : float
+    icl : float or None
+        BIC plus twice the entropy of the responsibilities, so that overlap costs. None without
+        the data.
+    """
+
+    log_likelihood: float
+    n_parameters: int
+    total_weight: float
+    bic: float
+    aic: float
+    icl: float | None
+
+
+def criteria(estimator: GaussianMixture, assignment: Assignment | None = None) -> Criteria | None:
+    """Compute the criteria from the fit itself, without another pass over the data.
+
+    None for a mixture that was given (`from_parameters`) and never fitted.
+    """
+    log_likelihood = getattr(estimator, "log_likelihood_", None)
+    if log_likelihood is None or not math.isfinite(log_likelihood):
+        return None
+    n_parameters = int(estimator._n_parameters())
+    total_weight = fitted_weight(estimator)
+    bic = -2.0 * log_likelihood + n_parameters * math.log(total_weight)
+    icl = None
+    if assignment is not None:
+        icl = bic + 2.0 * assignment.entropy
+    return Criteria(
+        log_likelihood=float(log_likelihood),
+        n_parameters=n_parameters,
+        total_weight=total_weight,
+        bic=bic,
+        aic=-2.0 * log_likelihood + 2.0 * n_parameters,
+        icl=icl,
+    )
+
+
+def fitted_weight(estimator: GaussianMixture) -> float:
+    """Total weight of the rows of the fit: `lower_bound_` is the log-likelihood divided by it."""
+    # A quotient of two numbers that carry rounding: a count comes out as a count.
+    weight = float(estimator.log_likelihood_) / float(estimator.lower_bound_)
+    return float(round(weight)) if abs(weight - round(weight)) < 1e-9 * weight else weight
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What the responsibilities say of the rows, summed up; rows weighted.
+
+    Attributes
+    ----------
+    n_rows : int
+    counts : ndarray of shape (n_components,)
+        Weight of the rows whose largest responsibility is the component's.
+    certainty : float
+        Mean of each row's largest responsibility.
+    entropy : float
+        −Σ r log r over rows and components, nats.
+    """
+
+    n_rows: int
+    counts: NDArray[np.float64]
+    certainty: float
+    entropy: float
+
+
+def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floating] | None = None) -> Assignment:
+    """Sum up the responsibilities of the rows, some rows at a time: never n × K numbers at once."""
+    X = as_table(X)
+    w = row_weights(X, sample_weight)
+    counts = np.zeros(len(estimator.weights_))
+    largest = entropy = 0.0
+    for start in range(0, len(X), _ROWS_AT_A_TIME):
+        block = slice(start, start + _ROWS_AT_A_TIME)
+        # Slices of arrays, pandas and polars frames are rows alike.
+        r = np.asarray(estimator.predict_proba(X[block]), dtype=np.float64)
+        counts += np.bincount(r.argmax(axis=1), weights=w[block], minlength=len(counts))
+        largest += float(r.max(axis=1) @ w[block])
+        entropy -= float((r * np.log(np.where(r > 0.0, r, 1.0))).sum(axis=1) @ w[block])
+    return Assignment(len(X), counts, largest / float(w.sum()), entropy)
+
+
+def as_table(X: Any) -> Any:
+    """Leave arrays and frames as they are; lists become arrays."""
+    return X if hasattr(X, "shape") else np.asarray(X)
+
+
+def as_array(X: Any) -> NDArray[np.float64]:
+    """Rows of an array or a frame as float64."""
+    return np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X, dtype=np.float64)
+
+
+def take_rows(X: Any, index: NDArray[np.intp]) -> Any:
+    """Rows by number, of an array or a frame."""
+    return X.iloc[index] if hasattr(X, "iloc") else X[index]
+
+
+def row_weights(rows: Any, sample_weight: NDArray[np.floating] | None) -> NDArray[np.float64]:
+    """Weights of the rows, one each where none are given."""
+    if sample_weight is None:
+        return np.ones(len(rows))
+    return np.asarray(sample_weight, dtype=np.float64)
+
+
+def column_names(estimator: GaussianMixture, given: Sequence[str] | None = None) -> list[str]:
+    """Names of the columns: given, else those of the fit, else x0, x1, …"""
+    n_features = estimator.means_.shape[1]
+    names = given if given is not None else getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return [f"x{j}" for j in range(n_features)]
+    if len(names) != n_features:
+        raise ValueError(
+            f"feature_names has {len(names)} names, but the mixture has {n_features} columns: give one name a column"
+        )
+    return [str(name) for name in names]
+
+
+def full_covariances(estimator: GaussianMixture) -> NDArray[np.float64]:
+    """Covariances of all components as matrices, shape (n_components, n_features, n_features)."""
+    n_components, n_features = estimator.means_.shape
+    covariances = np.asarray(estimator.covariances_, dtype=np.float64)
+    if estimator.covariance_type == "full":
+        return covariances
+    if estimator.covariance_type == "tied":
+        return np.broadcast_to(covariances, (n_components, n_features, n_features))
+    # diag (K, d) and spherical (K,): variances on the diagonal.
+    variances = covariances.reshape(n_components, -1)
+    return np.asarray(np.eye(n_features) * variances[:, None, :])
+
+
+def stop_sentence(estimator: GaussianMixture) -> str:
+    """Why the fit stopped, in words."""
+    reasons = {
+        "log_likelihood": f"converged: the log-likelihood changed by less than tol = {estimator.tol:g} per row",
+        "parameters": f"converged: the parameters changed by less than tol = {estimator.tol:g}",
+        "rounding": "converged: the log-likelihood no longer changes beyond rounding",
+        "max_iter": f"NOT converged: stopped at max_iter = {estimator.max_iter}",
+        "callback": "stopped by the callback",
+    }
+    stopped_by = str(getattr(estimator, "stopped_by_", ""))
+    return reasons.get(stopped_by, stopped_by or "unknown")

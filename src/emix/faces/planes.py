@@ -1,0 +1,148 @@
+"""From a mixture in d dimensions to the one on the line or plane that is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+# 86.5 % of a two-dimensional Gaussian lies within two standard deviations, 98.9 % within three.
+_MARGIN_DEVIATIONS = 3.0
+# A label beside a panel holds about fifty characters, fifteen of which are not names.
+_LABEL_LENGTH = 34
+_NAME_LENGTH = 24
+
+
+@dataclass(frozen=True)
+class View:
+    """The mixture as seen on one or two axes z = (x − origin) Aᵀ.
+
+    Attributes
+    ----------
+    axes : ndarray of shape (n_axes, n_features)
+        A.
+    origin : ndarray of shape (n_features,)
+    labels : tuple of str
+        A label per axis.
+    note : str
+        What is seen, where it is not simply the columns; else empty.
+    weights : ndarray of shape (n_components,)
+    means : ndarray of shape (n_components, n_axes)
+    covariances : ndarray of shape (n_components, n_axes, n_axes)
+    """
+
+    axes: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    labels: tuple[str, ...]
+    note: str
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    covariances: NDArray[np.float64]
+
+    @property
+    def n_axes(self) -> int:
+        """One or two."""
+        return len(self.axes)
+
+    def project(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows on the view's axes, shape (n_samples, n_axes)."""
+        return (rows - self.origin) @ self.axes.T
+
+    def limits(self, axis: int, points: NDArray[np.float64]) -> tuple[float, float]:
+        """Range of an axis that holds the points and the body of every component."""
+        deviations = _MARGIN_DEVIATIONS * np.sqrt(self.covariances[:, axis, axis])
+        low = min((self.means[:, axis] - deviations).min(), points.min(initial=np.inf))
+        high = max((self.means[:, axis] + deviations).max(), points.max(initial=-np.inf))
+        margin = 0.03 * (high - low)
+        return float(low - margin), float(high + margin)
+
+    def log_densities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Logarithms of π_k p_k(z) for points of the view, shape (n_points, n_components)."""
+        out = np.empty((len(z), len(self.weights)))
+        with np.errstate(divide="ignore"):  # a component of weight zero: log 0 = −inf is right
+            log_weights = np.log(self.weights)
+        for k, (mean, covariance) in enumerate(zip(self.means, self.covariances, strict=True)):
+            factor = np.linalg.cholesky(covariance)
+            y = np.linalg.solve(factor, (z - mean).T)
+            log_det = float(np.log(factor.diagonal()).sum())
+            out[:, k] = log_weights[k] - 0.5 * (y * y).sum(axis=0) - log_det - 0.5 * self.n_axes * np.log(2.0 * np.pi)
+        return out
+
+
+def choose_view(
+    weights: ArrayLike,
+    means: ArrayLike,
+    covariances: NDArray[np.float64],
+    names: list[str],
+    features: tuple[int, int] | None = None,
+) -> View:
+    """See the mixture on its columns (one or two of them), or on its principal plane.
+
+    Raises
+    ------
+    ValueError
+        If `features` are not two different columns.
+    """
+    pi, mu = np.asarray(weights, dtype=np.float64), np.asarray(means, dtype=np.float64)
+    n_features = mu.shape[1]
+    origin = np.zeros(n_features)
+    labels: tuple[str, ...]
+    if features is not None:
+        first, second = features
+        if first == second or not all(0 <= j < n_features for j in features):
+            raise ValueError(
+                f"features is {features}, expected two different columns from 0 to {n_features - 1} of the mixture"
+            )
+        axes = np.eye(n_features)[[first, second]]
+        labels = (names[first], names[second])
+        note = f"seen on {names[first]} and {names[second]}, two of {n_features} columns" if n_features > 2 else ""
+    elif n_features <= 2:
+        axes, labels, note = np.eye(n_features), tuple(names), ""
+    else:
+        directions, deviations, origin, shares = principal_plane(pi, mu, covariances)
+        axes = directions / deviations
+        labels = tuple(
+            f"axis {i} ({share:.0%}): {_heaviest(direction, names)}"
+            for i, (direction, share) in enumerate(zip(directions, shares, strict=True), start=1)
+        )
+        note = (
+            f"seen on the plane of the two largest principal axes of the {n_features} standardized columns "
+            f"({shares.sum():.0%} of their variance)"
+        )
+    seen = axes @ covariances @ axes.T
+    return View(axes, origin, labels, note, pi, (mu - origin) @ axes.T, seen)
+
+
+def principal_plane(
+    pi: NDArray[np.float64], mu: NDArray[np.float64], covariances: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Unit directions in standardized columns, the columns' deviations, the centre, shares of variance.
+
+    Everything follows from the parameters: the mixture's mean is Σ π_k μ_k, and its covariance
+    Σ π_k (Σ_k + (μ_k − μ)(μ_k − μ)ᵀ).
+    """
+    centre = pi @ mu
+    between = mu - centre
+    total = np.einsum("k,kij->ij", pi, covariances) + (pi[:, None] * between).T @ between
+    deviations = np.sqrt(total.diagonal())
+    values, vectors = np.linalg.eigh(total / np.outer(deviations, deviations))
+    largest = vectors[:, [-1, -2]].T
+    # An eigenvector's sign is free: its largest entry is positive, so that the picture is settled.
+    signs = np.sign(largest[np.arange(2), np.abs(largest).argmax(axis=1)])
+    return signs[:, None] * largest, deviations, centre, values[[-1, -2]] / values.sum()
+
+
+def _heaviest(direction: NDArray[np.float64], names: list[str]) -> str:
+    """Signs and names of the columns that weigh most in a direction, as many as a label can hold."""
+    text = ""
+    for j in np.argsort(-np.abs(direction), kind="stable"):
+        name = names[j] if len(names[j]) <= _NAME_LENGTH else names[j][: _NAME_LENGTH - 1] + "…"
+        term = f"{'−' if direction[j] < 0.0 else '+'} {name}"
+        if text and len(text) + len(term) > _LABEL_LENGTH:
+            return f"{text} …"
+        text = f"{text} {term}" if text else term.removeprefix("+ ")
+    return text

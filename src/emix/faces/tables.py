@@ -1,0 +1,308 @@
+"""Files of rows: read CSV, Parquet and .npy; write CSV and Parquet.
+
+CSV and Parquet go through polars (the extra `cli`), .npy through numpy. Everything that a model
+could not use is refused here, in terms of the file: the column's name and the first bad row.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+STANDARD_STREAM = "-"
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+READABLE = (".csv", ".tsv", ".parquet", ".npy")
+WRITABLE = (".csv", ".tsv", ".parquet")
+# What R, pandas and spreadsheets write for "no value".
+_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+# Rows formatted at a time on the way to standard output.
+_CHUNK_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numeric columns of a file.
+
+    Attributes
+    ----------
+    rows : polars.DataFrame or ndarray, shape (n_samples, n_features)
+        float64, or float32 if every column is. A frame where the file names its columns.
+    names : tuple of str
+        The columns' names; "x0", "x1", … for a .npy file, which has none.
+    weights : ndarray of shape (n_samples,), float64, or None
+    """
+
+    rows: pl.DataFrame | NDArray[np.floating]
+    names: tuple[str, ...]
+    weights: NDArray[np.float64] | None = None
+
+    @property
+    def array(self) -> NDArray[np.floating]:
+        """The rows as an array."""
+        return self.rows if isinstance(self.rows, np.ndarray) else self.rows.to_numpy()
+
+
+def require(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional library, or say how to install it.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed; the message names the extra that brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        top = module.partition(".")[0]
+        raise ImportError(f'{purpose} needs {top}, which is not installed: pip install "emix[{extra}]"') from error
+
+
+def read_table(
+    source: str,
+    *,
+    columns: Sequence[str] | None = None,
+    weights: str | None = None,
+    header: bool = True,
+) -> Table:
+    """Read numeric columns of a file.
+
+    Parameters
+    ----------
+    source : str
+        Path of a .csv, .tsv, .parquet or .npy file, or "-" for CSV on standard input.
+    columns : sequence of str, optional
+        The columns to use, in this order; by default all but `weights`. For a .npy file they are
+        the numbers of columns, from 0.
+    weights : str, optional
+        The column that holds the rows' weights.
+    header : bool, default=True
+        Whether the first line of a CSV file names its columns.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown, a column is not there or not numeric, or a value is missing or
+        not finite; the message names the column and the first such row, counted from 1.
+    OSError
+        If the file cannot be read.
+    ImportError
+        If polars is needed and not installed.
+    """
+    suffix = Path(source).suffix.lower()
+    if source != STANDARD_STREAM and suffix not in READABLE:
+        raise ValueError(f"{source}: unknown format {suffix!r}, expected one of {', '.join(READABLE)}")
+    if source != STANDARD_STREAM:
+        check_readable(source)
+    if columns is not None and len(set(columns)) < len(columns):
+        twice = next(name for i, name in enumerate(columns) if name in columns[:i])
+        raise ValueError(f"column {twice!r} is chosen twice")
+    if columns is not None and weights in columns:
+        raise ValueError(f"column {weights!r} is chosen both as weights and as data")
+    try:
+        if suffix == ".npy":
+            return _read_npy(source, columns, weights)
+        return _read_frame(source, columns, weights, header)
+    except ValueError as error:
+        raise ValueError(f"{_name(source)}: {error}") from error
+
+
+def check_readable(path: str) -> None:
+    """Refuse a path that is not there or is a folder, with the same words for every format.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it is not a file.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path}: is a folder, expected a file")
+
+
+def check_writable(path: str, suffixes: Sequence[str] | None = None) -> None:
+    """Refuse a path that could not be written, before the work whose result it is to hold.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is not one of `suffixes`.
+    OSError
+        If the folder does not exist, or the path is a folder.
+    """
+    target = Path(path)
+    if suffixes is not None and target.suffix.lower() not in suffixes:
+        raise ValueError(f"{path}: unknown format {target.suffix!r}, expected one of {', '.join(suffixes)}")
+    if target.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder, expected the path of a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist")
+
+
+def write_columns(columns: dict[str, NDArray[np.generic]], path: str | None) -> None:
+    """Write columns to a CSV, TSV or Parquet file, or as CSV to standard output.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown.
+    OSError
+        If the file cannot be written.
+    ImportError
+        If polars is not installed.
+    """
+    polars = require("polars", "cli", "writing tables")
+    frame: pl.DataFrame = polars.DataFrame(columns)
+    if path is None or path == STANDARD_STREAM:
+        for start in range(0, max(frame.height, 1), _CHUNK_ROWS):
+            chunk = frame.slice(start, _CHUNK_ROWS)
+            sys.stdout.write(chunk.write_csv(include_header=start == 0))
+        sys.stdout.flush()
+        return
+    check_writable(path, WRITABLE)
+    suffix = Path(path).suffix.lower()
+    if suffix == ".parquet":
+        frame.write_parquet(path)
+    else:
+        frame.write_csv(path, separator=_SEPARATORS[suffix])
+
+
+def _name(source: str) -> str:
+    return "standard input" if source == STANDARD_STREAM else source
+
+
+def _read_npy(source: str, columns: Sequence[str] | None, weights: str | None) -> Table:
+    array = np.load(source, mmap_mode="r", allow_pickle=False)
+    if array.ndim != 2:
+        raise ValueError(f"holds an array of shape {array.shape}, expected two dimensions (rows, columns)")
+    if array.dtype.kind not in "iufb":
+        raise ValueError(f"holds an array of dtype {array.dtype}, expected numbers")
+    n_columns = array.shape[1]
+    weight_column = None if weights is None else _column_number(weights, n_columns)
+    chosen = [_column_number(name, n_columns) for name in columns or map(str, range(n_columns))]
+    if columns is None:
+        chosen = [j for j in chosen if j != weight_column]
+    # A choice of columns is a copy; the whole array stays a memory map.
+    values = array if chosen == list(range(n_columns)) else array[:, chosen]
+    if values.dtype not in (np.float32, np.float64):
+        values = values.astype(np.float64)
+    names = tuple(f"x{j}" for j in chosen)
+    for name, column in zip(names, values.T, strict=True):
+        _check_finite(name, column)
+    if weight_column is None:
+        return Table(values, names)
+    row_weights = np.asarray(array[:, weight_column], dtype=np.float64)
+    _check_finite(f"x{weight_column}", row_weights)
+    return Table(values, names, row_weights)
+
+
+def _column_number(text: str, n_columns: int) -> int:
+    digits = text.removeprefix("x")
+    if not digits.isdecimal() or int(digits) >= n_columns:
+        raise ValueError(f"no column {text!r}: expected a number from 0 to {n_columns - 1}")
+    return int(digits)
+
+
+def _read_frame(source: str, columns: Sequence[str] | None, weights: str | None, header: bool) -> Table:
+    frame = _load_frame(source, header)
+    names = tuple(columns) if columns is not None else tuple(name for name in frame.columns if name != weights)
+    wanted = names if weights is None else (*names, weights)
+    for name in wanted:
+        if name not in frame.columns:
+            raise ValueError(f"no column {name!r}: the columns are {_listed(frame.columns)}")
+    numeric = [name for name in frame.columns if frame[name].dtype.is_numeric()]
+    values = {name: _numbers(frame[name], numeric) for name in wanted}
+    row_weights = None if weights is None else values.pop(weights).cast(_polars().Float64).to_numpy()
+    rows = _polars().DataFrame(list(values.values()))
+    if any(dtype != _polars().Float32 for dtype in rows.dtypes):
+        rows = rows.cast(_polars().Float64)
+    return Table(rows, names, row_weights)
+
+
+def _polars() -> ModuleType:
+    return require("polars", "cli", "reading CSV and Parquet files")
+
+
+def _load_frame(source: str, header: bool) -> pl.DataFrame:
+    polars = _polars()
+    try:
+        if source.lower().endswith(".parquet"):
+            frame: pl.DataFrame = polars.read_parquet(source)
+            return frame
+        frame = polars.read_csv(
+            sys.stdin.buffer if source == STANDARD_STREAM else source,
+            has_header=header,
+            separator=_SEPARATORS.get(Path(source).suffix.lower(), ","),
+            null_values=_MISSING,
+            # All rows decide a column's type: a fraction in row 10 000 is not an error.
+            infer_schema_length=None,
+        )
+    except polars.exceptions.PolarsError as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise ValueError(f"cannot be read: {first_line or type(error).__name__}") from error
+    if not header:
+        return frame.rename({name: f"x{j}" for j, name in enumerate(frame.columns)})
+    if all(_is_number(name) for name in frame.columns):
+        raise ValueError(
+            f"the first line holds numbers ({_listed(frame.columns)}), expected column names: "
+            "pass --no-header if it is a row of data"
+        )
+    return frame
+
+
+def _numbers(series: pl.Series, numeric: Sequence[str]) -> pl.Series:
+    """Check that a column holds a finite number in every row."""
+    polars = _polars()
+    missing = series.is_null()
+    if missing.any():
+        raise ValueError(
+            f"column {series.name!r} has no value in row {(missing.arg_max() or 0) + 1} "
+            f"({missing.sum()} missing in all): fill or remove such rows"
+        )
+    if not (series.dtype.is_numeric() or series.dtype == polars.Boolean):
+        texts = series.cast(polars.String, strict=False)
+        row = texts.cast(polars.Float64, strict=False).is_null().arg_max() or 0
+        raise ValueError(
+            f"column {series.name!r} holds {texts[row]!r} in row {row + 1}, expected numbers: choose columns with "
+            f"--columns (numeric: {_listed(numeric)})"
+        )
+    if series.dtype != polars.Float32:
+        series = series.cast(polars.Float64)
+    _check_finite(series.name, series.to_numpy())
+    return series
+
+
+def _check_finite(name: str, column: NDArray[np.floating]) -> None:
+    finite = np.isfinite(column)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise ValueError(f"column {name!r} holds {column[row]} in row {row + 1}, expected finite numbers")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.partition("_duplicated_")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(str, names[:12])) or "none"
+    return shown + (f", … ({len(names)} in all)" if len(names) > 12 else "")
