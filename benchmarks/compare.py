@@ -1,0 +1,173 @@
+"""Compare the time of an EM iteration between libraries; write JSON, a table and a figure.
+
+Every library gets the same rows, the same start, the same number of iterations and the same number
+of threads, each in a process of its own, by turns. The parameters that each returns are judged by
+one referee, the log-likelihood of the pure-NumPy baseline: where two libraries end more than
+rounding apart, that is printed and the exit status is 1.
+
+    python benchmarks/compare.py                     # the main sizes
+    python benchmarks/compare.py --all               # other structures and float32 as well
+    python benchmarks/compare.py --quick             # small sizes, under a minute
+    python benchmarks/compare.py --python onedal=/path/to/venv/bin/python
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import baseline_numpy
+import report
+from data import MAIN_PROBLEMS, MORE_PROBLEMS, QUICK_PROBLEMS, Problem, Start
+from machine import processor
+from peers import PEERS
+from workers import FEW, MANY, Timing, Worker, measure, stage
+
+#: Largest relative difference of final log-likelihoods. In float64 rounding leaves about 1e-13; in
+#: float32 a row's log-density has about six digits and EM carries the error on.
+TOLERANCE = {"float64": 1e-8, "float32": 1e-5}
+
+#: Rows that the referee takes at a time: it stores rows x K.
+_REFEREE_ROWS = 65_536
+
+
+def log_likelihood(X: NDArray[np.floating], parameters: Start) -> float:
+    """Total log-likelihood (nats) of parameters, by the pure-NumPy baseline."""
+    return sum(
+        baseline_numpy.e_step(X[first : first + _REFEREE_ROWS], *parameters)[1]
+        for first in range(0, len(X), _REFEREE_ROWS)
+    )
+
+
+def judge(X: NDArray[np.floating], dtype: str, timings: Mapping[str, Timing]) -> tuple[dict[str, float], list[str]]:
+    """Log-likelihood of each peer's parameters, and a complaint for each that differs from the first's."""
+    values = {name: log_likelihood(X, t.parameters) for name, t in timings.items() if t.parameters is not None}
+    complaints = []
+    for name, value in values.items():
+        first, expected = next(iter(values.items()))
+        difference = abs(value - expected) / abs(expected)
+        if not difference <= TOLERANCE[dtype]:  # NaN fails, too
+            complaints.append(
+                f"{name} ends at log-likelihood {value:.6f}, {first} at {expected:.6f}: "
+                f"relative difference {difference:.1e}, allowed {TOLERANCE[dtype]:.0e}"
+            )
+    return values, complaints
+
+
+def compare(
+    problems: Sequence[Problem], workers: Mapping[str, Worker], n_threads: int, repeats: int
+) -> list[dict[str, Any]]:
+    """Measure all problems; a JSON-ready record for each."""
+    records = []
+    for problem in problems:
+        print(f"{problem.name} …", flush=True)
+        with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
+            files = stage(problem, Path(folder))
+            timings = measure(workers, problem, files, n_threads, repeats)
+            values, complaints = judge(np.load(files[0]), problem.dtype, timings)
+        record: dict[str, Any] = {"name": problem.name, **asdict(problem), "complaints": complaints, "peers": {}}
+        for name, timing in timings.items():
+            if timing.refusal is not None:
+                record["peers"][name] = {timing.refusal[0]: timing.refusal[1]}
+                continue
+            record["peers"][name] = {
+                "seconds_per_iteration": timing.per_iteration,
+                "spread": timing.spread,
+                "log_likelihood": values[name],
+                f"seconds_{FEW}": timing.few,
+                f"seconds_{MANY}": timing.many,
+            }
+            print(f"    {name:16} {1e3 * timing.per_iteration:9.2f} ms   +{100 * timing.spread:.0f} %", flush=True)
+        for complaint in complaints:
+            print(f"    DIFFERENT RESULT: {complaint}", file=sys.stderr, flush=True)
+        records.append(record)
+    return records
+
+
+def interpreters(options: Sequence[str]) -> dict[str, str]:
+    """Each peer's Python: ``--python PEER=PATH``, else the variable EMIX_BENCH_<PEER>, else this one."""
+    chosen = {peer: os.environ.get(f"EMIX_BENCH_{peer.upper()}", sys.executable) for peer in PEERS}
+    for option in options:
+        peer, _, path = option.partition("=")
+        if peer not in PEERS or not path:
+            raise SystemExit(f"--python {option}: expected PEER=PATH with PEER one of {', '.join(PEERS)}")
+        chosen[peer] = path
+    return chosen
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
+    sizes.add_argument("--all", action="store_true", help="also other structures and float32")
+    parser.add_argument("--only", metavar="TEXT", default="", help="problems whose name contains TEXT")
+    parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated, of %(default)s")
+    parser.add_argument("--python", metavar="PEER=PATH", action="append", default=[], help="a peer's interpreter")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), help="folder (%(default)s)")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = arguments(argv)
+    problems: Sequence[Problem] = MAIN_PROBLEMS
+    if options.all:
+        problems = MAIN_PROBLEMS + MORE_PROBLEMS
+    elif options.quick:
+        problems = QUICK_PROBLEMS
+    problems = [problem for problem in problems if options.only in problem.name]
+    if options.quick:
+        options.repeats = min(options.repeats, 2)
+    pythons = interpreters(options.python)
+    results: dict[str, Any] = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": processor(),
+        "threads": options.threads,
+        "repeats": options.repeats,
+        "measured": f"({MANY} iterations - {FEW} iterations) / {MANY - FEW}",
+        "peers": {},
+        "missing": {},
+    }
+    with ExitStack() as stack:
+        workers = {}
+        for peer in options.peers.split(","):
+            if peer not in PEERS:
+                raise SystemExit(f"--peers {peer}: expected some of {', '.join(PEERS)}")
+            name = str(importlib.import_module(f"peers.{peer}").NAME)
+            worker = stack.enter_context(Worker(peer, pythons[peer], options.threads))
+            about = worker.ask("about")
+            why = about.get("missing") or about.get("failed")
+            if why:
+                print(f"{name} is missing: {why}", flush=True)
+                results["missing"][name] = why
+            else:
+                workers[name] = worker
+                results["peers"][name] = about
+        results["problems"] = compare(problems, workers, options.threads, options.repeats)
+        for name, worker in workers.items():  # now, when every library has loaded what it loads lazily
+            results["peers"][name].update(worker.ask("blas"))
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / "comparison.json"
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print()
+    report.write(path)
+    return 1 if any(problem["complaints"] for problem in results["problems"]) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

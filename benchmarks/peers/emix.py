@@ -1,0 +1,42 @@
+"""emix: the loop layer, so that a start and a number of iterations can be given as they are."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peers import Fit, Run, Start, in_structure, to_full
+
+NAME = "emix"
+NOTE = ""
+
+
+def versions() -> dict[str, str]:
+    import emix
+    from emix.kernel.level import config
+
+    return {"emix": emix.__version__, "level": str(config().get("level", "unknown")), "path": emix.__path__[0]}
+
+
+def prepare(X: NDArray[np.floating], start: Start, structure: str, n_threads: int) -> Fit:
+    from emix.em.loop import fit_em
+    from emix.models.gaussian import GaussianModel, GaussianParameters
+
+    K, d = start.means.shape
+    model = GaussianModel(K, d, structure, reg_covar=0.0, n_threads=n_threads)
+    parameters = GaussianParameters.from_covariances(
+        structure, start.weights, start.means, in_structure(start.covariances, structure)
+    )
+
+    def fit(n_iter: int) -> Run:
+        begin = perf_counter()
+        result = fit_em(model, X, parameters, tol=0.0, max_iter=n_iter)
+        seconds = perf_counter() - begin
+        if result.n_iter != n_iter:
+            raise RuntimeError(f"{result.n_iter} iterations instead of {n_iter}: {result.stopped_by}")
+        fitted = result.parameters
+        return Run(seconds, fitted.weights, fitted.means, to_full(fitted.covariances, structure, K, d))
+
+    return fit

@@ -1,0 +1,97 @@
+"""One peer in a process of its own: reads requests as lines of JSON, answers in kind.
+
+Started by :mod:`workers` as ``python -m peers.worker PEER`` in the benchmarks folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import sys
+from types import ModuleType
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from peers import Array, Fit, Unsupported
+
+
+class _Start(NamedTuple):
+    weights: Array
+    means: Array
+    covariances: Array
+
+
+def _blas() -> list[str]:
+    """The BLAS and OpenMP libraries loaded, with their threads."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return ["unknown (threadpoolctl is not installed)"]
+    return sorted(
+        {
+            " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
+            + f", {pool['num_threads']} threads"
+            for pool in threadpool_info()
+        }
+    )
+
+
+class _Worker:
+    """Answers requests; keeps the data of the current problem."""
+
+    def __init__(self, peer: ModuleType) -> None:
+        self.peer = peer
+        self.fit: Fit | None = None
+
+    def about(self) -> dict[str, Any]:
+        return {
+            "versions": {"python": platform.python_version(), "numpy": np.__version__, **self.peer.versions()},
+            "note": self.peer.NOTE,
+        }
+
+    def load(self, data: str, start: str, structure: str, n_threads: int) -> dict[str, Any]:
+        self.fit = None  # lets go of the previous problem's data first
+        with np.load(start) as arrays:
+            given = _Start(arrays["weights"], arrays["means"], arrays["covariances"])
+        self.fit = self.peer.prepare(np.load(data), given, structure, n_threads)
+        return {}
+
+    def run(self, n_iter: int, save: str | None) -> dict[str, Any]:
+        if self.fit is None:
+            raise RuntimeError("no problem is loaded")
+        result = self.fit(n_iter)
+        if save is not None:
+            np.savez(save, weights=result.weights, means=result.means, covariances=result.covariances)
+        return {"seconds": result.seconds}
+
+    def blas(self) -> dict[str, Any]:
+        return {"blas": _blas()}
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        verb = str(request.pop("verb"))
+        try:
+            reply: dict[str, Any] = getattr(self, verb)(**request)
+        except ImportError as error:
+            return {"missing": str(error)}
+        except Unsupported as error:
+            return {"unsupported": str(error)}
+        except Exception as error:  # noqa: BLE001  (whatever a library raises is its result)
+            return {"failed": f"{type(error).__name__}: {error}"}
+        return reply
+
+
+def serve(peer: str, requests: IO[str], replies: IO[str]) -> None:
+    """Answer until the requests end."""
+    worker = _Worker(importlib.import_module(f"peers.{peer}"))
+    for line in requests:
+        print(json.dumps(worker.answer(json.loads(line))), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    # Libraries that print must not spoil the replies: what they print goes to stderr.
+    with os.fdopen(os.dup(1), "w") as channel:
+        os.dup2(2, 1)
+        serve(sys.argv[1], sys.stdin, channel)
