@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emix.estimators.fit_state import parameters_of
-from emix.estimators.parameters_check import random_source
-from emix.estimators.sklearn_protocol import SklearnEstimator
-from emix.exceptions import not_fitted
-from emix.models.gaussian import GaussianParameters
-from emix.models.scoring import Scores, score_rows
-from emix.rows.validation import (
+from ..exceptions import not_fitted
+from ..models.gaussian import GaussianParameters
+from ..models.scoring import Scores, score_rows
+from ..rows.validation import (
     FloatArray,
     as_rows,
     as_sample_weight,
     check_feature_names,
     check_n_features,
     feature_names,
-    integer_in_range,
 )
+from .fit_state import parameters_of
+from .parameters_check import integer_in_range, random_source
+from .sklearn_protocol import SklearnEstimator
 
 __all__ = ["FittedMixture"]
 

@@ -10,11 +10,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emix.em.loop import EMRecord, EMResult, fit_em
-from emix.em.restarts import RunReport, best_run
-from emix.estimators.fit_state import attributes_of
-from emix.estimators.fitted_mixture import FittedMixture
-from emix.estimators.parameters_check import (
+from ..em.loop import EMRecord, EMResult, fit_em
+from ..em.restarts import RunReport, best_run
+from ..exceptions import warn_convergence
+from ..models.gaussian import GaussianModel, GaussianParameters
+from ..rows.validation import (
+    FloatArray,
+    as_rows,
+    as_sample_weight,
+    check_enough_rows,
+    feature_names,
+)
+from .fit_state import attributes_of
+from .fitted_mixture import FittedMixture
+from .parameters_check import (
     COVARIANCE_TYPES,
     GivenStart,
     Settings,
@@ -25,17 +34,8 @@ from emix.estimators.parameters_check import (
     check_weights,
     seed_of,
 )
-from emix.estimators.progress import Progress
-from emix.estimators.starts import make_start
-from emix.exceptions import warn_convergence
-from emix.models.gaussian import GaussianModel, GaussianParameters
-from emix.rows.validation import (
-    FloatArray,
-    as_rows,
-    as_sample_weight,
-    check_enough_rows,
-    feature_names,
-)
+from .progress import Progress
+from .starts import make_start
 
 __all__ = ["GaussianMixture"]
 
@@ -280,9 +280,7 @@ class GaussianMixture(FittedMixture):
             covariance_type,
             check_weights(weights, n_components, argument="weights"),
             check_means(means, (n_components, n_features), argument="means"),
-            check_spread(
-                covariances, covariance_type, n_components, n_features, "covariance", argument="covariances"
-            ),
+            check_spread(covariances, covariance_type, n_components, n_features, "covariance", argument="covariances"),
         )
         mixture = cls(n_components, covariance_type=covariance_type)
         vars(mixture).update(attributes_of(parameters, np.dtype(np.float64)), n_features_in_=n_features)
@@ -296,7 +294,7 @@ class GaussianMixture(FittedMixture):
         path : str or os.PathLike
             Used as given. An existing file is replaced.
         """
-        from emix.estimators.mixture_file import save_mixture
+        from .mixture_file import save_mixture
 
         self._fitted()
         save_mixture(self, path)
@@ -320,7 +318,7 @@ class GaussianMixture(FittedMixture):
         ModelFileError
             If it is truncated, altered, of a newer format or not of a GaussianMixture.
         """
-        from emix.estimators.mixture_file import load_mixture
+        from .mixture_file import load_mixture
 
         return load_mixture(cls, path)
 

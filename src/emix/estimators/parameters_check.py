@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.rows.validation import as_numbers, integer_in_range, real_in_range
+from ..rows.conversion import as_numbers
 
 __all__ = [
     "COVARIANCE_TYPES",
@@ -21,7 +22,9 @@ __all__ = [
     "check_settings",
     "check_spread",
     "check_weights",
+    "integer_in_range",
     "random_source",
+    "real_in_range",
     "seed_of",
 ]
 
@@ -216,6 +219,46 @@ def check_spread(
                 start + f"has the eigenvalue {lowest:g}, expected all above zero. Add a small number to its diagonal."
             )
     return (found + found.swapaxes(-1, -2)) / 2
+
+
+def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
+    """Return a parameter as an int of at least `lowest`.
+
+    Raises
+    ------
+    TypeError
+        If it is not an integer.
+    ValueError
+        If it is too small.
+    """
+    message = f"The {name!r} parameter of {caller} must be an int in the range [{lowest}, inf). Got {value!r} instead."
+    # operator.index would let True through as 1.
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise TypeError(message)
+    if value < lowest:
+        raise ValueError(message)
+    return int(value)
+
+
+def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float:
+    """Return a parameter as a finite float of at least `lowest`.
+
+    Raises
+    ------
+    TypeError
+        If it is not a number.
+    ValueError
+        If it is too small or not finite.
+    """
+    message = (
+        f"The {name!r} parameter of {caller} must be a float in the range [{lowest:.1f}, inf). Got {value!r} instead."
+    )
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+        raise TypeError(message)
+    number = float(value)
+    if not (number >= lowest and math.isfinite(number)):
+        raise ValueError(message)
+    return number
 
 
 def random_source(random_state: Any) -> RandomSource:

@@ -8,24 +8,22 @@ words for an error that its users know, they are used.
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .conversion import as_numbers, is_frame, is_ready
+
 __all__ = [
     "FloatArray",
-    "as_numbers",
     "as_rows",
     "as_sample_weight",
     "check_enough_rows",
     "check_feature_names",
     "check_n_features",
     "feature_names",
-    "integer_in_range",
-    "real_in_range",
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
@@ -74,7 +72,7 @@ def as_rows(X: Any, *, name: str = "X", caller: str = "GaussianMixture", to_fit:
     array([[1., 2.],
            [3., 4.]])
     """
-    rows = X if _is_ready(X) else as_numbers(X, name)
+    rows = X if is_ready(X) else as_numbers(X, name)
     if rows.ndim != 2:
         raise ValueError(_not_two_dimensional(rows, name))
     n_samples, n_features = rows.shape
@@ -95,53 +93,6 @@ def as_rows(X: Any, *, name: str = "X", caller: str = "GaussianMixture", to_fit:
     if to_fit and (highest > LARGEST[rows.dtype.char] or lowest < -LARGEST[rows.dtype.char]):
         raise ValueError(_too_large(rows, name))
     return rows
-
-
-def as_numbers(X: Any, name: str) -> NDArray[Any]:
-    """Return `X` as an aligned float64 or float32 array of any dimension, without a copy where that is possible.
-
-    Parameters
-    ----------
-    X : array_like or data frame
-    name : str
-        The argument's name in messages.
-
-    Returns
-    -------
-    ndarray, float64 or float32
-        Its values may be NaN or infinite.
-
-    Raises
-    ------
-    ValueError
-        If `X` is complex, text or ragged.
-    TypeError
-        If `X` is sparse, or holds objects that are not numbers.
-    """
-    if _is_ready(X):
-        ready: NDArray[Any] = X
-        return ready
-    _refuse_special(X, name)
-    try:
-        array = np.asarray(X.to_numpy() if _is_frame(X) else X)
-    except ValueError as error:
-        raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from error
-    kind = array.dtype.kind
-    if kind == "c":
-        raise ValueError(
-            f"Complex data not supported: {name} has dtype {array.dtype}, expected real numbers. "
-            "Pass the real and the imaginary parts as two columns."
-        )
-    if kind in "USTmMV":
-        raise ValueError(
-            f"{name} has dtype {array.dtype}, expected numbers: could not convert string, date or record to float. "
-            "Convert its columns to float, or leave them out."
-        )
-    if kind == "O":
-        return _from_objects(array, name)
-    single = kind == "f" and array.dtype.itemsize == 4
-    # Byte order and alignment are made native here; both are free where they are so already.
-    return np.require(array, dtype=np.float32 if single else np.float64, requirements=["ALIGNED"])
 
 
 def as_sample_weight(sample_weight: Any, n_samples: int) -> NDArray[np.float64] | None:
@@ -183,7 +134,8 @@ def as_sample_weight(sample_weight: Any, n_samples: int) -> NDArray[np.float64] 
     weight = np.ascontiguousarray(found, dtype=np.float64)
     if n_samples == 0:
         return weight
-    lowest, total = float(np.minimum.reduce(weight)), float(np.add.reduce(weight))
+    with np.errstate(over="ignore", invalid="ignore"):
+        lowest, total = float(np.minimum.reduce(weight)), float(np.add.reduce(weight))
     if not math.isfinite(total):
         bad = np.flatnonzero(~np.isfinite(weight))
         if bad.size:
@@ -240,7 +192,7 @@ def feature_names(X: Any) -> NDArray[np.object_] | None:
     TypeError
         If some names are strings and some are not.
     """
-    if type(X) is np.ndarray or not _is_frame(X):
+    if type(X) is np.ndarray or not is_frame(X):
         return None
     names = list(X.columns)
     kinds = sorted({type(name).__qualname__ for name in names})
@@ -314,110 +266,12 @@ def check_n_features(X: FloatArray, n_features: int, *, caller: str) -> None:
         )
 
 
-def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
-    """Return a parameter as an int of at least `lowest`.
-
-    Raises
-    ------
-    TypeError
-        If it is not an integer.
-    ValueError
-        If it is too small.
-    """
-    message = f"The {name!r} parameter of {caller} must be an int in the range [{lowest}, inf). Got {value!r} instead."
-    # operator.index would let True through as 1.
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-        raise TypeError(message)
-    if value < lowest:
-        raise ValueError(message)
-    return int(value)
-
-
-def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float:
-    """Return a parameter as a finite float of at least `lowest`.
-
-    Raises
-    ------
-    TypeError
-        If it is not a number.
-    ValueError
-        If it is too small or not finite.
-    """
-    message = (
-        f"The {name!r} parameter of {caller} must be a float in the range [{lowest:.1f}, inf). Got {value!r} instead."
-    )
-    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
-        raise TypeError(message)
-    number = float(value)
-    if not (number >= lowest and math.isfinite(number)):
-        raise ValueError(message)
-    return number
-
-
-def _is_ready(X: Any) -> bool:
-    """Is `X` an array that the kernel can read where it lies?"""
-    return type(X) is np.ndarray and X.dtype.char in "df" and X.dtype.isnative and X.flags.aligned
-
-
-def _is_frame(X: Any) -> bool:
-    return hasattr(X, "columns") and hasattr(X, "to_numpy")
-
-
-def _refuse_special(X: Any, name: str) -> None:
-    # isspmatrix of an object needs scipy.sparse, but an object of scipy.sparse needs it to be loaded already.
-    sparse = sys.modules.get("scipy.sparse")
-    if sparse is not None and sparse.issparse(X):
-        raise TypeError(
-            f"Sparse data was passed as {name}, but dense data is required. Use {name}.toarray() to convert it, "
-            "if it fits into memory."
-        )
-    if isinstance(X, np.matrix):
-        raise TypeError(f"np.matrix is not supported: {name} is one. Convert it with np.asarray({name}).")
-    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-        raise ValueError(
-            f"{name} is a masked array with {np.ma.count_masked(X)} masked values, expected none. Leave out their "
-            f"rows, or fill them with {name}.filled."
-        )
-
-
-def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.float64]:
-    """Return Python numbers as float64; text is refused even where it would read as a number."""
-    for place, value in enumerate(array.flat):
-        if isinstance(value, (str, bytes)):
-            raise ValueError(
-                f"could not convert string to float: {name} holds {value!r}{_place(place, array)}, expected numbers. "
-                "Convert the column to float, or leave it out."
-            )
-        if isinstance(value, complex):
-            raise ValueError(
-                f"Complex data not supported: {name} holds {value!r}{_place(place, array)}, expected real numbers."
-            )
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        # float(), not NumPy, knows which value it was.
-        for place, value in enumerate(array.flat):
-            try:
-                float(value)
-            except (TypeError, ValueError) as reason:
-                raise type(reason)(
-                    f"{name} holds {value!r}{_place(place, array)}, expected numbers: {reason}. Convert or leave out "
-                    "what is not a number."
-                ) from error
-        raise
-
-
-def _place(place: int, array: NDArray[Any]) -> str:
-    index = np.unravel_index(place, array.shape)
-    if array.ndim == 2:
-        return f" in row {index[0]}, column {index[1]}"
-    return f" in row {index[0]}" if array.ndim == 1 else ""
-
-
 def _not_two_dimensional(rows: NDArray[Any], name: str) -> str:
     start = f"Expected 2D array, got {rows.ndim}D array instead: {name} has shape {rows.shape}. "
     if rows.ndim > 2:
-        return start + f"Found array with dim {rows.ndim}, while dim <= 2 is required: rows are samples, columns features."
+        return (
+            start + f"Found array with dim {rows.ndim}, while dim <= 2 is required: rows are samples, columns features."
+        )
     return (
         start + f"Reshape your data either using {name}.reshape(-1, 1) if it has a single feature or "
         f"{name}.reshape(1, -1) if it is a single sample."
@@ -429,7 +283,10 @@ def _not_finite(rows: NDArray[Any], name: str, names: NDArray[np.object_] | None
     kind = _kind(rows[row, column])
     called = "" if names is None else f" ({names[column]!r})"
     remedy = "Leave out such rows or fill them in first" if kind == "NaN" else "Leave out such rows"
-    return f"Input {name} contains {kind}: the first is in row {row}, column {column}{called}. Expected finite numbers. {remedy}."
+    return (
+        f"Input {name} contains {kind}: the first is in row {row}, column {column}{called}. Expected finite numbers. "
+        f"{remedy}."
+    )
 
 
 def _too_large(rows: NDArray[Any], name: str) -> str:

@@ -1,0 +1,137 @@
+"""A fitted GaussianMixture as the header and the arrays of a model file, and back."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..em.loop import EMRecord
+from ..em.restarts import RunReport
+from ..models.covariance import STRUCTURES
+from ..models.gaussian import GaussianParameters
+from .fit_state import attributes_of
+from .model_file import ModelFileError, load_model, save_model
+
+__all__ = ["load_mixture", "save_mixture"]
+
+KIND = "GaussianMixture"
+
+_START_ARRAYS = ("weights_init", "means_init", "precisions_init")
+_FIT_NUMBERS = ("log_likelihood_", "lower_bound_", "converged_", "n_iter_", "stopped_by_", "fit_time_")
+
+Mixture = TypeVar("Mixture")
+
+
+def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted mixture.
+
+    The parameters are written in float64 with the factors that score rows, so that a loaded mixture scores to the same
+    bits. A generator given as `random_state` is not written: it is a state, not a parameter.
+    """
+    parameters: GaussianParameters = mixture._fitted()
+    settings = mixture.get_params(deep=False)
+    arrays: dict[str, Any] = {
+        "weights": parameters.weights,
+        "means": parameters.means,
+        "covariances": parameters.covariances,
+        "whitening": parameters.whitening,
+    }
+    for name in _START_ARRAYS:
+        given = settings.pop(name)
+        if given is not None:
+            arrays[name] = np.asarray(given)
+    if not isinstance(settings["random_state"], (int, np.integer)):
+        settings["random_state"] = None
+    header: dict[str, Any] = {
+        "kind": KIND,
+        "parameters": {name: _plain(value) for name, value in settings.items()},
+        "structure": parameters.structure.name,
+        "dtype": mixture.means_.dtype.name,
+        "feature_names": vars(mixture).get("feature_names_in_"),
+        "fit": None,
+    }
+    if header["feature_names"] is not None:
+        header["feature_names"] = header["feature_names"].tolist()
+    if "log_likelihood_" in vars(mixture):
+        header["fit"] = {name: _plain(getattr(mixture, name)) for name in _FIT_NUMBERS}
+        header["fit"]["messages"] = [report.message for report in mixture.runs_]
+        arrays.update(_columns("history", mixture.history_, EMRecord))
+        arrays.update(_columns("runs", mixture.runs_, RunReport))
+        arrays["lower_bounds"] = np.asarray(mixture.lower_bounds_, dtype=np.float64)
+    save_model(path, header, arrays)
+
+
+def load_mixture(cls: type[Mixture], path: str | os.PathLike[str]) -> Mixture:
+    """Read a mixture that `save_mixture` wrote, as an instance of `cls`.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, holds something else, or holds what this emix does not know.
+    """
+    header, arrays = load_model(path, kind=KIND)
+    try:
+        return _mixture(cls, header, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        # The checksum is right: a newer emix wrote it, or somebody by hand.
+        raise ModelFileError(
+            os.fspath(path),
+            f"holds a GaussianMixture that this emix cannot read ({type(error).__name__}: {error}). Upgrade emix, or "
+            "save the model again.",
+        ) from error
+
+
+def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any]) -> Mixture:
+    starts = {name: arrays.get(name) for name in _START_ARRAYS}
+    mixture = cls(**header["parameters"], **starts)
+    parameters = GaussianParameters(
+        structure=STRUCTURES[header["structure"]],
+        weights=arrays["weights"],
+        means=arrays["means"],
+        covariances=arrays["covariances"],
+        whitening=arrays["whitening"],
+    )
+    _check_shapes(parameters)
+    state = attributes_of(parameters, np.dtype(header["dtype"]))
+    state["n_features_in_"] = parameters.means.shape[1]
+    if header["feature_names"] is not None:
+        state["feature_names_in_"] = np.array(header["feature_names"], dtype=object)
+    if header["fit"] is not None:
+        state.update({name: header["fit"][name] for name in _FIT_NUMBERS})
+        state["lower_bounds_"] = arrays["lower_bounds"].tolist()
+        state["history_"] = _records("history", arrays, EMRecord)
+        state["runs_"] = _records("runs", {**arrays, "runs_message": header["fit"]["messages"]}, RunReport)
+    vars(mixture).update(state)
+    return mixture
+
+
+def _check_shapes(parameters: GaussianParameters) -> None:
+    n_components, n_features = parameters.means.shape
+    shape = parameters.structure.shape(n_components, n_features)
+    if (
+        parameters.weights.shape != (n_components,)
+        or parameters.covariances.shape != shape
+        or parameters.whitening.shape != shape
+    ):
+        raise ValueError(f"weights, means, covariances and factors do not belong together: expected shape {shape}")
+
+
+def _columns(prefix: str, records: list[Any], kind: type) -> dict[str, Any]:
+    """Records as one array for each field that is a number."""
+    names = [field.name for field in fields(kind) if field.name != "message"]
+    return {f"{prefix}_{name}": np.array([getattr(record, name) for record in records]) for name in names}
+
+
+def _records(prefix: str, columns: dict[str, Any], kind: type) -> list[Any]:
+    """Inverse of `_columns`."""
+    names = [field.name for field in fields(kind)]
+    values = [np.asarray(columns[f"{prefix}_{name}"]).tolist() for name in names]
+    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*values, strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers as Python's, which JSON can hold."""
+    return value.item() if isinstance(value, np.generic) else value
