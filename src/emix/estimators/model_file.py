@@ -157,7 +157,9 @@ def load_model(
     except Exception as error:
         # The content is in memory, so whatever goes wrong while it is decoded is the content's fault. zipfile and
         # NumPy raise a dozen classes for damage: BadZipFile, struct.error, NotImplementedError, EOFError, KeyError...
-        raise ModelFileError(name, f"is damaged or is not a model file of emix ({_summary(error)}). {_REMEDY}") from error
+        raise ModelFileError(
+            name, f"is damaged or is not a model file of emix ({_summary(error)}). {_REMEDY}"
+        ) from error
     if kind is not None and header.get("kind") != kind:
         raise ModelFileError(name, f"holds a model of kind {header.get('kind')!r}, expected {kind!r}.")
     return header, arrays

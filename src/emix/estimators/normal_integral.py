@@ -1,0 +1,47 @@
+"""Probability of a box under a multivariate normal distribution, by SciPy's integration."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+RandomState: TypeAlias = int | np.integer | np.random.Generator | np.random.RandomState | None
+
+
+def as_generator(random_state: RandomState) -> np.random.Generator | np.random.RandomState:
+    """Return what to draw from: a generator as it is, or a new one with this seed (None: from the system)."""
+    if isinstance(random_state, np.random.Generator | np.random.RandomState):
+        return random_state
+    return np.random.default_rng(random_state)
+
+
+def box_probability(
+    mean: Float64Array, covariance: Float64Array, lower: Float64Array, upper: Float64Array, random_state: RandomState
+) -> float:
+    """Return P(lower < Y ≤ upper) for Y ~ N(mean, covariance), all arrays over the same d features.
+
+    Limits may be infinite. Each pair with lower above upper changes the sign, as in an integral.
+    """
+    sign = -1.0 if np.count_nonzero(lower > upper) % 2 else 1.0
+    lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
+    # A feature without variance is a constant: the box has it or has not. SciPy divides by its zero.
+    constant = np.diagonal(covariance) == 0.0
+    inside = (lower < mean) & (mean <= upper)
+    if np.any(lower == upper) or not inside[constant].all():
+        return 0.0
+    # SciPy's integration multiplies zero by the infinite limits of an unlimited feature.
+    kept = np.flatnonzero(~constant & ~(np.isneginf(lower) & np.isposinf(upper)))
+    if not kept.size:
+        return sign
+    # scipy.stats costs half a second to import, which only this function needs.
+    from scipy.stats import multivariate_normal
+
+    # Singularity is no matter for a distribution function; SciPy would refuse condition numbers above 4.5e9.
+    normal = multivariate_normal(mean[kept], covariance[np.ix_(kept, kept)], allow_singular=True)
+    normal.random_state = as_generator(random_state)
+    probability = float(normal.cdf(upper[kept], lower_limit=lower[kept]))
+    # The error of the integration may lead past the ends.
+    return sign * min(max(probability, 0.0), 1.0)

@@ -1,0 +1,576 @@
+"""MultivariateNormal: against SciPy, 50-digit arithmetic, closed forms and itself."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emix.estimators.multivariate_normal import MultivariateNormal
+
+# Two correct float64 evaluations of a well-conditioned case in a few features: some rounding errors, not hundreds.
+CLOSE = 1e-12
+
+
+def random_normal(seed: int, n_features: int) -> MultivariateNormal:
+    rng = np.random.default_rng(seed)
+    factor = rng.standard_normal((n_features, n_features + 2))
+    return MultivariateNormal(rng.standard_normal(n_features) * 3, factor @ factor.T / n_features + np.eye(n_features))
+
+
+def singular_normal(seed: int, n_features: int, rank: int) -> MultivariateNormal:
+    rng = np.random.default_rng(seed)
+    factor = rng.standard_normal((n_features, rank))
+    return MultivariateNormal(rng.standard_normal(n_features), factor @ factor.T, allow_singular=True)
+
+
+def scipy_of(mvn: MultivariateNormal) -> Any:
+    return scipy.stats.multivariate_normal(mvn.mean, mvn.covariance, allow_singular=mvn.allow_singular)
+
+
+normals = st.builds(random_normal, st.integers(0, 2**32 - 1), st.integers(1, 6))
+
+
+# Density
+
+
+@settings(max_examples=40, deadline=None)
+@given(mvn=normals, seed=st.integers(0, 2**32 - 1))
+def test_density_and_distance_equal_scipys(mvn: MultivariateNormal, seed: int) -> None:
+    points = mvn.rvs(7, seed) * 2
+    reference = scipy_of(mvn)
+    np.testing.assert_allclose(mvn.logpdf(points), reference.logpdf(points), rtol=CLOSE)
+    # The exponential turns the absolute error of a logarithm of some tens into a relative one.
+    np.testing.assert_allclose(mvn.pdf(points), reference.pdf(points), rtol=100 * CLOSE)
+    centred = points - mvn.mean
+    squares = np.einsum("ij,ij->i", centred, np.linalg.solve(mvn.covariance, centred.T).T)
+    np.testing.assert_allclose(mvn.mahalanobis(points) ** 2, squares, rtol=CLOSE)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(2, 5), data=st.data())
+def test_singular_density_equals_scipys(seed: int, n_features: int, data: st.DataObject) -> None:
+    mvn = singular_normal(seed, n_features, data.draw(st.integers(1, n_features)))
+    on = mvn.rvs(5, seed)
+    points = np.vstack([on, on + np.arange(5.0)[:, None]])
+    reference = scipy_of(mvn)
+    # The eigenvalues kept are at least 2e-10 of the largest, found to eps of it: 1e-6 relative at worst. A random
+    # factor is nearly always far better conditioned than that.
+    np.testing.assert_allclose(mvn.logpdf(points), reference.logpdf(points), rtol=1e-6)
+    assert np.isfinite(mvn.logpdf(on)).all()
+    assert mvn.rank == reference.cov_object.rank
+    assert mvn.entropy() == pytest.approx(reference.entropy(), rel=1e-6)
+
+
+def test_outside_the_support_the_density_is_zero_and_the_distance_infinite() -> None:
+    mvn = MultivariateNormal([0.0, 1.0], [[1.0, 1.0], [1.0, 1.0]], allow_singular=True)
+    points = [[2.0, 3.0], [2.0, 3.1], [1e300, -1e300], [1e308, 1e308]]
+    assert mvn.rank == 1
+    np.testing.assert_allclose(mvn.logpdf(points), [-0.5 * (math.log(2 * math.pi) + math.log(2) + 4), *[-np.inf] * 3])
+    np.testing.assert_array_equal(mvn.pdf(points)[1:], 0.0)
+    np.testing.assert_allclose(mvn.mahalanobis(points), [2.0, np.inf, np.inf, np.inf])
+    constant = MultivariateNormal([3.0], [[0.0]], allow_singular=True)
+    np.testing.assert_array_equal(constant.logpdf([3.0, 4.0]), [0.0, -np.inf])
+
+
+def exact_logpdf(x: Any, mean: Any, covariance: Any) -> tuple[Any, float]:
+    """Log-density with 50 digits, and the scale by which DESIGN's bound measures its error."""
+    with mpmath.workdps(50):
+        sigma = mpmath.matrix(covariance.tolist())
+        centred = mpmath.matrix([mpmath.mpf(float(a)) - mpmath.mpf(float(b)) for a, b in zip(x, mean, strict=True)])
+        square = (centred.T * mpmath.lu_solve(sigma, centred))[0]
+        log_det = mpmath.log(mpmath.det(sigma))
+        return -(len(x) * mpmath.log(2 * mpmath.pi) + log_det + square) / 2, float(1 + abs(log_det) / 2 + square / 2)
+
+
+@pytest.mark.parametrize("exponent", [0, 4, 8, 12])
+@pytest.mark.parametrize("n_features", [2, 5, 12])
+def test_density_with_ill_conditioned_covariance(n_features: int, exponent: int) -> None:
+    rng = np.random.default_rng(n_features)
+    basis = np.linalg.qr(rng.standard_normal((n_features, n_features))).Q
+    covariance = (basis * np.logspace(0, -exponent, n_features)) @ basis.T
+    covariance = (covariance + covariance.T) / 2
+    mean = rng.standard_normal(n_features) * 100
+    mvn = MultivariateNormal(mean, covariance)
+    points = np.vstack([mvn.rvs(4, rng), mean + rng.standard_normal((2, n_features)), mean + 1e8])
+    # |error| ≤ (1e-12 + κ·d·1e-15)(1 + |Σ log W_jj| + ½‖y‖²): the accuracy that emix promises for its densities.
+    bound = 1e-12 + np.linalg.cond(covariance) * n_features * 1e-15
+    for x, found in zip(points, mvn.logpdf(points), strict=True):
+        exact, scale = exact_logpdf(x, mean, covariance)
+        assert abs(float(exact - mpmath.mpf(float(found)))) <= bound * scale
+
+
+def test_scales_of_features_do_not_matter() -> None:
+    # Condition number 1e240: SciPy's rule, relative to the largest eigenvalue, would call it singular.
+    mvn = MultivariateNormal([0.0, 0.0], np.diag([1e-120, 1e120]))
+    expected = -math.log(2 * math.pi) - 1.0
+    np.testing.assert_allclose(mvn.logpdf([1e-60, 1e60]), expected, rtol=CLOSE)
+
+
+def test_far_rows_are_minus_infinity_never_nan() -> None:
+    mvn = MultivariateNormal([1.0, -1.0, 2.0], [[2.0, 0.9, 0.1], [0.9, 1.0, -0.2], [0.1, -0.2, 3.0]])
+    largest = np.finfo(float).max
+    points = np.array([[1e160, -1e160, 1e160], [largest, -largest, largest], [1e160, 0.0, 0.0], [1e100, 1e100, 1e100]])
+    np.testing.assert_array_equal(mvn.logpdf(points)[:3], -np.inf)
+    assert np.isfinite(mvn.logpdf(points)[3])
+    np.testing.assert_array_equal(mvn.pdf(points), 0.0)
+    # Distances below the largest float are still right: the distance scales with the point.
+    near = mvn.mahalanobis(mvn.mean + np.eye(3)[0])
+    np.testing.assert_allclose(mvn.mahalanobis(points[2]), 1e160 * near, rtol=CLOSE)
+    assert not np.isnan(mvn.mahalanobis(points)).any()
+    single = np.array([[3e38, -3e38, 3e38], [1e15, 0, 0]], dtype=np.float32)
+    np.testing.assert_array_equal(mvn.logpdf(single) < -1e29, True)
+    away = MultivariateNormal([-largest], [[1.0]])
+    np.testing.assert_array_equal(away.logpdf([[largest]]), -np.inf)
+    np.testing.assert_array_equal(away.mahalanobis([[largest]]), np.inf)
+
+
+def test_shapes_follow_the_leading_axes() -> None:
+    mvn = random_normal(0, 3)
+    points = mvn.rvs(24, 0)
+    flat = mvn.logpdf(points)
+    assert flat.shape == (24,)
+    for method in (mvn.logpdf, mvn.pdf, mvn.mahalanobis):
+        np.testing.assert_array_equal(method(points.reshape(2, 3, 4, 3)), method(points).reshape(2, 3, 4))
+        one = method(points[0])
+        assert np.ndim(one) == 0 and isinstance(one, np.float64)
+        assert one == pytest.approx(method(points)[0], rel=CLOSE)
+        assert method(points[:1]).shape == (1,)
+        assert method(np.empty((0, 3))).shape == (0,)
+        np.testing.assert_array_equal(method(np.asfortranarray(points)), method(points))
+        np.testing.assert_array_equal(method(points[::-2]), method(points)[::-2])
+        np.testing.assert_array_equal(method(points.tolist()), method(points))
+    assert mvn.cdf(points.reshape(4, 6, 3)[:2, :1]).shape == (2, 1)
+
+
+def test_one_feature_takes_points_as_scalars_too() -> None:
+    mvn = MultivariateNormal([1.0], [[4.0]])
+    reference = scipy.stats.norm(1, 2)
+    points = np.linspace(-5, 5, 7)
+    for found in (mvn.logpdf(points), mvn.logpdf(points[:, None]), mvn.logpdf(points[None, :, None])[0]):
+        np.testing.assert_allclose(found, reference.logpdf(points), rtol=CLOSE)
+    assert np.ndim(mvn.logpdf(2.0)) == 0
+    assert mvn.logpdf([2.0]).shape == (1,)
+
+
+def test_float32_in_float32_out() -> None:
+    mvn = random_normal(3, 4)
+    points = mvn.rvs(50, 0).astype(np.float32)
+    for method in (mvn.logpdf, mvn.pdf, mvn.mahalanobis, mvn.cdf):
+        found = method(points[:3])
+        assert found.dtype == np.float32
+        # float32 of the same points in float64: eps is 1.2e-7, and the exponential amplifies by the logarithm.
+        np.testing.assert_allclose(found, method(points[:3].astype(np.float64)), rtol=1e-5)
+    assert mvn.logpdf(points[0]).dtype == np.float32
+    assert mvn.logpdf(np.round(points).astype(int)).dtype == np.float64
+
+
+def test_many_rows_equal_few() -> None:
+    mvn = random_normal(1, 2)
+    points = mvn.rvs(300_000, 0)  # more than one chunk
+    found = mvn.logpdf(points)
+    np.testing.assert_allclose(found[-5:], mvn.logpdf(points[-5:]), rtol=CLOSE)
+    np.testing.assert_allclose(found[::9973], scipy_of(mvn).logpdf(points[::9973]), rtol=CLOSE)
+
+
+# Estimation
+
+
+def test_fit_is_the_maximum_likelihood_estimate() -> None:
+    X = random_normal(5, 3).rvs(500, 1)
+    fitted = MultivariateNormal.fit(X)
+    np.testing.assert_allclose(fitted.mean, X.mean(axis=0), rtol=CLOSE)
+    np.testing.assert_allclose(fitted.covariance, np.cov(X.T, bias=True), rtol=1e-11)
+    best = fitted.logpdf(X).sum()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        change = 0.02 * rng.standard_normal((3, 3))
+        other = MultivariateNormal(fitted.mean + change[0], fitted.covariance + change @ change.T)
+        assert other.logpdf(X).sum() < best
+
+
+def test_weights_equal_repetition() -> None:
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((60, 3)) * [1, 10, 100]
+    weights = rng.integers(0, 4, 60)
+    weights[0] = 0
+    repeated = MultivariateNormal.fit(np.repeat(X, weights, axis=0))
+    for scale in (1, 1e-9):
+        weighted = MultivariateNormal.fit(X, weights * scale)
+        np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-11)
+        np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_fit_at_an_offset_is_the_fit_of_centred_data(dtype: Any, weighted: bool) -> None:
+    # Integers, so that the shift itself rounds nothing; beyond 2^24 float32 has only even ones.
+    offset, step = (2.0**30, 1) if dtype is np.float64 else (2.0**24, 2)
+    rng = np.random.default_rng(0)
+    centred = step * rng.integers(-50, 50, (150_000, 2)).astype(np.float64)
+    weights = rng.random(len(centred)) if weighted else None
+    X = np.abs(centred + offset) if step == 1 else np.abs(centred) + offset
+    expected = MultivariateNormal.fit(X - offset, weights)
+    found = MultivariateNormal.fit(X.astype(dtype), weights)
+    np.testing.assert_allclose(found.mean - offset, expected.mean, atol=2e-16 * offset)
+    # What the unavoidable rounding of the mean, eps·offset, adds to a variance of 800 and more is 1e-17 of it.
+    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-12, atol=1e-10)
+
+
+def test_fit_of_huge_and_tiny_values() -> None:
+    X = np.random.default_rng(0).standard_normal((100, 2)) * [1e150 / 5, 1e-150]
+    fitted = MultivariateNormal.fit(X)
+    np.testing.assert_allclose(
+        fitted.covariance,
+        np.cov((X * [5e-150, 1e150]).T, bias=True) * np.outer([2e149, 1e-150], [2e149, 1e-150]),
+        rtol=1e-10,
+    )
+    assert np.isfinite(fitted.logpdf(X)).all()
+
+
+def test_fit_of_singular_data_says_what_to_do() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 2))
+    for singular in (np.column_stack([X, X[:, 0] + X[:, 1]]), np.column_stack([X, np.ones(30)])):
+        with pytest.raises(ValueError, match=r"X cannot be fitted: the estimated covariance is not positive definite"):
+            MultivariateNormal.fit(singular)
+        assert MultivariateNormal.fit(singular, allow_singular=True).rank == 2
+    with pytest.raises(
+        ValueError, match=r"X has 2 rows of positive weight, expected at least 3: .*allow_singular=True"
+    ):
+        MultivariateNormal.fit(X[:3], [1.0, 0.0, 2.0])
+    assert MultivariateNormal.fit(X[:2], allow_singular=True).rank == 1
+
+
+# Distribution function
+
+
+def test_cdf_equals_scipys_and_is_reproducible() -> None:
+    mvn = random_normal(4, 3)
+    points = mvn.rvs(3, 0)
+    found = mvn.cdf(points)
+    # Both integrate to an absolute error of 1e-5, three standard errors of the randomized sum.
+    np.testing.assert_allclose(found, scipy_of(mvn).cdf(points, rng=np.random.default_rng(1)), atol=3e-5)
+    np.testing.assert_array_equal(mvn.cdf(points), found)
+    np.testing.assert_array_equal(mvn.cdf(points[2]), found[2])
+    a, b = (mvn.cdf(points, random_state=np.random.default_rng(7)) for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+    lower = points - [1.0, 2.0, 3.0]
+    box = scipy_of(mvn).cdf(points, lower_limit=lower, rng=np.random.default_rng(1))
+    np.testing.assert_allclose(mvn.cdf(points, lower_limit=lower), box, atol=3e-5)
+    np.testing.assert_allclose(
+        mvn.cdf(points[0], lower_limit=lower), mvn.cdf(np.broadcast_to(points[0], (3, 3)), lower_limit=lower), rtol=0
+    )
+
+
+def test_cdf_with_infinite_limits() -> None:
+    mvn = random_normal(4, 3)
+    inf = np.inf
+    assert mvn.cdf([inf, inf, inf]) == 1.0
+    assert mvn.cdf([0.0, -inf, inf]) == 0.0
+    # An unlimited feature is one less: two features are exact.
+    assert mvn.cdf([0.0, inf, 1.0]) == pytest.approx(float(mvn.marginal([0, 2]).cdf([0.0, 1.0])), rel=1e-12)
+
+
+def test_one_feature_cdf_is_exact() -> None:
+    points = np.linspace(-6, 6, 9)
+    found = MultivariateNormal([1.0], [[4.0]]).cdf(points)
+    np.testing.assert_allclose(found, scipy.stats.norm(1, 2).cdf(points), rtol=1e-12)
+
+
+# Samples
+
+
+@pytest.mark.parametrize("singular", [False, True])
+def test_samples_have_the_moments(singular: bool) -> None:
+    mvn = singular_normal(1, 4, 2) if singular else random_normal(1, 4)
+    n = 20_000
+    X = mvn.rvs(n, random_state=0)
+    assert X.shape == (n, 4)
+    variances = np.diagonal(mvn.covariance)
+    # Five standard errors: a mean's is σ/√n, a covariance's √((Σ_ii Σ_jj + Σ_ij²)/n). The seed is fixed.
+    assert (np.abs(X.mean(axis=0) - mvn.mean) < 5 * np.sqrt(variances / n)).all()
+    error = np.sqrt((np.outer(variances, variances) + mvn.covariance**2) / n)
+    assert (np.abs(np.cov(X.T) - mvn.covariance) < 5 * error).all()
+    assert np.isfinite(mvn.logpdf(X)).all()
+    # Squared distances are χ² with as many degrees of freedom as the rank.
+    assert scipy.stats.kstest(mvn.mahalanobis(X) ** 2, scipy.stats.chi2(mvn.rank).cdf).pvalue > 1e-3
+
+
+def test_samples_follow_the_random_state() -> None:
+    mvn = random_normal(0, 2)
+    np.testing.assert_array_equal(mvn.rvs(3, 1), mvn.rvs(3, np.random.default_rng(1)))
+    legacy = mvn.rvs(3, np.random.RandomState(1))
+    np.testing.assert_array_equal(legacy, mvn.rvs(3, np.random.RandomState(1)))
+    assert (mvn.rvs(3, 1) != mvn.rvs(3, 2)).all() and (mvn.rvs(3) != mvn.rvs(3)).all()
+    assert mvn.rvs().shape == (1, 2) and mvn.rvs(0).shape == (0, 2)
+
+
+# Marginal and conditional
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(2, 6), data=st.data())
+def test_conditional_times_marginal_is_the_joint(seed: int, n_features: int, data: st.DataObject) -> None:
+    mvn = random_normal(seed, n_features)
+    order = data.draw(st.permutations(range(n_features)))
+    known = order[: data.draw(st.integers(1, n_features - 1))]
+    rest = sorted(set(range(n_features)) - set(known))
+    x = mvn.rvs(1, seed)[0]
+    conditional = mvn.conditional({j: x[j] for j in known})
+    joint = conditional.logpdf(x[rest]) + mvn.marginal(known).logpdf(x[known])
+    np.testing.assert_allclose(joint, mvn.logpdf(x), rtol=1e-11)
+    schur = mvn.covariance[np.ix_(rest, rest)] - mvn.covariance[np.ix_(rest, known)] @ np.linalg.solve(
+        mvn.covariance[np.ix_(known, known)], mvn.covariance[np.ix_(known, rest)]
+    )
+    np.testing.assert_allclose(conditional.covariance, schur, rtol=1e-10, atol=1e-11)
+
+
+def test_marginal_of_a_conditional_is_a_conditional_of_a_marginal() -> None:
+    mvn = random_normal(9, 5)
+    # Given feature 3, features 0, 1, 2, 4 are left: the third of them is 2.
+    a = mvn.conditional({3: 1.5}).marginal([2, 0])
+    b = mvn.marginal([2, 0, 3]).conditional({-1: 1.5})
+    np.testing.assert_allclose(a.mean, b.mean, rtol=CLOSE)
+    np.testing.assert_allclose(a.covariance, b.covariance, rtol=CLOSE)
+    assert mvn.marginal(range(5)) == mvn
+    assert mvn.marginal(3) == mvn.marginal([-2])
+    assert mvn.conditional({}).mean.shape == (5,)
+
+
+def test_conditional_in_two_steps_is_the_same() -> None:
+    mvn = random_normal(11, 4)
+    once = mvn.conditional({1: 0.5, 3: -1.0})
+    twice = mvn.conditional({3: -1.0}).conditional({1: 0.5})
+    np.testing.assert_allclose(once.mean, twice.mean, rtol=1e-11)
+    np.testing.assert_allclose(once.covariance, twice.covariance, rtol=1e-11)
+
+
+def test_a_nearly_determined_feature_keeps_a_positive_variance() -> None:
+    # Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba cancels all but four digits here.
+    noise = 1e-6
+    mvn = MultivariateNormal([0.0, 0.0], [[1.0, 1.0], [1.0, 1.0 + noise**2]])
+    conditional = mvn.conditional({0: 3.0})
+    # The entry 1 + 1e-12 is itself stored with an error of eps/2, 1e-4 of the noise's variance.
+    np.testing.assert_allclose(conditional.covariance, noise**2, rtol=2e-4)
+    np.testing.assert_allclose(conditional.mean, 3.0, rtol=CLOSE)
+
+
+def test_conditional_of_a_singular_distribution() -> None:
+    # z = x + y: given x and y it is certain, given z and x so is y, given x one dimension is left.
+    mvn = MultivariateNormal([1.0, 2.0, 3.0], [[1, 0, 1], [0, 4, 4], [1, 4, 5]], allow_singular=True)
+    certain = mvn.conditional({0: 2.0, 1: 5.0})
+    np.testing.assert_allclose(certain.mean, [7.0], rtol=CLOSE)
+    assert certain.rank == 0 and certain.logpdf(certain.mean) == 0.0
+    np.testing.assert_array_equal(certain.rvs(2), [certain.mean] * 2)
+    line = mvn.conditional({0: 2.0})
+    assert line.rank == 1
+    np.testing.assert_allclose(line.mean, [2.0, 4.0], rtol=CLOSE)
+    np.testing.assert_allclose(line.covariance, 4.0, rtol=CLOSE)
+    np.testing.assert_allclose(mvn.conditional({}).covariance, mvn.covariance, rtol=CLOSE)
+    with pytest.raises(ValueError, match=r"given has values that are impossible together.*outside its support"):
+        MultivariateNormal([0, 0, 0], [[1, 1, 1]] * 3, allow_singular=True).conditional({0: 1.0, 1: 2.0})
+
+
+# Information
+
+
+@settings(max_examples=20, deadline=None)
+@given(mvn=normals)
+def test_entropy_equals_scipys(mvn: MultivariateNormal) -> None:
+    assert mvn.entropy() == pytest.approx(scipy_of(mvn).entropy(), rel=CLOSE)
+    assert mvn.log_det == pytest.approx(np.linalg.slogdet(mvn.covariance).logabsdet, rel=CLOSE, abs=CLOSE)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(1, 6))
+def test_divergence_equals_the_trace_formula(seed: int, n_features: int) -> None:
+    a, b = random_normal(seed, n_features), random_normal(seed + 1, n_features)
+    shift = a.mean - b.mean
+    trace = np.trace(np.linalg.solve(b.covariance, a.covariance))
+    square = shift @ np.linalg.solve(b.covariance, shift)
+    expected = 0.5 * (trace + square - n_features + b.log_det - a.log_det)
+    assert a.kl_divergence(b) == pytest.approx(expected, rel=1e-10)
+    assert a.kl_divergence(a) == 0.0
+    assert a.kl_divergence(MultivariateNormal(a.mean, a.covariance.copy())) == 0.0
+    # The eigenvectors' form gives the same.
+    c, d = (MultivariateNormal(m.mean, m.covariance, allow_singular=True) for m in (a, b))
+    for other in (c.kl_divergence(d), a.kl_divergence(d), c.kl_divergence(b)):
+        assert other == pytest.approx(expected, rel=1e-9)
+    assert c.kl_divergence(c) == 0.0
+    assert a.kl_divergence(c) == pytest.approx(0.0, abs=1e-20)
+
+
+def test_divergence_by_quadrature() -> None:
+    a, b = MultivariateNormal([0.5], [[2.0]]), MultivariateNormal([-1.0], [[0.7]])
+    x, step = np.linspace(-30, 30, 6001, retstep=True)
+    log_ratio = a.logpdf(x) - b.logpdf(x)
+    # The trapezoidal rule converges faster than any power for a function like this.
+    assert a.kl_divergence(b) == pytest.approx(float((a.pdf(x) * log_ratio).sum() * step), rel=1e-10)
+
+
+def test_small_divergences_keep_their_digits() -> None:
+    # KL = ½(t − log(1 + t)) ≈ t²/4 = 2.5e-15 for variances 1 + t and 1; a trace less the rank would leave no digit.
+    t = 2.0**-24
+    found = MultivariateNormal([0.0, 0.0], np.diag([1 + t, 1.0])).kl_divergence(MultivariateNormal([0, 0], np.eye(2)))
+    # diag(L) = √(1 + t) rounds, and t comes back from it with an error of some eps.
+    assert found == pytest.approx(float((mpmath.mpf(t) - mpmath.log1p(t)) / 2), rel=1e-7)
+
+
+def test_divergence_between_different_supports_is_infinite() -> None:
+    line = MultivariateNormal([0, 0], [[1, 1], [1, 1]], allow_singular=True)
+    across = MultivariateNormal([0, 0], [[1, -1], [-1, 1]], allow_singular=True)
+    beside = MultivariateNormal([0, 1], [[1, 1], [1, 1]], allow_singular=True)
+    along = MultivariateNormal([1, 1], [[4, 4], [4, 4]], allow_singular=True)
+    plane = MultivariateNormal([0, 0], np.eye(2))
+    for other in (across, beside, plane):
+        assert line.kl_divergence(other) == math.inf and other.kl_divergence(line) == math.inf
+    # Along the line these are N(0, 2) and N(√2, 8).
+    assert line.kl_divergence(along) == pytest.approx(0.5 * (0.25 + 0.25 - 1 + math.log(4)), rel=CLOSE)
+
+
+def test_affine_maps_change_neither_divergence_nor_distance() -> None:
+    a, b = random_normal(20, 4), random_normal(21, 4)
+    rng = np.random.default_rng(0)
+    linear, offset = rng.standard_normal((4, 4)) + 3 * np.eye(4), rng.standard_normal(4) * 10
+    mapped = [MultivariateNormal(linear @ m.mean + offset, linear @ m.covariance @ linear.T) for m in (a, b)]
+    assert mapped[0].kl_divergence(mapped[1]) == pytest.approx(a.kl_divergence(b), rel=1e-10)
+    X = a.rvs(5, 0)
+    np.testing.assert_allclose(mapped[0].mahalanobis(X @ linear.T + offset), a.mahalanobis(X), rtol=1e-10)
+
+
+# The object
+
+
+def test_it_is_immutable_and_comes_back_from_pickle_and_copy() -> None:
+    mean, covariance = np.array([1.0, 2.0]), np.array([[2.0, 0.5], [0.5, 1.0]])
+    mvn = MultivariateNormal(mean, covariance)
+    mean[0], covariance[0, 0] = 9, 9
+    assert mvn.mean[0] == 1 and mvn.covariance[0, 0] == 2
+    for array in (mvn.mean, mvn.covariance):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    with pytest.raises(AttributeError):
+        mvn.mean = mean  # type: ignore[misc]  # what is tested
+    for other in (pickle.loads(pickle.dumps(mvn)), copy.copy(mvn), copy.deepcopy(mvn)):
+        assert other == mvn and hash(other) == hash(mvn) and not other.mean.flags.writeable
+    assert mvn != MultivariateNormal(mvn.mean, mvn.covariance, allow_singular=True)
+    assert mvn != MultivariateNormal([1.0, 2.5], mvn.covariance) and mvn != "mvn"
+    zero, minus = MultivariateNormal([0.0], [[1.0]]), MultivariateNormal([-0.0], [[1.0]])
+    assert zero == minus and hash(zero) == hash(minus)
+
+
+def test_repr() -> None:
+    mvn = MultivariateNormal([1.0, 2.0], [[2.0, 0.5], [0.5, 1.0]])
+    assert repr(mvn) == "MultivariateNormal(mean=[1., 2.], covariance=[[2. , 0.5], [0.5, 1. ]])"
+    assert repr(MultivariateNormal([0], [[0]], True)) == (
+        "MultivariateNormal(mean=[0.], covariance=[[0.]], allow_singular=True)"
+    )
+    assert len(repr(random_normal(0, 50))) < 300
+
+
+def test_float32_rounding_of_a_covariance_is_accepted() -> None:
+    X = np.random.default_rng(0).standard_normal((1000, 3)).astype(np.float32) * np.float32([1, 100, 1e-3])
+    covariance = np.cov(X.T, dtype=np.float32)
+    covariance[0, 1] = np.nextafter(covariance[0, 1], np.float32(np.inf))
+    mvn = MultivariateNormal(X.mean(axis=0), covariance)
+    np.testing.assert_array_equal(mvn.covariance, mvn.covariance.T)
+
+
+BAD = [
+    (([[0.0]], [[1.0]]), r"mean has shape \(1, 1\), expected \(n_features,\)"),
+    (([], np.empty((0, 0))), r"mean has shape \(0,\), expected \(n_features,\) with at least one feature"),
+    (([0.0, np.nan], np.eye(2)), r"mean has nan at \[1\], expected finite numbers"),
+    (([0.0, "a"], np.eye(2)), r"mean has dtype .*, expected numbers"),
+    (([0.0, 1j], np.eye(2)), r"Complex data not supported: mean has dtype"),
+    (
+        ([0.0, 0.0], [1.0, 2.0]),
+        r"covariance has shape \(2,\), expected \(2, 2\).*Make a vector of variances .* np\.diag",
+    ),
+    (([0.0, 0.0], np.eye(3)), r"covariance has shape \(3, 3\), expected \(2, 2\) for a mean of 2 features"),
+    (([0.0, 0.0], [[1.0, np.inf], [np.inf, 1.0]]), r"covariance has inf at \[0, 1\], expected finite numbers"),
+    (([0.0, 0.0], [[1.0, 0.2], [0.3, 1.0]]), r"covariance is not symmetric: 0\.2 at \[0, 1\] and 0\.3 at \[1, 0\]"),
+    (
+        ([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]]),
+        r"covariance is not positive definite: its eigenvalues are between -1 and ",
+    ),
+    (([0.0, 0.0], [[1.0, 1.0], [1.0, 1.0]]), r"Pass allow_singular=True or add a multiple of the identity, as in"),
+    (([0.0, 0.0], [[0.0, 0.0], [0.0, 0.0]]), r"covariance is not positive definite"),
+    (([0.0], [[-1.0]]), r"covariance is not positive definite"),
+    (([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]], True), r"covariance is not positive semidefinite: .* between -1 and 3"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_parameters_are_named(arguments: Any, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        MultivariateNormal(*arguments)
+
+
+def test_bad_arguments_are_named() -> None:
+    mvn = random_normal(0, 3)
+    for method in (mvn.logpdf, mvn.pdf, mvn.mahalanobis, mvn.cdf):
+        with pytest.raises(ValueError, match=r"X has shape \(2,\), expected \(\.\.\., 3\): the last axis holds the 3"):
+            method([1.0, 2.0])
+        with pytest.raises(ValueError, match=r"Input X contains NaN.*row 1, column 2"):
+            method([[1.0, 2.0, 3.0], [1.0, 2.0, np.nan]])
+        with pytest.raises(ValueError, match=r"Complex data not supported"):
+            method([[1.0, 2.0, 3j]])
+    with pytest.raises(ValueError, match=r"Input X contains infinity.*row 0, column 1"):
+        mvn.logpdf([[1.0, np.inf, 3.0]])
+    with pytest.raises(ValueError, match=r"lower_limit has shape \(2, 3\), expected one that broadcasts with X"):
+        mvn.cdf(np.zeros((3, 3)), lower_limit=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"Input lower_limit contains NaN"):
+        mvn.cdf(np.zeros((3, 3)), lower_limit=[0, 0, np.nan])
+    with pytest.raises(ValueError, match=r"size is -1, expected at least 0"):
+        mvn.rvs(-1)
+    with pytest.raises(TypeError, match=r"size is \(2, 3\), expected an int"):
+        mvn.rvs((2, 3))  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(ValueError, match=r"indices has feature 3, expected one from 0 to 2"):
+        mvn.marginal([0, 3])
+    with pytest.raises(ValueError, match=r"indices names a feature twice: \[0, -3\]"):
+        mvn.marginal([0, -3])
+    with pytest.raises(ValueError, match=r"indices is empty"):
+        mvn.marginal([])
+    with pytest.raises(ValueError, match=r"given names all 3 features, expected at least one to be left out"):
+        mvn.conditional({0: 0, 1: 0, 2: 0})
+    with pytest.raises(ValueError, match=r"given has inf at \[1\], expected finite numbers"):
+        mvn.conditional({0: 0, 1: np.inf})
+    with pytest.raises(ValueError, match=r"other has 2 features, expected 3"):
+        mvn.kl_divergence(random_normal(0, 2))
+    with pytest.raises(TypeError, match=r"other is a tuple, expected a MultivariateNormal"):
+        mvn.kl_divergence((0, 1))  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(ValueError, match=r"Input X contains NaN"):
+        MultivariateNormal.fit([[1.0], [np.nan]])
+    with pytest.raises(ValueError, match=r"Negative values in sample_weight"):
+        MultivariateNormal.fit([[1.0], [2.0]], [1.0, -1.0])
+
+
+def test_frames_are_taken() -> None:
+    pandas = pytest.importorskip("pandas")
+    X = random_normal(0, 2).rvs(20, 0)
+    frame = pandas.DataFrame(X, columns=["a", "b"])
+    fitted = MultivariateNormal.fit(X)
+    # A frame's memory order is another, and with it the order of sums.
+    np.testing.assert_allclose(MultivariateNormal.fit(frame).covariance, fitted.covariance, rtol=CLOSE)
+    np.testing.assert_allclose(fitted.logpdf(frame), fitted.logpdf(X), rtol=CLOSE)
+
+
+def test_making_one_imports_no_scipy() -> None:
+    # Importing scipy.linalg takes longer than NumPy; scipy.stats takes half a second.
+    code = (
+        "import sys; from emix.estimators.multivariate_normal import MultivariateNormal;"
+        "MultivariateNormal([0.0], [[1.0]]).entropy();"
+        "assert not [name for name in sys.modules if name.split('.')[0] == 'scipy']"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
