@@ -16,7 +16,7 @@ def test_dimension_and_what_is_not_finite_are_kept() -> None:
 
 
 def test_object_without_array_interface_is_named() -> None:
-    with pytest.raises(TypeError, match="x holds <object object at .*>, expected numbers"):
+    with pytest.raises(TypeError, match=r"x holds <object object at .*>, expected numbers"):
         as_numbers(object(), "x")
 
 
@@ -25,7 +25,7 @@ def test_what_is_ready() -> None:
     assert is_ready(np.zeros(2, dtype=np.float32)[::-1])
     assert not is_ready([[1.0]])
     assert not is_ready(np.zeros((2, 2), dtype=">f8"))
-    assert not is_ready(np.matrix([[1.0]]))
+    assert not is_ready(np.ma.MaskedArray([[1.0]]))
 
 
 def test_what_is_a_frame() -> None:

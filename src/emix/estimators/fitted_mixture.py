@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..exceptions import not_fitted
-from ..models.gaussian import GaussianParameters
-from ..models.scoring import Scores, score_rows
-from ..rows.validation import (
+from emix.estimators.fit_state import parameters_of
+from emix.estimators.parameters_check import integer_in_range, random_source
+from emix.estimators.sklearn_protocol import SklearnEstimator
+from emix.exceptions import not_fitted
+from emix.models.gaussian import GaussianParameters
+from emix.models.scoring import Scores, score_rows
+from emix.rows.validation import (
     FloatArray,
     as_rows,
     as_sample_weight,
@@ -19,9 +22,6 @@ from ..rows.validation import (
     check_n_features,
     feature_names,
 )
-from .fit_state import parameters_of
-from .parameters_check import integer_in_range, random_source
-from .sklearn_protocol import SklearnEstimator
 
 __all__ = ["FittedMixture"]
 

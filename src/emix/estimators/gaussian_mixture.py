@@ -10,20 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..em.loop import EMRecord, EMResult, fit_em
-from ..em.restarts import RunReport, best_run
-from ..exceptions import warn_convergence
-from ..models.gaussian import GaussianModel, GaussianParameters
-from ..rows.validation import (
-    FloatArray,
-    as_rows,
-    as_sample_weight,
-    check_enough_rows,
-    feature_names,
-)
-from .fit_state import attributes_of
-from .fitted_mixture import FittedMixture
-from .parameters_check import (
+from emix.em.loop import EMRecord, EMResult, fit_em
+from emix.em.restarts import RunReport, best_run
+from emix.estimators.fit_state import attributes_of
+from emix.estimators.fitted_mixture import FittedMixture
+from emix.estimators.parameters_check import (
     COVARIANCE_TYPES,
     GivenStart,
     Settings,
@@ -34,8 +25,17 @@ from .parameters_check import (
     check_weights,
     seed_of,
 )
-from .progress import Progress
-from .starts import make_start
+from emix.estimators.progress import Progress
+from emix.estimators.starts import make_start
+from emix.exceptions import warn_convergence
+from emix.models.gaussian import GaussianModel, GaussianParameters
+from emix.rows.validation import (
+    FloatArray,
+    as_rows,
+    as_sample_weight,
+    check_enough_rows,
+    feature_names,
+)
 
 __all__ = ["GaussianMixture"]
 
@@ -294,7 +294,7 @@ class GaussianMixture(FittedMixture):
         path : str or os.PathLike
             Used as given. An existing file is replaced.
         """
-        from .mixture_file import save_mixture
+        from emix.estimators.mixture_file import save_mixture
 
         self._fitted()
         save_mixture(self, path)
@@ -318,7 +318,7 @@ class GaussianMixture(FittedMixture):
         ModelFileError
             If it is truncated, altered, of a newer format or not of a GaussianMixture.
         """
-        from .mixture_file import load_mixture
+        from emix.estimators.mixture_file import load_mixture
 
         return load_mixture(cls, path)
 

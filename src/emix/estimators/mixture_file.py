@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..em.loop import EMRecord
-from ..em.restarts import RunReport
-from ..models.covariance import STRUCTURES
-from ..models.gaussian import GaussianParameters
-from .fit_state import attributes_of
-from .model_file import ModelFileError, load_model, save_model
+from emix.em.loop import EMRecord
+from emix.em.restarts import RunReport
+from emix.estimators.fit_state import attributes_of
+from emix.estimators.model_file import ModelFileError, load_model, save_model
+from emix.models.covariance import STRUCTURES
+from emix.models.gaussian import GaussianParameters
 
 __all__ = ["load_mixture", "save_mixture"]
 

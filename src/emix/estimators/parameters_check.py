@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rows.conversion import as_numbers
+from emix.rows.conversion import as_numbers
 
 __all__ = [
     "COVARIANCE_TYPES",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ..em.loop import EMRecord, EMResult
+from emix.em.loop import EMRecord, EMResult
 
 __all__ = ["Progress"]
 

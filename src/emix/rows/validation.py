@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .conversion import as_numbers, is_frame, is_ready
+from emix.rows.conversion import as_numbers, is_frame, is_ready
 
 __all__ = [
     "FloatArray",
