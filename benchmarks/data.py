@@ -67,6 +67,19 @@ QUICK_PROBLEMS = (
     Problem(20_000, 10, 10, dtype="float32"),
 )
 
+#: For one revision against another: every loop of the kernel, and a fit so small that Python shows.
+REVISION_PROBLEMS = (
+    Problem(1_000, 4, 3),
+    Problem(500_000, 2, 3),
+    Problem(100_000, 10, 10),
+    Problem(20_000, 50, 20),
+    Problem(5_000, 128, 8),
+    Problem(100_000, 10, 10, structure="tied"),
+    Problem(100_000, 16, 16, structure="diag"),
+    Problem(200_000, 8, 16, structure="spherical"),
+    Problem(100_000, 10, 10, dtype="float32"),
+)
+
 
 class Start(NamedTuple):
     """Where EM begins; the covariances are full whatever the problem's structure."""
@@ -76,9 +89,7 @@ class Start(NamedTuple):
     covariances: Array
 
 
-def make_components(
-    n_components: int, n_features: int, separation: float = 1.0, seed: int = SEED
-) -> Start:
+def make_components(n_components: int, n_features: int, separation: float = 1.0, seed: int = SEED) -> Start:
     """Random weights, means and full covariances of the mixture that the data come from.
 
     Parameters
@@ -103,9 +114,7 @@ def make_data(problem: Problem, separation: float = 1.0, seed: int = SEED) -> ND
     -------
     ndarray of shape (n_samples, n_features), C order, of the problem's dtype
     """
-    weights, means, covariances = make_components(
-        problem.n_components, problem.n_features, separation, seed
-    )
+    weights, means, covariances = make_components(problem.n_components, problem.n_features, separation, seed)
     lower = np.linalg.cholesky(covariances)
     rng = np.random.default_rng([seed, problem.n_samples])
     X = np.empty((problem.n_samples, problem.n_features), dtype=problem.dtype)

@@ -1,6 +1,6 @@
 """Make the table and the figure of a comparison from its JSON, without measuring again.
 
-    python benchmarks/report.py build/benchmarks/comparison.json
+Run it as ``python benchmarks/report.py build/benchmarks/comparison.json``.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ def milliseconds(seconds: float) -> str:
 def table(results: Mapping[str, Any], subject: str = "emix") -> str:
     """Markdown: a row per problem, a column per library, and how many times faster the subject is."""
     names = list(results["peers"])
+    compared = subject in names and len(names) > 1
     notes: list[str] = []
     lines = [
-        "| n × d, K | " + " | ".join(names) + f" | {subject} is faster than |",
-        "|---|" + "---:|" * len(names) + "---|",
+        "| n × d, K | " + " | ".join(names) + (f" | {subject} against |" if compared else " |"),
+        "|---|" + "---:|" * len(names) + ("---|" if compared else ""),
     ]
     for problem in results["problems"]:
         times = {}
@@ -59,7 +60,9 @@ def table(results: Mapping[str, Any], subject: str = "emix") -> str:
             if name != subject and times.get(subject, 0.0) > 0.0
         ]
         star = " **(different results)**" if problem["complaints"] else ""
-        lines.append(f"| {problem['name']}{star} | " + " | ".join(cells) + " | " + ", ".join(ratios) + " |")
+        lines.append(
+            f"| {problem['name']}{star} | " + " | ".join(cells) + (f" | {', '.join(ratios)} |" if compared else " |")
+        )
         notes += problem["complaints"]
     notes += [f"{name} {about['note']}" for name, about in results["peers"].items() if about.get("note")]
     notes += [f"{name} is missing: {why}" for name, why in results["missing"].items()]
@@ -78,13 +81,13 @@ def table(results: Mapping[str, Any], subject: str = "emix") -> str:
 
 def figure(results: Mapping[str, Any], path: Path) -> None:
     """Draw time per iteration, a row per problem and a mark per library, on a logarithmic axis."""
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
 
     problems = results["problems"]
-    drawn, axes = pyplot.subplots(figsize=(8.5, 1.6 + 0.55 * len(problems)), layout="constrained")
+    drawn, axes = plt.subplots(figsize=(8.5, 1.6 + 0.55 * len(problems)), layout="constrained")
     names = list(results["peers"])
     for name in names:
         color, marker = _STYLE.get(name, _OTHER_STYLE)
@@ -114,7 +117,7 @@ def figure(results: Mapping[str, Any], path: Path) -> None:
     axes.tick_params(axis="y", length=0)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(names), frameon=False)
     drawn.savefig(path, dpi=150)
-    pyplot.close(drawn)
+    plt.close(drawn)
 
 
 def _ratio_label(axes: Any, row: int, entries: Mapping[str, Mapping[str, Any]]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,7 +25,7 @@ FEW, MANY = 2, 8
 
 #: Thread pools of BLAS and OpenMP spin for up to 200 ms after their work: wait until the previous
 #: library's have gone to sleep.
-_REST_SECONDS = 0.25
+REST_SECONDS = 0.25
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -52,9 +52,7 @@ class Worker:
         More variables, e.g. another PYTHONPATH.
     """
 
-    def __init__(
-        self, peer: str, python: str, n_threads: int, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, peer: str, python: str, n_threads: int, environment: Mapping[str, str] | None = None) -> None:
         variables = {**os.environ, **(environment or {}), **dict.fromkeys(_THREAD_VARIABLES, str(n_threads))}
         if "PYTHONPATH" in variables:
             # The process runs in another folder: relative entries would be lost.
@@ -84,17 +82,11 @@ class Worker:
         reply: dict[str, Any] = json.loads(line)
         return reply
 
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the process, by force if it does not go."""
         if self._process.stdin is not None:
-            try:
+            with suppress(BrokenPipeError):  # it has ended already
                 self._process.stdin.close()
-            except BrokenPipeError:
-                pass  # it has ended already
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -102,6 +94,14 @@ class Worker:
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 @dataclass
@@ -145,9 +145,17 @@ def stage(problem: Problem, folder: Path) -> tuple[Path, Path]:
 
 
 def measure(
-    workers: Mapping[str, Worker], problem: Problem, files: tuple[Path, Path], n_threads: int, repeats: int
+    workers: Mapping[str, Worker],
+    problem: Problem,
+    files: tuple[Path, Path],
+    n_threads: int,
+    repeats: int,
+    rest: float = REST_SECONDS,
 ) -> dict[str, Timing]:
-    """Time every worker on a problem, by turns: one round is a short and a long run of each."""
+    """Time every worker on a problem, by turns: one round is a short and a long run of each.
+
+    ``rest`` is the pause before each run, in seconds.
+    """
     data_path, start_path = files
     saved = start_path.with_name("fitted.npz")
     timings = {name: Timing() for name in workers}
@@ -163,7 +171,7 @@ def measure(
             for n_iter, seconds in ((FEW, timing.few), (MANY, timing.many)):
                 if timing.refusal is not None:
                     continue
-                time.sleep(_REST_SECONDS)
+                time.sleep(rest)
                 keep = turn < 0 and n_iter == MANY
                 reply = worker.ask("run", n_iter=n_iter, save=str(saved) if keep else None)
                 timing.refusal = _refusal(reply)
@@ -178,7 +186,3 @@ def _read_parameters(path: Path) -> Start:
     with np.load(path) as arrays:
         fields: Sequence[Array] = [arrays[name].astype(np.float64) for name in Start._fields]
     return Start(*fields)
-
-
-def default_python() -> str:
-    return sys.executable

@@ -10,19 +10,19 @@ A peer's file says how its library runs a fixed number of EM iterations from a g
   library cannot do the problem at all.
 
 Each runs in a process of its own (:mod:`peers.worker`), if need be with another Python, because the
-libraries' requirements clash. So these files import nothing but NumPy and their library, and a peer
-that is not Python can be one too: its ``prepare`` writes the data, its function calls the program.
+libraries' requirements clash. So these files import only NumPy, their library and :mod:`data`, which
+needs no more. A program that is not Python can be a peer, too: ``prepare`` writes the data where the
+program finds them, and the function runs it and reads the time that it printed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from data import Array
 
 #: The peers in the order of the table.
 PEERS = ("numpy_baseline", "scikit_learn", "onedal", "emix")
@@ -39,17 +39,6 @@ class Run(NamedTuple):
     weights: Array
     means: Array
     covariances: Array
-
-
-class Start(Protocol):
-    """What :func:`data.make_start` returns, read by attribute."""
-
-    @property
-    def weights(self) -> Array: ...
-    @property
-    def means(self) -> Array: ...
-    @property
-    def covariances(self) -> Array: ...
 
 
 Fit = Callable[[int], Run]

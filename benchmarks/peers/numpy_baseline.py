@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import baseline_numpy
-from peers import Fit, Run, Start, Unsupported
+from data import Start
+from peers import Fit, Run, Unsupported
 
 NAME = "NumPy"
 NOTE = "computes in float64 also for float32 data"

@@ -10,7 +10,8 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from peers import Fit, Run, Start, Unsupported, to_full
+from data import Start
+from peers import Fit, Run, Unsupported, to_full
 
 NAME = "oneDAL"
 NOTE = ""

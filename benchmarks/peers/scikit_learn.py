@@ -8,7 +8,8 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from peers import Fit, Run, Start, in_structure, to_full
+from data import Start
+from peers import Fit, Run, in_structure, to_full
 
 NAME = "scikit-learn"
 NOTE = ""

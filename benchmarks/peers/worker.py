@@ -11,17 +11,12 @@ import os
 import platform
 import sys
 from types import ModuleType
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 
-from peers import Array, Fit, Unsupported
-
-
-class _Start(NamedTuple):
-    weights: Array
-    means: Array
-    covariances: Array
+from data import Start
+from peers import Fit, Unsupported
 
 
 def _blas() -> list[str]:
@@ -55,7 +50,7 @@ class _Worker:
     def load(self, data: str, start: str, structure: str, n_threads: int) -> dict[str, Any]:
         self.fit = None  # lets go of the previous problem's data first
         with np.load(start) as arrays:
-            given = _Start(arrays["weights"], arrays["means"], arrays["covariances"])
+            given = Start(arrays["weights"], arrays["means"], arrays["covariances"])
         self.fit = self.peer.prepare(np.load(data), given, structure, n_threads)
         return {}
 
