@@ -12,6 +12,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+import scipy
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,8 +170,10 @@ def test_float32_in_float32_out() -> None:
     for method in (mvn.logpdf, mvn.pdf, mvn.mahalanobis, mvn.cdf):
         found = method(points[:3])
         assert found.dtype == np.float32
-        # float32 of the same points in float64: eps is 1.2e-7, and the exponential amplifies by the logarithm.
-        np.testing.assert_allclose(found, method(points[:3].astype(np.float64)), rtol=1e-5)
+        # Against the same points in float64: eps is 1.2e-7, and the exponential amplifies by the logarithm. The
+        # integral has an error of 1e-5 of its own.
+        integral = 3e-5 * (method == mvn.cdf)
+        np.testing.assert_allclose(found, method(points[:3].astype(np.float64)), rtol=1e-5, atol=integral)
     assert mvn.logpdf(points[0]).dtype == np.float32
     assert mvn.logpdf(np.round(points).astype(int)).dtype == np.float64
 
@@ -255,22 +258,30 @@ def test_fit_of_singular_data_says_what_to_do() -> None:
 # Distribution function
 
 
-def test_cdf_equals_scipys_and_is_reproducible() -> None:
+def test_cdf_equals_scipys() -> None:
+    mvn = random_normal(4, 3)
+    points = mvn.rvs(3, 0)
+    # Both integrate to an absolute error of 1e-5, three standard errors of the randomized sum.
+    np.testing.assert_allclose(mvn.cdf(points), scipy_of(mvn).cdf(points), atol=3e-5)
+    lower = points - [1.0, 2.0, 3.0]
+    expected = scipy_of(mvn).cdf(points, lower_limit=lower)
+    np.testing.assert_allclose(mvn.cdf(points, lower_limit=lower), expected, atol=3e-5)
+    one = mvn.cdf(points[0], lower_limit=lower)
+    np.testing.assert_allclose(one, mvn.cdf(np.broadcast_to(points[0], (3, 3)), lower_limit=lower), atol=3e-5)
+
+
+@pytest.mark.skipif(
+    np.lib.NumpyVersion(scipy.__version__) < "1.16.0", reason="older SciPy integrates with a generator of its own"
+)
+def test_cdf_is_reproducible() -> None:
     mvn = random_normal(4, 3)
     points = mvn.rvs(3, 0)
     found = mvn.cdf(points)
-    # Both integrate to an absolute error of 1e-5, three standard errors of the randomized sum.
-    np.testing.assert_allclose(found, scipy_of(mvn).cdf(points, rng=np.random.default_rng(1)), atol=3e-5)
     np.testing.assert_array_equal(mvn.cdf(points), found)
     np.testing.assert_array_equal(mvn.cdf(points[2]), found[2])
     a, b = (mvn.cdf(points, random_state=np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(a, b)
-    lower = points - [1.0, 2.0, 3.0]
-    box = scipy_of(mvn).cdf(points, lower_limit=lower, rng=np.random.default_rng(1))
-    np.testing.assert_allclose(mvn.cdf(points, lower_limit=lower), box, atol=3e-5)
-    np.testing.assert_allclose(
-        mvn.cdf(points[0], lower_limit=lower), mvn.cdf(np.broadcast_to(points[0], (3, 3)), lower_limit=lower), rtol=0
-    )
+    assert (a != found).any()
 
 
 def test_cdf_with_infinite_limits() -> None:
@@ -345,7 +356,7 @@ def test_marginal_of_a_conditional_is_a_conditional_of_a_marginal() -> None:
     np.testing.assert_allclose(a.covariance, b.covariance, rtol=CLOSE)
     assert mvn.marginal(range(5)) == mvn
     assert mvn.marginal(3) == mvn.marginal([-2])
-    assert mvn.conditional({}).mean.shape == (5,)
+    assert mvn.conditional({}) == mvn
 
 
 def test_conditional_in_two_steps_is_the_same() -> None:

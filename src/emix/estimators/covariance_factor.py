@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from emix.rows.validation import as_numbers
+from emix.rows.conversion import as_numbers
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -171,7 +171,7 @@ def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array) -> Float6
 
 
 def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
-    """Return L⁻¹ B by forward substitution; exact where it can be, so that L⁻¹ L is the identity."""
+    """Return L⁻¹ B by forward substitution."""
     # scipy.linalg costs 90 ms to import, which `import emix` shall not pay.
     from scipy.linalg import solve_triangular
 

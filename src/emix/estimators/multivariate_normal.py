@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +20,10 @@ from emix.estimators.covariance_factor import (
     mahalanobis_distance,
 )
 from emix.estimators.normal_integral import RandomState, as_generator, box_probability
-from emix.rows.validation import as_numbers, as_rows, as_sample_weight
+from emix.models.parameters import GaussianParameters
+from emix.models.scoring import score_rows
+from emix.rows.conversion import as_numbers
+from emix.rows.validation import as_rows, as_sample_weight
 
 __all__ = ["MultivariateNormal"]
 
@@ -63,7 +67,7 @@ class MultivariateNormal:
     >>> from emix import MultivariateNormal
     >>> mvn = MultivariateNormal([1.0, 2.0], [[2.0, 0.6], [0.6, 0.5]])
     >>> round(float(mvn.logpdf([1.0, 2.0])), 6)
-    -1.614425
+    -1.614734
     >>> mvn.conditional({0: 2.0})
     MultivariateNormal(mean=[2.3], covariance=[[0.32]])
     """
@@ -256,7 +260,8 @@ class MultivariateNormal:
             Broadcast with X; −inf by default. Where it is above X, the sign changes, as in an integral.
         random_state : int, Generator, RandomState or None, default=0
             An int seeds the integration of every point alike: the same call gives the same bits, and a point's
-            result does not depend on the others. None is different each time.
+            result does not depend on the others. None is different each time. (SciPy before 1.16 integrates with a
+            generator of its own, and repeats itself only to within the error.)
 
         Returns
         -------
@@ -368,6 +373,8 @@ class MultivariateNormal:
         others = [j for j in range(self.n_features) if j not in known]
         if not others:
             raise ValueError(f"given names all {self.n_features} features, expected at least one to be left out.")
+        if not known:
+            return self
         order = [*known, *others]
         solve = normal_algebra.condition_singular if self._allow_singular else normal_algebra.condition
         shift, covariance = solve(self._covariance[np.ix_(order, order)], values - self._mean[known])
@@ -411,8 +418,17 @@ class MultivariateNormal:
             0.0 if self == other else normal_algebra.divergence(self._factor, other._factor, self._mean - other._mean)
         )
 
+    @cached_property
+    def _mixture(self) -> GaussianParameters:
+        """The distribution as a mixture of one component, which the compiled kernel scores."""
+        return GaussianParameters.from_covariances("full", [1.0], self._mean[None], self._covariance[None])
+
     def _log_density(self, rows: FloatArray) -> FloatArray:
         """Return log-densities of rows (n, d): shape (n,), the dtype of `rows`."""
+        if not self._allow_singular and len(rows):
+            density = score_rows(rows, self._mixture).log_density
+            assert density is not None
+            return density
         constant = self.rank * _LOG_2PI + self.log_det
         result = np.empty(len(rows), dtype=rows.dtype)
         with np.errstate(over="ignore", under="ignore"):

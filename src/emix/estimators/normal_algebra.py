@@ -72,8 +72,6 @@ def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Ar
 def condition_singular(covariance: Float64Array, values: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return as `condition` does, with the pseudo-inverse of Σ_bb; ValueError if the values are impossible."""
     n_given = len(values)
-    if not n_given:
-        return np.zeros(len(covariance)), covariance
     given = EigenFactor.of(covariance[:n_given, :n_given])
     if given.outside_support(values[None])[0]:
         raise ValueError(
