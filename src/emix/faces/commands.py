@@ -74,7 +74,7 @@ def fit(arguments: argparse.Namespace) -> int:
         n_init=arguments.n_init,
         init_params=arguments.init,
         random_state=arguments.seed,
-        verbose=int(arguments.verbose or (sys.stderr.isatty() and not arguments.quiet)),
+        verbose=2 if arguments.verbose or (sys.stderr.isatty() and not arguments.quiet) else 0,
         n_threads=arguments.threads,
     )
     with _messages_on_stderr(), _progress_on_stderr(at_once=arguments.verbose):

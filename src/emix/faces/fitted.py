@@ -105,8 +105,7 @@ def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floatin
     largest = entropy = 0.0
     for start in range(0, len(X), _ROWS_AT_A_TIME):
         block = slice(start, start + _ROWS_AT_A_TIME)
-        # Slices of arrays, pandas and polars frames are rows alike.
-        r = np.asarray(estimator.predict_proba(X[block]), dtype=np.float64)
+        r = np.asarray(estimator.predict_proba(take_rows(X, block)), dtype=np.float64)
         counts += np.bincount(r.argmax(axis=1), weights=w[block], minlength=len(counts))
         largest += float(r.max(axis=1) @ w[block])
         entropy -= float((r * np.log(np.where(r > 0.0, r, 1.0))).sum(axis=1) @ w[block])
@@ -123,7 +122,7 @@ def as_array(X: Any) -> NDArray[np.float64]:
     return np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X, dtype=np.float64)
 
 
-def take_rows(X: Any, index: NDArray[np.intp]) -> Any:
+def take_rows(X: Any, index: NDArray[np.intp] | slice) -> Any:
     """Rows by number, of an array or a frame."""
     return X.iloc[index] if hasattr(X, "iloc") else X[index]
 

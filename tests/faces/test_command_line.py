@@ -1,0 +1,197 @@
+"""The arguments of `emix`, and its promises to a shell script."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import emix
+from emix.faces import command_line
+from emix.faces.command_line import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMAND = [sys.executable, "-c", "import sys; from emix.faces.command_line import main; sys.exit(main())"]
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Exit code and the one line on standard error; nothing else is printed."""
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("emix: error: ")
+    assert captured.err.count("\n") == 1
+    assert captured.err.endswith("\n")
+    return code, captured.err.removeprefix("emix: error: ").rstrip()
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"emix {emix.__version__}\n"
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in ("fit", "score", "info", "data", "exit codes"))
+    for command in ("fit", "score", "info", "data"):
+        assert main([command, "--help"]) == 0
+        assert "exit codes" in capsys.readouterr().out
+
+
+def test_defaults_are_those_of_the_estimator() -> None:
+    arguments = vars(command_line._parser().parse_args(["fit", "rows.csv", "--components", "2"]))
+    defaults = {key: value.default for key, value in inspect.signature(emix.GaussianMixture).parameters.items()}
+    names = {"covariance": "covariance_type", "init": "init_params", "threads": "n_threads"}
+    for name in ("covariance", "init", "tol", "reg_covar", "max_iter", "n_init", "threads"):
+        assert arguments[name] == defaults[names.get(name, name)], name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND (see emix --help)"),
+        (["fit", "rows.csv"], "the following arguments are required: -k/--components (see emix fit --help)"),
+        (["fit", "rows.csv", "-k", "0"], "argument -k/--components: '0', expected a whole number of at least 1"),
+        (["fit", "rows.csv", "-k", "two"], "argument -k/--components: 'two', expected a whole number of at least 1"),
+        (["fit", "r.csv", "-k", "2", "--tol", "-1"], "argument --tol: '-1', expected a number of at least 0"),
+        (["fit", "r.csv", "-k", "2", "--tol", "nan"], "argument --tol: 'nan', expected a number of at least 0"),
+        (["fit", "r.csv", "-k", "2", "--reg-covar", "x"], "argument --reg-covar: 'x', expected a number of at least 0"),
+        (["fit", "r.csv", "-k", "2", "--seed", "-1"], "argument --seed: '-1', expected a whole number from 0 to"),
+        (["fit", "r.csv", "-k", "2", "--columns", "a,,b"], "argument --columns: 'a,,b' has an empty name"),
+        (["fit", "r.csv", "-k", "2", "--columns", ""], "argument --columns: '' has an empty name"),
+        (["fit", "r.csv", "-k", "2", "--covariance", "round"], "argument --covariance: invalid choice: 'round'"),
+        (["fit", "r.csv", "-k", "2", "--quiet", "--verbose"], "argument --verbose: not allowed with argument --quiet"),
+        (["score", "m.npz"], "the following arguments are required: FILE"),
+        (["data", "iris"], "argument NAME: invalid choice: 'iris'"),
+        (["refit"], "argument COMMAND: invalid choice: 'refit'"),
+    ],
+)
+def test_usage_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    code, text = fails(capsys, *arguments)
+    assert code == 2
+    for part in message.split(" (see"):
+        assert part.split("/--")[-1].strip(")") in text.replace("-q/", "").replace("-v/", "")
+
+
+def test_column_names_may_hold_commas() -> None:
+    parsed = command_line._parser().parse_args(["fit", "r.csv", "-k", "1", "--columns", '"a,b", c'])
+    assert parsed.columns == ["a,b", "c"]
+
+
+def test_errors_of_the_data_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, text = fails(capsys, "fit", tmp_path / "none.csv", "-k", "2")
+    assert code == 1
+    assert text == f"{tmp_path / 'none.csv'}: no such file"
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n3,\n")
+    code, text = fails(capsys, "fit", path, "-k", "1")
+    assert code == 1
+    assert text == f"{path}: column 'b' has no value in row 2 (1 missing in all): fill or remove such rows"
+
+
+def test_errors_of_the_fit_are_one_line(capsys: pytest.CaptureFixture[str], csv_file: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "few.npy", np.zeros((3, 2)))
+    code, text = fails(capsys, "fit", tmp_path / "few.npy", "-k", "5", "--out", tmp_path / "m.npz")
+    assert code == 1
+    assert "3" in text
+    assert "5" in text
+    assert not (tmp_path / "m.npz").exists()
+    code, text = fails(capsys, "fit", csv_file, "-k", "1", "--out", tmp_path / "nowhere" / "m.npz")
+    assert code == 1
+    assert "nowhere does not exist" in text
+
+
+def test_model_files_that_are_none_are_refused(
+    capsys: pytest.CaptureFixture[str], csv_file: Path, tmp_path: Path
+) -> None:
+    code, text = fails(capsys, "info", csv_file)
+    assert code == 1
+    assert "model file" in text
+    code, text = fails(capsys, "score", tmp_path / "none.npz", csv_file)
+    assert code == 1
+    assert text == f"{tmp_path / 'none.npz'}: no such file"
+
+
+def test_a_missing_extra_is_named(
+    capsys: pytest.CaptureFixture[str], csv_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    code, text = fails(capsys, "fit", csv_file, "-k", "2")
+    assert code == 1
+    assert text.endswith('reading CSV and Parquet files needs polars, which is not installed: pip install "emix[cli]"')
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    np.save(tmp_path / "rows.npy", np.eye(4))
+    code, text = fails(capsys, "fit", tmp_path / "rows.npy", "-k", "1", "--plot", tmp_path / "fit.png")
+    assert code == 1
+    assert text == '--plot needs matplotlib, which is not installed: pip install "emix[plot]"'
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(28, "No space left on device", "m.npz"), "m.npz: No space left on device"),
+        (MemoryError("Unable to allocate 8 TiB"), "not enough memory: Unable to allocate 8 TiB"),
+        (MemoryError(), "not enough memory"),
+        (ValueError("two\n lines"), "two lines"),
+    ],
+)
+def test_every_expected_error_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
+) -> None:
+    def run(_: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr("emix.faces.commands.data", run)
+    assert fails(capsys, "data") == (1, text)
+
+
+def test_interruption_is_reported_as_shells_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(_: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emix.faces.commands.data", run)
+    assert main(["data"]) == 130
+    assert capsys.readouterr().err == "emix: interrupted\n"
+
+
+def test_as_a_process(csv_file: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model.npz"
+    fit = subprocess.run(
+        [*COMMAND, "fit", csv_file, "--components", "2", "--out", model], capture_output=True, text=True, check=False
+    )
+    assert (fit.returncode, fit.stderr) == (0, "")
+    assert "Log-likelihood" in fit.stdout
+    usage = subprocess.run([*COMMAND, "fit"], capture_output=True, text=True, check=False)
+    assert usage.returncode == 2
+    pipe = subprocess.run(
+        [*COMMAND, "score", model, "-"], input=csv_file.read_bytes(), capture_output=True, check=False
+    )
+    assert pipe.returncode == 0
+    assert pipe.stdout.count(b"\n") == 273
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has neither SIGPIPE nor its convention")
+def test_a_reader_that_goes_away_is_no_error(csv_file: Path) -> None:
+    code = (
+        "import sys; from emix.faces import command_line, commands; from emix.faces.tables import write_columns;"
+        "import numpy as np;"
+        "commands.data = lambda _: write_columns({'k': np.arange(500_000)}, None) or 0;"
+        "sys.exit(command_line.main(['data']))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"k\n"
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 128 + signal.SIGPIPE
