@@ -1,0 +1,1 @@
+"""Compiled: a block of rows and parameters in, statistics and log-likelihood out."""

@@ -1,8 +1,8 @@
 """The instruction-set level in use: chosen once, at import.
 
-Each level is a build of the same kernel, as modules ``kernel_<level>_double`` and ``kernel_<level>_single``. The best one
-that the processor runs is taken; the environment variable ``EMIX_LEVEL`` forces another (``baseline``, ``v3``, ``v4``, or
-``blas``, which leaves the two heavy steps to SciPy's BLAS and is loaded only when asked for).
+Each level is a build of the same kernel, as modules ``kernel_<level>_double`` and ``kernel_<level>_single``. The best
+one that the processor runs is taken; the environment variable ``EMIX_LEVEL`` forces another (``baseline``, ``v3``,
+``v4``, or ``blas``, which leaves the two heavy steps to SciPy's BLAS and is loaded only when asked for).
 """
 
 from __future__ import annotations

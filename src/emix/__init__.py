@@ -1,0 +1,33 @@
+"""Expectation-maximization for mixture models, with Gaussian mixtures as fast as the hardware allows."""
+
+from __future__ import annotations
+
+from .datasets import load_faithful
+from .em.loop import EMModel, EMRecord, EMResult, fit_em
+from .estimators.gaussian_mixture import GaussianMixture
+from .estimators.multivariate_normal import MultivariateNormal
+from .exceptions import ConvergenceWarning, DegenerateCovarianceError, NotFittedError
+from .kernel.level import show_config
+from .models.gaussian import GaussianModel, q_function
+from .models.parameters import GaussianParameters
+from .models.statistics import GaussianStatistics
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConvergenceWarning",
+    "DegenerateCovarianceError",
+    "EMModel",
+    "EMRecord",
+    "EMResult",
+    "GaussianMixture",
+    "GaussianModel",
+    "GaussianParameters",
+    "GaussianStatistics",
+    "MultivariateNormal",
+    "NotFittedError",
+    "fit_em",
+    "load_faithful",
+    "q_function",
+    "show_config",
+]

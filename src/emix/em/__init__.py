@@ -1,0 +1,1 @@
+"""The algorithm: it knows no Gaussian and no file format."""

@@ -1,0 +1,138 @@
+"""One pass of a model over its data: whole, or block by block with the results added."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["add_results", "begin_passes"]
+
+# Rows of a block that a by_rows model is given from an array.
+BLOCK_ROWS = 8192
+
+
+def begin_passes(model: Any, data: Any) -> Any:
+    """Return an object with ``e_step(parameters)`` and ``weight`` for the passes of one fit."""
+    if hasattr(model, "begin"):
+        return _Begun(model, data)
+    if getattr(model, "by_rows", False):
+        return _ByRows(model, data)
+    return _Whole(model, data)
+
+
+class _Whole:
+    """The model is given all data at once."""
+
+    dtype = "float64"
+
+    def __init__(self, model: Any, data: Any) -> None:
+        self._model, self._data = model, data
+        self.weight = float(model.weight(data)) if hasattr(model, "weight") else 1.0
+
+    def e_step(self, parameters: Any) -> tuple[Any, float]:
+        statistics, log_likelihood = self._model.e_step(self._data, parameters)
+        return statistics, float(log_likelihood)
+
+
+class _Begun:
+    """The model keeps what it needs between passes in an object of its own."""
+
+    def __init__(self, model: Any, data: Any) -> None:
+        self._run = model.begin(data)
+        self.weight = float(model.weight(data)) if hasattr(model, "weight") else 1.0
+        self.dtype = getattr(self._run, "dtype", "float64")
+        self.e_step = self._run.e_step
+
+
+class _ByRows:
+    """The model is given one block of rows after another."""
+
+    dtype = "float64"
+
+    def __init__(self, model: Any, data: Any) -> None:
+        self._model = model
+        self._blocks = _blocks_of(data)
+        if hasattr(model, "weight"):
+            self.weight = sum(float(model.weight(block)) for block in self._blocks())
+        else:
+            self.weight = float(sum(_n_rows(block) for block in self._blocks()))
+        if self.weight <= 0.0:
+            raise ValueError("data has no rows, expected at least one.")
+
+    def e_step(self, parameters: Any) -> tuple[Any, float]:
+        statistics, total = None, 0.0
+        for block in self._blocks():
+            part, log_likelihood = self._model.e_step(block, parameters)
+            statistics = part if statistics is None else add_results(statistics, part)
+            total += float(log_likelihood)
+        if statistics is None:
+            raise ValueError("data gave no blocks on this pass: a callable must return a new iterator each time.")
+        return statistics, total
+
+
+def _blocks_of(data: Any) -> Callable[[], Iterable[Any]]:
+    if callable(data):
+        first, second = data(), data()
+        if first is second and isinstance(first, Iterator):
+            raise TypeError(
+                "data() returned the same iterator twice, which one pass exhausts: return a new one at each call."
+            )
+        return data  # type: ignore[no-any-return]  # a callable of the user's
+    if isinstance(data, Iterator):
+        raise TypeError(
+            f"data is a {type(data).__name__}, which can be read only once; EM makes many passes. Pass an array, or a "
+            "callable that returns a new iterator for each pass."
+        )
+    arrays = data if isinstance(data, tuple) else (data,)
+    arrays = tuple(
+        array if hasattr(array, "__getitem__") and hasattr(array, "shape") else np.asarray(array) for array in arrays
+    )
+    n_rows = [_n_rows(array) for array in arrays]
+    if len(set(n_rows)) > 1:
+        raise ValueError(f"data is a tuple of arrays with {n_rows} rows, expected as many rows in each.")
+
+    def blocks() -> Iterator[Any]:
+        for start in range(0, n_rows[0], BLOCK_ROWS):
+            block = tuple(array[start : start + BLOCK_ROWS] for array in arrays)
+            yield block if isinstance(data, tuple) else block[0]
+
+    return blocks
+
+
+def _n_rows(block: Any) -> int:
+    return len(block[0]) if isinstance(block, tuple) else len(block)
+
+
+def add_results(a: Any, b: Any) -> Any:
+    """Add statistics of two parts of the data, field by field: numbers, arrays, tuples, lists, dicts, dataclasses.
+
+    Raises
+    ------
+    TypeError
+        If they are of another kind, or of two kinds.
+    """
+    if type(a) is not type(b) and not (np.isscalar(a) and np.isscalar(b)):
+        raise TypeError(
+            f"statistics of two blocks are a {type(a).__name__} and a {type(b).__name__}, expected one type."
+        )
+    if hasattr(a, "__add__") and not isinstance(a, (tuple, list)):
+        return a + b
+    if isinstance(a, tuple) and hasattr(a, "_fields"):
+        return type(a)(*map(add_results, a, b))
+    if isinstance(a, (tuple, list)):
+        return type(a)(add_results(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, dict):
+        return {key: add_results(value, b[key]) for key, value in a.items()}
+    if is_dataclass(a):
+        total = copy.copy(a)
+        for field in fields(a):
+            object.__setattr__(total, field.name, add_results(getattr(a, field.name), getattr(b, field.name)))
+        return total
+    raise TypeError(
+        f"statistics hold a {type(a).__name__}, expected numbers, arrays, tuples, dicts or dataclasses of them: "
+        "give the type an __add__."
+    )

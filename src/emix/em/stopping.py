@@ -1,0 +1,98 @@
+"""When a fit has converged, and by what it did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import warn_convergence
+
+__all__ = ["STOPS", "StoppingRule", "pack", "relative_distance"]
+
+STOPS = ("log_likelihood", "parameters")
+
+
+class StoppingRule:
+    """Convergence of the log-likelihood ℓ (total, nats) or of the parameters, and a watch on ℓ, which must not fall.
+
+    Parameters
+    ----------
+    tol : float
+    stop : {"log_likelihood", "parameters"}
+    model : EMModel
+        Its `distance` and `shortfall` are used if it has them.
+    passes : object
+        With `weight`, the total weight W of the data, and `dtype`, the precision of the log-densities in ℓ.
+    """
+
+    def __init__(self, tol: float, stop: str, model: Any, passes: Any) -> None:
+        if not tol >= 0.0:
+            raise ValueError(f"tol is {tol!r}, expected 0 or more.")
+        self._tol, self._stop, self._weight = tol, stop, passes.weight
+        self._eps = float(np.finfo(passes.dtype).eps)
+        self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)
+        self._shortfall: Callable[[Any], float] = getattr(model, "shortfall", lambda statistics: 0.0)
+        self._before: tuple[Any, Any] | None = None
+        self._falls: list[tuple[int, float]] = []
+
+    def reached(
+        self, n_iter: int, parameters: Any, statistics: Any, log_likelihood: float, change: float
+    ) -> str | None:
+        """Why the fit has converged with the E-step after `n_iter` M-steps, None if it has not.
+
+        "log_likelihood": |Δℓ| ≤ tol · W. "parameters": they moved by at most tol. "rounding": |Δℓ| is more than
+        tol · W but no more than rounding can make. A fall of ℓ beyond rounding and the M-step's shortfall is none.
+        """
+        if not math.isfinite(log_likelihood):
+            raise ValueError(
+                f"the log-likelihood is {log_likelihood} after {n_iter} iterations, expected a finite one."
+            )
+        before, self._before = self._before, (parameters, statistics)
+        if before is None:
+            return None
+        rounding = 8.0 * self._eps * (abs(log_likelihood) + self._weight)
+        if -change > rounding and -change > rounding + self._shortfall(before[1]):
+            self._falls.append((n_iter, -change))
+            return None
+        if self._stop == "parameters":
+            return "parameters" if self._distance(before[0], parameters) <= self._tol else None
+        if abs(change) <= self._tol * self._weight:
+            return "log_likelihood"
+        return "rounding" if abs(change) <= rounding else None
+
+    def warn_of_falls(self) -> None:
+        """Warn, once, if the log-likelihood fell: EM cannot make it fall, so a step is not what it should be."""
+        if not self._falls:
+            return
+        n_iter, fall = max(self._falls, key=lambda found: found[1])
+        warn_convergence(
+            f"The log-likelihood fell in {len(self._falls)} iterations, most in iteration {n_iter}, by {fall:.6g} "
+            "nats: more than rounding and reg_covar explain. Rescale ill-conditioned data, or check the model's steps.",
+            stacklevel=4,
+        )
+
+
+def relative_distance(old: Any, new: Any) -> float:
+    """Return the largest |Δθ| / (1 + |θ|) over all numbers in the parameters."""
+    a, b = pack(old), pack(new)
+    return float(np.max(np.abs(b - a) / (1.0 + np.abs(a)), initial=0.0))
+
+
+def pack(parameters: Any) -> NDArray[np.float64]:
+    """All numbers in parameters as one vector: numbers, arrays, and tuples, lists, dicts and dataclasses of them."""
+    if hasattr(parameters, "pack"):
+        return np.asarray(parameters.pack(), dtype=np.float64)
+    if is_dataclass(parameters):
+        parts = [pack(getattr(parameters, field.name)) for field in fields(parameters)]
+    elif isinstance(parameters, dict):
+        parts = [pack(value) for value in parameters.values()]
+    elif isinstance(parameters, (tuple, list)):
+        parts = [pack(value) for value in parameters]
+    else:
+        return np.asarray(parameters, dtype=np.float64).reshape(-1)
+    return np.concatenate(parts) if parts else np.empty(0)

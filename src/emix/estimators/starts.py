@@ -1,0 +1,151 @@
+"""Starts of a fit: from k-means, from k-means++, from random responsibilities, from random rows.
+
+A start looks at no more than `SAMPLE_ROWS` rows and works on standardized columns, so that units do not matter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.estimators.kmeans import draw_rows, kmeans, kmeans_plus_plus
+from emix.estimators.sampling import sample_rows
+from emix.exceptions import DegenerateCovarianceError
+from emix.models.covariance import STRUCTURES, CovarianceStructure
+from emix.models.gaussian import GaussianModel
+from emix.models.parameters import GaussianParameters
+from emix.models.statistics import GaussianStatistics
+from emix.rows.validation import FloatArray
+
+__all__ = ["STARTS", "make_start"]
+
+Array = NDArray[np.float64]
+
+STARTS = ("kmeans", "k-means++", "random", "random_from_data")
+
+
+def make_start(
+    init_params: str,
+    X: FloatArray,
+    sample_weight: Array | None,
+    structure: str,
+    n_components: int,
+    reg_covar: float,
+    seed: int,
+    restart: int,
+    n_threads: int | None = None,
+) -> GaussianParameters:
+    """Return parameters to start EM from.
+
+    Parameters
+    ----------
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}
+        "kmeans" and "random" take the weights, means and covariances of the clusters or of the responsibilities. The
+        others give means only: weights are equal then, and all covariances that of the rows together.
+    X : ndarray of shape (n_samples, n_features), float64 or float32
+    sample_weight : ndarray of shape (n_samples,) or None
+    structure : {"full", "tied", "diag", "spherical"}
+    n_components : int
+    reg_covar : float
+    seed, restart : int
+        The same pair gives the same start.
+    n_threads : int or None
+
+    Returns
+    -------
+    GaussianParameters
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        If the rows' covariance itself is not positive definite.
+    """
+    rows = sample_rows(len(X), seed)
+    if sample_weight is not None and not sample_weight[rows].any():
+        rows = np.flatnonzero(sample_weight)[: len(rows)]
+    sample = np.asarray(X if len(rows) == len(X) else X[rows], dtype=np.float64)
+    weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
+    source = np.random.Generator(np.random.Philox(key=[seed % 2**64, restart]))
+    form = STRUCTURES[structure]
+    model = GaussianModel(n_components, X.shape[1], form, reg_covar, n_threads)
+
+    if init_params == "random":
+        return model.m_step(_of_random_responsibilities(sample, weight, model, seed, restart))
+    if init_params == "random_from_data":
+        return _of_means(sample, weight, sample[_distinct_rows(weight, n_components, source)], model)
+    standardized = _standardized(sample, weight)
+    chosen = kmeans_plus_plus(standardized, weight, n_components, source, n_threads)
+    if init_params == "k-means++":
+        return _of_means(sample, weight, sample[chosen], model)
+    _, labels = kmeans(standardized, weight, standardized[chosen], n_threads)
+    return _of_clusters(sample, weight, labels, model)
+
+
+def _standardized(X: Array, weight: Array) -> Array:
+    """Columns with mean 0 and variance 1; a constant column stays at 0."""
+    mean = weight @ X / weight.sum()
+    Z: Array = X - mean
+    deviation = np.sqrt(weight @ (Z * Z) / weight.sum())
+    Z /= np.where(deviation > 0.0, deviation, 1.0)
+    return Z
+
+
+def _distinct_rows(weight: Array, size: int, source: np.random.Generator) -> NDArray[np.intp]:
+    """Draw rows by weight, without replacement."""
+    left = weight.copy()
+    rows = np.empty(size, dtype=np.intp)
+    for k in range(size):
+        rows[k] = draw_rows(left if left.any() else weight, 1, source)[0]
+        left[rows[k]] = 0.0
+    return rows
+
+
+def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> GaussianParameters:
+    """Equal weights, and the covariance of all rows, in the structure's form, for every component."""
+    center = weight @ X / weight.sum()
+    Z = X - center
+    covariance: Array = (Z.T * weight) @ Z / weight.sum()
+    covariance[np.diag_indices_from(covariance)] += model.reg_covar
+    weights = np.full(model.n_components, 1.0 / model.n_components)
+    pooled = model.structure.from_pooled(covariance, model.n_components)
+    return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
+
+
+def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
+    """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
+    members = [np.flatnonzero(labels == k) for k in range(model.n_components)]
+    statistics = _statistics([X[m] for m in members], [weight[m] for m in members], X, model)
+    try:
+        return model.m_step(statistics)
+    except DegenerateCovarianceError:
+        return _of_means(X, weight, statistics.center + 0.0, model)
+
+
+def _of_random_responsibilities(
+    X: Array, weight: Array, model: GaussianModel, seed: int, restart: int
+) -> GaussianStatistics:
+    """Uniform numbers for each row and component, divided by their sum over components."""
+
+    def uniform(k: int) -> Array:
+        # A stream for each component, drawn twice: once for the sums, once for use. All K at once would be n × K.
+        return np.random.Generator(np.random.Philox(key=[seed % 2**64, restart], counter=[0, 0, 0, k + 1])).random(
+            len(X)
+        )
+
+    total = np.zeros(len(X))
+    for k in range(model.n_components):
+        total += uniform(k)
+    weights = [weight * uniform(k) / total for k in range(model.n_components)]
+    return _statistics([X] * model.n_components, weights, X, model)
+
+
+def _statistics(rows: list[Array], weights: list[Array], X: Array, model: GaussianModel) -> GaussianStatistics:
+    """Statistics of rows given to components, each about its own mean."""
+    structure: CovarianceStructure = model.structure
+    everywhere = X.mean(axis=0)
+    held = np.array([w.sum() for w in weights])
+    center = np.stack([w @ x / w.sum() if w.any() else everywhere for x, w in zip(rows, weights)])
+    centered = [x - c for x, c in zip(rows, center)]
+    shift = np.stack([w @ z for z, w in zip(centered, weights)])
+    scatter = structure.scatter(centered, weights)
+    return GaussianStatistics(structure, center, held, shift, scatter, float(held.sum()), len(X), 0.0, None)

@@ -1,0 +1,1 @@
+"""What EM fits: E-steps and M-steps, nothing of loops or files."""

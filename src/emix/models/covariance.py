@@ -1,0 +1,379 @@
+"""Covariance structures: for each, the M-step from statistics, whitening, and the number of free parameters.
+
+A structure is all that sets one kind of Gaussian mixture apart from another; nothing else asks which one it is, but the
+compiled kernel by its `code`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import DegenerateCovarianceError
+from ..kernel.factors import whiten
+from .statistics import GaussianStatistics
+
+__all__ = ["STRUCTURES", "CovarianceStructure"]
+
+Array = NDArray[np.float64]
+
+
+class CovarianceStructure(ABC):
+    """One kind of covariances of K components in d dimensions."""
+
+    name: str
+    code: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _structure_named, (self.name,)
+
+    def __repr__(self) -> str:
+        return f"<covariance structure {self.name}>"
+
+    @abstractmethod
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """Shape of the covariances, of their whitenings and of the scatter."""
+
+    @abstractmethod
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Free parameters of the covariances."""
+
+    @abstractmethod
+    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
+        """M-step: Σ = S/N − δδᵀ in the structure's form, δ_k = s_k/N_k = `shift` (K, d)."""
+
+    @abstractmethod
+    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
+        """Σ + amount · I, in place."""
+
+    @abstractmethod
+    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
+        """W with Σ⁻¹ = WᵀW, lower triangular, and log det W of each component, (K,) or (1,) for tied.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            If a covariance is not positive definite to working precision.
+        """
+
+    @abstractmethod
+    def from_precisions(self, precisions: Array) -> Array:
+        """Covariances from precisions.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            If a precision is not positive definite.
+        """
+
+    @abstractmethod
+    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
+        """Σ w z zᵀ of rows z of each component, in the structure's form."""
+
+    @abstractmethod
+    def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
+        """S + s eᵀ + e sᵀ + N e eᵀ with e = `moved` (K, d)."""
+
+    @abstractmethod
+    def whitened(self, whitening: Array, vectors: Array) -> Array:
+        """W_k v_k for a vector of each component (K, d)."""
+
+    @abstractmethod
+    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
+        """‖W_k Δ_k W_kᵀ‖ (Frobenius) of a symmetric change of each covariance."""
+
+    @abstractmethod
+    def mahalanobis(self, whitening: Array, scatter: Array) -> float:
+        """Σ_k tr(W_k S_k W_kᵀ): the sum of squared Mahalanobis distances that a scatter about the means holds."""
+
+    @abstractmethod
+    def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Covariances as matrices (K, d, d)."""
+
+    @abstractmethod
+    def from_pooled(self, covariance: Array, n_components: int) -> Array:
+        """One covariance matrix (d, d) for every component, in the structure's form."""
+
+    @abstractmethod
+    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
+        """Eigenvalues, ascending: (K, d), or (1, d) for tied."""
+
+
+class Full(CovarianceStructure):
+    """A covariance matrix for each component."""
+
+    name = "full"
+    code = 0
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return n_components, n_features, n_features
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features * (n_features + 1) // 2
+
+    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
+        weight = _positive(statistics.weight)[:, np.newaxis, np.newaxis]
+        covariances: Array = statistics.scatter / weight
+        covariances -= shift[:, :, np.newaxis] * shift[:, np.newaxis, :]
+        return covariances
+
+    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
+        d = covariances.shape[-1]
+        covariances.reshape(-1, d * d)[:, :: d + 1] += amount
+        return covariances
+
+    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
+        return _whiten_matrices(covariances)
+
+    def from_precisions(self, precisions: Array) -> Array:
+        return _invert_matrices(precisions)
+
+    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
+        return np.stack([(z.T * w) @ z for z, w in zip(centered, weights)])
+
+    def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
+        cross = shift[:, :, np.newaxis] * moved[:, np.newaxis, :]
+        square = weight[:, np.newaxis, np.newaxis] * moved[:, :, np.newaxis] * moved[:, np.newaxis, :]
+        result: Array = scatter + cross + cross.transpose(0, 2, 1) + square
+        return result
+
+    def whitened(self, whitening: Array, vectors: Array) -> Array:
+        result: Array = (whitening @ vectors[:, :, np.newaxis])[:, :, 0]
+        return result
+
+    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
+        result: Array = np.linalg.norm(whitening @ differences @ whitening.transpose(0, 2, 1), axis=(1, 2))
+        return result
+
+    def mahalanobis(self, whitening: Array, scatter: Array) -> float:
+        return float(np.sum((whitening @ scatter) * whitening))
+
+    def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        return covariances
+
+    def from_pooled(self, covariance: Array, n_components: int) -> Array:
+        return np.repeat(covariance[np.newaxis], n_components, axis=0)
+
+    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
+        return np.asarray(np.linalg.eigvalsh(covariances))
+
+
+class Tied(CovarianceStructure):
+    """One covariance matrix for all components."""
+
+    name = "tied"
+    code = 1
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return n_features, n_features
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
+        total = statistics.weight.sum()
+        result: Array = statistics.scatter / total - (shift.T * (statistics.weight / total)) @ shift
+        return result
+
+    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
+        covariances.ravel()[:: covariances.shape[0] + 1] += amount
+        return covariances
+
+    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
+        whitening, log_det = _whiten_matrices(covariances[np.newaxis])
+        return whitening[0], log_det
+
+    def from_precisions(self, precisions: Array) -> Array:
+        return np.asarray(_invert_matrices(precisions[np.newaxis])[0])
+
+    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
+        return np.asarray(np.sum([(z.T * w) @ z for z, w in zip(centered, weights)], axis=0))
+
+    def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
+        cross = shift.T @ moved
+        result: Array = scatter + cross + cross.T + (moved.T * weight) @ moved
+        return result
+
+    def whitened(self, whitening: Array, vectors: Array) -> Array:
+        result: Array = vectors @ whitening.T
+        return result
+
+    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
+        return np.array([np.linalg.norm(whitening @ differences @ whitening.T)])
+
+    def mahalanobis(self, whitening: Array, scatter: Array) -> float:
+        return float(np.sum((whitening @ scatter) * whitening))
+
+    def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        return np.repeat(covariances[np.newaxis], n_components, axis=0)
+
+    def from_pooled(self, covariance: Array, n_components: int) -> Array:
+        return np.array(covariance)
+
+    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
+        return np.asarray(np.linalg.eigvalsh(covariances)[np.newaxis])
+
+
+class Diag(CovarianceStructure):
+    """A variance for each component and feature."""
+
+    name = "diag"
+    code = 2
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return n_components, n_features
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
+        result: Array = statistics.scatter / _positive(statistics.weight)[:, np.newaxis] - shift * shift
+        return result
+
+    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
+        covariances += amount
+        return covariances
+
+    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
+        _check_variances(covariances)
+        whitening: Array = 1.0 / np.sqrt(covariances)
+        return whitening, np.log(whitening).sum(axis=1)
+
+    def from_precisions(self, precisions: Array) -> Array:
+        _check_variances(precisions, "precision")
+        result: Array = 1.0 / precisions
+        return result
+
+    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
+        return np.stack([w @ (z * z) for z, w in zip(centered, weights)])
+
+    def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
+        result: Array = scatter + 2.0 * shift * moved + weight[:, np.newaxis] * moved * moved
+        return result
+
+    def whitened(self, whitening: Array, vectors: Array) -> Array:
+        return whitening * vectors
+
+    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
+        result: Array = np.linalg.norm(whitening * whitening * differences, axis=1)
+        return result
+
+    def mahalanobis(self, whitening: Array, scatter: Array) -> float:
+        return float(np.sum(whitening * whitening * scatter))
+
+    def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        return np.asarray(covariances[:, :, np.newaxis] * np.eye(n_features))
+
+    def from_pooled(self, covariance: Array, n_components: int) -> Array:
+        return np.repeat(np.diagonal(covariance)[np.newaxis], n_components, axis=0)
+
+    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
+        return np.sort(covariances, axis=1)
+
+
+class Spherical(CovarianceStructure):
+    """A variance for each component."""
+
+    name = "spherical"
+    code = 3
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        return (n_components,)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components
+
+    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
+        n_features = shift.shape[1]
+        second: Array = statistics.scatter / _positive(statistics.weight)
+        return np.asarray((second - np.sum(shift * shift, axis=1)) / n_features)
+
+    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
+        covariances += amount
+        return covariances
+
+    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
+        _check_variances(covariances[:, np.newaxis])
+        whitening: Array = 1.0 / np.sqrt(covariances)
+        return whitening, n_features * np.log(whitening)
+
+    def from_precisions(self, precisions: Array) -> Array:
+        _check_variances(precisions[:, np.newaxis], "precision")
+        result: Array = 1.0 / precisions
+        return result
+
+    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
+        return np.array([np.sum(w @ (z * z)) for z, w in zip(centered, weights)])
+
+    def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
+        result: Array = scatter + 2.0 * np.sum(shift * moved, axis=1) + weight * np.sum(moved * moved, axis=1)
+        return result
+
+    def whitened(self, whitening: Array, vectors: Array) -> Array:
+        return whitening[:, np.newaxis] * vectors
+
+    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
+        return np.abs(whitening * whitening * differences)
+
+    def mahalanobis(self, whitening: Array, scatter: Array) -> float:
+        return float(np.sum(whitening * whitening * scatter))
+
+    def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        return np.asarray(covariances[:, np.newaxis, np.newaxis] * np.eye(n_features))
+
+    def from_pooled(self, covariance: Array, n_components: int) -> Array:
+        return np.full(n_components, np.trace(covariance) / covariance.shape[0])
+
+    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
+        return np.repeat(covariances[:, np.newaxis], n_features, axis=1)
+
+
+STRUCTURES: dict[str, CovarianceStructure] = {
+    structure.name: structure for structure in (Full(), Tied(), Diag(), Spherical())
+}
+"""The structures by name."""
+
+
+def _structure_named(name: str) -> CovarianceStructure:
+    return STRUCTURES[name]
+
+
+def _positive(weight: Array) -> Array:
+    """N_k, and 1 for a component that holds nothing: its sums are zero, and so becomes its covariance."""
+    return np.where(weight > 0.0, weight, 1.0)
+
+
+def _whiten_matrices(covariances: Array) -> tuple[Array, Array]:
+    n_matrices, n_features, _ = covariances.shape
+    whitening = np.empty_like(covariances, order="C")
+    log_det = np.empty(n_matrices)
+    failed = whiten(np.ascontiguousarray(covariances), whitening, log_det, np.empty((n_features, n_features)))
+    if failed >= 0:
+        raise _not_positive_definite(failed, "covariance")
+    return whitening, log_det
+
+
+def _invert_matrices(precisions: Array) -> Array:
+    """P⁻¹ = WᵀW, with P = L Lᵀ and W = L⁻¹."""
+    try:
+        whitening, _ = _whiten_matrices(precisions)
+    except DegenerateCovarianceError as error:
+        raise _not_positive_definite(error.component, "precision") from None
+    result: Array = whitening.transpose(0, 2, 1) @ whitening
+    return result
+
+
+def _check_variances(variances: Array, what: str = "covariance") -> None:
+    """Refuse a component of which a variance (K, d) is not above zero and finite."""
+    good = (variances > 0.0).all(axis=1) & np.isfinite(variances).all(axis=1)
+    if not good.all():
+        raise _not_positive_definite(int(np.argmin(good)), what)
+
+
+def _not_positive_definite(component: int, what: str) -> DegenerateCovarianceError:
+    return DegenerateCovarianceError(
+        f"the {what} of component {component} is not positive definite to working precision", component
+    )

@@ -1,0 +1,312 @@
+"""The Gaussian mixture as EM sees it: the kernel as E-step, a covariance structure as M-step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import DegenerateCovarianceError
+from ..kernel.level import kernel_for
+from ..rows.arrays import ArraySource, as_source
+from ..rows.threads import resolve_n_threads, run_in_threads
+from .covariance import STRUCTURES, CovarianceStructure
+from .kernel_arguments import KernelArguments
+from .parameters import GaussianParameters
+from .statistics import GaussianStatistics
+
+__all__ = ["GaussianModel", "GaussianParameters", "q_function"]
+
+Array = NDArray[np.float64]
+
+# Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
+# number that depends on neither rows nor threads, so that the order of the sums does not either.
+MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
+
+# A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best adds
+# exp(−40) = 4e-18 of the row's weight at most: less than rounding in its sums and in the others'.
+NEGLIGIBLE = 40.0
+
+# Between two looks at pending signals a thread does about this many operations: below a second on any processor.
+OPERATIONS_PER_CALL = 2e9
+
+# A second thread pays from about this many operations of a pass on (a dispatch costs some 40 µs).
+OPERATIONS_PER_THREAD = 1e6
+
+
+class GaussianModel:
+    """Gaussian mixture of `n_components` components in `n_features` dimensions, for `fit_em`.
+
+    Parameters
+    ----------
+    n_components : int
+    n_features : int
+    structure : {"full", "tied", "diag", "spherical"}
+        Covariance structure.
+    reg_covar : float
+        Added to every variance in the M-step, in squared units of the data.
+    n_threads : int or None
+        None: what the process may use; one thread for small work. Results do not depend on it.
+
+    Examples
+    --------
+    >>> import emix
+    >>> import numpy as np
+    >>> x = np.array([[0.0], [1.0], [5.0], [6.0]])
+    >>> start = emix.GaussianParameters.from_covariances("full", [0.5, 0.5], [[0.0], [6.0]], np.ones((2, 1, 1)))
+    >>> result = emix.fit_em(emix.GaussianModel(2, 1), x, start, tol=1e-9, max_iter=100)
+    >>> result.parameters.means.round(2).ravel()
+    array([0.5, 5.5])
+    """
+
+    def __init__(
+        self,
+        n_components: int,
+        n_features: int,
+        structure: str | CovarianceStructure = "full",
+        reg_covar: float = 0.0,
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.n_features = n_features
+        self.structure = STRUCTURES[structure] if isinstance(structure, str) else structure
+        self.reg_covar = reg_covar
+        self.n_threads = n_threads
+
+    def begin(self, data: Any) -> GaussianRun:
+        """Return what a fit keeps between its passes over `data`."""
+        return GaussianRun(self, as_source(data))
+
+    def weight(self, data: Any) -> float:
+        """Total weight of the rows."""
+        return as_source(data).total_weight
+
+    def e_step(self, data: Any, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
+        """Expected sufficient statistics of the rows under the parameters, and the total log-likelihood, nats.
+
+        Parameters
+        ----------
+        data : array_like of shape (n_samples, n_features), or a tuple of it and sample weights (n_samples,)
+        parameters : GaussianParameters
+        """
+        return self.begin(data).e_step(parameters)
+
+    def m_step(self, statistics: GaussianStatistics) -> GaussianParameters:
+        """Parameters that maximize Q given the statistics (with reg_covar, nearly).
+
+        π_k = N_k / Σ N,  μ_k = c_k + s_k/N_k,  Σ_k = S_k/N_k − δδᵀ + reg_covar·I,  δ = s_k/N_k. A component that holds
+        no row keeps its mean at c_k and gets weight zero.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            If a covariance is not positive definite: the component, its weight and the rows that hold it are named.
+        """
+        covariances, shift = self._covariances(statistics)
+        self.structure.add_to_diagonal(covariances, self.reg_covar)
+        weights = statistics.weight / statistics.weight.sum()
+        try:
+            return GaussianParameters.of(self.structure, weights, statistics.center + shift, covariances)
+        except DegenerateCovarianceError as error:
+            raise self._collapsed(error.component, statistics) from None
+
+    def shortfall(self, statistics: GaussianStatistics) -> float:
+        """How far the M-step's Q may lie below the highest, for reg_covar = ε added to the variances; total, nats.
+
+        Σ_k N_k/2 · Σ_j [log(1 + ε/λ_kj) + 1/(1 + ε/λ_kj) − 1], λ_kj the eigenvalues before ε is added. The
+        log-likelihood can fall by no more than that.
+        """
+        if self.reg_covar == 0.0:
+            return 0.0
+        covariances, _ = self._covariances(statistics)
+        eigenvalues = self.structure.eigenvalues(covariances, self.n_features)
+        weight = statistics.weight if len(eigenvalues) == self.n_components else np.array([statistics.weight.sum()])
+        # A variance of zero by rounding would make the bound infinite; eps² of the largest stands for it.
+        floor = np.finfo(np.float64).eps ** 2 * max(float(eigenvalues.max()), self.reg_covar)
+        ratio = self.reg_covar / np.maximum(eigenvalues, floor)
+        return float(0.5 * np.sum(weight * np.sum(np.log1p(ratio) - ratio / (1.0 + ratio), axis=1)))
+
+    def distance(self, old: GaussianParameters, new: GaussianParameters) -> float:
+        """How far two successive parameters lie apart, free of scale and origin (`GaussianParameters.distance`)."""
+        return old.distance(new)
+
+    def _covariances(self, statistics: GaussianStatistics) -> tuple[Array, Array]:
+        weight = statistics.weight
+        shift = statistics.shift / np.where(weight > 0.0, weight, 1.0)[:, np.newaxis]
+        return self.structure.maximize(statistics, shift), shift
+
+    def _collapsed(self, component: int, statistics: GaussianStatistics) -> DegenerateCovarianceError:
+        if self.structure.name == "tied":
+            n_effective = float(statistics.weight.sum())
+            which = "the common covariance (covariance_type='tied')"
+        else:
+            n_effective = float(statistics.weight[component])
+            which = f"the covariance of component {component}"
+        share = n_effective / float(statistics.weight.sum())
+        return DegenerateCovarianceError(
+            f"Ill-defined empirical covariance: {which}, of weight {share:.6g} (the equivalent of {n_effective:.6g} "
+            f"rows of weight 1), is not positive definite with reg_covar={self.reg_covar:g}. Rows that coincide, "
+            "columns that depend on each other or fewer rows than features make it so: decrease n_components, increase "
+            "reg_covar, or choose a covariance_type with fewer parameters.",
+            component,
+            n_effective,
+        )
+
+
+class GaussianRun:
+    """One fit's passes over its rows: the workspaces, and what the last pass tells the next.
+
+    Parameters
+    ----------
+    model : GaussianModel
+    source : ArraySource
+    """
+
+    def __init__(self, model: GaussianModel, source: ArraySource) -> None:
+        if source.n_features != model.n_features:
+            raise ValueError(f"data have {source.n_features} columns, expected {model.n_features}, as the model has.")
+        K, d = model.n_components, model.n_features
+        self.model, self.source = model, source
+        self.dtype = source.X.dtype
+        self._kernel = kernel_for(self.dtype)
+        self._scatter_shape = model.structure.shape(K, d)
+        width = K + K * d + math.prod(self._scatter_shape) + 1
+        super_block = self._kernel.super_block_rows
+        n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * width)))
+        self._n_slots = min(n_slots, -(-source.n_rows // super_block))
+        operations_per_row = 2.0 * K * (d * d + 8 * d + 32)
+        self._rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // super_block) * super_block
+        self._n_threads = self._choose_threads(operations_per_row * source.n_rows)
+        self._slots = np.empty((self._n_slots, width))
+        self._workspaces = [
+            np.empty(self._kernel.workspace_size(K, d), dtype=self.dtype) for _ in range(self._n_threads)
+        ]
+        self._weight_before: Array | None = None
+
+    def _choose_threads(self, operations: float) -> int:
+        wanted = resolve_n_threads(self.model.n_threads)
+        if self.model.n_threads is None:
+            wanted = min(wanted, 1 + int(operations / OPERATIONS_PER_THREAD))
+        return max(1, min(wanted, self._n_slots))
+
+    def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
+        """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
+
+        Raises
+        ------
+        ValueError
+            If the log-likelihood is not finite; a row of which it is so is named.
+        """
+        before, self._weight_before = self._weight_before, None
+        margin = None
+        if before is not None:
+            with np.errstate(divide="ignore"):
+                margin = NEGLIGIBLE + np.log(before.sum() / before)
+        statistics = self._pass(parameters, margin)
+        if before is not None and np.any(statistics.weight * 20.0 < before):
+            # What was negligible beside the old weight may not be beside the new one.
+            statistics = self._pass(parameters, None)
+        if not math.isfinite(statistics.log_likelihood):
+            raise self._not_finite(parameters)
+        self._weight_before = statistics.weight
+        return statistics, statistics.log_likelihood
+
+    def hard_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
+        """Return the statistics with each row given whole to its best component, the E-step of k-means.
+
+        Also the sum of the best components' log-densities.
+        """
+        statistics = self._pass(parameters, None, hard=True)
+        return statistics, statistics.log_likelihood
+
+    def _pass(self, parameters: GaussianParameters, margin: Array | None, hard: bool = False) -> GaussianStatistics:
+        model, source, kernel = self.model, self.source, self._kernel
+        arguments = KernelArguments(parameters, self.dtype, source.column_range, margin)
+        slots = self._slots
+        slots[:] = 0.0
+
+        def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
+            for first in range(0, source.n_rows, self._rows_per_call):
+                kernel.accumulate(
+                    source.X,
+                    source.sample_weight,
+                    first,
+                    min(first + self._rows_per_call, source.n_rows),
+                    thread,
+                    self._n_threads,
+                    hard,
+                    *arguments,
+                    self._workspaces[thread],
+                    slots,
+                    stop,
+                )
+
+        run_in_threads(accumulate, self._n_threads)
+        total = np.add.reduce(slots, axis=0)  # in order of the slots
+        K, d = model.n_components, model.n_features
+        scatter = total[K + K * d : -1].reshape(self._scatter_shape)
+        if model.structure.code <= 1:
+            scatter = _from_lower(scatter)
+        return GaussianStatistics(
+            structure=model.structure,
+            center=arguments.center.astype(np.float64),
+            weight=total[:K],
+            shift=total[K : K + K * d].reshape(K, d),
+            scatter=scatter,
+            total_weight=source.total_weight,
+            n_rows=source.n_rows,
+            log_likelihood=float(total[-1]),
+            taken_under=parameters,
+        )
+
+    def _not_finite(self, parameters: GaussianParameters) -> ValueError:
+        from .scoring import score_rows
+
+        density = score_rows(self.source.X, parameters).log_density
+        assert density is not None
+        counts = np.ones(len(density)) if self.source.sample_weight is None else self.source.sample_weight
+        bad = np.flatnonzero(~np.isfinite(density) & (counts > 0.0))
+        row = int(bad[0]) if bad.size else -1
+        return ValueError(
+            f"The log-likelihood is not finite: row {row} lies so far from every component that its density is zero "
+            f"in {self.dtype.name}. Start closer to the data, scale the columns, or leave the row out."
+        )
+
+
+def _from_lower(matrices: Array) -> Array:
+    """Symmetric matrices from their lower triangles (…, d, d)."""
+    lower = np.tril(matrices)
+    result: Array = lower + np.tril(matrices, -1).swapaxes(-1, -2)
+    return result
+
+
+def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -> float:
+    """Q(θ, θ⁽ᵗ⁾) = E[log p(X, Z | θ)] of a Gaussian mixture, the expectation over Z given X under θ⁽ᵗ⁾; total, nats.
+
+    Σ_k N_k (log π_k − d/2 log 2π + Σ_j log W_k[j, j]) − ½ Σ_k tr(W_k S_k W_kᵀ), S_k about the means of θ.
+
+    Parameters
+    ----------
+    parameters : GaussianParameters
+        θ.
+    statistics : GaussianStatistics
+        Taken under θ⁽ᵗ⁾.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    A. P. Dempster, N. M. Laird and D. B. Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm,
+    Journal of the Royal Statistical Society B 39, 1-38, equation 2.17.
+    """
+    about_means = statistics.recentered(parameters.means)
+    held = about_means.weight > 0.0
+    with np.errstate(divide="ignore"):
+        constants = np.log(parameters.weights) + parameters.log_det
+    constants -= 0.5 * parameters.n_features * math.log(2.0 * math.pi)
+    squares = parameters.structure.mahalanobis(parameters.whitening, about_means.scatter)
+    return float(np.sum(about_means.weight[held] * constants[held]) - 0.5 * squares)

@@ -1,0 +1,140 @@
+"""Parameters of a Gaussian mixture."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .covariance import STRUCTURES, CovarianceStructure
+
+__all__ = ["GaussianParameters"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianParameters:
+    """Weights, means and covariances of a Gaussian mixture of K components in d dimensions, float64.
+
+    Make one with `from_covariances` or `from_precisions`, which check that covariances are positive definite.
+
+    Attributes
+    ----------
+    structure : CovarianceStructure
+        "full", "tied", "diag" or "spherical", with what belongs to it.
+    weights : ndarray of shape (K,)
+        π_k.
+    means : ndarray of shape (K, d)
+        μ_k.
+    covariances : ndarray
+        Σ_k: full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
+    whitening : ndarray
+        W_k, lower triangular with Σ_k⁻¹ = W_kᵀ W_k, in the shape of the covariances: the transpose of the precision
+        Cholesky factor; for diag and spherical the inverse standard deviations.
+    log_det : ndarray of shape (K,)
+        Σ_j log W_k[j, j].
+
+    Examples
+    --------
+    >>> theta = GaussianParameters.from_covariances("spherical", [0.5, 0.5], [[0.0], [3.0]], [1.0, 4.0])
+    >>> theta.whitening
+    array([1. , 0.5])
+    """
+
+    structure: CovarianceStructure
+    weights: Array
+    means: Array
+    covariances: Array
+    whitening: Array = field(repr=False)
+    log_det: Array = field(repr=False)
+
+    @classmethod
+    def from_covariances(
+        cls, structure: str | CovarianceStructure, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike
+    ) -> GaussianParameters:
+        """Make parameters from covariances in the structure's shape.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            If a covariance is not positive definite to working precision.
+        """
+        form = STRUCTURES[structure] if isinstance(structure, str) else structure
+        pi, mu, sigma = (np.array(a, dtype=np.float64, order="C", ndmin=1) for a in (weights, means, covariances))
+        return cls.of(form, pi, mu, sigma)
+
+    @classmethod
+    def from_precisions(
+        cls, structure: str | CovarianceStructure, weights: ArrayLike, means: ArrayLike, precisions: ArrayLike
+    ) -> GaussianParameters:
+        """Make parameters from inverse covariances in the structure's shape.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            If a precision is not positive definite to working precision.
+        """
+        form = STRUCTURES[structure] if isinstance(structure, str) else structure
+        inverse = np.array(precisions, dtype=np.float64, order="C", ndmin=1)
+        return cls.from_covariances(form, weights, means, form.from_precisions(inverse))
+
+    @classmethod
+    def of(cls, structure: CovarianceStructure, weights: Array, means: Array, covariances: Array) -> GaussianParameters:
+        """Make parameters from arrays that are theirs from now on; nothing is copied."""
+        whitening, log_det = structure.whiten(covariances, means.shape[1])
+        if len(log_det) != len(weights):
+            log_det = np.repeat(log_det, len(weights))
+        return cls(structure, weights, means, covariances, whitening, log_det)
+
+    @property
+    def n_components(self) -> int:
+        """K."""
+        return len(self.means)
+
+    @property
+    def n_features(self) -> int:
+        """The d of the formulae."""
+        return int(self.means.shape[1])
+
+    @property
+    def n_free_parameters(self) -> int:
+        """Free parameters: K − 1 weights, K·d means and those of the covariances."""
+        K, d = self.means.shape
+        return int(K - 1 + K * d + self.structure.n_parameters(K, d))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the structure, weights, means and covariances."""
+        state = hashlib.sha256(f"{self.structure.name} {self.means.shape}".encode())
+        for array in (self.weights, self.means, self.covariances):
+            state.update(np.ascontiguousarray(array).tobytes())
+        return state.hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "digest"}
+
+    def permuted(self, order: ArrayLike) -> GaussianParameters:
+        """Return the same mixture with its components in another order."""
+        index = np.asarray(order)
+        covariances = self.covariances if self.structure.name == "tied" else self.covariances[index]
+        return GaussianParameters.from_covariances(self.structure, self.weights[index], self.means[index], covariances)
+
+    def distance(self, other: GaussianParameters) -> float:
+        """How far `other` is, in units in which neither the data's scale nor their origin counts.
+
+        The largest of |Δ log π_k|, ‖W_k Δμ_k‖ and ‖W_k Δ Σ_k W_kᵀ‖ (Frobenius), W of `self`. A component of weight
+        zero in both counts for nothing.
+        """
+        alive = (self.weights > 0.0) | (other.weights > 0.0)
+        with np.errstate(divide="ignore"):
+            weights = np.abs(np.log(other.weights[alive]) - np.log(self.weights[alive]))
+        means = np.linalg.norm(self.structure.whitened(self.whitening, other.means - self.means), axis=1)[alive]
+        spread = self.structure.whitened_norms(self.whitening, other.covariances - self.covariances)
+        if len(spread) == len(alive):
+            spread = spread[alive]
+        return float(max(weights.max(), means.max(), spread.max()))

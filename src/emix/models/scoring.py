@@ -1,0 +1,138 @@
+"""Scores of rows under a mixture: the E-step without the sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernel.level import kernel_for
+from ..rows.threads import resolve_n_threads, run_in_threads
+from ..rows.validation import FloatArray
+from .gaussian import OPERATIONS_PER_CALL, OPERATIONS_PER_THREAD
+from .kernel_arguments import KernelArguments
+from .parameters import GaussianParameters
+
+__all__ = ["Scores", "score_rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of rows, in the rows' dtype; None where not asked for.
+
+    Attributes
+    ----------
+    log_density : ndarray of shape (n_samples,) or None
+        log p(x), nats; -inf where the density underflows, never NaN.
+    responsibilities : ndarray of shape (n_samples, K) or None
+        p(k | x); every row sums to one.
+    joint : ndarray of shape (n_samples, K) or None
+        log π_k p_k(x).
+    labels : ndarray of shape (n_samples,), intp, or None
+        The most probable component, the first of equals.
+    """
+
+    log_density: FloatArray | None
+    responsibilities: FloatArray | None
+    joint: FloatArray | None
+    labels: NDArray[np.intp] | None
+
+
+def score_rows(
+    X: FloatArray,
+    parameters: GaussianParameters,
+    *,
+    log_density: bool = True,
+    responsibilities: bool = False,
+    joint: bool = False,
+    labels: bool = False,
+    n_threads: int | None = None,
+) -> Scores:
+    """Score checked rows under a mixture.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float64 or float32
+        Finite; any strides.
+    parameters : GaussianParameters
+    log_density, responsibilities, joint, labels : bool
+        What to compute.
+    n_threads : int or None
+        None: what the process may use, one for small work.
+
+    Returns
+    -------
+    Scores
+    """
+    n_rows, d = X.shape
+    K = parameters.n_components
+    kernel = kernel_for(X.dtype)
+    density = np.empty(n_rows, dtype=X.dtype) if log_density else None
+    posterior = np.empty((n_rows, K), dtype=X.dtype) if responsibilities else None
+    components = np.empty((n_rows, K), dtype=X.dtype) if joint else None
+    best = np.empty(n_rows, dtype=np.intp) if labels else None
+    arguments = KernelArguments(parameters, X.dtype)
+
+    operations_per_row = K * (d * d + 8 * d + 32)
+    threads = resolve_n_threads(n_threads) if n_rows * operations_per_row > OPERATIONS_PER_THREAD else 1
+    block = kernel.block_rows
+    n_blocks = -(-n_rows // block)
+    threads = min(threads, n_blocks)
+    rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // block) * block
+    n_far = np.zeros(threads, dtype=np.int64)
+
+    def score(thread: int, stop: NDArray[np.int32]) -> None:
+        workspace = np.empty(kernel.workspace_size(K, d), dtype=X.dtype)
+        last = min(n_rows, (thread + 1) * n_blocks // threads * block)
+        for first in range(thread * n_blocks // threads * block, last, rows_per_call):
+            n_far[thread] += kernel.score(
+                X,
+                first,
+                min(first + rows_per_call, last),
+                *arguments,
+                workspace,
+                density,
+                posterior,
+                components,
+                best,
+                stop,
+            )
+
+    run_in_threads(score, threads)
+    if n_far.any() and (responsibilities or labels):
+        _settle_far_rows(X, parameters, posterior, best)
+    return Scores(density, posterior, components, best)
+
+
+def _settle_far_rows(
+    X: FloatArray, parameters: GaussianParameters, posterior: FloatArray | None, best: NDArray[np.intp] | None
+) -> None:
+    """Give rows whose every squared distance overflows to the component with the smallest ‖W(x − μ)‖."""
+    density = score_rows(X, parameters).log_density
+    assert density is not None
+    for row in np.flatnonzero(density == -np.inf):
+        component = _nearest_by_scale(X[row].astype(np.float64), parameters)
+        if posterior is not None:
+            posterior[row] = 0.0
+            posterior[row, component] = 1.0
+        if best is not None:
+            best[row] = component
+
+
+def _nearest_by_scale(x: NDArray[np.float64], parameters: GaussianParameters) -> int:
+    """The component, of weight above zero, with the smallest ‖W(x − μ)‖; of equals, the one of larger weight.
+
+    x, μ and W are divided by their largest magnitudes first, and the norm is taken of y / max |y|: nothing overflows.
+    """
+    scale = max(float(np.abs(x).max()), float(np.abs(parameters.means).max()))
+    z = x / scale - parameters.means / scale
+    steepness = float(np.abs(parameters.whitening).max())
+    y = parameters.structure.whitened(parameters.whitening / steepness, z)
+    largest = np.abs(y).max(axis=1)
+    norm = np.linalg.norm(y / np.where(largest > 0.0, largest, 1.0)[:, np.newaxis], axis=1) * largest
+    norm[parameters.weights <= 0.0] = np.inf
+    candidates = np.flatnonzero(norm == norm.min())
+    weights: Any = parameters.weights[candidates]
+    return int(candidates[np.argmax(weights)])

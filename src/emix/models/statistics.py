@@ -1,0 +1,112 @@
+"""Expected sufficient statistics of a Gaussian mixture: what an E-step gives and all that an M-step needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .covariance import CovarianceStructure
+    from .parameters import GaussianParameters
+
+__all__ = ["GaussianStatistics"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianStatistics:
+    """Sums over rows, about a centre c_k of each component, so that large offsets cancel before they are squared.
+
+    With the responsibility r of component k for a row x of weight w:
+
+    Attributes
+    ----------
+    structure : CovarianceStructure
+    center : ndarray of shape (K, d)
+        c_k.
+    weight : ndarray of shape (K,)
+        N_k = Σ w r.
+    shift : ndarray of shape (K, d)
+        s_k = Σ w r (x − c_k).
+    scatter : ndarray
+        S_k = Σ w r (x − c_k)(x − c_k)ᵀ, as the structure needs it: full (K, d, d); tied (d, d), summed over k; diag
+        (K, d), the diagonals; spherical (K,), the traces.
+    total_weight : float
+        Σ w.
+    n_rows : int
+    log_likelihood : float
+        Σ w log p(x), total, nats.
+    taken_under : GaussianParameters or None
+        The parameters of the responsibilities; None if these were not Bayes' theorem's but a start's.
+    """
+
+    structure: CovarianceStructure
+    center: Array
+    weight: Array
+    shift: Array
+    scatter: Array
+    total_weight: float
+    n_rows: int
+    log_likelihood: float
+    taken_under: GaussianParameters | None
+
+    @property
+    def digest(self) -> str:
+        """Names the parameters of the responsibilities."""
+        return self.taken_under.digest if self.taken_under is not None else ""
+
+    def __add__(self, other: GaussianStatistics) -> GaussianStatistics:
+        """Return the statistics of both sets of rows together.
+
+        Raises
+        ------
+        ValueError
+            If they were taken under different parameters: their sum would mean nothing.
+        """
+        if not isinstance(other, GaussianStatistics):
+            return NotImplemented
+        if self.taken_under is not other.taken_under and self.digest != other.digest:
+            raise ValueError(
+                "statistics taken under different parameters cannot be added: "
+                f"{self.digest[:12]} and {other.digest[:12]}. Take both under the same parameters."
+            )
+        moved = other.recentered(self.center)
+        return replace(
+            self,
+            weight=self.weight + moved.weight,
+            shift=self.shift + moved.shift,
+            scatter=self.scatter + moved.scatter,
+            total_weight=self.total_weight + other.total_weight,
+            n_rows=self.n_rows + other.n_rows,
+            log_likelihood=self.log_likelihood + other.log_likelihood,
+        )
+
+    def scaled(self, factor: float) -> GaussianStatistics:
+        """Return the statistics with the weight of every row multiplied by `factor`."""
+        return replace(
+            self,
+            weight=self.weight * factor,
+            shift=self.shift * factor,
+            scatter=self.scatter * factor,
+            total_weight=self.total_weight * factor,
+            log_likelihood=self.log_likelihood * factor,
+        )
+
+    def recentered(self, center: Array) -> GaussianStatistics:
+        """Return the same statistics about another centre (K, d).
+
+        With e = c − c′: s′ = s + N e and S′ = S + s eᵀ + e sᵀ + N e eᵀ.
+        """
+        if np.array_equal(center, self.center):
+            return self
+        moved = self.center - center
+        return replace(
+            self,
+            center=center,
+            shift=self.shift + self.weight[:, np.newaxis] * moved,
+            scatter=self.structure.recenter(self.scatter, self.weight, self.shift, moved),
+        )

@@ -1,0 +1,69 @@
+"""Rows that lie in memory (or in a memory map): an array, and a weight for each row if there are weights."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .validation import FloatArray, as_rows, as_sample_weight
+
+__all__ = ["ArraySource", "as_source"]
+
+# Column extremes are taken a slice of this many values at a time, which stays in the cache.
+_SLICE = 1 << 17
+
+
+class ArraySource:
+    """Checked rows, as a pass reads them.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_rows, n_features), float64 or float32
+        Any strides.
+    sample_weight : ndarray of shape (n_rows,), float64, or None
+    total_weight : float
+        Sum of the weights; without weights the number of rows.
+    """
+
+    def __init__(self, X: FloatArray, sample_weight: NDArray[np.float64] | None = None) -> None:
+        self.X = X
+        self.sample_weight = sample_weight
+        self.n_rows, self.n_features = X.shape
+        self.total_weight = float(self.n_rows if sample_weight is None else np.sum(sample_weight))
+
+    @cached_property
+    def column_range(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Least and greatest value of each column, in X's dtype."""
+        step = max(1, _SLICE // self.n_features)
+        least, greatest = self.X[0].copy(), self.X[0].copy()
+        for start in range(0, self.n_rows, step):
+            rows = self.X[start : start + step]
+            np.minimum(least, rows.min(axis=0), out=least)
+            np.maximum(greatest, rows.max(axis=0), out=greatest)
+        return least, greatest
+
+
+def as_source(data: Any) -> ArraySource:
+    """Take rows, or a pair of rows and their weights, as a source.
+
+    Parameters
+    ----------
+    data : array_like of shape (n_rows, n_features), tuple (rows, sample_weight), or ArraySource
+
+    Returns
+    -------
+    ArraySource
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the rows or weights are not what they should be.
+    """
+    if isinstance(data, ArraySource):
+        return data
+    rows, weight = data if isinstance(data, tuple) else (data, None)
+    X = as_rows(rows, name="data", caller="GaussianModel", to_fit=True)
+    return ArraySource(X, as_sample_weight(weight, X.shape[0]))

@@ -1,0 +1,125 @@
+"""Threads for a pass over rows: how many, and one task for each.
+
+The calling thread does the first share itself; a pool, made when it is first needed and again after a fork, does the
+others. A pass never waits inside a task of the pool, so any number of passes may share it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["resolve_n_threads", "run_in_threads"]
+
+Task = Callable[[int, NDArray[np.int32]], None]
+"""(thread, stop): does this thread's share, and soon returns once stop[0] is not 0."""
+
+_pool: ThreadPoolExecutor | None = None
+_pool_lock = threading.Lock()
+
+
+def resolve_n_threads(n_threads: int | None) -> int:
+    """How many threads to use: `n_threads` if given, else what this process may use.
+
+    That is the least of its processors (affinity), the quota of its container, and the environment variables
+    EMIX_NUM_THREADS and OMP_NUM_THREADS where they are set.
+    """
+    if n_threads is not None:
+        return n_threads
+    limits = [_processors(), _container_quota()]
+    limits += [_from_environment(name) for name in ("EMIX_NUM_THREADS", "OMP_NUM_THREADS")]
+    return max(1, min(limit for limit in limits if limit is not None))
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _container_quota() -> int | None:
+    """Processors that the control group allows, rounded up; None without a limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text()
+            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        allowed = float(quota) / float(period)
+    except ValueError:  # "max"
+        return None
+    return max(1, int(-(-allowed // 1))) if allowed > 0 else None
+
+
+def _from_environment(name: str) -> int | None:
+    # OMP_NUM_THREADS may be a list, one number for each level of nesting.
+    first = os.environ.get(name, "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
+
+
+def run_in_threads(task: Task, n_threads: int) -> None:
+    """Call ``task(thread, stop)`` for each thread, thread 0 in the calling one.
+
+    An exception of any of them, KeyboardInterrupt among them, sets the stop flag, waits for the others and is raised.
+    """
+    stop = np.zeros(1, dtype=np.int32)
+    if n_threads == 1:
+        task(0, stop)
+        return
+    futures = [_get_pool().submit(_guarded, task, thread, stop) for thread in range(1, n_threads)]
+    try:
+        task(0, stop)
+        for future in futures:
+            future.result()
+    except BaseException:
+        stop[0] = 1
+        for future in futures:
+            future.cancel()
+        for future in futures:
+            if not future.cancelled():
+                future.exception()
+        raise
+
+
+def _guarded(task: Task, thread: int, stop: NDArray[np.int32]) -> None:
+    try:
+        task(thread, stop)
+    except BaseException:
+        stop[0] = 1
+        raise
+
+
+def _get_pool() -> Any:
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            # Imported here: a process that fits on one thread never needs it.
+            from concurrent.futures import ThreadPoolExecutor
+
+            _pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="emix")
+        return _pool
+
+
+def _forget_pool() -> None:
+    """In the child of a fork: its threads are the parent's, and so may be the lock's holder."""
+    global _pool, _pool_lock
+    _pool = None
+    _pool_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
