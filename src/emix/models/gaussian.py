@@ -189,7 +189,7 @@ class GaussianRun:
         wanted = resolve_n_threads(self.model.n_threads)
         if self.model.n_threads is None:
             wanted = min(wanted, 1 + int(operations / OPERATIONS_PER_THREAD))
-        return max(1, min(wanted, self._n_slots))
+        return int(max(1, min(wanted, self._n_slots)))
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
