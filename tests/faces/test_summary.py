@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import emix
+from emix.em.restarts import RunReport
 from emix.faces.summary import format_seconds, summary
 
 NUMBER = r"[-+]?[0-9.]+(?:e[-+][0-9]+)?"
@@ -91,15 +91,16 @@ def test_runs_and_what_was_set_aside_are_reported(faithful: np.ndarray) -> None:
     mixture = emix.GaussianMixture(2, n_init=3, random_state=0).fit(faithful)
     assert re.search(r"^Runs +3; [123] reached the best log-likelihood", summary(mixture), flags=re.MULTILINE)
     best = mixture.log_likelihood_
-    run = {"n_iter": 3, "converged": True, "degenerate": False, "message": ""}
     mixture.runs_ = [
-        SimpleNamespace(**run | {"log_likelihood": best}),
-        SimpleNamespace(**run | {"log_likelihood": best - 10.0}),
-        SimpleNamespace(**run | {"log_likelihood": np.nan, "degenerate": True, "message": "component 1 collapsed"}),
+        RunReport(0, best, 3, converged=True, degenerate=False, chosen=True, message=""),
+        RunReport(1, best - 10.0, 3, converged=True, degenerate=False, chosen=False, message=""),
+        RunReport(2, None, 0, converged=False, degenerate=True, chosen=False, message="component 1 collapsed"),
     ]
     text = summary(mixture)
     assert f"3; 1 reached the best log-likelihood, the next best is {best - 10.0:.6f}" in text
     assert re.search(r"^Set aside +run 2: component 1 collapsed$", text, flags=re.MULTILINE)
+    mixture.runs_ = [RunReport(0, best, 3, converged=True, degenerate=True, chosen=True, message="on two rows")]
+    assert re.search(r"^Degenerate +run 0: on two rows$", summary(mixture), flags=re.MULTILINE)
 
 
 def test_a_given_mixture_is_described_without_a_fit() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,4 +66,7 @@ def load_faithful() -> Dataset:
 
 def faithful_csv() -> str:
     """Return the Old Faithful eruptions as the text of a CSV file, with a header."""
+    # Not at the top: it loads zipfile and tempfile, which "import emix" does without.
+    from importlib import resources
+
     return resources.files("emix.datasets").joinpath("faithful.csv").read_text(encoding="utf-8")

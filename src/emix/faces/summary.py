@@ -89,9 +89,9 @@ def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> lis
     values = criteria(estimator, assignment)
     if values is None:
         return [("Fit", "none: the parameters were given")]
-    per_row = values.log_likelihood / values.total_weight
+    mean = values.log_likelihood / values.total_weight
     facts = [
-        ("Log-likelihood", f"{values.log_likelihood:.6f} nats ({per_row:.6f} per unit of weight)"),
+        ("Log-likelihood", f"{values.log_likelihood:.6f} nats (mean {mean:.6f})"),
         ("Free parameters", f"{values.n_parameters}"),
         ("BIC", f"{values.bic:.4f}   (n = {values.total_weight:.10g}; lower is better, as for AIC and ICL)"),
         ("AIC", f"{values.aic:.4f}"),
@@ -110,11 +110,17 @@ def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> lis
 
 
 def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
-    """What the restarts found and which of them were set aside."""
+    """What the restarts found and which of them were set aside.
+
+    A degenerate run is kept only where all are; that is said too.
+    """
     runs = list(getattr(estimator, "runs_", None) or [])
-    if len(runs) < 2 and not any(run.degenerate for run in runs):
-        return []
-    kept = [run.log_likelihood for run in runs if not run.degenerate and np.isfinite(run.log_likelihood)]
+    facts = [
+        ("Degenerate" if run.chosen else "Set aside", f"run {run.run}: {run.message}") for run in runs if run.degenerate
+    ]
+    if len(runs) < 2:
+        return facts
+    kept = [run.log_likelihood for run in runs if run.log_likelihood is not None and not run.degenerate]
     best = float(estimator.log_likelihood_)
     # Two runs at the same mode stop a little apart: within tol of the mean log-likelihood, some
     # tens of iterations' worth of it.
@@ -124,11 +130,7 @@ def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
     others = [value for value in kept if abs(value - best) > close]
     if others:
         text += f", the next best is {max(others):.6f}"
-    facts = [("Runs", text)]
-    for index, run in enumerate(runs):
-        if run.degenerate:
-            facts.append(("Set aside", f"run {index}: {run.message or 'degenerate'}"))
-    return facts
+    return [("Runs", text), *facts]
 
 
 def _component_table(

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import ModuleType
+    from typing import Any
 
     import polars as pl
     from numpy.typing import NDArray
@@ -155,7 +156,7 @@ def check_writable(path: str, suffixes: Sequence[str] | None = None) -> None:
         raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist")
 
 
-def write_columns(columns: dict[str, NDArray[np.generic]], path: str | None) -> None:
+def write_columns(columns: Mapping[str, NDArray[Any]], path: str | None) -> None:
     """Write columns to a CSV, TSV or Parquet file, or as CSV to standard output.
 
     Raises
@@ -168,7 +169,7 @@ def write_columns(columns: dict[str, NDArray[np.generic]], path: str | None) -> 
         If polars is not installed.
     """
     polars = require("polars", "cli", "writing tables")
-    frame: pl.DataFrame = polars.DataFrame(columns)
+    frame: pl.DataFrame = polars.DataFrame(dict(columns))
     if path is None or path == STANDARD_STREAM:
         for start in range(0, max(frame.height, 1), _CHUNK_ROWS):
             chunk = frame.slice(start, _CHUNK_ROWS)
