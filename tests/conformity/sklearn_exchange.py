@@ -29,6 +29,10 @@ LEFT_OUT = {
         "calls a private function, and wants clusters in the order in which scikit-learn's KMeans numbers them"
     ),
     "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters": "counts calls of a private function",
+    "test_gaussian_mixture_setting_best_params": (
+        "its first step gives a component one row and so no variance, with reg_covar=0: emix says so with an error "
+        "that names the component, where rounding gives scikit-learn a variance of 1e-16"
+    ),
     "test_score[float32]": "compares with a mean taken in float32, to half of that mean's rounding",
     "test_gaussian_mixture_array_api_compliance": _ARRAY_API,
     "test_gaussian_mixture_raises_where_array_api_not_implemented": _ARRAY_API,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.models.gaussian import GaussianParameters
+from emix.models.parameters import GaussianParameters
 
 __all__ = ["attributes_of", "parameters_of"]
 

@@ -12,7 +12,7 @@ from emix.estimators.fit_state import parameters_of
 from emix.estimators.parameters_check import integer_in_range, random_source
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
-from emix.models.gaussian import GaussianParameters
+from emix.models.parameters import GaussianParameters
 from emix.models.scoring import Scores, score_rows
 from emix.rows.validation import (
     FloatArray,
@@ -49,7 +49,8 @@ class FittedMixture(SklearnEstimator):
         ndarray of shape (n_samples,)
             In `X`'s dtype; -inf where the density underflows.
         """
-        density: FloatArray = self._score_rows(self._rows(X), log_density=True).log_density
+        density = self._score_rows(self._rows(X), log_density=True).log_density
+        assert density is not None
         return density
 
     def predict(self, X: Any) -> NDArray[np.intp]:
@@ -63,7 +64,8 @@ class FittedMixture(SklearnEstimator):
         -------
         ndarray of shape (n_samples,), intp
         """
-        labels: NDArray[np.intp] = self._score_rows(self._rows(X), labels=True).labels
+        labels = self._score_rows(self._rows(X), labels=True).labels
+        assert labels is not None
         return labels
 
     def predict_proba(self, X: Any) -> FloatArray:
@@ -78,7 +80,8 @@ class FittedMixture(SklearnEstimator):
         ndarray of shape (n_samples, n_components)
             In `X`'s dtype; rows sum to one.
         """
-        responsibilities: FloatArray = self._score_rows(self._rows(X), responsibilities=True).responsibilities
+        responsibilities = self._score_rows(self._rows(X), responsibilities=True).responsibilities
+        assert responsibilities is not None
         return responsibilities
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
@@ -156,6 +159,7 @@ class FittedMixture(SklearnEstimator):
         for start in range(0, rows.shape[0], _ROWS_AT_A_TIME):
             block = slice(start, start + _ROWS_AT_A_TIME)
             scores = self._score_rows(rows[block], log_density=True, responsibilities=True)
+            assert scores.responsibilities is not None and scores.log_density is not None
             r = scores.responsibilities.astype(np.float64)
             uncertainty = -np.sum(r * np.log(np.where(r > 0.0, r, 1.0)), axis=1)
             density = scores.log_density.astype(np.float64)
@@ -231,6 +235,7 @@ class FittedMixture(SklearnEstimator):
         rows = self._rows(X)
         weight = as_sample_weight(sample_weight, rows.shape[0])
         density = self._score_rows(rows, log_density=True).log_density
+        assert density is not None
         if weight is None:
             return float(np.sum(density, dtype=np.float64)), float(rows.shape[0])
         return _weighted_sum(density, weight), float(np.sum(weight))

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emix.em.loop import EMRecord, EMResult, fit_em
 from emix.em.restarts import RunReport, best_run
+from emix.estimators.degeneracy import degeneracy, effective_rows
 from emix.estimators.fit_state import attributes_of
 from emix.estimators.fitted_mixture import FittedMixture
 from emix.estimators.parameters_check import (
@@ -27,8 +28,10 @@ from emix.estimators.parameters_check import (
 )
 from emix.estimators.progress import Progress
 from emix.estimators.starts import make_start
-from emix.exceptions import warn_convergence
-from emix.models.gaussian import GaussianModel, GaussianParameters
+from emix.exceptions import DegenerateCovarianceError, warn_convergence
+from emix.models.gaussian import GaussianModel
+from emix.models.parameters import GaussianParameters
+from emix.rows.arrays import ArraySource
 from emix.rows.validation import (
     FloatArray,
     as_rows,
@@ -39,7 +42,12 @@ from emix.rows.validation import (
 
 __all__ = ["GaussianMixture"]
 
-# The words of scikit-learn, which its users may filter by.
+# The words of scikit-learn, which its users may look for.
+_COLLAPSED = (
+    "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance "
+    "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale "
+    "the input data."
+)
 _NOT_CONVERGED = (
     "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
     "check for degenerate data."
@@ -77,7 +85,7 @@ class GaussianMixture(FittedMixture):
     weights_init : array_like of shape (n_components,), optional
         Weights to start from.
     means_init : array_like of shape (n_components, n_features), optional
-        Means to start from.
+        Means to start from. Weights and precisions that are not given too are equal, and of all rows, then.
     precisions_init : array_like, optional
         Inverse covariances to start from, in the shape of `precisions_`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
@@ -233,7 +241,8 @@ class GaussianMixture(FittedMixture):
         ndarray of shape (n_samples,), intp
         """
         rows = self._fit(X, sample_weight)
-        labels: NDArray[np.intp] = self._score_rows(rows, labels=True).labels
+        labels = self._score_rows(rows, labels=True).labels
+        assert labels is not None
         return labels
 
     @classmethod
@@ -325,37 +334,37 @@ class GaussianMixture(FittedMixture):
     def _fit(self, X: Any, sample_weight: ArrayLike | None) -> FloatArray:
         """Fit and set the attributes, all or none; return the rows."""
         began = time.perf_counter()
-        caller = type(self).__name__
         settings = check_settings(self)
         names = feature_names(X)
-        rows = as_rows(X, caller=caller, to_fit=True)
-        weight = as_sample_weight(sample_weight, rows.shape[0])
-        check_enough_rows(rows.shape[0], settings.n_components, weight)
-        total_weight = float(rows.shape[0]) if weight is None else float(np.sum(weight))
-
+        rows = as_rows(X, caller=type(self).__name__, to_fit=True)
+        source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
+        check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
         if settings.warm_start and self.__sklearn_is_fitted__():
             continued = self._fitted()
-            _check_continues(continued, settings, rows.shape[1])
+            _check_continues(continued, settings, source.n_features)
             n_init, start = 1, lambda run: continued
         else:
-            given = check_given_start(self, settings, rows.shape[1])
+            given = check_given_start(self, settings, source.n_features)
             seed = seed_of(self.random_state)
-            n_init, start = settings.n_init, lambda run: _start(given, settings, seed, run, rows, weight)
-        result, runs = _best(settings, n_init, start, rows, weight, total_weight)
+            n_init, start = settings.n_init, lambda run: _start(given, settings, seed, run, source)
+        try:
+            result, runs = _best(settings, n_init, start, source)
+        except DegenerateCovarianceError as error:
+            raise DegenerateCovarianceError(f"{_COLLAPSED} {error}", error.component, error.n_effective) from error
 
         if not result.converged and settings.max_iter > 0:
             warn_convergence(_NOT_CONVERGED)
         state = attributes_of(result.parameters, rows.dtype)
         state.update(
             log_likelihood_=result.log_likelihood,
-            lower_bound_=result.log_likelihood / total_weight,
-            lower_bounds_=[record.log_likelihood / total_weight for record in result.history if record.accepted],
+            lower_bound_=result.log_likelihood / source.total_weight,
+            lower_bounds_=[record.log_likelihood / source.total_weight for record in result.history if record.accepted],
             history_=result.history,
             runs_=runs,
             converged_=result.converged,
             n_iter_=result.n_iter,
             stopped_by_=result.stopped_by,
-            n_features_in_=rows.shape[1],
+            n_features_in_=source.n_features,
             fit_time_=time.perf_counter() - began,
         )
         vars(self).update(state)
@@ -366,22 +375,17 @@ class GaussianMixture(FittedMixture):
         return rows
 
 
-def _start(
-    given: GivenStart,
-    settings: Settings,
-    seed: int,
-    run: int,
-    rows: FloatArray,
-    weight: NDArray[np.float64] | None,
-) -> GaussianParameters:
+def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: ArraySource) -> GaussianParameters:
     """Return the parameters that a run starts from: what was given, and the rest made from the rows."""
     structure = settings.covariance_type
     if given.weights is not None and given.means is not None and given.precisions is not None:
         return GaussianParameters.from_precisions(structure, given.weights, given.means, given.precisions)
+    # Weights and covariances of clusters belong to these and not to other means, whose order would be another.
+    # A start that makes means only has equal weights and the covariance of all rows beside them.
     made = make_start(
-        settings.init_params,
-        rows,
-        weight,
+        settings.init_params if given.means is None else "random_from_data",
+        source.X,
+        source.sample_weight,
         structure,
         settings.n_components,
         settings.reg_covar,
@@ -397,33 +401,29 @@ def _start(
 
 
 def _best(
-    settings: Settings,
-    n_init: int,
-    start: Callable[[int], GaussianParameters],
-    rows: FloatArray,
-    weight: NDArray[np.float64] | None,
-    total_weight: float,
+    settings: Settings, n_init: int, start: Callable[[int], GaussianParameters], source: ArraySource
 ) -> tuple[EMResult, list[RunReport]]:
     """Run EM from each start and choose."""
     progress = Progress(settings.verbose, settings.verbose_interval)
     model = GaussianModel(
-        settings.n_components, rows.shape[1], settings.covariance_type, settings.reg_covar, settings.n_threads
+        settings.n_components, source.n_features, settings.covariance_type, settings.reg_covar, settings.n_threads
     )
 
     def run(index: int) -> EMResult:
         progress.run_begins(index)
         result = fit_em(
             model,
-            (rows, weight),
+            source,
             start(index),
             tol=settings.tol,
             max_iter=settings.max_iter,
             callback=progress.iteration_ends if settings.verbose else None,
         )
-        progress.run_ends(result, total_weight)
+        progress.run_ends(result, source.total_weight)
         return result
 
-    return best_run(run, n_init, None)
+    n_effective = effective_rows(source.n_rows, source.sample_weight)
+    return best_run(run, n_init, lambda result: degeneracy(result.parameters, n_effective))
 
 
 def _check_continues(parameters: GaussianParameters, settings: Settings, n_features: int) -> None:

@@ -13,7 +13,7 @@ from emix.em.restarts import RunReport
 from emix.estimators.fit_state import attributes_of
 from emix.estimators.model_file import ModelFileError, load_model, save_model
 from emix.models.covariance import STRUCTURES
-from emix.models.gaussian import GaussianParameters
+from emix.models.parameters import GaussianParameters
 
 __all__ = ["load_mixture", "save_mixture"]
 
@@ -38,6 +38,7 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         "means": parameters.means,
         "covariances": parameters.covariances,
         "whitening": parameters.whitening,
+        "log_det": parameters.log_det,
     }
     for name in _START_ARRAYS:
         given = settings.pop(name)
@@ -93,6 +94,7 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
         means=arrays["means"],
         covariances=arrays["covariances"],
         whitening=arrays["whitening"],
+        log_det=arrays["log_det"],
     )
     _check_shapes(parameters)
     state = attributes_of(parameters, np.dtype(header["dtype"]))
@@ -113,6 +115,7 @@ def _check_shapes(parameters: GaussianParameters) -> None:
     shape = parameters.structure.shape(n_components, n_features)
     if (
         parameters.weights.shape != (n_components,)
+        or parameters.log_det.shape != (n_components,)
         or parameters.covariances.shape != shape
         or parameters.whitening.shape != shape
     ):

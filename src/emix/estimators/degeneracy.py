@@ -1,0 +1,58 @@
+"""Which fits to distrust: those with a component that shrank onto a few rows.
+
+The likelihood of a Gaussian mixture has no upper bound: a component on few rows raises it for ever as its covariance
+shrinks. Such a fit may have the highest log-likelihood of all runs and says least about the data.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.models.parameters import GaussianParameters
+
+__all__ = ["degeneracy", "effective_rows"]
+
+# Of the pooled covariance, in any direction: a component 10 000 times narrower than the mean of all.
+_LEAST_VARIANCE = 1e-8
+
+
+def effective_rows(n_rows: int, sample_weight: NDArray[np.float64] | None) -> float:
+    """Return how many rows of equal weight the rows are worth, (Σw)² / Σw²; the unit of the weights does not matter."""
+    if sample_weight is None:
+        return float(n_rows)
+    scaled = sample_weight / sample_weight.max()
+    return float(scaled.sum() ** 2 / (scaled @ scaled))
+
+
+def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None:
+    """Say why a fit should be set aside, None if it should not.
+
+    Parameters
+    ----------
+    parameters : GaussianParameters
+    n_effective : float
+        Effective rows of the data.
+
+    Returns
+    -------
+    str or None
+        A component holds no more effective rows than it has parameters of its own, or is in some direction far
+        narrower than the components are on average.
+    """
+    structure, n_features = parameters.structure, parameters.n_features
+    rows = parameters.weights * n_effective
+    # A tied covariance belongs to no component.
+    own = n_features if structure.name == "tied" else n_features + structure.n_parameters(1, n_features)
+    smallest = int(np.argmin(rows))
+    if rows[smallest] <= own:
+        return f"component {smallest} holds {rows[smallest]:.3g} rows, no more than its {own} parameters"
+    covariances = structure.to_full(parameters.covariances, parameters.n_components, n_features)
+    pooled = np.einsum("k,kij->ij", parameters.weights, covariances)
+    # Variances relative to the pooled ones, in every direction: the eigenvalues of L⁻¹ Σ_k L⁻ᵀ with L Lᵀ pooled.
+    inverse = np.linalg.inv(np.linalg.cholesky(pooled))
+    relative = np.linalg.eigvalsh(inverse @ covariances @ inverse.T)[:, 0]
+    narrowest = int(np.argmin(relative))
+    if relative[narrowest] < _LEAST_VARIANCE:
+        return f"component {narrowest} has shrunk to {relative[narrowest]:.1g} of the pooled variance in a direction"
+    return None
