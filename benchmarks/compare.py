@@ -34,7 +34,7 @@ import report
 from data import MAIN_PROBLEMS, MORE_PROBLEMS, QUICK_PROBLEMS, Problem, Start
 from machine import processor
 from peers import PEERS
-from workers import FEW, MANY, Timing, Worker, measure, stage
+from workers import FEW, MANY, REST_SECONDS, Timing, Worker, measure, stage
 
 #: Largest relative difference of final log-likelihoods. In float64 rounding leaves about 1e-13; in
 #: float32 a row's log-density has about six digits and EM carries the error on.
@@ -76,7 +76,7 @@ def compare(
         print(f"{problem.name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
             files = stage(problem, Path(folder))
-            timings = measure(workers, problem, files, n_threads, repeats)
+            timings = measure(workers, problem, files, n_threads, repeats, REST_SECONDS)
             values, complaints = judge(np.load(files[0]), problem.dtype, timings)
         record: dict[str, Any] = {"name": problem.name, **asdict(problem), "complaints": complaints, "peers": {}}
         for name, timing in timings.items():

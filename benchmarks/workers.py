@@ -150,7 +150,7 @@ def measure(
     files: tuple[Path, Path],
     n_threads: int,
     repeats: int,
-    rest: float = REST_SECONDS,
+    rest: float,
 ) -> dict[str, Timing]:
     """Time every worker on a problem, by turns: one round is a short and a long run of each.
 

@@ -22,8 +22,7 @@ def versions() -> dict[str, str]:
 
 
 def prepare(X: NDArray[np.floating], start: Start, structure: str, n_threads: int) -> Fit:
-    from emix.em.loop import fit_em
-    from emix.models.gaussian import GaussianModel, GaussianParameters
+    from emix import GaussianModel, GaussianParameters, fit_em
 
     K, d = start.means.shape
     model = GaussianModel(K, d, structure, reg_covar=0.0, n_threads=n_threads)

@@ -50,6 +50,7 @@ def test_comparison_from_end_to_end(
     """Tiny sizes; of the results only the likelihoods are looked at, never the times."""
     small = (Problem(400, 2, 2), Problem(400, 3, 2, structure="diag"), Problem(400, 3, 2, dtype="float32"))
     monkeypatch.setattr("compare.QUICK_PROBLEMS", small)
+    monkeypatch.setattr("compare.REST_SECONDS", 0.0)
     peers = ["--peers", "numpy_baseline,scikit_learn,onedal", "--python", "onedal=" + sys.executable]
     assert main(["--quick", "--repeats", "1", "--threads", "1", "--output", str(tmp_path), *peers]) == 0
     results = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
