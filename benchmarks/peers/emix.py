@@ -18,7 +18,7 @@ def versions() -> dict[str, str]:
     import emix
     from emix.kernel.level import config
 
-    return {"emix": emix.__version__, "level": str(config().get("level", "unknown")), "path": emix.__path__[0]}
+    return {"emix": emix.__version__, "level": str(config().get("level in use", "unknown")), "path": emix.__path__[0]}
 
 
 def prepare(X: NDArray[np.floating], start: Start, structure: str, n_threads: int) -> Fit:
