@@ -37,20 +37,25 @@ def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None
     Returns
     -------
     str or None
-        A component holds no more effective rows than it has parameters of its own, or is in some direction far
-        narrower than the components are on average.
+        A component holds no more effective rows than its covariance has free parameters, or than there are features,
+        or it is in some direction far narrower than the components are on average.
     """
     structure, n_features = parameters.structure, parameters.n_features
+    if structure.name == "tied":
+        # No component has a covariance of its own to shrink: the likelihood is bounded.
+        return None
     rows = parameters.weights * n_effective
-    # A tied covariance belongs to no component.
-    own = n_features if structure.name == "tied" else n_features + structure.n_parameters(1, n_features)
+    least = max(n_features, structure.n_parameters(1, n_features))
     smallest = int(np.argmin(rows))
-    if rows[smallest] <= own:
-        return f"component {smallest} holds {rows[smallest]:.3g} rows, no more than its {own} parameters"
+    if rows[smallest] <= least:
+        return f"component {smallest} holds {rows[smallest]:.3g} rows, too few for its covariance: {least} or less"
     covariances = structure.to_full(parameters.covariances, parameters.n_components, n_features)
     pooled = np.einsum("k,kij->ij", parameters.weights, covariances)
     # Variances relative to the pooled ones, in every direction: the eigenvalues of L⁻¹ Σ_k L⁻ᵀ with L Lᵀ pooled.
-    inverse = np.linalg.inv(np.linalg.cholesky(pooled))
+    try:
+        inverse = np.linalg.inv(np.linalg.cholesky(pooled))
+    except np.linalg.LinAlgError:
+        return "the pooled covariance is not positive definite to working precision"
     relative = np.linalg.eigvalsh(inverse @ covariances @ inverse.T)[:, 0]
     narrowest = int(np.argmin(relative))
     if relative[narrowest] < _LEAST_VARIANCE:

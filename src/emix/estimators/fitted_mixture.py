@@ -99,7 +99,7 @@ class FittedMixture(SklearnEstimator):
         float
             Weighted.
         """
-        total, weight = self._total(X, sample_weight)
+        total, weight = self._total(self._rows(X), sample_weight)
         return total / weight
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -115,7 +115,7 @@ class FittedMixture(SklearnEstimator):
         -------
         float
         """
-        total, weight = self._total(X, sample_weight)
+        total, weight = self._total(self._rows(X), sample_weight)
         return -2.0 * total + self._n_parameters() * math.log(weight)
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -130,7 +130,7 @@ class FittedMixture(SklearnEstimator):
         -------
         float
         """
-        total, _ = self._total(X, sample_weight)
+        total, _ = self._total(self._rows(X), sample_weight)
         return -2.0 * total + 2.0 * self._n_parameters()
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -230,9 +230,8 @@ class FittedMixture(SklearnEstimator):
             n_threads=self.n_threads,
         )
 
-    def _total(self, X: Any, sample_weight: ArrayLike | None) -> tuple[float, float]:
+    def _total(self, rows: FloatArray, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """Total log-density of the rows and their total weight."""
-        rows = self._rows(X)
         weight = as_sample_weight(sample_weight, rows.shape[0])
         density = self._score_rows(rows, log_density=True).log_density
         assert density is not None

@@ -353,7 +353,8 @@ class GaussianMixture(FittedMixture):
             raise DegenerateCovarianceError(f"{_COLLAPSED} {error}", error.component, error.n_effective) from error
 
         if not result.converged and settings.max_iter > 0:
-            warn_convergence(_NOT_CONVERGED)
+            # Shown at the line that calls fit or fit_predict.
+            warn_convergence(_NOT_CONVERGED, stacklevel=4)
         state = attributes_of(result.parameters, rows.dtype)
         state.update(
             log_likelihood_=result.log_likelihood,
@@ -404,7 +405,7 @@ def _best(
     settings: Settings, n_init: int, start: Callable[[int], GaussianParameters], source: ArraySource
 ) -> tuple[EMResult, list[RunReport]]:
     """Run EM from each start and choose."""
-    progress = Progress(settings.verbose, settings.verbose_interval)
+    progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
     model = GaussianModel(
         settings.n_components, source.n_features, settings.covariance_type, settings.reg_covar, settings.n_threads
     )
@@ -419,7 +420,7 @@ def _best(
             max_iter=settings.max_iter,
             callback=progress.iteration_ends if settings.verbose else None,
         )
-        progress.run_ends(result, source.total_weight)
+        progress.run_ends(result)
         return result
 
     n_effective = effective_rows(source.n_rows, source.sample_weight)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -105,7 +106,8 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
         state.update({name: header["fit"][name] for name in _FIT_NUMBERS})
         state["lower_bounds_"] = arrays["lower_bounds"].tolist()
         state["history_"] = _records("history", arrays, EMRecord)
-        state["runs_"] = _records("runs", {**arrays, "runs_message": header["fit"]["messages"]}, RunReport)
+        runs = _records("runs", {**arrays, "runs_message": header["fit"]["messages"]}, RunReport)
+        state["runs_"] = [replace(run, log_likelihood=None) if math.isnan(run.log_likelihood) else run for run in runs]
     vars(mixture).update(state)
     return mixture
 
@@ -123,9 +125,10 @@ def _check_shapes(parameters: GaussianParameters) -> None:
 
 
 def _columns(prefix: str, records: list[Any], kind: type) -> dict[str, Any]:
-    """Records as one array for each field that is a number."""
+    """Records as one array for each field that is a number; None, for a run that did not end, becomes NaN."""
     names = [field.name for field in fields(kind) if field.name != "message"]
-    return {f"{prefix}_{name}": np.array([getattr(record, name) for record in records]) for name in names}
+    values = {name: [getattr(record, name) for record in records] for name in names}
+    return {f"{prefix}_{name}": np.array([math.nan if v is None else v for v in values[name]]) for name in names}
 
 
 def _records(prefix: str, columns: dict[str, Any], kind: type) -> list[Any]:

@@ -18,11 +18,14 @@ class Progress:
         0: nothing. 1: runs and iterations. 2: time and change too.
     interval : int
         Iterations from one line to the next.
+    total_weight : float
+        Of the rows: log-likelihoods are printed as means.
     """
 
-    def __init__(self, verbose: int, interval: int) -> None:
+    def __init__(self, verbose: int, interval: int, total_weight: float) -> None:
         self._verbose = verbose
         self._interval = interval
+        self._total_weight = total_weight
         self._run_began = self._line_began = time.perf_counter()
 
     def run_begins(self, run: int) -> None:
@@ -38,11 +41,11 @@ class Progress:
         line = f"  Iteration {record.iteration}"
         if self._verbose > 1:
             now = time.perf_counter()
-            line += f"\t time lapse {now - self._line_began:.5f}s\t ll change {record.change:.5f}"
+            line += f"\t time lapse {now - self._line_began:.5f}s\t ll change {record.change / self._total_weight:.5f}"
             self._line_began = now
         print(line)
 
-    def run_ends(self, result: EMResult, total_weight: float) -> None:
+    def run_ends(self, result: EMResult) -> None:
         """Say how the run ended."""
         if not self._verbose:
             return
@@ -50,6 +53,6 @@ class Progress:
         if self._verbose > 1:
             line += (
                 f" time lapse {time.perf_counter() - self._run_began:.5f}s"
-                f"\t lower bound {result.log_likelihood / total_weight:.5f}."
+                f"\t lower bound {result.log_likelihood / self._total_weight:.5f}."
             )
         print(line)

@@ -1,0 +1,434 @@
+"""GaussianMixture: scikit-learn's results from the same start, and what holds for every fit."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.mixture
+from numpy.typing import NDArray
+
+from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture
+
+Array = NDArray[np.float64]
+
+COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
+each_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+
+
+def blobs(n_rows: int = 300, n_features: int = 3, seed: int = 0) -> Array:
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(scale=3.0, size=(3, n_features))
+    return np.vstack(
+        [rng.normal(size=(n_rows // 3, n_features)) @ rng.normal(size=(n_features,) * 2) + c for c in centers]
+    )
+
+
+X = blobs()
+
+
+def start(X: Array, covariance_type: str, n_components: int = 3) -> dict[str, Any]:
+    """A start that is given whole: rows as means, equal weights, unit precisions."""
+    d = X.shape[1]
+    precisions = {
+        "full": np.stack([np.eye(d)] * n_components),
+        "tied": np.eye(d),
+        "diag": np.ones((n_components, d)),
+        "spherical": np.ones(n_components),
+    }[covariance_type]
+    return {
+        "n_components": n_components,
+        "covariance_type": covariance_type,
+        "weights_init": np.full(n_components, 1.0 / n_components),
+        "means_init": X[:: len(X) // n_components][:n_components].astype(np.float64),
+        "precisions_init": precisions,
+    }
+
+
+def quietly(gm: Any, X: Any, **keywords: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return gm.fit(X, **keywords)
+
+
+# The same as scikit-learn
+
+
+@each_type
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-8), (np.float32, 1e-4)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_parameters_equal_those_of_scikit_learn(covariance_type: str, dtype: type, rtol: float, order: Any) -> None:
+    data = np.asarray(X, dtype=dtype, order=order)
+    settings = start(data, covariance_type)
+    gm = quietly(GaussianMixture(**settings, tol=0.0, max_iter=10), data)
+    # scikit-learn in float64: its float32 is not a reference for the fourth digit.
+    peer = quietly(sklearn.mixture.GaussianMixture(**settings, tol=0.0, max_iter=10), data.astype(np.float64))
+    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+        found, expected = getattr(gm, name), getattr(peer, name)
+        assert found.shape == expected.shape
+        assert found.dtype == dtype
+        # Relative to the largest: small elements of a matrix carry the rounding of the large ones.
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
+    assert gm.n_iter_ == peer.n_iter_
+    assert gm.score(data) == pytest.approx(peer.score(data.astype(np.float64)), rel=rtol)
+    if dtype is np.float64:
+        np.testing.assert_allclose(gm.score_samples(data), peer.score_samples(data), rtol=1e-8)
+        np.testing.assert_allclose(gm.predict_proba(data), peer.predict_proba(data), rtol=1e-6, atol=1e-10)
+        np.testing.assert_array_equal(gm.predict(data), peer.predict(data))
+        assert gm.bic(data) == pytest.approx(peer.bic(data), rel=1e-8)
+        assert gm.aic(data) == pytest.approx(peer.aic(data), rel=1e-8)
+
+
+@each_type
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_offset_of_the_data_changes_nothing(covariance_type: str, dtype: type) -> None:
+    # What float32 keeps of data at 1000 is 1e-4 of their spread, and of data at 1e8 float64 keeps 1e-8.
+    offset, tolerance = (1e8, 1e-6) if dtype is np.float64 else (1e3, 1e-3)
+    centred, moved = X.astype(dtype), (X + offset).astype(dtype)
+    a = quietly(GaussianMixture(**start(centred, covariance_type), tol=0.0, max_iter=10), centred)
+    b = quietly(GaussianMixture(**start(moved, covariance_type), tol=0.0, max_iter=10), moved)
+    np.testing.assert_allclose(b.covariances_, a.covariances_, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(b.weights_, a.weights_, rtol=tolerance)
+    np.testing.assert_allclose(b.means_ - offset, a.means_, atol=tolerance + np.spacing(dtype(offset)))
+
+
+# What a fit reports
+
+
+@each_type
+def test_log_likelihood_belongs_to_the_parameters_returned(covariance_type: str) -> None:
+    weight = np.random.default_rng(1).uniform(0.0, 3.0, size=len(X))
+    gm = quietly(
+        GaussianMixture(3, covariance_type=covariance_type, max_iter=5, random_state=0), X, sample_weight=weight
+    )
+    assert gm.log_likelihood_ == pytest.approx(float(weight @ gm.score_samples(X)), rel=1e-12)
+    assert gm.lower_bound_ == pytest.approx(gm.score(X, sample_weight=weight), rel=1e-12)
+    assert gm.lower_bounds_[-1] == gm.lower_bound_
+    assert len(gm.history_) == len(gm.lower_bounds_) == gm.n_iter_ + 1 == 6
+    assert [record.iteration for record in gm.history_] == list(range(6))
+    assert np.all(np.diff(gm.lower_bounds_) > 0.0)
+    assert not gm.converged_
+    assert gm.stopped_by_ == "max_iter"
+    assert gm.fit_time_ > 0.0
+
+
+def test_fit_that_converged() -> None:
+    gm = GaussianMixture(3, random_state=0).fit(X)
+    assert gm.converged_
+    assert gm.stopped_by_ == "log_likelihood"
+    assert abs(gm.history_[-1].change) <= 1e-6 * len(X) < abs(gm.history_[-2].change)
+    assert gm.n_features_in_ == 3
+    assert not hasattr(gm, "feature_names_in_")
+
+
+def test_warning_where_a_fit_did_not_converge() -> None:
+    text = r"Best performing initialization did not converge\. Try different init parameters, or increase max_iter"
+    with pytest.warns(ConvergenceWarning, match=text) as caught:
+        GaussianMixture(3, max_iter=1, random_state=0).fit(X)
+    assert caught[0].filename == __file__
+
+
+def test_no_iterations_leave_the_start() -> None:
+    settings = start(X, "full")
+    gm = GaussianMixture(**settings, max_iter=0).fit(X)
+    np.testing.assert_array_equal(gm.means_, settings["means_init"])
+    np.testing.assert_array_equal(gm.covariances_, settings["precisions_init"])
+    assert gm.n_iter_ == 0
+    assert not gm.converged_
+    assert gm.log_likelihood_ == pytest.approx(gm.score_samples(X).sum(), rel=1e-12)
+
+
+@each_type
+def test_precisions_agree_with_covariances(covariance_type: str) -> None:
+    gm = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    if covariance_type in ("full", "tied"):
+        identity = np.eye(3)
+        factor = gm.precisions_cholesky_
+        np.testing.assert_allclose(
+            gm.precisions_ @ gm.covariances_, np.zeros_like(gm.covariances_) + identity, atol=1e-10
+        )
+        np.testing.assert_allclose(factor @ factor.swapaxes(-1, -2), gm.precisions_, rtol=1e-12)
+        assert np.all(np.tril(factor, -1) == 0.0)
+    else:
+        np.testing.assert_allclose(gm.precisions_ * gm.covariances_, 1.0, rtol=1e-14)
+        np.testing.assert_allclose(gm.precisions_cholesky_**2, gm.precisions_, rtol=1e-14)
+
+
+# Weights
+
+
+@each_type
+def test_weights_equal_repetition(covariance_type: str) -> None:
+    weight = np.random.default_rng(2).integers(0, 4, size=len(X))
+    repeated = np.repeat(X, weight, axis=0)
+    settings = start(X, covariance_type)
+    a = quietly(GaussianMixture(**settings, tol=0.0, max_iter=20), X, sample_weight=weight)
+    b = quietly(GaussianMixture(**settings, tol=0.0, max_iter=20), repeated)
+    # The sums are the same up to their order.
+    np.testing.assert_allclose(a.means_, b.means_, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(a.covariances_, b.covariances_, rtol=1e-8, atol=1e-9)
+    assert a.log_likelihood_ == pytest.approx(b.log_likelihood_, rel=1e-12)
+    assert a.lower_bound_ == pytest.approx(b.lower_bound_, rel=1e-12)
+    assert a.bic(X, sample_weight=weight) == pytest.approx(b.bic(repeated), rel=1e-12)
+    assert a.icl(X, sample_weight=weight) == pytest.approx(b.icl(repeated), rel=1e-12)
+    assert a.score(X, sample_weight=weight) == pytest.approx(b.score(repeated), rel=1e-12)
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_unit_of_the_weights_does_not_matter(init_params: str) -> None:
+    weight = np.random.default_rng(3).uniform(size=len(X))
+    # A power of two: every product is exact.
+    a = GaussianMixture(3, init_params=init_params, n_init=2, random_state=0).fit(X, sample_weight=weight)
+    b = GaussianMixture(3, init_params=init_params, n_init=2, random_state=0).fit(X, sample_weight=weight / 1024.0)
+    assert b.n_iter_ == a.n_iter_
+    np.testing.assert_allclose(b.means_, a.means_, rtol=1e-12)
+    assert b.log_likelihood_ == pytest.approx(a.log_likelihood_ / 1024.0, rel=1e-12)
+
+
+def test_row_of_weight_zero_may_be_anywhere() -> None:
+    far = np.vstack([X, [[1e140, -1e140, 0.0]]])
+    weight = np.append(np.ones(len(X)), 0.0)
+    settings = start(X, "full")
+    a = GaussianMixture(**settings).fit(far, sample_weight=weight)
+    b = GaussianMixture(**settings).fit(X)
+    np.testing.assert_allclose(a.means_, b.means_, rtol=1e-10)
+    assert math.isfinite(a.score(far, sample_weight=weight))
+
+
+# Starts and runs
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_same_seed_gives_the_same_bits(init_params: str) -> None:
+    fits = [GaussianMixture(3, init_params=init_params, random_state=5).fit(X) for _ in range(2)]
+    np.testing.assert_array_equal(fits[0].means_, fits[1].means_)
+    other = quietly(GaussianMixture(3, init_params=init_params, random_state=6, max_iter=0), X)
+    again = quietly(GaussianMixture(3, init_params=init_params, random_state=5, max_iter=0), X)
+    assert init_params == "kmeans" or not np.array_equal(other.means_, again.means_)
+
+
+def test_generators_are_drawn_from() -> None:
+    for make in (np.random.default_rng, np.random.RandomState):
+        source = make(0)
+        settings: dict[str, Any] = {"n_components": 3, "init_params": "random", "max_iter": 0}
+        first, second = (GaussianMixture(**settings, random_state=source).fit(X) for _ in range(2))
+        assert not np.array_equal(first.means_, second.means_)
+        again = GaussianMixture(**settings, random_state=make(0)).fit(X)
+        np.testing.assert_array_equal(again.means_, first.means_)
+
+
+def test_first_of_many_runs_is_the_single_run_and_the_best_is_kept() -> None:
+    settings: dict[str, Any] = {"n_components": 4, "init_params": "random_from_data", "random_state": 1}
+    one = GaussianMixture(**settings).fit(X)
+    many = GaussianMixture(**settings, n_init=6).fit(X)
+    assert len(many.runs_) == 6
+    assert many.runs_[0].log_likelihood == one.log_likelihood_
+    assert [report.chosen for report in many.runs_].count(True) == 1
+    sound = [report.log_likelihood for report in many.runs_ if not report.degenerate]
+    assert many.log_likelihood_ == max(sound)
+
+
+def test_run_that_collapses_does_not_end_the_fit() -> None:
+    # 10 rows that coincide: a component that starts on them has no variance.
+    data = np.vstack([np.zeros((10, 2)), X[:, :2] + 10.0])
+    gm = GaussianMixture(2, reg_covar=0.0, n_init=12, init_params="random_from_data", random_state=0).fit(data)
+    collapsed = [report for report in gm.runs_ if report.log_likelihood is None]
+    assert collapsed
+    assert all(report.degenerate and "not positive definite" in report.message for report in collapsed)
+    assert math.isfinite(gm.log_likelihood_)
+
+
+def test_parts_of_a_start_may_be_given() -> None:
+    whole = start(X, "full")
+    for given in (["means_init"], ["weights_init"], ["precisions_init"], ["means_init", "precisions_init"]):
+        parts = {name: whole[name] for name in given}
+        gm = GaussianMixture(3, **parts, max_iter=0, random_state=0).fit(X)
+        if "means_init" in given:
+            np.testing.assert_array_equal(gm.means_, parts["means_init"])
+            # Not the weights of some clusters that have other means.
+            np.testing.assert_allclose(gm.weights_, 1.0 / 3.0, rtol=1e-15)
+        if "weights_init" in given:
+            np.testing.assert_array_equal(gm.weights_, parts["weights_init"])
+        if "precisions_init" in given:
+            np.testing.assert_allclose(gm.precisions_, parts["precisions_init"], rtol=1e-15)
+
+
+def test_warm_start_goes_on() -> None:
+    settings = start(X, "full")
+    whole = quietly(GaussianMixture(**settings, tol=0.0, max_iter=6), X)
+    steps = GaussianMixture(**settings, tol=0.0, max_iter=2, warm_start=True)
+    for _ in range(3):
+        quietly(steps, X)
+    np.testing.assert_array_equal(steps.means_, whole.means_)
+    np.testing.assert_array_equal(steps.covariances_, whole.covariances_)
+    assert steps.n_iter_ == 2
+
+
+def test_warm_start_of_known_parameters() -> None:
+    gm = GaussianMixture.from_parameters([0.5, 0.5], X[[0, -1]], np.stack([np.eye(3)] * 2))
+    gm.set_params(warm_start=True, max_iter=0).fit(X)
+    np.testing.assert_array_equal(gm.means_, X[[0, -1]])
+
+
+# Threads
+
+
+@each_type
+def test_same_bits_from_any_number_of_threads(covariance_type: str) -> None:
+    data = blobs(6000, 4, seed=4)
+    fits = [
+        quietly(GaussianMixture(**start(data, covariance_type), tol=0.0, max_iter=5, n_threads=n_threads), data)
+        for n_threads in (1, 2, 3)
+    ]
+    for other in fits[1:]:
+        np.testing.assert_array_equal(other.means_, fits[0].means_)
+        np.testing.assert_array_equal(other.covariances_, fits[0].covariances_)
+        assert other.log_likelihood_ == fits[0].log_likelihood_
+        np.testing.assert_array_equal(other.predict_proba(data), fits[0].predict_proba(data))
+
+
+# Scores
+
+
+@each_type
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_fit_predict_is_fit_then_predict(covariance_type: str, dtype: type) -> None:
+    data = X.astype(dtype)
+    gm = GaussianMixture(3, covariance_type=covariance_type, random_state=0)
+    labels = gm.fit_predict(data)
+    np.testing.assert_array_equal(labels, gm.predict(data))
+    np.testing.assert_array_equal(labels, gm.predict_proba(data).argmax(axis=1))
+    assert labels.dtype == np.intp
+    assert gm.predict_proba(data).dtype == gm.score_samples(data).dtype == dtype
+
+
+def test_rows_far_from_everything() -> None:
+    gm = GaussianMixture(3, random_state=0).fit(X)
+    far = np.array([[1e160, 0.0, 0.0], [1e300, -1e300, 1e300], [0.0, 0.0, 1e100]])
+    responsibilities = gm.predict_proba(far)
+    np.testing.assert_allclose(responsibilities.sum(axis=1), 1.0, rtol=1e-15)
+    assert not np.isnan(gm.score_samples(far)).any()
+    np.testing.assert_array_equal(gm.predict(far), responsibilities.argmax(axis=1))
+
+
+def test_scoring_leaves_the_estimator_alone() -> None:
+    gm = GaussianMixture(3, random_state=0).fit(X)
+    before = dict(vars(gm))
+    gm.predict(X), gm.predict_proba(X), gm.score_samples(X), gm.score(X), gm.sample(3), gm.bic(X), gm.icl(X)
+    assert vars(gm).keys() == before.keys()
+    assert all(vars(gm)[name] is value for name, value in before.items())
+
+
+def test_criteria_are_their_formulae() -> None:
+    gm = GaussianMixture(3, random_state=0).fit(X)
+    total, n = gm.score_samples(X).sum(), len(X)
+    n_parameters = 2 + 3 * 3 + 3 * 6
+    assert gm._n_parameters() == n_parameters
+    assert gm.aic(X) == pytest.approx(-2.0 * total + 2.0 * n_parameters, rel=1e-14)
+    assert gm.bic(X) == pytest.approx(-2.0 * total + math.log(n) * n_parameters, rel=1e-14)
+    entropy = scipy.stats.entropy(gm.predict_proba(X), axis=1).sum()
+    assert gm.icl(X) == pytest.approx(gm.bic(X) + 2.0 * entropy, rel=1e-12)
+    one = GaussianMixture().fit(X)
+    assert one.icl(X) == pytest.approx(one.bic(X), rel=1e-15)
+
+
+# Samples
+
+
+@each_type
+def test_samples_have_the_mixtures_moments(covariance_type: str) -> None:
+    gm = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    rows, labels = gm.sample(200_000)
+    assert rows.shape == (200_000, 3)
+    assert rows.dtype == np.float64
+    assert np.all(np.diff(labels) >= 0)
+    covariances = {
+        "full": lambda k: gm.covariances_[k],
+        "tied": lambda k: gm.covariances_,
+        "diag": lambda k: np.diag(gm.covariances_[k]),
+        "spherical": lambda k: gm.covariances_[k] * np.eye(3),
+    }[covariance_type]
+    for k in range(3):
+        mine = rows[labels == k]
+        # Five standard errors of a share, of a mean, of a covariance.
+        assert len(mine) / 200_000 == pytest.approx(gm.weights_[k], abs=5.0 * math.sqrt(0.25 / 200_000))
+        deviations = np.sqrt(np.diag(covariances(k)))
+        np.testing.assert_allclose(mine.mean(axis=0), gm.means_[k], atol=5.0 * deviations.max() / math.sqrt(len(mine)))
+        bound = 5.0 * math.sqrt(2.0 / len(mine)) * deviations.max() ** 2
+        np.testing.assert_allclose(np.cov(mine, rowvar=False), covariances(k), atol=bound)
+
+
+def test_sample_by_seed() -> None:
+    gm = GaussianMixture.from_parameters([0.3, 0.7], [[0.0], [9.0]], [1.0, 1.0], "spherical").set_params(random_state=0)
+    np.testing.assert_array_equal(gm.sample(5)[0], gm.sample(5)[0])
+    gm.set_params(random_state=np.random.default_rng(0))
+    assert not np.array_equal(gm.sample(5)[0], gm.sample(5)[0])
+
+
+# Known parameters
+
+
+@each_type
+def test_known_parameters_score_as_scipy_does(covariance_type: str) -> None:
+    gm = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    known = GaussianMixture.from_parameters(gm.weights_, gm.means_, gm.covariances_, covariance_type)
+    full = {
+        "full": gm.covariances_,
+        "tied": np.stack([gm.covariances_] * 3),
+        "diag": gm.covariances_[..., np.newaxis] * np.eye(3),
+        "spherical": np.multiply.outer(gm.covariances_, np.eye(3)),
+    }[covariance_type]
+    density = sum(
+        w * scipy.stats.multivariate_normal(m, c).pdf(X) for w, m, c in zip(gm.weights_, gm.means_, full, strict=True)
+    )
+    np.testing.assert_allclose(known.score_samples(X), np.log(density), rtol=1e-10)
+    np.testing.assert_array_equal(known.predict(X), gm.predict(X))
+    assert known.n_components == 3
+    assert known.covariance_type == covariance_type
+    assert not hasattr(known, "log_likelihood_")
+
+
+def test_attributes_that_are_replaced_are_used() -> None:
+    gm = GaussianMixture(3, random_state=0).fit(X)
+    labels, density = gm.predict(X), gm.score_samples(X)
+    order = np.array([2, 0, 1])
+    gm.weights_, gm.means_, gm.covariances_ = gm.weights_[order], gm.means_[order], gm.covariances_[order]
+    np.testing.assert_allclose(gm.score_samples(X), density, rtol=1e-10)
+    np.testing.assert_array_equal(order[gm.predict(X)], labels)
+    gm = GaussianMixture(3, covariance_type="diag", random_state=0).fit(X)
+    gm.precisions_cholesky_ = np.ones((3, 3))
+    expected = scipy.stats.multivariate_normal(gm.means_[0]).logpdf(gm.means_[0])
+    assert gm.score_samples(gm.means_[:1])[0] >= math.log(gm.weights_[0]) + expected
+
+
+# Output
+
+
+def test_progress_is_printed_if_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    settings: dict[str, Any] = {"n_components": 3, "random_state": 0, "n_init": 2, "tol": 0.0, "max_iter": 7}
+    quietly(GaussianMixture(**settings), X)
+    assert capsys.readouterr().out == ""
+    quietly(GaussianMixture(**settings, verbose=1, verbose_interval=3), X)
+    run = ["  Iteration 3", "  Iteration 6", "Initialization did not converge."]
+    assert capsys.readouterr().out.splitlines() == ["Initialization 0", *run, "Initialization 1", *run]
+    gm = quietly(GaussianMixture(**settings, verbose=2, verbose_interval=7), X)
+    lines = capsys.readouterr().out.splitlines()
+    single = quietly(GaussianMixture(**{**settings, "n_init": 1}), X)
+    change = single.history_[7].change / len(X)
+    assert lines[1].startswith("  Iteration 7\t time lapse ")
+    assert lines[1].endswith(f"\t ll change {change:.5f}")
+    assert any(line.endswith(f"\t lower bound {gm.lower_bound_:.5f}.") for line in lines)
+
+
+def test_collapse_names_component_weight_and_rows() -> None:
+    data = np.vstack([np.zeros((10, 2)), X[:90, :2] + 50.0])
+    gm = GaussianMixture(2, reg_covar=0.0, means_init=[[0.0, 0.0], [50.0, 50.0]])
+    with pytest.raises(DegenerateCovarianceError, match="ill-defined empirical covariance") as caught:
+        gm.fit(data)
+    assert caught.value.component == 0
+    assert "component 0, of weight 0.1 (the equivalent of 10 rows" in str(caught.value)
+    assert not hasattr(gm, "means_")

@@ -1,0 +1,127 @@
+"""Parameters of the constructor. Their error texts, as a fit gives them, are tested in test_bad_input.py."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emix import GaussianMixture
+from emix.estimators.parameters_check import (
+    check_settings,
+    check_spread,
+    check_weights,
+    integer_in_range,
+    random_source,
+    real_in_range,
+    seed_of,
+)
+
+
+def refused(error: type[Exception], text: str, function: Any, *arguments: Any, **keywords: Any) -> None:
+    with pytest.raises(error, match=re.escape(text)):
+        function(*arguments, **keywords)
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
+def test_integers(value: Any) -> None:
+    found = integer_in_range("n", value, 1, caller="M")
+    assert found == 3
+    assert type(found) is int
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(0, ValueError), (-1, ValueError), (1.0, TypeError), ("1", TypeError), (None, TypeError), (True, TypeError)],
+)
+def test_bad_integers(value: Any, error: type[Exception]) -> None:
+    text = f"The 'n' parameter of M must be an int in the range [1, inf). Got {value!r} instead."
+    refused(error, text, integer_in_range, "n", value, 1, caller="M")
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 1e-3, np.float32(0.5), np.int8(2)])
+def test_reals(value: Any) -> None:
+    found = real_in_range("x", value, 0.0, caller="M")
+    assert found == value
+    assert type(found) is float
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (-1e-9, ValueError),
+        (np.nan, ValueError),
+        (np.inf, ValueError),
+        ("1", TypeError),
+        (None, TypeError),
+        (True, TypeError),
+    ],
+)
+def test_bad_reals(value: Any, error: type[Exception]) -> None:
+    text = f"The 'x' parameter of M must be a float in the range [0.0, inf). Got {value!r} instead."
+    refused(error, text, real_in_range, "x", value, 0.0, caller="M")
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    settings = check_settings(
+        GaussianMixture(np.int64(2), tol=np.float32(0.5), n_threads=np.int8(3), warm_start=np.True_, verbose=True)
+    )
+    assert settings.n_components == 2
+    assert settings.tol == 0.5
+    assert settings.n_threads == 3
+    assert settings.warm_start is True
+    assert settings.verbose == 1
+
+
+# Parts of a start
+
+
+def test_weights_are_normalized_to_the_last_bit() -> None:
+    assert check_weights([0.25, 0.75], 2, argument="w").tolist() == [0.25, 0.75]
+    single = np.array([0.1, 0.2, 0.7], dtype=np.float32)
+    found = check_weights(single, 3, argument="w")
+    assert found.dtype == np.float64
+    # The sum of three quotients may be off by one rounding.
+    assert found.sum() == pytest.approx(1.0, abs=3e-16)
+
+
+def test_words_of_scikit_learn_about_weights() -> None:
+    # Its tests want the least where its text says "max".
+    text = "The parameter 'weights' should be in the range [0, 1], but got max value 1.10000, min value 1.50000"
+    refused(ValueError, text, check_weights, [1.1, 1.5], 2, argument="w")
+
+
+def test_matrices_become_exactly_symmetric() -> None:
+    matrix = np.array([[2.0, 1.0], [1.0 + 1e-9, 2.0]])
+    found = check_spread(matrix, "tied", 3, 2, "precision", argument="p")
+    np.testing.assert_array_equal(found, found.T)
+
+
+# Random numbers
+
+
+def test_an_int_is_its_own_seed() -> None:
+    assert seed_of(7) == seed_of(np.int64(7)) == 7
+    assert random_source(7).random() == random_source(7).random()
+
+
+def test_generators_give_seeds() -> None:
+    for make in (np.random.default_rng, np.random.RandomState):
+        source = make(0)
+        assert random_source(source) is source
+        seeds = [seed_of(source), seed_of(source)]
+        assert seeds[0] != seeds[1]
+        assert seed_of(make(0)) == seeds[0]
+
+
+def test_without_a_seed_each_is_another() -> None:
+    assert seed_of(None) != seed_of(None)
+
+
+def test_module_of_the_legacy_generator() -> None:
+    np.random.seed(0)  # noqa: NPY002  # what scikit-learn takes numpy.random for
+    first = seed_of(np.random)
+    np.random.seed(0)  # noqa: NPY002
+    assert seed_of(np.random) == first
