@@ -179,6 +179,23 @@ def test_as_a_process(csv_file: Path, tmp_path: Path) -> None:
     assert pipe.stdout.count(b"\n") == 273
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows sends no SIGINT to one process")
+def test_a_fit_is_interrupted_at_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "rows.npy", rng.normal(size=(20_000, 3)))
+    # An endless fit: no change is small enough, and there are iterations for a day.
+    arguments = ["fit", str(tmp_path / "rows.npy"), "-k", "8", "--tol", "0", "--max-iter", "100000000", "--verbose"]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("Initialization")  # it is under way
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "emix: interrupted"
+    assert "Traceback" not in err
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Windows has neither SIGPIPE nor its convention")
 def test_a_reader_that_goes_away_is_no_error(csv_file: Path) -> None:
     code = (

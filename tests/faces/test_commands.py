@@ -141,6 +141,17 @@ def test_running_out_of_iterations_is_an_exit_code_and_a_warning(
     assert out.exists()
 
 
+def test_a_degenerate_fit_is_an_exit_code_and_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # One row far from three others: a component of its own, with the variance that reg_covar gives it.
+    np.save(tmp_path / "rows.npy", np.array([[0.0], [50.0], [51.0], [53.0]]))
+    assert run("fit", tmp_path / "rows.npy", "-k", 2, "--out", tmp_path / "m.npz") == 3
+    captured = capsys.readouterr()
+    assert captured.err.startswith("emix: warning: the fit is degenerate: component ")
+    assert captured.err.count("\n") == 1
+    assert "\nDegenerate" in captured.out
+    assert (tmp_path / "m.npz").exists()
+
+
 def test_the_picture_is_a_picture(csv_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     png = tmp_path / "fit.png"
     assert run("fit", csv_file, "-k", 2, "--plot", png) == 0

@@ -21,7 +21,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from emix.faces import commands
-from emix.faces.commands import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_NOT_CONVERGED, EXIT_OK, EXIT_PIPE, EXIT_USAGE
+from emix.faces.commands import EXIT_DOUBTFUL, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, EXIT_PIPE, EXIT_USAGE
 from emix.faces.tables import READABLE, WRITABLE
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ exit codes:
   {EXIT_OK:3}  success
   {EXIT_ERROR:3}  the data, the model file or the fit was refused; nothing is printed on standard output
   {EXIT_USAGE:3}  wrong arguments
-  {EXIT_NOT_CONVERGED:3}  fit: the iterations ran out before convergence; all results are written all the same
+  {EXIT_DOUBTFUL:3}  fit: the iterations ran out before convergence, or a component shrank onto too few rows
+       in every run; a warning says which, and all results are written
   {EXIT_INTERRUPTED:3}  interrupted (Ctrl-C)
   {EXIT_PIPE:3}  the reader of standard output went away
 
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 success; 1 refused data, model file or fit; 2 wrong arguments; 3 fitted, but not converged;
+        0 success; 1 refused data, model file or fit; 2 wrong arguments; 3 fitted, but not converged or degenerate;
         130 interrupted; 141 standard output was closed.
     """
     try:

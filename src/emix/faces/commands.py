@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_USAGE = 2
-EXIT_NOT_CONVERGED = 3
+EXIT_DOUBTFUL = 3
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_PIPE = 141  # 128 + SIGPIPE
 
@@ -101,7 +101,10 @@ def fit(arguments: argparse.Namespace) -> int:
         print(summary(estimator, table.rows, table.weights, feature_names=table.names))
         if written:
             print("", *written, sep="\n")
-    return EXIT_OK if estimator.converged_ else EXIT_NOT_CONVERGED
+    degenerate = any(run.chosen and run.degenerate for run in estimator.runs_)
+    if degenerate:
+        print(f"emix: warning: the fit is degenerate: {_reason(estimator)}", file=sys.stderr)
+    return EXIT_OK if estimator.converged_ and not degenerate else EXIT_DOUBTFUL
 
 
 def score(arguments: argparse.Namespace) -> int:
@@ -145,6 +148,11 @@ def data(arguments: argparse.Namespace) -> int:
         check_writable(arguments.out)
         Path(arguments.out).write_text(text, encoding="utf-8", newline="")
     return EXIT_OK
+
+
+def _reason(estimator: GaussianMixture) -> str:
+    """Why the run that was kept counts as degenerate."""
+    return next(run.message for run in estimator.runs_ if run.chosen)
 
 
 def _load(kind: type[GaussianMixture], path: str) -> GaussianMixture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 # deviations and say where the rest is.
 _MAX_MATRIX_FEATURES = 8
 _MAX_MATRICES = 12
+_MAX_REPORTED_RUNS = 5
+_PAGE_WIDTH = 100
 
 
 def summary(
@@ -63,7 +66,9 @@ def summary(
     facts = _data_facts(names, assignment, sample_weight)
     facts += _fit_facts(estimator, assignment)
     width = max(len(label) for label, _ in facts)
-    lines += [f"{label.ljust(width)}  {text}" for label, text in facts]
+    for label, text in facts:
+        first, *others = textwrap.wrap(text, _PAGE_WIDTH - width - 2) or [""]
+        lines += [f"{label.ljust(width)}  {first}", *(f"{'':{width}}  {line}" for line in others)]
     lines += ["", *_component_table(estimator, names, assignment, weighted=sample_weight is not None)]
     lines += ["", *_covariance_tables(estimator, names)]
     return "\n".join(lines)
@@ -93,13 +98,13 @@ def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> lis
     facts = [
         ("Log-likelihood", f"{values.log_likelihood:.6f} nats (mean {mean:.6f})"),
         ("Free parameters", f"{values.n_parameters}"),
-        ("BIC", f"{values.bic:.4f}   (n = {values.total_weight:.10g}; lower is better, as for AIC and ICL)"),
+        ("BIC", f"{values.bic:.4f} (n = {values.total_weight:.10g}; lower is better, as for AIC and ICL)"),
         ("AIC", f"{values.aic:.4f}"),
     ]
     if values.icl is not None:
         facts.append(("ICL", f"{values.icl:.4f}"))
     if assignment is not None and len(assignment.counts) > 1:
-        facts.append(("Certainty", f"{assignment.certainty:.4f}   (mean of each row's largest responsibility)"))
+        facts.append(("Certainty", f"{assignment.certainty:.4f} (mean of each row's largest responsibility)"))
     n_iter = int(estimator.n_iter_)
     facts.append(("Iterations", f"{n_iter}, {stop_sentence(estimator)}"))
     facts += _run_facts(estimator)
@@ -115,9 +120,15 @@ def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
     A degenerate run is kept only where all are; that is said too.
     """
     runs = list(getattr(estimator, "runs_", None) or [])
+    degenerate = sorted((run for run in runs if run.degenerate), key=lambda run: not run.chosen)
     facts = [
-        ("Degenerate" if run.chosen else "Set aside", f"run {run.run}: {run.message}") for run in runs if run.degenerate
+        ("Degenerate" if run.chosen else "Set aside", f"run {run.run}: {run.message}")
+        for run in degenerate[:_MAX_REPORTED_RUNS]
     ]
+    if len(degenerate) > _MAX_REPORTED_RUNS:
+        facts.append(("", f"and {len(degenerate) - _MAX_REPORTED_RUNS} more, see the model's runs_"))
+    if len(degenerate) == len(runs) > 1:
+        return [("Runs", f"{len(runs)}; all are degenerate, the best of them is kept"), *facts]
     if len(runs) < 2:
         return facts
     kept = [run.log_likelihood for run in runs if run.log_likelihood is not None and not run.degenerate]
