@@ -83,14 +83,13 @@ PARAMETERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"covariance_type": "round"},
         ValueError,
-        "The 'covariance_type' parameter of GaussianMixture must be a str among {'diag', 'full', 'spherical', 'tied'}. Got 'round'",
+        "The 'covariance_type' parameter of GaussianMixture must be a str among {'diag', 'full', 'spherical', 'tied'}.",
     ),
     ({"covariance_type": None}, ValueError, "The 'covariance_type' parameter of GaussianMixture"),
     (
         {"init_params": "best"},
         ValueError,
-        "The 'init_params' parameter of GaussianMixture must be a str among {'k-means++', 'kmeans', 'random', "
-        "'random_from_data'}. Got 'best'",
+        "must be a str among {'k-means++', 'kmeans', 'random', 'random_from_data'}. Got 'best' instead.",
     ),
     ({"random_state": -1}, ValueError, "The 'random_state' parameter must be None, an int in the range [0, inf)"),
     ({"random_state": "seed"}, TypeError, "Got 'seed' instead"),
@@ -277,7 +276,7 @@ def test_names_of_columns_must_be_those_of_the_fit(method: str) -> None:
 
 @pytest.mark.parametrize("method", [*METHODS, "sample", "save"])
 def test_methods_need_a_fit(method: str) -> None:
-    text = "This GaussianMixture instance is not fitted yet. Call 'fit' with appropriate arguments before using this estimator"
+    text = "This GaussianMixture instance is not fitted yet. Call 'fit' with appropriate arguments before using this"
     with pytest.raises(NotFittedError, match=re.escape(text)) as caught:
         getattr(GaussianMixture(), method)(X)
     assert isinstance(caught.value, sklearn.exceptions.NotFittedError)

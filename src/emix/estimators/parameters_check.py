@@ -218,7 +218,8 @@ def check_spread(
             raise ValueError(
                 start + f"has the eigenvalue {lowest:g}, expected all above zero. Add a small number to its diagonal."
             )
-    return (found + found.swapaxes(-1, -2)) / 2
+    symmetric: NDArray[np.float64] = (found + found.swapaxes(-1, -2)) / 2
+    return symmetric
 
 
 def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
@@ -273,7 +274,7 @@ def random_source(random_state: Any) -> RandomSource:
         return random_state
     # scikit-learn's checks set random_state to numpy.random, the module of the legacy generator.
     if random_state is np.random:
-        return np.random.mtrand._rand  # type: ignore[attr-defined]  # NumPy has no public name for it
+        return np.random.mtrand._rand  # NumPy has no public name for it
     if random_state is None:
         return np.random.default_rng()
     message = (

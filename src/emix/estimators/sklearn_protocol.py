@@ -9,7 +9,6 @@ false.
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 from typing import Any, Self
 
@@ -175,11 +174,9 @@ class SklearnEstimator:
         return self
 
 
-@functools.cache
 def _defaults(cls: type) -> dict[str, Any]:
     """Parameters of the constructor and their defaults, in order."""
-    signature = inspect.signature(cls)
-    return {name: parameter.default for name, parameter in signature.parameters.items()}
+    return {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
 
 
 def _same(value: Any, default: Any) -> bool:

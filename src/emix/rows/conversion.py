@@ -80,7 +80,7 @@ def _refuse_special(X: Any, name: str) -> None:
         raise TypeError(f"np.matrix is not supported: {name} is one. Convert it with np.asarray({name}).")
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(
-            f"{name} is a masked array with {np.ma.count_masked(X)} masked values, expected none. Leave out their "
+            f"{name} is a masked array with {int(np.ma.getmaskarray(X).sum())} masked values, expected none. Leave out their "
             f"rows, or fill them with {name}.filled."
         )
 
