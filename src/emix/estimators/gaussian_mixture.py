@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emix.em.loop import EMRecord, EMResult, fit_em
-from emix.em.restarts import RunReport, best_run
-from emix.estimators.degeneracy import degeneracy, effective_rows
+from emix.em.loop import EMRecord
+from emix.em.restarts import RunReport
 from emix.estimators.fit_state import attributes_of
 from emix.estimators.fitted_mixture import FittedMixture
+from emix.estimators.mixture_runs import continue_fit, fit_from_starts
 from emix.estimators.parameters_check import (
     COVARIANCE_TYPES,
-    GivenStart,
-    Settings,
     check_given_start,
     check_means,
     check_settings,
@@ -26,10 +23,7 @@ from emix.estimators.parameters_check import (
     check_weights,
     seed_of,
 )
-from emix.estimators.progress import Progress
-from emix.estimators.starts import make_start
-from emix.exceptions import DegenerateCovarianceError, warn_convergence
-from emix.models.gaussian import GaussianModel
+from emix.exceptions import warn_convergence
 from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import (
@@ -43,11 +37,6 @@ from emix.rows.validation import (
 __all__ = ["GaussianMixture"]
 
 # The words of scikit-learn, which its users may look for.
-_COLLAPSED = (
-    "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance "
-    "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale "
-    "the input data."
-)
 _NOT_CONVERGED = (
     "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
     "check for degenerate data."
@@ -340,17 +329,10 @@ class GaussianMixture(FittedMixture):
         source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
         check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
         if settings.warm_start and self.__sklearn_is_fitted__():
-            continued = self._fitted()
-            _check_continues(continued, settings, source.n_features)
-            n_init, start = 1, lambda run: continued
+            result, runs = continue_fit(settings, self._fitted(), source)
         else:
             given = check_given_start(self, settings, source.n_features)
-            seed = seed_of(self.random_state)
-            n_init, start = settings.n_init, lambda run: _start(given, settings, seed, run, source)
-        try:
-            result, runs = _best(settings, n_init, start, source)
-        except DegenerateCovarianceError as error:
-            raise DegenerateCovarianceError(f"{_COLLAPSED} {error}", error.component, error.n_effective) from error
+            result, runs = fit_from_starts(settings, given, seed_of(self.random_state), source)
 
         if not result.converged and settings.max_iter > 0:
             # Shown at the line that calls fit or fit_predict.
@@ -374,65 +356,3 @@ class GaussianMixture(FittedMixture):
         else:
             vars(self).pop("feature_names_in_", None)
         return rows
-
-
-def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: ArraySource) -> GaussianParameters:
-    """Return the parameters that a run starts from: what was given, and the rest made from the rows."""
-    structure = settings.covariance_type
-    if given.weights is not None and given.means is not None and given.precisions is not None:
-        return GaussianParameters.from_precisions(structure, given.weights, given.means, given.precisions)
-    # Weights and covariances of clusters belong to these and not to other means, whose order would be another.
-    # A start that makes means only has equal weights and the covariance of all rows beside them.
-    made = make_start(
-        settings.init_params if given.means is None else "random_from_data",
-        source.X,
-        source.sample_weight,
-        structure,
-        settings.n_components,
-        settings.reg_covar,
-        seed,
-        run,
-        settings.n_threads,
-    )
-    weights = made.weights if given.weights is None else given.weights
-    means = made.means if given.means is None else given.means
-    if given.precisions is None:
-        return GaussianParameters.from_covariances(structure, weights, means, made.covariances)
-    return GaussianParameters.from_precisions(structure, weights, means, given.precisions)
-
-
-def _best(
-    settings: Settings, n_init: int, start: Callable[[int], GaussianParameters], source: ArraySource
-) -> tuple[EMResult, list[RunReport]]:
-    """Run EM from each start and choose."""
-    progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
-    model = GaussianModel(
-        settings.n_components, source.n_features, settings.covariance_type, settings.reg_covar, settings.n_threads
-    )
-
-    def run(index: int) -> EMResult:
-        progress.run_begins(index)
-        result = fit_em(
-            model,
-            source,
-            start(index),
-            tol=settings.tol,
-            max_iter=settings.max_iter,
-            callback=progress.iteration_ends if settings.verbose else None,
-        )
-        progress.run_ends(result)
-        return result
-
-    n_effective = effective_rows(source.n_rows, source.sample_weight)
-    return best_run(run, n_init, lambda result: degeneracy(result.parameters, n_effective))
-
-
-def _check_continues(parameters: GaussianParameters, settings: Settings, n_features: int) -> None:
-    """Refuse to go on from parameters of another shape."""
-    found = (parameters.structure.name, *parameters.means.shape)
-    expected = (settings.covariance_type, settings.n_components, n_features)
-    if found != expected:
-        raise ValueError(
-            "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
-            f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
-        )

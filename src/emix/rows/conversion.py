@@ -80,8 +80,8 @@ def _refuse_special(X: Any, name: str) -> None:
         raise TypeError(f"np.matrix is not supported: {name} is one. Convert it with np.asarray({name}).")
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(
-            f"{name} is a masked array with {int(np.ma.getmaskarray(X).sum())} masked values, expected none. Leave out their "
-            f"rows, or fill them with {name}.filled."
+            f"{name} is a masked array with {int(np.ma.getmaskarray(X).sum())} masked values, expected none. Leave out "
+            f"their rows, or fill them with {name}.filled."
         )
 
 

@@ -1,0 +1,120 @@
+"""The runs of a fit: from each start through EM to the one that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from emix.em.loop import EMResult, fit_em
+from emix.em.restarts import RunReport, best_run
+from emix.estimators.degeneracy import degeneracy, effective_rows
+from emix.estimators.parameters_check import GivenStart, Settings
+from emix.estimators.progress import Progress
+from emix.estimators.starts import make_start
+from emix.exceptions import DegenerateCovarianceError
+from emix.models.gaussian import GaussianModel
+from emix.models.parameters import GaussianParameters
+from emix.rows.arrays import ArraySource
+
+__all__ = ["continue_fit", "fit_from_starts"]
+
+# The words of scikit-learn, which its users may look for.
+_COLLAPSED = (
+    "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance "
+    "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale "
+    "the input data."
+)
+
+
+def fit_from_starts(
+    settings: Settings, given: GivenStart, seed: int, source: ArraySource
+) -> tuple[EMResult, list[RunReport]]:
+    """Run EM from ``settings.n_init`` starts.
+
+    Returns
+    -------
+    EMResult
+        Of the run that is kept.
+    list of RunReport
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        If in every run the covariance of a component collapsed.
+    """
+    return _best(settings, settings.n_init, lambda run: _start(given, settings, seed, run, source), source)
+
+
+def continue_fit(
+    settings: Settings, parameters: GaussianParameters, source: ArraySource
+) -> tuple[EMResult, list[RunReport]]:
+    """Run EM once, from fitted parameters.
+
+    Raises
+    ------
+    ValueError
+        If they are of another shape than is asked for.
+    DegenerateCovarianceError
+        If the covariance of a component collapsed.
+    """
+    found = (parameters.structure.name, *parameters.means.shape)
+    expected = (settings.covariance_type, settings.n_components, source.n_features)
+    if found != expected:
+        raise ValueError(
+            "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
+            f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
+        )
+    return _best(settings, 1, lambda run: parameters, source)
+
+
+def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: ArraySource) -> GaussianParameters:
+    """Return the parameters that a run starts from: what was given, and the rest made from the rows."""
+    structure = settings.covariance_type
+    if given.weights is not None and given.means is not None and given.precisions is not None:
+        return GaussianParameters.from_precisions(structure, given.weights, given.means, given.precisions)
+    # Weights and covariances of clusters belong to these and not to other means, whose order would be another.
+    # A start that makes means only has equal weights and the covariance of all rows beside them.
+    made = make_start(
+        settings.init_params if given.means is None else "random_from_data",
+        source.X,
+        source.sample_weight,
+        structure,
+        settings.n_components,
+        settings.reg_covar,
+        seed,
+        run,
+        settings.n_threads,
+    )
+    weights = made.weights if given.weights is None else given.weights
+    means = made.means if given.means is None else given.means
+    if given.precisions is None:
+        return GaussianParameters.from_covariances(structure, weights, means, made.covariances)
+    return GaussianParameters.from_precisions(structure, weights, means, given.precisions)
+
+
+def _best(
+    settings: Settings, n_init: int, start: Callable[[int], GaussianParameters], source: ArraySource
+) -> tuple[EMResult, list[RunReport]]:
+    """Run EM from each start and choose."""
+    progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
+    model = GaussianModel(
+        settings.n_components, source.n_features, settings.covariance_type, settings.reg_covar, settings.n_threads
+    )
+
+    def run(index: int) -> EMResult:
+        progress.run_begins(index)
+        result = fit_em(
+            model,
+            source,
+            start(index),
+            tol=settings.tol,
+            max_iter=settings.max_iter,
+            callback=progress.iteration_ends if settings.verbose else None,
+        )
+        progress.run_ends(result)
+        return result
+
+    n_effective = effective_rows(source.n_rows, source.sample_weight)
+    try:
+        return best_run(run, n_init, lambda result: degeneracy(result.parameters, n_effective))
+    except DegenerateCovarianceError as error:
+        raise DegenerateCovarianceError(f"{_COLLAPSED} {error}", error.component, error.n_effective) from error
