@@ -1,0 +1,299 @@
+"""Every compiled level against the formulae, for every structure and precision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+from emix.kernel.level import available_levels, kernel_of_level
+from kernel.naive import (
+    STRUCTURES,
+    Case,
+    accumulate,
+    divide,
+    in_structure,
+    random_case,
+    reference_scores,
+    reference_sums,
+    score,
+    workspace,
+)
+
+each_level = pytest.mark.parametrize("level", available_levels())
+each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
+each_structure = pytest.mark.parametrize("structure", STRUCTURES)
+
+BLOCK, SUPER = 256, 512
+# (rows, features, components, weighted): every size of a tile, both ends of a block and of a super-block.
+SIZES = [
+    *[(BLOCK + 37, d, 3, d % 2 == 0) for d in (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 33)],
+    *[(n, 2, 3, False) for n in (1, 2, 7, BLOCK - 1, BLOCK, BLOCK + 1, SUPER - 1, SUPER, SUPER + 1)],
+    *[(BLOCK + 1, 3, K, True) for K in (1, 2, 5, 20)],
+]
+each_size = pytest.mark.parametrize("size", SIZES, ids=[f"n{n}-d{d}-K{K}" for n, d, K, _ in SIZES])
+
+
+@cache
+def case_and_reference(structure: str, dtype: str, size: tuple[int, int, int, bool]) -> tuple[Case, Any]:
+    case = random_case(structure, dtype, *size)
+    return case, reference_scores(case)
+
+
+def assert_within(actual: Any, expected: Any, bound: Any) -> None:
+    error = np.abs(actual - expected)
+    # Twice: the bounds are of first order, and where a long double is a double the reference errs as the kernel does.
+    assert (error <= 2 * bound).all(), f"error {error.max()}, worst ratio to its bound {np.max(error / bound)}"
+
+
+@each_level
+@each_dtype
+@each_structure
+@each_size
+def test_scores(level: str, dtype: str, structure: str, size: tuple[int, int, int, bool]) -> None:
+    case, expected = case_and_reference(structure, dtype, size)
+    log_density, responsibilities, joint, labels, n_far = score(level, case)
+    assert n_far == 0
+    assert_within(joint, expected.joint, expected.joint_bound)
+    assert_within(log_density, expected.log_density, expected.log_density_bound)
+    assert_within(responsibilities, expected.responsibilities, expected.responsibilities_bound)
+    # Each is rounded after the division by their sum.
+    assert np.abs(responsibilities.sum(axis=1) - 1.0).max() <= 2 * (2 + size[2]) * np.finfo(dtype).eps
+    np.testing.assert_array_equal(labels, joint.argmax(axis=1))
+
+
+@each_level
+@each_dtype
+@each_structure
+@each_size
+def test_statistics(level: str, dtype: str, structure: str, size: tuple[int, int, int, bool]) -> None:
+    case, scores = case_and_reference(structure, dtype, size)
+    N, s, S, log_likelihood = divide(case, accumulate(level, case).sum(axis=0))
+    expected = reference_sums(
+        case, scores.responsibilities, scores.responsibilities_bound, scores.log_density, scores.log_density_bound
+    )
+    assert_within(N, *expected[0])
+    assert_within(s, *expected[1])
+    assert_within(S, *(in_structure(structure, matrices) for matrices in expected[2]))
+    assert_within(log_likelihood, *expected[3])
+
+
+@each_level
+@each_dtype
+@each_structure
+@pytest.mark.parametrize("d", [1, 5])
+def test_hard_statistics_give_each_row_to_its_best_component(level: str, dtype: str, structure: str, d: int) -> None:
+    case = random_case(structure, dtype, SUPER + 1, d, 4, weighted=True)
+    scores = reference_scores(case)
+    ordered = np.sort(scores.joint, axis=1)
+    # Which is best cannot be said where two differ by no more than rounding.
+    clear = ordered[:, -1] - ordered[:, -2] > 4 * scores.joint_bound.max(axis=1)
+    assert clear.mean() > 0.99
+    assert case.sample_weight is not None
+    case = replace(case, sample_weight=case.sample_weight * clear)
+    r = np.eye(4, dtype=np.longdouble)[scores.joint.argmax(axis=1)]
+    expected = reference_sums(case, r, 0 * r, ordered[:, -1], scores.joint_bound.max(axis=1))
+    N, s, S, total = divide(case, accumulate(level, case, hard=True).sum(axis=0))
+    assert_within(N, *expected[0])
+    assert_within(s, *expected[1])
+    assert_within(S, *(in_structure(structure, matrices) for matrices in expected[2]))
+    assert_within(total, *expected[3])
+
+
+@each_level
+@each_dtype
+def test_ties_go_to_the_first(level: str, dtype: str) -> None:
+    case = random_case("spherical", dtype, 300, 2, 4)
+    same = replace(
+        case,
+        center=np.repeat(case.center[:1], 4, axis=0),
+        offset=np.zeros_like(case.offset),
+        whitening=np.ones_like(case.whitening),
+        log_constant=np.array([-1, 0, 0, 0], dtype),
+    )
+    assert (score(level, same)[3] == 1).all()
+    N, *_ = divide(same, accumulate(level, same, hard=True).sum(axis=0))
+    np.testing.assert_array_equal(N, [0, 300, 0, 0])
+
+
+@each_level
+@each_dtype
+@each_structure
+def test_layout_of_the_rows_does_not_matter(level: str, dtype: str, structure: str) -> None:
+    case = random_case(structure, dtype, 600, 3, 2, weighted=True)
+    wide = np.full((1200, 6), np.nan, dtype)
+    wide[::2, 1::2] = case.X
+    reversed_ = case.X[::-1, ::-1].copy()
+    read_only = case.X.copy()
+    read_only.flags.writeable = False
+    sums, scores = accumulate(level, case), score(level, case)
+    for X in (np.asfortranarray(case.X), wide[::2, 1::2], reversed_[::-1, ::-1], read_only):
+        other = replace(case, X=X)
+        np.testing.assert_array_equal(accumulate(level, other), sums)
+        for array, expected in zip(score(level, other), scores):
+            np.testing.assert_array_equal(array, expected)
+    assert case.sample_weight is not None
+    strided = np.repeat(case.sample_weight, 2)[::-1][::-2]
+    strided.flags.writeable = False
+    np.testing.assert_array_equal(accumulate(level, replace(case, sample_weight=strided)), sums)
+
+
+@each_level
+@each_dtype
+def test_broadcast_rows(level: str, dtype: str) -> None:
+    case = random_case("full", dtype, 1, 3, 2)
+    repeated = replace(case, X=np.broadcast_to(case.X, (300, 3)))
+    log_density = score(level, repeated)[0]
+    np.testing.assert_array_equal(log_density, np.full(300, score(level, case)[0][0]))
+
+
+@each_level
+@each_dtype
+@each_structure
+def test_sums_do_not_depend_on_threads_or_chunks(level: str, dtype: str, structure: str) -> None:
+    case = random_case(structure, dtype, 7 * SUPER + 19, 3, 3, weighted=True)
+    expected = accumulate(level, case)
+    for n_threads in (2, 3):
+        np.testing.assert_array_equal(accumulate(level, case, n_threads=n_threads), expected)
+    np.testing.assert_array_equal(accumulate(level, case, splits=(SUPER, 3 * SUPER)), expected)
+    np.testing.assert_array_equal(accumulate(level, case, splits=(4 * SUPER,), n_threads=2), expected)
+
+
+@each_level
+@each_structure
+def test_each_super_block_goes_to_its_slot(level: str, structure: str) -> None:
+    case = random_case(structure, "float64", 3 * SUPER, 2, 2)
+    slots = accumulate(level, case)
+    for slot in range(3):
+        alone = replace(case, X=case.X[slot * SUPER : (slot + 1) * SUPER])
+        np.testing.assert_array_equal(accumulate(level, alone, n_slots=1)[0], slots[slot])
+
+
+@each_level
+@each_dtype
+@each_structure
+@pytest.mark.parametrize("n_live", [0, 1, 2, 63, 127, 128, 129, 255])
+def test_few_live_rows_are_gathered(level: str, dtype: str, structure: str, n_live: int) -> None:
+    """Two components too far apart to share a row: the second holds `n_live` rows of a block."""
+    case = random_case(structure, dtype, BLOCK, 5, 2, weighted=True)
+    rng = np.random.default_rng(n_live)
+    order = rng.permutation(BLOCK)
+    X = case.X.copy()
+    X[order[:n_live]] += 100
+    center = np.array([[0] * 5, [100] * 5], dtype)
+    case = replace(case, X=X, center=center, log_constant=np.zeros(2, dtype))
+    scores = reference_scores(case)
+    assert np.count_nonzero(scores.responsibilities[:, 1] > np.finfo(dtype).tiny) == n_live
+    expected = reference_sums(
+        case, scores.responsibilities, scores.responsibilities_bound, scores.log_density, scores.log_density_bound
+    )
+    N, s, S, _ = divide(case, accumulate(level, case).sum(axis=0))
+    assert_within(N, *expected[0])
+    assert_within(s, *expected[1])
+    assert_within(S, *(in_structure(structure, matrices) for matrices in expected[2]))
+
+
+@each_level
+@each_dtype
+def test_margin_leaves_out_what_lies_below_it(level: str, dtype: str) -> None:
+    case = random_case("full", dtype, 300, 2, 4)
+    case = replace(case, margin=np.array([0.5, 1, 2, 4], dtype))
+    expected = reference_scores(case)
+    log_density, responsibilities, *_ = score(level, case)
+    assert (expected.responsibilities == 0).any()
+    assert_within(responsibilities, expected.responsibilities, expected.responsibilities_bound)
+    assert_within(log_density, expected.log_density, expected.log_density_bound)
+
+
+@each_level
+@each_dtype
+@each_structure
+def test_margin_of_negligible_terms_changes_only_rounding(level: str, dtype: str, structure: str) -> None:
+    case = random_case(structure, dtype, 600, 3, 5)
+    spread = np.array([0, 6, 8, 10, 12], dtype)[:, None]
+    labels = np.arange(600) % 5
+    case = replace(case, X=case.X + spread[labels], center=case.center + spread)
+    N, s, S, log_likelihood = divide(case, accumulate(level, case).sum(axis=0))
+    limited = replace(case, margin=(40 + np.log(N.sum() / N)).astype(dtype))
+    assert (reference_scores(limited).responsibilities == 0).any()
+    cut = divide(case, accumulate(level, limited).sum(axis=0))
+    # exp(−40) = 4e-18 of a component's weight is left out for each unit of the total; then only the order of sums,
+    # where rows with nothing left are gathered, differs: 300 eps of magnitudes of some 12².
+    rtol = 300 * np.finfo(dtype).eps
+    for actual, expected in zip(cut, (N, s, S, log_likelihood)):
+        np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
+
+
+@each_level
+@each_dtype
+def test_stop_flag_returns_at_once(level: str, dtype: str) -> None:
+    case = random_case("full", dtype, 2000, 3, 2)
+    kernel = kernel_of_level(level, dtype)
+    stop = np.ones(1, dtype=np.int32)
+    slots = np.zeros((4, 2 + 6 + 18 + 1))
+    kernel.accumulate(case.X, None, 0, 2000, 0, 1, False, *case.arguments, workspace(kernel, case), slots, stop)
+    assert not slots.any()
+    density = np.full(2000, 7, dtype)
+    kernel.score(case.X, 0, 2000, *case.arguments, workspace(kernel, case), density, None, None, None, stop)
+    assert (density == 7).all()
+
+
+@each_level
+def test_slots_of_another_width_are_refused(level: str) -> None:
+    case = random_case("full", "float64", 10, 3, 2)
+    kernel = kernel_of_level(level, "float64")
+    slots, stop = np.zeros((1, 5)), np.zeros(1, dtype=np.int32)
+    with pytest.raises(ValueError, match="slots are 5 wide"):
+        kernel.accumulate(case.X, None, 0, 10, 0, 1, False, *case.arguments, workspace(kernel, case), slots, stop)
+
+
+def elementary_case(dtype: str, x: Any, n_flat: int) -> Case:
+    """log p = 0 of `n_flat` components whatever the row, and −½x² of the last."""
+    K = n_flat + 1
+    whitening = np.zeros(K, dtype)
+    whitening[-1] = 1
+    zeros = np.zeros((K, 1), dtype)
+    return Case(
+        x[:, None].astype(dtype), None, "spherical", zeros, zeros, whitening, zeros[:, 0], np.full(K, np.inf, dtype)
+    )
+
+
+@each_level
+@each_dtype
+def test_exponential(level: str, dtype: str) -> None:
+    lowest = 707.0 if dtype == "float64" else 86.9
+    exponents = np.concatenate([np.linspace(0, lowest, 1500), np.geomspace(1e-12, 1, 300)])
+    case = elementary_case(dtype, np.sqrt(2 * exponents), 1)
+    x = case.X[:, 0]
+    eps = float(np.finfo(dtype).eps)
+    for actual, t in zip(score(level, case)[1][:, 1], x * x / 2):
+        e = mpmath.exp(-mpmath.mpf(float(t)))
+        # An ulp or two for the exponential, one each for the sum, the division and the product.
+        assert abs(mpmath.mpf(float(actual)) / (e / (1 + e)) - 1) <= 4 * eps, t
+
+
+@each_level
+@each_dtype
+def test_exponential_vanishes_where_it_would_underflow(level: str, dtype: str) -> None:
+    case = elementary_case(dtype, np.sqrt(2 * np.array([745.5, 1e4, 1e8, 1e30])), 1)
+    log_density, responsibilities, *_ = score(level, case)
+    np.testing.assert_array_equal(responsibilities, [[1, 0]] * 4)
+    np.testing.assert_array_equal(log_density, 0)
+
+
+@each_level
+@each_dtype
+def test_logarithm(level: str, dtype: str) -> None:
+    x = np.sqrt(2 * np.geomspace(1e-9, 30, 400))
+    eps = float(np.finfo(dtype).eps)
+    for n_flat in (1, 2, 3, 5, 90, 181, 1000):
+        case = elementary_case(dtype, x, n_flat)
+        t = case.X[:, 0] * case.X[:, 0] / 2
+        for actual, exponent in zip(score(level, case)[0], t):
+            total = n_flat + mpmath.exp(-mpmath.mpf(float(exponent)))
+            # The sum is at least 1 and is rounded once per term that is not exact: eps; the logarithm two ulps.
+            assert abs(mpmath.mpf(float(actual)) - mpmath.log(total)) <= 2 * eps * (1 + mpmath.log(total)), exponent
