@@ -28,13 +28,18 @@ def draw(figure: object, path: Path) -> np.ndarray:
     pixels = imread(path)
     assert pixels.ndim == 3
     assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 50  # not a blank page
+    for axes in figure.axes:
+        # A title of its own at the left, a note at the right: neither runs into the other.
+        left, right = axes._left_title, axes._right_title
+        if left.get_text() and right.get_text():
+            assert not left.get_window_extent().overlaps(right.get_window_extent()), left.get_text()
     return pixels
 
 
 def test_two_columns(mixture: emix.GaussianMixture, faithful: np.ndarray, tmp_path: Path) -> None:
     figure = plot_mixture(mixture, faithful, feature_names=["eruptions", "waiting"])
     draw(figure, tmp_path / "fit.png")
-    assert titles(figure) == ["Data and components", "Density", "Uncertainty of the component", "Convergence"]
+    assert titles(figure) == ["Data and components", "Density", "Uncertainty", "Convergence"]
     assert figure.axes[0].get_xlabel() == "eruptions"
     assert figure.axes[0].get_ylabel() == "waiting"
     assert f"{mixture.log_likelihood_:.3f}".replace("-", "−") in figure.get_suptitle()

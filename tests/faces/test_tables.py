@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import sys
 from typing import TYPE_CHECKING
@@ -104,6 +105,21 @@ def test_bad_csv_is_refused_in_terms_of_the_file(tmp_path: Path, text: str, mess
     path = write(tmp_path / "rows.csv", text)
     with pytest.raises(ValueError, match=rf"rows\.csv: {message}"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "held"),
+    [
+        (["1", "2"], "'1'"),
+        ([datetime.date(2026, 1, 2)] * 2, r"datetime\.date\(2026, 1, 2\)"),
+        ([[1.0], [2.0]], r"(?s:.*)"),
+    ],
+)
+def test_parquet_columns_that_are_no_numbers_are_refused(tmp_path: Path, column: list[object], held: str) -> None:
+    pl.DataFrame({"a": [1.0, 2.0], "b": column}).write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match=rf"column 'b' holds {held} in row 1, expected numbers: choose columns"):
+        read_table(str(tmp_path / "rows.parquet"))
+    assert read_table(str(tmp_path / "rows.parquet"), columns=["a"]).names == ("a",)
 
 
 def test_columns_that_are_not_there_are_refused(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def draw_uncertainty_plane(
             axes.contour(x, y, lead, levels=[0.0], colors=_PALE, linewidths=0.9, linestyles="solid")
     _name_components(axes, view)
     _set_limits(axes, view, points)
-    _style(axes, "Uncertainty of the component", view.labels[0], view.labels[1], note=note or doubtful)
+    _style(axes, "Uncertainty", view.labels[0], view.labels[1], note=note or doubtful)
 
 
 def draw_components_line(axes: Axes, view: View, x: NDArray[np.float64], w: NDArray[np.float64]) -> None:

@@ -273,14 +273,16 @@ def _numbers(series: pl.Series, numeric: Sequence[str]) -> pl.Series:
     missing = series.is_null()
     if missing.any():
         raise ValueError(
-            f"column {series.name!r} has no value in row {(missing.arg_max() or 0) + 1} "
+            f"column {series.name!r} has no value in row {missing.arg_true()[0] + 1} "
             f"({missing.sum()} missing in all): fill or remove such rows"
         )
     if not (series.dtype.is_numeric() or series.dtype == polars.Boolean):
-        texts = series.cast(polars.String, strict=False)
-        row = texts.cast(polars.Float64, strict=False).is_null().arg_max() or 0
+        # Of texts the first that is no number, which may be the only one; dates and lists are none from row 1.
+        texts = series.dtype == polars.String
+        odd = series.cast(polars.Float64, strict=False).is_null().arg_true() if texts else []
+        row = int(odd[0]) if len(odd) else 0
         raise ValueError(
-            f"column {series.name!r} holds {texts[row]!r} in row {row + 1}, expected numbers: choose columns with "
+            f"column {series.name!r} holds {series[row]!r} in row {row + 1}, expected numbers: choose columns with "
             f"--columns (numeric: {_listed(numeric)})"
         )
     if series.dtype != polars.Float32:
