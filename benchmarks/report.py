@@ -87,6 +87,7 @@ def figure(results: Mapping[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     problems = results["problems"]
+    machine = results["machine"]
     drawn, axes = plt.subplots(figsize=(8.5, 1.6 + 0.55 * len(problems)), layout="constrained")
     names = list(results["peers"])
     for name in names:
@@ -109,7 +110,11 @@ def figure(results: Mapping[str, Any], path: Path) -> None:
     axes.set_xlim(left, right * (right / left) ** 0.12)
     axes.set_yticks(range(len(problems)), [problem["name"] for problem in problems])
     axes.set_ylim(len(problems) - 0.4, -0.6)
-    axes.set_xlabel("milliseconds per EM iteration (logarithmic; further left is faster)")
+    axes.set_xlabel(
+        "milliseconds per EM iteration (logarithmic; further left is faster)\n"
+        "n×: time of the slowest library over that of emix\n"
+        f"{machine['processor']}, {results['threads']} threads, {results['date'][:10]}"
+    )
     axes.grid(axis="x", which="major", color="#dddddd")
     axes.grid(axis="y", color="#eeeeee")
     axes.set_axisbelow(True)
