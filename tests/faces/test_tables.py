@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import io
 import sys
 from typing import TYPE_CHECKING
@@ -111,7 +111,7 @@ def test_bad_csv_is_refused_in_terms_of_the_file(tmp_path: Path, text: str, mess
     ("column", "held"),
     [
         (["1", "2"], "'1'"),
-        ([datetime.date(2026, 1, 2)] * 2, r"datetime\.date\(2026, 1, 2\)"),
+        ([dt.date(2026, 1, 2)] * 2, r"datetime\.date\(2026, 1, 2\)"),
         ([[1.0], [2.0]], r"(?s:.*)"),
     ],
 )

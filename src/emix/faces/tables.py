@@ -279,8 +279,8 @@ def _numbers(series: pl.Series, numeric: Sequence[str]) -> pl.Series:
     if not (series.dtype.is_numeric() or series.dtype == polars.Boolean):
         # Of texts the first that is no number, which may be the only one; dates and lists are none from row 1.
         texts = series.dtype == polars.String
-        odd = series.cast(polars.Float64, strict=False).is_null().arg_true() if texts else []
-        row = int(odd[0]) if len(odd) else 0
+        odd: Sequence[int] = series.cast(polars.Float64, strict=False).is_null().arg_true().to_list() if texts else []
+        row = odd[0] if odd else 0
         raise ValueError(
             f"column {series.name!r} holds {series[row]!r} in row {row + 1}, expected numbers: choose columns with "
             f"--columns (numeric: {_listed(numeric)})"
