@@ -6,6 +6,7 @@ compiled kernel by its `code`.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -82,7 +83,7 @@ class CovarianceStructure(ABC):
         """W_k v_k for a vector of each component (K, d)."""
 
     @abstractmethod
-    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
+    def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         """‖W_k Δ_k W_kᵀ‖ (Frobenius) of a symmetric change of each covariance."""
 
     @abstractmethod
@@ -144,7 +145,7 @@ class Full(CovarianceStructure):
         result: Array = (whitening @ vectors[:, :, np.newaxis])[:, :, 0]
         return result
 
-    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
+    def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         result: Array = np.linalg.norm(whitening @ differences @ whitening.transpose(0, 2, 1), axis=(1, 2))
         return result
 
@@ -201,7 +202,7 @@ class Tied(CovarianceStructure):
         result: Array = vectors @ whitening.T
         return result
 
-    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
+    def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         return np.array([np.linalg.norm(whitening @ differences @ whitening.T)])
 
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
@@ -257,7 +258,7 @@ class Diag(CovarianceStructure):
     def whitened(self, whitening: Array, vectors: Array) -> Array:
         return whitening * vectors
 
-    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
+    def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         result: Array = np.linalg.norm(whitening * whitening * differences, axis=1)
         return result
 
@@ -315,8 +316,9 @@ class Spherical(CovarianceStructure):
     def whitened(self, whitening: Array, vectors: Array) -> Array:
         return whitening[:, np.newaxis] * vectors
 
-    def whitened_norms(self, whitening: Array, differences: Array) -> Array:
-        return np.abs(whitening * whitening * differences)
+    def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
+        # Frobenius, as for the others: √d for a multiple of the identity.
+        return np.asarray(math.sqrt(n_features) * np.abs(whitening * whitening * differences))
 
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))

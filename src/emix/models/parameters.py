@@ -134,7 +134,8 @@ class GaussianParameters:
         with np.errstate(divide="ignore"):
             weights = np.abs(np.log(other.weights[alive]) - np.log(self.weights[alive]))
         means = np.linalg.norm(self.structure.whitened(self.whitening, other.means - self.means), axis=1)[alive]
-        spread = self.structure.whitened_norms(self.whitening, other.covariances - self.covariances)
+        change = other.covariances - self.covariances
+        spread = self.structure.whitened_norms(self.whitening, change, self.n_features)
         if len(spread) == len(alive):
             spread = spread[alive]
         return float(max(weights.max(), means.max(), spread.max()))
