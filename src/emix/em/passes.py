@@ -114,6 +114,8 @@ def add_results(a: Any, b: Any) -> Any:
     ------
     TypeError
         If they are of another kind, or of two kinds.
+    ValueError
+        If they are dicts with different keys, or sequences of different lengths.
     """
     if type(a) is not type(b) and not (np.isscalar(a) and np.isscalar(b)):
         raise TypeError(
@@ -126,6 +128,8 @@ def add_results(a: Any, b: Any) -> Any:
     if isinstance(a, (tuple, list)):
         return type(a)(add_results(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict):
+        if a.keys() != b.keys():
+            raise ValueError(f"statistics of two blocks are dicts with the keys {list(a)} and {list(b)}.")
         return {key: add_results(value, b[key]) for key, value in a.items()}
     if is_dataclass(a):
         total = copy.copy(a)
