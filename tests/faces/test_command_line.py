@@ -187,10 +187,11 @@ def test_a_fit_is_interrupted_at_once(tmp_path: Path) -> None:
     arguments = ["fit", str(tmp_path / "rows.npy"), "-k", "8", "--tol", "0", "--max-iter", "100000000", "--verbose"]
     process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    assert process.stderr.readline().startswith("Initialization")  # it is under way
+    while "Iteration" not in process.stderr.readline():  # until it is under way
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == -signal.SIGINT  # 130 in a shell
     assert out == ""
     assert err.splitlines()[-1] == "emix: interrupted"
     assert "Traceback" not in err

@@ -17,6 +17,7 @@ import csv
 import io
 import math
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ exit codes:
   {EXIT_USAGE:3}  wrong arguments
   {EXIT_DOUBTFUL:3}  fit: the iterations ran out before convergence, or a component shrank onto too few rows
        in every run; a warning says which, and all results are written
-  {EXIT_INTERRUPTED:3}  interrupted (Ctrl-C)
+  {EXIT_INTERRUPTED:3}  interrupted (Ctrl-C), as a shell reports it
   {EXIT_PIPE:3}  the reader of standard output went away
 
 Errors and warnings are one line each on standard error: "emix: error: ..." and "emix: warning: ...".
@@ -91,7 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse: --help, --version and usage errors
         return stop.code if isinstance(stop.code, int) else EXIT_OK
     except KeyboardInterrupt:
-        print("emix: interrupted", file=sys.stderr)
+        print("emix: interrupted", file=sys.stderr, flush=True)
+        if argv is None:
+            _die_of_interruption()
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         _abandon_stdout()
@@ -259,6 +262,17 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory: {error}" if str(error) else "not enough memory"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _die_of_interruption() -> None:
+    """End the process by the signal itself, where there are signals.
+
+    A shell then reports 130 and ends its loop too, which it does not for a process that merely exits with 130. And no
+    thread that the interruption caught half started is waited for.
+    """
+    if os.name == "posix":
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _abandon_stdout() -> None:
