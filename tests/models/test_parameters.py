@@ -1,0 +1,196 @@
+"""Parameters of a mixture as a value: what they derive, how they are named, moved, copied and compared."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import FrozenInstanceError
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from emix.exceptions import DegenerateCovarianceError
+from emix.models.covariance import STRUCTURES
+from emix.models.parameters import GaussianParameters
+from emix.models.scoring import score_rows
+from models.examples import NAMES, clusters, in_form, start
+
+each_structure = pytest.mark.parametrize("structure", NAMES)
+K, D = 3, 2
+X = clusters(100, D, K)
+
+
+def other(structure: str) -> GaussianParameters:
+    """Parameters that differ from the start's in everything."""
+    theta = start(structure, X, K, seed=1)
+    return GaussianParameters.from_covariances(structure, theta.weights, theta.means + 0.3, theta.covariances * 1.3)
+
+
+@each_structure
+def test_whitening_and_log_determinants(structure: str) -> None:
+    theta = start(structure, X, K)
+    full = STRUCTURES[structure].to_full(theta.covariances, K, D)
+    assert theta.log_det.shape == (K,)
+    np.testing.assert_allclose(theta.log_det, -0.5 * np.linalg.slogdet(full)[1], rtol=1e-12)
+    assert theta.whitening.shape == theta.covariances.shape == STRUCTURES[structure].shape(K, D)
+    assert (theta.n_components, theta.n_features) == (K, D)
+
+
+@pytest.mark.parametrize(("structure", "expected"), [("full", 17), ("tied", 11), ("diag", 14), ("spherical", 11)])
+def test_free_parameters(structure: str, expected: int) -> None:
+    # 2 weights, 6 means, and 9, 3, 6 or 3 for the covariances.
+    assert start(structure, X, K).n_free_parameters == expected
+
+
+@each_structure
+def test_from_precisions(structure: str) -> None:
+    theta = start(structure, X, K)
+    full = np.linalg.inv(STRUCTURES[structure].to_full(theta.covariances, K, D))
+    found = GaussianParameters.from_precisions(
+        structure, theta.weights, theta.means, in_form(structure, full, np.ones(K))
+    )
+    np.testing.assert_allclose(found.covariances, theta.covariances, rtol=1e-12)
+    assert found.structure is STRUCTURES[structure]
+
+
+def test_degenerate_matrices_are_refused() -> None:
+    bad = [np.eye(2), -np.eye(2)]
+    with pytest.raises(DegenerateCovarianceError, match="the covariance of component 1 is not positive definite"):
+        GaussianParameters.from_covariances("full", [0.5, 0.5], np.zeros((2, 2)), bad)
+    with pytest.raises(DegenerateCovarianceError, match="the precision of component 1 is not positive definite"):
+        GaussianParameters.from_precisions("full", [0.5, 0.5], np.zeros((2, 2)), bad)
+
+
+def test_arrays_are_copied_and_become_float64() -> None:
+    means = np.zeros((2, 2), dtype=np.float32)
+    theta = GaussianParameters.from_covariances("diag", [1, 1], means, np.ones((2, 2), dtype=np.float32))
+    means[:] = 7
+    assert not theta.means.any()
+    assert {a.dtype for a in (theta.weights, theta.means, theta.covariances, theta.whitening)} == {np.dtype("float64")}
+    with pytest.raises(FrozenInstanceError):
+        theta.weights = np.ones(2)  # type: ignore[misc]  # what is tested
+
+
+# Distance
+
+
+@each_structure
+def test_distance_is_the_largest_of_three(structure: str) -> None:
+    a, b = start(structure, X, K), other(structure)
+    full_a = STRUCTURES[structure].to_full(a.covariances, K, D)
+    full_b = STRUCTURES[structure].to_full(b.covariances, K, D)
+    terms = []
+    for k in range(K):
+        W = np.linalg.inv(np.linalg.cholesky(full_a[k]))
+        terms += [
+            abs(np.log(b.weights[k] / a.weights[k])),
+            np.linalg.norm(W @ (b.means[k] - a.means[k])),
+            np.linalg.norm(W @ (full_b[k] - full_a[k]) @ W.T),
+        ]
+    assert a.distance(b) == pytest.approx(max(terms), rel=1e-12)
+    assert a.distance(a) == 0.0
+
+
+@each_structure
+@pytest.mark.parametrize("part", ["weights", "means", "covariances"])
+def test_distance_sees_each_part(structure: str, part: str) -> None:
+    a, b = start(structure, X, K), other(structure)
+    values = {name: getattr(b if name == part else a, name) for name in ("weights", "means", "covariances")}
+    assert a.distance(GaussianParameters.from_covariances(structure, **values)) > 1e-3
+
+
+@each_structure
+@pytest.mark.parametrize(("factor", "offset"), [(1.0, 1e6), (2.0**40, 0.0), (2.0**-40, 0.0), (1e3, -1e7)])
+def test_distance_is_free_of_scale_and_origin(structure: str, factor: float, offset: float) -> None:
+    a, b = start(structure, X, K), other(structure)
+
+    def moved(theta: GaussianParameters) -> GaussianParameters:
+        return GaussianParameters.from_covariances(
+            structure, theta.weights, theta.means * factor + offset, theta.covariances * factor**2
+        )
+
+    # Means at 1e7 of a spread of 1e3 are rounded to 2e-9, 1e6 of a spread of 1 to 1e-10.
+    assert moved(a).distance(moved(b)) == pytest.approx(a.distance(b), rel=1e-9)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_distance_is_free_of_linear_maps(structure: str) -> None:
+    A = np.array([[3.0, 1.0], [-0.5, 0.1]])
+    a, b = start(structure, X, K), other(structure)
+    images = [
+        GaussianParameters.from_covariances(structure, t.weights, t.means @ A.T, A @ t.covariances @ A.T)
+        for t in (a, b)
+    ]
+    assert images[0].distance(images[1]) == pytest.approx(a.distance(b), rel=1e-11)
+
+
+@each_structure
+def test_component_of_weight_zero_in_both_counts_for_nothing(structure: str) -> None:
+    theta = start(structure, X, K)
+    dead = [
+        GaussianParameters.from_covariances(structure, [0.5, 0.5, 0.0], theta.means + move, theta.covariances)
+        for move in (np.zeros((K, D)), np.array([[0.0, 0.0], [0.0, 0.0], [9.0, 9.0]]))
+    ]
+    assert dead[0].distance(dead[1]) == 0.0
+    assert dead[0].distance(theta) == np.inf
+    assert theta.distance(dead[0]) == np.inf
+
+
+# Names, order and copies
+
+
+@each_structure
+def test_digest_names_the_parameters(structure: str) -> None:
+    a, b = start(structure, X, K), other(structure)
+    twin = GaussianParameters.from_covariances(structure, a.weights, a.means, a.covariances)
+    assert a.digest == twin.digest
+    assert len(a.digest) == 64
+    changed = [
+        GaussianParameters.from_covariances(structure, b.weights, a.means, a.covariances),
+        GaussianParameters.from_covariances(structure, a.weights, np.nextafter(a.means, 99), a.covariances),
+        GaussianParameters.from_covariances(structure, a.weights, a.means, a.covariances * 1.5),
+        a.permuted([1, 0, 2]),
+    ]
+    assert len({a.digest, *(theta.digest for theta in changed)}) == 5
+
+
+def test_digest_names_the_structure() -> None:
+    # The same bytes: a diag of one feature and a spherical.
+    values = [
+        GaussianParameters.from_covariances(name, [0.5, 0.5], [[0.0], [1.0]], np.ones(shape))
+        for name, shape in (("diag", (2, 1)), ("spherical", (2,)), ("full", (2, 1, 1)))
+    ]
+    assert len({theta.digest for theta in values}) == 3
+
+
+@each_structure
+def test_permuted_is_the_same_mixture(structure: str) -> None:
+    theta = start(structure, X, K)
+    expected = score_rows(X, theta).log_density
+    for order in permutations(range(K)):
+        moved = theta.permuted(order)
+        np.testing.assert_array_equal(moved.weights, theta.weights[list(order)])
+        # Only the order of K terms.
+        np.testing.assert_allclose(score_rows(X, moved).log_density, expected, rtol=1e-14)
+        back = moved.permuted(np.argsort(order))
+        assert back.digest == theta.digest
+
+
+@each_structure
+@pytest.mark.parametrize("how", [lambda t: pickle.loads(pickle.dumps(t)), copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("named", [False, True])
+def test_pickle_and_copy(structure: str, how: object, named: bool) -> None:
+    theta = start(structure, X, K)
+    if named:
+        assert theta.digest
+    twin = how(theta)  # type: ignore[operator]  # one of the three above
+    assert "digest" not in twin.__dict__  # taken anew, of what arrived
+    assert twin.digest == theta.digest
+    assert twin.structure is theta.structure
+    for name in ("whitening", "log_det"):
+        np.testing.assert_array_equal(getattr(twin, name), getattr(theta, name))
+
+
+def test_repr_is_short() -> None:
+    assert "whitening" not in repr(start("full", X, K))

@@ -1,0 +1,129 @@
+"""Scores of rows; how exact they are, and what far rows get, is in kernel/test_accuracy.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from emix.models import scoring
+from emix.models.parameters import GaussianParameters
+from emix.models.scoring import score_rows
+from models.examples import NAMES, clusters, naive_joint, naive_responsibilities, start
+
+each_structure = pytest.mark.parametrize("structure", NAMES)
+each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
+ALL = {"log_density": True, "responsibilities": True, "joint": True, "labels": True}
+
+
+@each_structure
+@each_dtype
+def test_all_scores(structure: str, dtype: str) -> None:
+    X = clusters(700, 3, 4).astype(dtype)
+    theta = start(structure, X, 4)
+    scores = score_rows(X, theta, **ALL)
+    joint = naive_joint(X, theta)
+    # Some ten operations on numbers of some tens of nats.
+    atol = 500 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(scores.joint, joint, atol=atol)
+    np.testing.assert_allclose(scores.log_density, logsumexp(joint, axis=1), atol=atol)
+    np.testing.assert_allclose(scores.responsibilities, naive_responsibilities(X, theta), atol=atol)
+    np.testing.assert_array_equal(scores.labels, np.asarray(scores.joint).argmax(axis=1))
+    assert {np.asarray(a).dtype for a in (scores.joint, scores.log_density, scores.responsibilities)} == {
+        np.dtype(dtype)
+    }
+    assert scores.labels is not None and scores.labels.dtype == np.intp
+
+
+def test_one_gaussian_is_scipy_s() -> None:
+    X = clusters(50, 3, 1)
+    theta = start("full", X, 1)
+    expected = multivariate_normal(theta.means[0], theta.covariances[0]).logpdf(X)
+    np.testing.assert_allclose(score_rows(X, theta).log_density, expected, rtol=1e-12)
+
+
+@each_structure
+@each_dtype
+@given(seed=st.integers(0, 2**32 - 1), distance=st.floats(0, 1e4))
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_responsibilities_sum_to_one(structure: str, dtype: str, seed: int, distance: float) -> None:
+    rng = np.random.default_rng(seed)
+    X = (clusters(40, 2, 3, seed) + distance * rng.normal(size=(40, 2))).astype(dtype)
+    r = score_rows(X, start(structure, clusters(40, 2, 3, seed), 3), responsibilities=True).responsibilities
+    assert r is not None and (r >= 0).all() and (r <= 1 + 4 * np.finfo(dtype).eps).all()
+    # Three quotients, each rounded.
+    np.testing.assert_allclose(r.sum(axis=1), 1.0, atol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("names", [(name,) for name in ALL] + [("labels", "responsibilities"), ()])
+def test_only_what_is_asked_for(names: tuple[str, ...]) -> None:
+    X = clusters(300, 2, 3)
+    theta = start("full", X, 3)
+    everything = score_rows(X, theta, **ALL)
+    some = score_rows(X, theta, **{name: name in names for name in ALL})
+    for name in ALL:
+        if name in names:
+            np.testing.assert_array_equal(getattr(some, name), getattr(everything, name))
+        else:
+            assert getattr(some, name) is None
+
+
+@pytest.mark.parametrize("names", [("labels",), ("responsibilities",), ("joint",), ("labels", "log_density")])
+def test_far_rows_whatever_is_asked_for(names: tuple[str, ...]) -> None:
+    X = np.array([[0.0, 0.0], [1e200, 0.0], [3.0, 3.0], [-1e200, 1e199]])
+    theta = GaussianParameters.from_covariances("spherical", [0.5, 0.5], [[0.0, 0.0], [3.0, 3.0]], [1.0, 2.0])
+    scores = score_rows(X, theta, **{name: name in names for name in ALL})
+    if scores.labels is not None:
+        assert scores.labels.tolist() == [0, 1, 1, 1]
+    if scores.responsibilities is not None:
+        np.testing.assert_array_equal(scores.responsibilities[[1, 3]], [[0, 1], [0, 1]])
+    if scores.joint is not None:
+        np.testing.assert_array_equal(np.isfinite(scores.joint), [[True] * 2, [False] * 2, [True] * 2, [False] * 2])
+
+
+@each_structure
+@each_dtype
+def test_same_bits_in_any_number_of_threads_and_any_layout(
+    structure: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = clusters(3000, 3, 3).astype(dtype)
+    theta = start(structure, X, 3)
+    expected = score_rows(X, theta, n_threads=1, **ALL)
+    monkeypatch.setattr(scoring, "OPERATIONS_PER_THREAD", 1.0)
+    variants: list[tuple[Any, int, float]] = [
+        (X, 2, 2e9),
+        (X, 3, 2e9),
+        (X, 50, 2e9),
+        (X, 2, 1.0),
+        (X[::-1].copy()[::-1], 1, 2e9),
+    ]
+    for rows, n_threads, operations in [*variants, (np.asfortranarray(X), 1, 2e9)]:
+        monkeypatch.setattr(scoring, "OPERATIONS_PER_CALL", operations)
+        found = score_rows(rows, theta, n_threads=n_threads, **ALL)
+        for name in ALL:
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_rows_are_scored_one_by_one_as_together() -> None:
+    X = clusters(300, 3, 3)
+    theta = start("full", X, 3)
+    together = score_rows(X, theta, **ALL)
+    for i in (0, 7, 255, 256, 299):
+        alone = score_rows(X[i : i + 1], theta, **ALL)
+        for name in ALL:
+            np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[i])
+
+
+def test_component_of_weight_zero() -> None:
+    X = clusters(30, 2, 2)
+    theta = GaussianParameters.from_covariances("full", [0.0, 1.0], X[:2], np.stack([np.eye(2)] * 2))
+    scores = score_rows(X, theta, **ALL)
+    assert scores.joint is not None and scores.responsibilities is not None
+    assert (scores.joint[:, 0] == -np.inf).all()
+    np.testing.assert_array_equal(scores.responsibilities, [[0.0, 1.0]] * 30)
+    np.testing.assert_array_equal(scores.labels, 1)
