@@ -275,11 +275,12 @@ cdef double log_likelihood(Workspace *work, bint weighted, Py_ssize_t n_rows, Py
             if work.weight[i] > 0:
                 partial[i % 8] += <double> work.weight[i] * work.log_sum[i]
     else:
-        # total = 1 and best = 0 in rows that only fill the last vector
-        for i in range(n_rows, n_vectors * LANES):
+        # total = 1 and best = 0 in rows that only fill the last vectors
+        last = (n_vectors * LANES + 7) // 8 * 8
+        for i in range(n_rows, last):
             work.total[i] = 1
             work.best[i] = 0
-        for i in range(0, n_vectors * LANES, 8):
+        for i in range(0, last, 8):
             for l in range(8):
                 partial[l] += <double> work.best[i + l]
         v = 0
