@@ -11,16 +11,19 @@ include "block.pxi"
 include "passes.pxi"
 
 
-cdef void squared_norm_triangular(
-    const real *w, const real *b, Py_ssize_t d, Py_ssize_t n_vectors,   # IN: w (d, d) lower triangular
-    Workspace *work,                                                    # INOUT: z, overwritten by w z; OUT: norm
+cdef void log_densities_triangular(
+    Workspace *work, const real *c, const real *w, const real *b,       # IN: w (d, d) lower triangular
+    real constant, Py_ssize_t d, Py_ssize_t n_vectors,                  # IN
+    real *p,                                                            # OUT, and work.best INOUT
 ) noexcept nogil:
-    """norm = ‖w z − b‖²"""
-    cdef int rows = <int> (n_vectors * LANES), n_features = <int> d, stride = STRIDE
+    """p = a_k − ½‖w (x − c) − b‖²"""
+    cdef int rows = <int> (n_vectors * LANES), n_features = <int> d, stride = STRIDE, v
     cdef double one = 1
     cdef float one_single = 1
-    cdef Py_ssize_t j, v
+    cdef Py_ssize_t j, vector = 0
+    cdef vec norm[4]
     cdef vec y
+    center(work.x, c, d, n_vectors, work.z)
     # Z := Z Wᵀ; the lower triangle of W in C order is the upper triangle of Wᵀ in Fortran's
     if sizeof(real) == sizeof(double):
         dtrmm(b"R", b"U", b"N", b"N", &rows, &n_features, &one, <double *> w, &n_features,
@@ -28,12 +31,15 @@ cdef void squared_norm_triangular(
     else:
         strmm(b"R", b"U", b"N", b"N", &rows, &n_features, &one_single, <float *> w, &n_features,
               <float *> work.z, &stride)
-    for v in range(n_vectors):
-        (<vec *> work.norm)[v] = vec_of(0)
-    for j in range(d):
-        for v in range(n_vectors):
-            y = (<vec *> (work.z + j * STRIDE))[v] - b[j]
-            (<vec *> work.norm)[v] += y * y
+    while vector < n_vectors:
+        for v in range(TILE_VECTORS):
+            norm[v] = vec_of(0)
+        for j in range(d):
+            for v in range(TILE_VECTORS):
+                y = (<vec *> (work.z + j * STRIDE))[vector + v] - b[j]
+                norm[v] += y * y
+        put_log_densities(norm, constant, vector, p, work.best)
+        vector += TILE_VECTORS
 
 
 cdef void scatter_triangular(
@@ -52,6 +58,32 @@ cdef void scatter_triangular(
         dsyrk(b"U", b"T", &n_features, &rows, &one, <double *> work.rz, &stride, &one, scatter, &n_features)
         return
     ssyrk(b"U", b"T", &n_features, &rows, &one_single, <float *> work.rz, &stride, &zero_single,
+          <float *> work.product, &n_features)
+    for i in range(d):
+        for j in range(i + 1):
+            scatter[i * d + j] += work.product[i * d + j]
+
+
+cdef void scatter_rows(
+    Workspace *work, const real *r, Py_ssize_t n_rows, Py_ssize_t d,    # IN: z, packed; rz and product are overwritten
+    double *scatter,                                                    # INOUT: (d, d)
+) noexcept nogil:
+    """scatter += Σ (√r z)(√r z)ᵀ over packed rows, its lower triangle"""
+    cdef int rows = <int> n_rows, n_features = <int> d
+    cdef int width = <int> ((d + LANES - 1) // LANES * LANES)
+    cdef const unsigned short *live = <const unsigned short *> work.rows
+    cdef double one = 1
+    cdef float one_single = 1, zero_single = 0
+    cdef real root
+    cdef Py_ssize_t i, j
+    for i in range(n_rows):
+        root = <real> sqrt(r[live[i]])
+        for j in range(d):
+            work.rz[i * width + j] = root * work.z[i * width + j]
+    if sizeof(real) == sizeof(double):
+        dsyrk(b"U", b"N", &n_features, &rows, &one, <double *> work.rz, &width, &one, scatter, &n_features)
+        return
+    ssyrk(b"U", b"N", &n_features, &rows, &one_single, <float *> work.rz, &width, &zero_single,
           <float *> work.product, &n_features)
     for i in range(d):
         for j in range(i + 1):

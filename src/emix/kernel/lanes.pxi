@@ -25,17 +25,19 @@ cdef extern from "simd.h" nogil:
     vec vec_select(wordvec mask, vec a, vec b) noexcept
     vec vec_scale(vec a, vec rounded) noexcept
 
-cdef inline vec vec_exp(vec a) noexcept nogil:
-    """exp(a) for a ≤ 0 to 1 ulp or so: 2^n · exp(f), f = a − n log 2; at and below EXP_LOWEST, and for NaN, 0."""
-    cdef vec inside = vec_select(vec_less(vec_of(EXP_LOWEST), a), a, vec_of(EXP_LOWEST))
-    cdef vec rounded = inside * <real> 1.4426950408889634 + ROUNDER
+cdef inline vec vec_exp_above(vec a, vec limit) noexcept nogil:
+    """exp(a) for limit < a ≤ 0, to 1 ulp or so: 2^n · exp(f), f = a − n log 2; 0 for a ≤ limit and for NaN.
+
+    limit ≥ EXP_LOWEST: what is computed further down is of no meaning, and not used.
+    """
+    cdef vec rounded = a * <real> 1.4426950408889634 + ROUNDER
     cdef vec n = rounded - ROUNDER
-    cdef vec f = (inside - n * LOG2_HIGH) - n * LOG2_LOW
+    cdef vec f = (a - n * LOG2_HIGH) - n * LOG2_LOW
     cdef vec p = vec_of(EXP_COEFFICIENTS[EXP_TERMS - 1])
     cdef int k
     for k in range(EXP_TERMS - 2, -1, -1):
         p = p * f + EXP_COEFFICIENTS[k]
-    return vec_select(vec_less(vec_of(EXP_LOWEST), a), vec_scale(p, rounded), vec_of(0))
+    return vec_select(vec_less(limit, a), vec_scale(p, rounded), vec_of(0))
 
 
 cdef inline vec vec_log(vec a) noexcept nogil:
@@ -70,3 +72,12 @@ cdef inline double vec_sum(vec a) noexcept nogil:
             lane[i] = lane[i] + lane[i + width]
         width = width // 2
     return lane[0]
+
+
+cdef inline double vec_sum_double(vec a) noexcept nogil:
+    """Sum of the lanes, each widened to double precision first"""
+    cdef double sum = 0
+    cdef int i
+    for i in range(LANES):
+        sum += <double> (<real *> &a)[i]
+    return sum
