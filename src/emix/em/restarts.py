@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..exceptions import DegenerateCovarianceError
+from emix.exceptions import DegenerateCovarianceError
+
 from .loop import EMResult
 
 __all__ = ["RunReport", "best_run"]

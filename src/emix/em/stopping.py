@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import warn_convergence
+from emix.exceptions import warn_convergence
 
 __all__ = ["STOPS", "StoppingRule", "pack", "relative_distance"]
 

@@ -64,9 +64,13 @@ def kernel_for(dtype: np.dtype[Any]) -> Any:
     return kernel_of_level(level_in_use, dtype.name)
 
 
+# Loaded now, not by the first fit: an interrupt while a compiled module sets itself up is lost.
+kernel_of_level(level_in_use, "float64")
+
+
 def config() -> dict[str, str]:
     """What was built and what is in use, as `show_config` prints it."""
-    from .. import __version__
+    from emix import __version__
 
     return {
         "emix": __version__,

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import DegenerateCovarianceError
-from ..kernel.factors import whiten
+from emix.exceptions import DegenerateCovarianceError
+from emix.kernel.factors import whiten
+
 from .statistics import GaussianStatistics
 
 __all__ = ["STRUCTURES", "CovarianceStructure"]

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exceptions import DegenerateCovarianceError
-from ..kernel.level import kernel_for
-from ..rows.arrays import ArraySource, as_source
-from ..rows.threads import resolve_n_threads, run_in_threads
+from emix.exceptions import DegenerateCovarianceError
+from emix.kernel.level import kernel_for
+from emix.rows.arrays import ArraySource, as_source
+from emix.rows.threads import resolve_n_threads, run_in_threads
+
 from .covariance import STRUCTURES, CovarianceStructure
 from .kernel_arguments import KernelArguments
 from .parameters import GaussianParameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -107,9 +106,16 @@ class GaussianParameters:
         K, d = self.means.shape
         return int(K - 1 + K * d + self.structure.n_parameters(K, d))
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """SHA-256 of the structure, weights, means and covariances."""
+        """SHA-256 of the structure, weights, means and covariances; taken once."""
+        # Not a cached_property: before Python 3.12 its lock, of all instances, may stay taken in the child of a fork.
+        if "digest" not in self.__dict__:
+            self.__dict__["digest"] = self._find_digest()
+        found: str = self.__dict__["digest"]
+        return found
+
+    def _find_digest(self) -> str:
         state = hashlib.sha256(f"{self.structure.name} {self.means.shape}".encode())
         for array in (self.weights, self.means, self.covariances):
             state.update(np.ascontiguousarray(array).tobytes())

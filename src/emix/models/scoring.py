@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernel.level import kernel_for
-from ..rows.threads import resolve_n_threads, run_in_threads
-from ..rows.validation import FloatArray
+from emix.kernel.level import kernel_for
+from emix.rows.threads import resolve_n_threads, run_in_threads
+from emix.rows.validation import FloatArray
+
 from .gaussian import OPERATIONS_PER_CALL, OPERATIONS_PER_THREAD
 from .kernel_arguments import KernelArguments
 from .parameters import GaussianParameters

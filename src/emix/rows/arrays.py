@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,10 +32,18 @@ class ArraySource:
         self.sample_weight = sample_weight
         self.n_rows, self.n_features = X.shape
         self.total_weight = float(self.n_rows if sample_weight is None else np.sum(sample_weight))
+        self._column_range: tuple[NDArray[Any], NDArray[Any]] | None = None
 
-    @cached_property
+    @property
     def column_range(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Least and greatest value of each column, in X's dtype."""
+        """Least and greatest value of each column, in X's dtype; taken once."""
+        # Not a cached_property: before Python 3.12 that has one lock for all instances. Fits of other threads would
+        # wait for it, and the child of a fork for ever.
+        if self._column_range is None:
+            self._column_range = self._find_column_range()
+        return self._column_range
+
+    def _find_column_range(self) -> tuple[NDArray[Any], NDArray[Any]]:
         step = max(1, _SLICE // self.n_features)
         least, greatest = self.X[0].copy(), self.X[0].copy()
         for start in range(0, self.n_rows, step):

@@ -1,31 +1,25 @@
 """Threads for a pass over rows: how many, and one task for each.
 
-The calling thread does the first share itself; a pool, made when it is first needed and again after a fork, does the
-others. A pass never waits inside a task of the pool, so any number of passes may share it.
+The calling thread does the first share itself, threads of the pool do the others. A share never waits for another, so
+any number of passes may use the pool at once.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+from .pool import Share, submit
 
 __all__ = ["resolve_n_threads", "run_in_threads"]
 
 Task = Callable[[int, NDArray[np.int32]], None]
 """(thread, stop): does this thread's share, and soon returns once stop[0] is not 0."""
-
-_pool: ThreadPoolExecutor | None = None
-_pool_lock = threading.Lock()
 
 
 def resolve_n_threads(n_threads: int | None) -> int:
@@ -80,46 +74,20 @@ def run_in_threads(task: Task, n_threads: int) -> None:
     if n_threads == 1:
         task(0, stop)
         return
-    futures = [_get_pool().submit(_guarded, task, thread, stop) for thread in range(1, n_threads)]
+    shares: list[Share] = []
     try:
+        for thread in range(1, n_threads):
+            # An interrupt between the two calls leaves a share that nobody waits for: it finds the stop flag set.
+            share = Share(task, thread, stop)
+            submit(share, n_threads - 1)
+            shares.append(share)
         task(0, stop)
-        for future in futures:
-            future.result()
-    except BaseException:
-        stop[0] = 1
-        for future in futures:
-            future.cancel()
-        for future in futures:
-            if not future.cancelled():
-                future.exception()
-        raise
-
-
-def _guarded(task: Task, thread: int, stop: NDArray[np.int32]) -> None:
-    try:
-        task(thread, stop)
     except BaseException:
         stop[0] = 1
         raise
-
-
-def _get_pool() -> Any:
-    global _pool
-    with _pool_lock:
-        if _pool is None:
-            # Imported here: a process that fits on one thread never needs it.
-            from concurrent.futures import ThreadPoolExecutor
-
-            _pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="emix")
-        return _pool
-
-
-def _forget_pool() -> None:
-    """In the child of a fork: its threads are the parent's, and so may be the lock's holder."""
-    global _pool, _pool_lock
-    _pool = None
-    _pool_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    finally:
+        for share in shares:
+            share.wait()
+    for share in shares:
+        if share.error is not None:
+            raise share.error

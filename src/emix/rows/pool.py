@@ -1,0 +1,90 @@
+"""The pool: threads that do shares of a pass, started when they are first needed, and anew in the child of a fork.
+
+concurrent.futures has no place here: a dispatch costs more, importing it takes longer than importing all of emix, and
+an interrupt while it starts a thread can leave the process waiting for that thread at its exit. These threads are
+daemons: whatever happens to the one who waits for a share, the process can end.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Share", "submit"]
+
+
+class Share:
+    """One thread's share of a pass.
+
+    Attributes
+    ----------
+    error : BaseException or None
+        What it raised. The stop flag is set then.
+    """
+
+    def __init__(self, task: Callable[[int, NDArray[np.int32]], None], thread: int, stop: NDArray[np.int32]) -> None:
+        self._task, self._thread, self._stop = task, thread, stop
+        self._done = threading.Lock()
+        self._done.acquire()
+        self.error: BaseException | None = None
+
+    def do(self) -> None:
+        """Do it, unless the pass has stopped meanwhile."""
+        try:
+            if not self._stop[0]:
+                self._task(self._thread, self._stop)
+        except BaseException as error:  # noqa: BLE001  # whatever it is, the one who waits raises it
+            self.error = error
+            self._stop[0] = 1
+        finally:
+            self._done.release()
+
+    def wait(self) -> None:
+        """Return once it is done."""
+        with self._done:
+            pass
+
+
+class _Pool:
+    def __init__(self) -> None:
+        self._shares: SimpleQueue[Share] = SimpleQueue()
+        self._n_threads = 0
+        self._growing = threading.Lock()
+
+    def submit(self, share: Share, n_threads: int) -> None:
+        if self._n_threads < n_threads:
+            self._grow(min(n_threads, os.cpu_count() or 1))
+        self._shares.put(share)
+
+    def _grow(self, n_threads: int) -> None:
+        with self._growing:
+            while self._n_threads < n_threads:
+                threading.Thread(target=self._work, name=f"emix-{self._n_threads}", daemon=True).start()
+                self._n_threads += 1
+
+    def _work(self) -> None:
+        while True:
+            self._shares.get().do()
+
+
+_pool = _Pool()
+
+
+def submit(share: Share, n_threads: int) -> None:
+    """Have a thread of the pool do a share; `n_threads` is how many the pass would have at work."""
+    _pool.submit(share, n_threads)
+
+
+def _renew() -> None:
+    # A fork copies none of its parent's threads, but their locks, held or not.
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

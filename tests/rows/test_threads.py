@@ -1,0 +1,200 @@
+"""Threads of a pass: how many, one task for each, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emix.rows import pool, threads
+from emix.rows.threads import resolve_n_threads, run_in_threads
+
+LONG = 60.0  # seconds that only a defect would last
+
+
+@pytest.fixture
+def processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight processors, no quota, nothing in the environment."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "_container_quota", lambda: None)
+    monkeypatch.delenv("EMIX_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+# How many
+
+
+@pytest.mark.usefixtures("processors")
+def test_number_that_is_given_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMIX_NUM_THREADS", "1")
+    assert resolve_n_threads(5) == 5
+    assert resolve_n_threads(50) == 50
+
+
+@pytest.mark.usefixtures("processors")
+def test_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_n_threads(None) == 8
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 6})
+    assert resolve_n_threads(None) == 3
+
+
+@pytest.mark.usefixtures("processors")
+def test_count_of_processors_where_there_is_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert resolve_n_threads(None) == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert resolve_n_threads(None) == 1
+
+
+@pytest.mark.usefixtures("processors")
+@pytest.mark.parametrize(
+    ("emix", "omp", "expected"),
+    [
+        ("3", None, 3),
+        (None, "2", 2),
+        ("3", "2", 2),
+        ("2", "5", 2),
+        ("100", None, 8),
+        (None, "4,2", 4),
+        ("", "", 8),
+        ("0", None, 8),
+        ("-1", "many", 8),
+    ],
+)
+def test_environment(emix: str | None, omp: str | None, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("EMIX_NUM_THREADS", emix), ("OMP_NUM_THREADS", omp)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert resolve_n_threads(None) == expected
+
+
+@pytest.mark.usefixtures("processors")
+def test_quota_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_container_quota", lambda: 2)
+    assert resolve_n_threads(None) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+    ids=["v2", "v2 below one", "v2 without", "v1", "v1 without", "no control groups"],
+)
+def test_quota_is_read_from_the_control_group(
+    files: dict[str, str], expected: int | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    root = "/sys/fs/cgroup"
+    monkeypatch.setattr(threads, "Path", lambda path: tmp_path / str(path).removeprefix(root + "/"))
+    threads._container_quota.cache_clear()
+    assert threads._container_quota() == expected
+    threads._container_quota.cache_clear()
+
+
+# One task for each
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 4 * (os.cpu_count() or 1) + 1])
+def test_each_thread_once_and_the_first_is_the_caller(n_threads: int) -> None:
+    calls: list[tuple[int, int]] = []
+    run_in_threads(lambda thread, stop: calls.append((thread, threading.get_ident())), n_threads)
+    assert sorted(thread for thread, _ in calls) == list(range(n_threads))
+    assert [ident == threading.get_ident() for _, ident in sorted(calls)] == [True] + [False] * (n_threads - 1)
+
+
+def test_calls_from_many_threads_at_once_do_not_wait_for_each_other_for_ever() -> None:
+    # More passes, of more threads each, than the pool has workers.
+    counts = np.zeros((8, 9), dtype=int)
+
+    def one_pass(number: int) -> None:
+        def task(thread: int, stop: Any) -> None:
+            counts[number, thread] += 1
+
+        for _ in range(20):
+            run_in_threads(task, 9)
+
+    with ThreadPoolExecutor(8) as callers:
+        for future in [callers.submit(one_pass, number) for number in range(8)]:
+            future.result(timeout=LONG)
+    assert (counts == 20).all()
+
+
+# Errors
+
+
+def until_stopped(stop: Any) -> bool:
+    end = time.monotonic() + LONG
+    while time.monotonic() < end:
+        if stop[0]:
+            return True
+        time.sleep(0.001)
+    return False
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+@pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt])
+def test_error_of_any_thread_stops_the_others_and_is_raised(
+    error: type[BaseException], failing: int, n_threads: int
+) -> None:
+    stopped: list[int] = []
+
+    def task(thread: int, stop: Any) -> None:
+        if thread == failing:
+            raise error("of one thread")
+        if until_stopped(stop):
+            stopped.append(thread)
+
+    with pytest.raises(error, match="of one thread"):
+        run_in_threads(task, n_threads)
+    # All have ended by now: what they wrote to may be given away. One that had not begun need not have been called.
+    assert set(stopped) <= set(range(n_threads)) - {failing}
+    time.sleep(0.01)
+    known = list(stopped)
+    assert stopped == known
+    if failing == 1:
+        assert 0 in stopped
+
+
+def test_pool_serves_again_after_an_error() -> None:
+    def task(thread: int, stop: Any) -> None:
+        raise RuntimeError(f"thread {thread}")
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="thread"):
+            run_in_threads(task, 2)
+    test_each_thread_once_and_the_first_is_the_caller(3)
+
+
+def test_pool_is_made_anew_in_the_child_of_a_fork() -> None:
+    run_in_threads(lambda thread, stop: None, 2)
+    parents = pool._pool
+    try:
+        pool._renew()
+        test_each_thread_once_and_the_first_is_the_caller(2)
+        assert pool._pool is not parents
+    finally:
+        pool._pool = parents
+
+
+def test_share_that_is_begun_after_the_pass_has_stopped_does_nothing() -> None:
+    stop = np.ones(1, dtype=np.int32)
+    share = pool.Share(lambda thread, stop: pytest.fail("it was called"), 1, stop)
+    share.do()
+    share.wait()
+    assert share.error is None
