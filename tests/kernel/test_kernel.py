@@ -176,15 +176,16 @@ def test_each_super_block_goes_to_its_slot(level: str, structure: str) -> None:
 @each_level
 @each_dtype
 @each_structure
-@pytest.mark.parametrize("n_live", [0, 1, 2, 63, 127, 128, 129, 255])
-def test_few_live_rows_are_gathered(level: str, dtype: str, structure: str, n_live: int) -> None:
+@pytest.mark.parametrize("d", [1, 3, 8, 9])
+@pytest.mark.parametrize("n_live", [0, 1, 2, 31, 64, 128, 255])
+def test_few_live_rows_are_gathered(level: str, dtype: str, structure: str, d: int, n_live: int) -> None:
     """Two components too far apart to share a row: the second holds `n_live` rows of a block."""
-    case = random_case(structure, dtype, BLOCK, 5, 2, weighted=True)
+    case = random_case(structure, dtype, BLOCK, d, 2, weighted=True)
     rng = np.random.default_rng(n_live)
     order = rng.permutation(BLOCK)
     X = case.X.copy()
     X[order[:n_live]] += 100
-    center = np.array([[0] * 5, [100] * 5], dtype)
+    center = np.array([[0] * d, [100] * d], dtype)
     case = replace(case, X=X, center=center, log_constant=np.zeros(2, dtype))
     scores = reference_scores(case)
     assert np.count_nonzero(scores.responsibilities[:, 1] > np.finfo(dtype).tiny) == n_live
@@ -295,5 +296,5 @@ def test_logarithm(level: str, dtype: str) -> None:
         t = case.X[:, 0] * case.X[:, 0] / 2
         for actual, exponent in zip(score(level, case)[0], t):
             total = n_flat + mpmath.exp(-mpmath.mpf(float(exponent)))
-            # The sum is at least 1 and is rounded once per term that is not exact: eps; the logarithm two ulps.
-            assert abs(mpmath.mpf(float(actual)) - mpmath.log(total)) <= 2 * eps * (1 + mpmath.log(total)), exponent
+            # The sum is rounded once, half an eps, and the logarithm to an ulp or so.
+            assert abs(mpmath.mpf(float(actual)) - mpmath.log(total)) <= eps * (1 + mpmath.log(total)), exponent
