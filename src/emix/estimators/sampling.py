@@ -11,7 +11,7 @@ __all__ = ["SAMPLE_ROWS", "sample_rows"]
 SAMPLE_ROWS = 65_536
 
 # Keys of so many rows are held at one time.
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 
 
 def sample_rows(n_rows: int, seed: int, size: int = SAMPLE_ROWS) -> NDArray[np.intp]:

@@ -63,7 +63,8 @@ def make_start(
     rows = sample_rows(len(X), seed)
     if sample_weight is not None and not sample_weight[rows].any():
         rows = np.flatnonzero(sample_weight)[: len(rows)]
-    sample = np.asarray(X if len(rows) == len(X) else X[rows], dtype=np.float64)
+    # In one order of memory: sums of BLAS are rounded otherwise in another.
+    sample = np.ascontiguousarray(X if len(rows) == len(X) else X[rows], dtype=np.float64)
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
     source = np.random.Generator(np.random.Philox(key=[seed % 2**64, restart]))
     form = STRUCTURES[structure]
