@@ -226,6 +226,21 @@ def test_fork_while_other_threads_fit() -> None:
             future.result(LONG)
 
 
+FRESH = """
+import sys
+sys.path[:0] = {path!r}
+from test_concurrency import fit, rows
+print(fit(rows(5000), n_threads=2, max_iter=40, tol=1e-7).hex())
+"""
+
+
+def test_fit_in_a_fresh_process() -> None:
+    # As a worker that is spawned: another order of addresses, hashes and threads.
+    code = FRESH.format(path=[str(Path(__file__).parent)])
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=LONG)
+    assert found.stdout.strip() == fit(rows(5000), n_threads=1, max_iter=40, tol=1e-7).hex()
+
+
 # Ctrl-C
 
 INTERRUPTED = """
