@@ -14,6 +14,8 @@ def test_effective_rows() -> None:
     # Equal weights, whatever their unit, and rows that do not count.
     assert effective_rows(4, np.full(4, 1e-200)) == pytest.approx(4.0, rel=1e-15)
     assert effective_rows(4, np.array([0.0, 3.0, 3.0, 0.0])) == pytest.approx(2.0, rel=1e-15)
+    many = np.random.default_rng(0).uniform(size=150_000)  # more than are taken at one time
+    assert effective_rows(150_000, many) == pytest.approx(many.sum() ** 2 / (many @ many), rel=1e-12)
     assert effective_rows(2, np.array([1.0, 3.0])) == pytest.approx(16.0 / 10.0, rel=1e-15)
 
 
