@@ -3,11 +3,14 @@
 #
 # A block in lanes, (d, STRIDE) in C order, is a matrix of STRIDE × d in Fortran's, of which the first rows are in use.
 
-from libc.math cimport sqrt
 from scipy.linalg.cython_blas cimport dsyrk, dtrmm, ssyrk, strmm
 
 include "lanes.pxi"
 include "block.pxi"
+include "bounds.pxi"
+include "densities.pxi"
+include "posterior.pxi"
+include "moments.pxi"
 include "passes.pxi"
 
 

@@ -9,6 +9,10 @@
 
 include "lanes.pxi"
 include "block.pxi"
+include "bounds.pxi"
+include "densities.pxi"
+include "posterior.pxi"
+include "moments.pxi"
 include "passes.pxi"
 
 

@@ -2,11 +2,17 @@
 
 block_rows = BLOCK
 super_block_rows = SUPER_BLOCK
+window_rows = WINDOW
+
+
+cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
+    """Rows of a group that has bounds of its own: 4 K bytes for 128 rows, or for more if that would be over 4 a row."""
+    return BLOCK // 2 if n_components <= 128 else BLOCK
 
 
 def workspace_size(Py_ssize_t n_components, Py_ssize_t n_features):
     """Numbers that one thread's workspace holds."""
-    numbers = (3 * n_features + 2 * LANES + n_components + 6) * STRIDE + n_features * n_features + n_components
+    numbers = (3 * n_features + 2 * LANES + n_components + 6) * STRIDE + n_features * n_features + 2 * n_components
     return numbers + ALIGNMENT // sizeof(real)
 
 
@@ -43,6 +49,7 @@ cdef Block whole(const real[:, :] X, const double[:] sample_weight) noexcept nog
     block.row_stride = X.strides[0]
     block.feature_stride = X.strides[1]
     block.n_rows = X.shape[0]
+    block.order = NULL
     block.weight = NULL
     block.weight_stride = 0
     if sample_weight is not None:
@@ -61,21 +68,40 @@ cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     return block
 
 
-cdef void add_block(Mixture *mixture, Block *block, bint hard, Workspace *work, double *slot) noexcept nogil:
+cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
+    return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
+
+
+cdef void add_block(
+    Mixture *mixture, Block *block, bint hard, Bounds *bounds, Workspace *work, double *slot
+) noexcept nogil:
     """E-step of a block, added to a slot"""
     cdef Py_ssize_t n_vectors = load(block, mixture.n_features, work)
-    log_densities(mixture, work, n_vectors)
+    log_densities(mixture, bounds, work, n_vectors)
     if hard:
         nearest(mixture, work, n_vectors)
     else:
         exponentials(mixture, work, n_vectors)
         posterior(mixture, work, n_vectors)
+    if bounds != NULL:
+        mark_live(bounds, work)
     statistics(mixture, block, work, slot)
     slot[slot_width(mixture) - 1] += log_likelihood(work, block.weight != NULL, block.n_rows, n_vectors)
 
 
-cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
-    return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
+cdef void put_labels(Workspace *work, Py_ssize_t n_rows, unsigned short *labels) noexcept nogil:
+    """labels := the component with the largest responsibility, the first of equals; call after `posterior`"""
+    cdef Py_ssize_t a, i
+    cdef const real *p
+    for i in range(n_rows):
+        labels[i] = 0
+        work.best[i] = -1
+    for a in range(work.n_active):
+        p = work.p + work.active[a] * STRIDE
+        for i in range(n_rows):
+            if p[i] > work.best[i]:
+                work.best[i] = p[i]
+                labels[i] = <unsigned short> work.active[a]
 
 
 def accumulate(
@@ -105,9 +131,57 @@ def accumulate(
                 start = last
             while start < last:
                 block = part(&rows, start, min(start + BLOCK, last))
-                add_block(&mixture, &block, hard, &work, &slots[slot, 0])
+                add_block(&mixture, &block, hard, NULL, &work, &slots[slot, 0])
                 start += BLOCK
             start = last
+
+
+def accumulate_bounded(
+    const real[:, :] X, const double[:] sample_weight, Py_ssize_t first_row, Py_ssize_t last_row,
+    Py_ssize_t thread, Py_ssize_t n_threads,
+    int structure, const real[:, ::1] center, const real[:, ::1] offset, const real[::1] whitening,
+    const real[::1] log_constant, const real[::1] margin,
+    const unsigned short[::1] order, float[:, ::1] near, const float[::1] shrink, const float[::1] moved,
+    unsigned short[::1] labels,
+    real[::1] workspace, double[:, ::1] slots, int[::1] stop,
+):
+    """`accumulate` with bounds: see bounds.pxi. Returns how many log-densities of a group and component were computed.
+
+    Rows are visited in `order`: row i of the order is row order[i] of its window of window_rows rows. `near`
+    (groups, K) is kept from pass to pass; rows of a group are those of one line of `near`, group_rows(K) of them.
+    `labels`, if given, gets the best component of each row of X.
+    """
+    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin)
+    cdef Workspace work = layout(&workspace[0], &mixture)
+    cdef Block rows = whole(X, sample_weight), block
+    cdef Bounds bounds
+    cdef Py_ssize_t start = first_row, last, slot, window, i, group = group_rows(mixture.n_components)
+    cdef unsigned short found[BLOCK]
+    cdef int *stopped = &stop[0]
+    bounds.shrink = &shrink[0]
+    bounds.moved = &moved[0]
+    bounds.n_computed = 0
+    if slots.shape[1] != slot_width(&mixture):
+        raise ValueError(f"slots are {slots.shape[1]} wide, expected {slot_width(&mixture)} for this structure")
+    with nogil:
+        while start < last_row and not (<volatile int *> stopped)[0]:
+            slot = start // SUPER_BLOCK % slots.shape[0]
+            last = min(start + SUPER_BLOCK, last_row)
+            if slot % n_threads != thread:
+                start = last
+            while start < last:
+                window = start // WINDOW * WINDOW
+                block = part(&rows, window, window + min(group, last - start))
+                block.order = &order[start]
+                bounds.near = &near[start // group, 0]
+                add_block(&mixture, &block, False, &bounds, &work, &slots[slot, 0])
+                if labels is not None:
+                    put_labels(&work, block.n_rows, found)
+                    for i in range(block.n_rows):
+                        labels[window + block.order[i]] = found[i]
+                start += group
+            start = last
+    return bounds.n_computed
 
 
 def score(
@@ -130,7 +204,7 @@ def score(
         while start < last_row and not (<volatile int *> stopped)[0]:
             block = part(&rows, start, min(start + BLOCK, last_row))
             n_vectors = load(&block, mixture.n_features, &work)
-            log_densities(&mixture, &work, n_vectors)
+            log_densities(&mixture, NULL, &work, n_vectors)
             for i in range(block.n_rows):
                 n_far += work.best[i] == -REAL_MAX
             if labels is not None:
