@@ -16,7 +16,7 @@ include "passes.pxi"
 
 cdef void log_densities_triangular(
     Workspace *work, const real *c, const real *w, const real *b,       # IN: w (d, d) lower triangular
-    real constant, Py_ssize_t d, Py_ssize_t n_vectors,                  # IN
+    real constant, real limit, Py_ssize_t d, Py_ssize_t n_vectors,      # IN; every sum is complete here, limit or not
     real *p,                                                            # OUT, and work.best INOUT
 ) noexcept nogil:
     """p = a_k − ½‖w (x − c) − b‖²"""

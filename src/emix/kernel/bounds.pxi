@@ -8,7 +8,9 @@
 # smallest ‖W (x − μ)‖ in the group: measured when the component was last computed, carried by the line above since.
 # Then log p_k(x) ≤ a_k − ½ near² for every row of the group. The components that counted in the last pass are computed
 # first. The least of their rows' best log-densities is a lower bound of every row's best; a component that stays below it
-# by its margin (as in `exponentials`) would have been left out of every row's sums, and is not computed.
+# by its margin (as in `exponentials`) would have been left out of every row's sums, and is not computed. One of which
+# the bound says too little is computed as far as it takes to see the same: its squares add up, and part of the sum is a
+# lower bound of the distance too.
 #
 # A negative `near` says that the component counted in the last pass; 0 that nothing is known.
 
@@ -16,7 +18,7 @@ cdef struct Bounds:
     float *near                 # (K,): INOUT, the group's
     const float *shrink         # (K,): at most σ_min(T)
     const float *moved          # (K,): at least ‖W′ (μ − μ′)‖
-    Py_ssize_t n_computed       # INOUT: components computed, summed over groups
+    Py_ssize_t n_computed       # INOUT: quarters of log-densities computed: 4 for a whole one, 1 for one begun
 
 cdef:
     # What rounding may add to a measured distance: d κ(W) eps is less for condition numbers κ(Σ) up to 1e16.
@@ -24,19 +26,20 @@ cdef:
     double CARRIED = 1 - 1e-6
 
 
-cdef void measure(Mixture *mixture, Bounds *bounds, Py_ssize_t k, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
-    """Compute p[k], and near[k] from its largest value: ‖W (x − μ)‖² = 2 (a_k − p[k])"""
+cdef double measure(
+    Mixture *mixture, Bounds *bounds, Py_ssize_t k, real limit, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """Compute p[k], and near[k] from its largest value, which is returned: ‖W (x − μ)‖² = 2 (a_k − p[k])"""
     cdef vec largest = vec_of(-<real> INFINITY)
-    cdef double below = INFINITY
+    cdef double highest = -INFINITY
     cdef Py_ssize_t v, l
-    log_density(mixture, k, work, n_vectors)
+    log_density(mixture, k, limit, work, n_vectors)
     for v in range(n_vectors):
         largest = vec_max(largest, (<vec *> (work.p + k * STRIDE))[v])
     for l in range(LANES):
-        below = min(below, mixture.log_constant[k] - <double> (<real *> &largest)[l])
-    bounds.near[k] = <float> (sqrt(2 * max(below, 0.0)) * MEASURED)
-    bounds.n_computed += 1
-    work.live[k] = 1
+        highest = max(highest, <double> (<real *> &largest)[l])
+    bounds.near[k] = <float> (sqrt(2 * max(mixture.log_constant[k] - highest, 0.0)) * MEASURED)
+    return highest
 
 
 cdef void log_densities_bounded(
@@ -45,11 +48,11 @@ cdef void log_densities_bounded(
     """p[k] of the components that may count;  active: which these are"""
     cdef Py_ssize_t k, v, l
     cdef vec least
-    cdef double worst = INFINITY, near
+    cdef double worst = INFINITY, near, enough
     for k in range(mixture.n_components):
-        work.live[k] = 0
-        if bounds.near[k] <= 0:
-            measure(mixture, bounds, k, work, n_vectors)
+        work.live[k] = bounds.near[k] <= 0
+        if work.live[k]:
+            measure(mixture, bounds, k, <real> INFINITY, work, n_vectors)
     least = (<vec *> work.best)[0]
     for v in range(1, n_vectors):
         least = vec_select(vec_less((<vec *> work.best)[v], least), (<vec *> work.best)[v], least)
@@ -57,12 +60,16 @@ cdef void log_densities_bounded(
         worst = min(worst, <double> (<real *> &least)[l])
     work.n_active = 0
     for k in range(mixture.n_components):
-        if work.live[k] == 0:
+        if not work.live[k]:
+            enough = worst - mixture.margin[k]
             near = (<double> bounds.shrink[k] * bounds.near[k] - bounds.moved[k]) * CARRIED
-            if near > 0 and mixture.log_constant[k] - 0.5 * near * near < worst - mixture.margin[k]:
+            if near > 0 and mixture.log_constant[k] - 0.5 * near * near < enough:
                 bounds.near[k] = <float> near
                 continue
-            measure(mixture, bounds, k, work, n_vectors)
+            if measure(mixture, bounds, k, <real> (2 * (mixture.log_constant[k] - enough)), work, n_vectors) < enough:
+                bounds.n_computed += 1
+                continue
+        bounds.n_computed += 4
         work.active[work.n_active] = <int> k
         work.n_active += 1
 

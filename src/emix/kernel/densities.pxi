@@ -25,12 +25,22 @@ cdef inline void put_log_densities(
         (<vec *> best)[first + v] = vec_max((<vec *> best)[first + v], value)
 
 
+cdef inline bint all_above(const vec *norm, real limit) noexcept nogil:
+    """Is every number of a tile above the limit? False where one is NaN."""
+    cdef int v, l
+    for v in range(TILE_VECTORS):
+        for l in range(LANES):
+            if not (<const real *> norm)[v * LANES + l] > limit:
+                return False
+    return True
+
+
 cdef void log_densities_diagonal(
     const real *x, const real *c, const real *w, Py_ssize_t step, const real *b,    # IN: step 0 for one w for all features
-    real constant, Py_ssize_t n_features, Py_ssize_t n_vectors,                     # IN
+    real constant, real limit, Py_ssize_t n_features, Py_ssize_t n_vectors,         # IN
     real *p, real *best,                                                            # OUT; INOUT
 ) noexcept nogil:
-    """p = a_k − ½ Σ_j (w_j (x_j − c_j) − b_j)²"""
+    """p = a_k − ½ Σ_j (w_j (x_j − c_j) − b_j)², or, for rows in which that is above the limit, some part of the sum"""
     cdef Py_ssize_t j, first = 0
     cdef int v
     cdef vec norm[4]
@@ -42,26 +52,36 @@ cdef void log_densities_diagonal(
             for v in range(TILE_VECTORS):
                 y = ((<const vec *> (x + j * STRIDE))[first + v] - c[j]) * w[j * step] - b[j]
                 norm[v] += y * y
+            if j % 4 == 3 and limit < REAL_MAX and all_above(norm, limit):
+                break
         put_log_densities(norm, constant, first, p, best)
         first += TILE_VECTORS
 
 
-cdef void log_density(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
-    """p[k] = a_k − ½‖W_k (x − c_k) − b_k‖²;  best = max(best, p[k])"""
+cdef void log_density(
+    Mixture *mixture, Py_ssize_t k, real limit, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """p[k] = a_k − ½‖W_k (x − c_k) − b_k‖²;  best = max(best, p[k])
+
+    A tile of rows in which every sum of squares has passed the limit is left there: p[k] is too large then, but below
+    a_k − ½ limit. The limit is infinite where all are wanted.
+    """
     cdef Py_ssize_t d = mixture.n_features
     cdef const real *c = mixture.center + k * d
     cdef const real *b = mixture.offset + k * d
     cdef real *p = work.p + k * STRIDE
     if mixture.structure == DIAG:
         log_densities_diagonal(
-            work.x, c, mixture.whitening + k * d, 1, b, mixture.log_constant[k], d, n_vectors, p, work.best)
+            work.x, c, mixture.whitening + k * d, 1, b, mixture.log_constant[k],
+            limit, d, n_vectors, p, work.best)
     elif mixture.structure == SPHERICAL:
         log_densities_diagonal(
-            work.x, c, mixture.whitening + k, 0, b, mixture.log_constant[k], d, n_vectors, p, work.best)
+            work.x, c, mixture.whitening + k, 0, b, mixture.log_constant[k],
+            limit, d, n_vectors, p, work.best)
     else:
         log_densities_triangular(
             work, c, mixture.whitening + (k * d * d if mixture.structure == FULL else 0), b, mixture.log_constant[k],
-            d, n_vectors, p)
+            limit, d, n_vectors, p)
 
 
 cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
@@ -76,6 +96,6 @@ cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ss
         log_densities_bounded(mixture, bounds, work, n_vectors)
         return
     for k in range(mixture.n_components):
-        log_density(mixture, k, work, n_vectors)
+        log_density(mixture, k, <real> INFINITY, work, n_vectors)
         work.active[k] = <int> k
     work.n_active = mixture.n_components

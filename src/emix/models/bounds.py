@@ -20,12 +20,15 @@ __all__ = ["CarriedBounds"]
 # Fewer rows, components or operations per log-density than these leave nothing to gain (measured).
 MIN_ROWS, MIN_COMPONENTS, MIN_OPERATIONS = 16_384, 6, 16
 
-# Rows are ordered after these passes: the first, as good as its start, and later ones, as components settle. In between,
-# bounds are off if they did not pay.
-ORDERING_PASSES = (0, 3, 12, 48)
+# Rows are ordered after these passes: the first, as good as its start, and later ones, as components settle.
+ORDERING_PASSES = (0, 4, 16, 64)
 
-# Off above the first share of log-densities computed; below the second, a new order could not gain much.
-PAYS, GOOD_ENOUGH = 0.75, 0.1
+# By the share of log-densities computed: off above the first, until the next ordering; below the second, a new order
+# could not gain much.
+PAYS, GOOD_ENOUGH = 0.6, 0.1
+
+# A distance of which nothing is known, but that the component need not be computed first.
+UNKNOWN = np.float32(1e-30)
 
 # Taken off each carried factor: rounding in ‖T − I‖, which is d κ(W) eps, below this for κ(Σ) up to 1e16.
 ROUNDING = 1e-6
@@ -74,15 +77,14 @@ class CarriedBounds:
         self._labels = np.empty(self._n_rows, dtype=np.uint16) if ordering else None
         return self._order, self._near, shrink, moved, self._labels
 
-    def end_pass(self, n_computed: int) -> None:
+    def end_pass(self, n_computed: float) -> None:
         """Take note of how many log-densities of a group and component were computed; order the rows."""
         share = n_computed / self._near.size
         if self._labels is not None:
             if self._passes == 0 or share > GOOD_ENOUGH:
                 self._order_rows(self._labels)
             self._labels = None
-        elif share > PAYS and self._passes - 1 not in ORDERING_PASSES:
-            # The pass after an ordering computes everything, to measure.
+        elif share > PAYS:
             self._on = False
             self._order = self._as_given()
         self._passes += 1
@@ -103,11 +105,14 @@ class CarriedBounds:
 
     def _order_rows(self, labels: NDArray[np.uint16]) -> None:
         window = self._kernel.window_rows
+        group = self._kernel.group_rows(self._near.shape[1])
+        self._near[:] = UNKNOWN
         for start in range(0, self._n_rows, window):
             found = labels[start : start + window]
             # A stable sort of 16-bit numbers is a radix sort.
-            self._order[start : start + window] = np.argsort(found, kind="stable")
-        self._near[:] = 0.0
+            order = np.argsort(found, kind="stable")
+            self._order[start : start + window] = order
+            self._near[(start + np.arange(len(found))) // group, found[order]] = 0.0
 
     def _as_given(self) -> NDArray[np.uint16]:
         return (np.arange(self._n_rows) % self._kernel.window_rows).astype(np.uint16)

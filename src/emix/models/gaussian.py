@@ -233,7 +233,7 @@ class GaussianRun:
         slots[:] = 0.0
 
         bounds = None if hard or self._bounds is None else self._bounds.begin_pass(parameters)
-        n_computed = [0] * self._n_threads
+        n_computed = [0.0] * self._n_threads
 
         def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
             workspace = self._workspaces[thread]
