@@ -16,13 +16,18 @@ __all__ = ["degeneracy", "effective_rows"]
 # Of the pooled covariance, in any direction: a component 10 000 times narrower than the mean of all.
 _LEAST_VARIANCE = 1e-8
 
+# Weights are squared so many at one time: nothing as long as the rows is made.
+_SLICE = 1 << 16
+
 
 def effective_rows(n_rows: int, sample_weight: NDArray[np.float64] | None) -> float:
     """Return how many rows of equal weight the rows are worth, (Σw)² / Σw²; the unit of the weights does not matter."""
     if sample_weight is None:
         return float(n_rows)
-    scaled = sample_weight / sample_weight.max()
-    return float(scaled.sum() ** 2 / (scaled @ scaled))
+    largest = sample_weight.max()
+    slices = (sample_weight[i : i + _SLICE] / largest for i in range(0, n_rows, _SLICE))
+    squares = sum(float(scaled @ scaled) for scaled in slices)
+    return float((sample_weight.sum() / largest) ** 2 / squares)
 
 
 def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None:

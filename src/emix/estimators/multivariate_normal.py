@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -418,10 +417,17 @@ class MultivariateNormal:
             0.0 if self == other else normal_algebra.divergence(self._factor, other._factor, self._mean - other._mean)
         )
 
-    @cached_property
+    @property
     def _mixture(self) -> GaussianParameters:
-        """The distribution as a mixture of one component, which the compiled kernel scores."""
-        return GaussianParameters.from_covariances("full", [1.0], self._mean[None], self._covariance[None])
+        """The distribution as a mixture of one component, which the compiled kernel scores; made once."""
+        # Not a cached_property: before Python 3.12 its lock, of all instances, may stay taken in the child of a fork.
+        kept = vars(self)
+        if "_mixture" not in kept:
+            kept["_mixture"] = GaussianParameters.from_covariances(
+                "full", [1.0], self._mean[None], self._covariance[None]
+            )
+        found: GaussianParameters = kept["_mixture"]
+        return found
 
     def _log_density(self, rows: FloatArray) -> FloatArray:
         """Return log-densities of rows (n, d): shape (n,), the dtype of `rows`."""

@@ -172,6 +172,7 @@ class GaussianRun:
         K, d = model.n_components, model.n_features
         self.model, self.source = model, source
         self.dtype = source.X.dtype
+        self._sample_weight, self._weight_unit = _in_moderate_units(source.sample_weight)
         self._kernel = kernel_for(self.dtype)
         self._scatter_shape = model.structure.shape(K, d)
         width = K + K * d + math.prod(self._scatter_shape) + 1
@@ -239,7 +240,7 @@ class GaussianRun:
             workspace = self._workspaces[thread]
             for first in range(0, source.n_rows, self._rows_per_call):
                 last = min(first + self._rows_per_call, source.n_rows)
-                part = (source.X, source.sample_weight, first, last, thread, self._n_threads)
+                part = (source.X, self._sample_weight, first, last, thread, self._n_threads)
                 if bounds is None:
                     kernel.accumulate(*part, hard, *arguments, workspace, slots, stop)
                 else:
@@ -249,6 +250,7 @@ class GaussianRun:
         if self._bounds is not None and bounds is not None:
             self._bounds.end_pass(sum(n_computed))
         total = np.add.reduce(slots, axis=0)  # in order of the slots
+        total *= self._weight_unit
         K, d = model.n_components, model.n_features
         scatter = total[K + K * d : -1].reshape(self._scatter_shape)
         if model.structure.code <= 1:
@@ -277,6 +279,20 @@ class GaussianRun:
             f"The log-likelihood is not finite: row {row} lies so far from every component that its density is zero "
             f"in {self.dtype.name}. Start closer to the data, scale the columns, or leave the row out."
         )
+
+
+def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float]:
+    """Weights whose sums with squares stay within single precision, and their unit, a power of two.
+
+    They are copied only where the largest of them is out of the ordinary.
+    """
+    if sample_weight is None:
+        return None, 1.0
+    largest = float(sample_weight.max())
+    if 1e-20 < largest < 1e5:
+        return sample_weight, 1.0
+    unit = 2.0 ** math.floor(math.log2(largest))
+    return sample_weight / unit, unit
 
 
 def _from_lower(matrices: Array) -> Array:

@@ -82,12 +82,13 @@ def run_in_threads(task: Task, n_threads: int) -> None:
             submit(share, n_threads - 1)
             shares.append(share)
         task(0, stop)
-    except BaseException:
-        stop[0] = 1
-        raise
-    finally:
         for share in shares:
             share.wait()
+    except BaseException:
+        stop[0] = 1
+        for share in shares:
+            share.wait()
+        raise
     for share in shares:
         if share.error is not None:
             raise share.error
