@@ -74,7 +74,7 @@ cdef void scatter_rows(
     """scatter += Σ (√r z)(√r z)ᵀ over packed rows, its lower triangle"""
     cdef int rows = <int> n_rows, n_features = <int> d
     cdef int width = <int> ((d + LANES - 1) // LANES * LANES)
-    cdef const unsigned short *live = <const unsigned short *> work.rows
+    cdef const unsigned short *live = work.rows
     cdef double one = 1
     cdef float one_single = 1, zero_single = 0
     cdef real root

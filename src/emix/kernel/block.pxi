@@ -27,7 +27,7 @@ cdef enum:
     SUPER_BLOCK = 512
     WINDOW = 65536      # rows are visited in another order only within such a window: 2 bytes a row name them
     ALIGNMENT = 64      # bytes: the widest vector
-    LOG_FACTORS = 8     # 8 factors up to 2^15 (components) stay below 2^127, single precision's largest
+    LOG_FACTORS = 8     # 8 factors below 2^15 (components) stay below 2^120: single precision holds 2^127
 
 cdef enum Structure:
     FULL, TIED, DIAG, SPHERICAL
@@ -43,7 +43,7 @@ cdef struct Mixture:
     const real *whitening       # full (K, d, d), tied (d, d), diag (K, d), spherical (K,)
     const real *log_constant    # (K,): a_k
     const real *margin          # (K,): a component further than this below a row's best is left out of its sums
-    double sparse               # rows of a component are packed where fewer than this share of them are live
+    double packed_below         # rows of a component are packed where fewer than this share of them are live
 
 cdef struct Block:
     const char *rows            # the first row, in the caller's memory
@@ -65,7 +65,7 @@ cdef struct Workspace:
     real *total         # (STRIDE,): Σ_k exp(log p_k − best)
     real *log_sum       # (STRIDE,): ℓ
     real *scale         # (STRIDE,): weight / total
-    real *rows          # (STRIDE,): numbers of the live rows
+    unsigned short *rows    # (STRIDE,): numbers of the live rows
     int *active         # (K,): the components whose log-densities were computed, in ascending order
     Py_ssize_t n_active
     real *product       # (d, d): for a level that adds to the scatter by way of single precision
@@ -84,8 +84,8 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.total = work.best + STRIDE
     work.log_sum = work.total + STRIDE
     work.scale = work.log_sum + STRIDE
-    work.rows = work.scale + STRIDE
-    work.product = work.rows + STRIDE
+    work.rows = <unsigned short *> (work.scale + STRIDE)
+    work.product = work.scale + 2 * STRIDE
     work.live = work.product + d * d
     work.active = <int *> (work.live + mixture.n_components)
     work.n_active = 0

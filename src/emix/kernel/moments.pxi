@@ -18,7 +18,7 @@ cdef void pack_rows(
     Workspace *work,                                                            # IN: x, rows; OUT: z
 ) noexcept nogil:
     """z := the live rows − c, features side by side, 0 up to a whole vector"""
-    cdef const unsigned short *live = <const unsigned short *> work.rows
+    cdef const unsigned short *live = work.rows
     cdef Py_ssize_t width = (n_features + LANES - 1) // LANES * LANES, l, j
     cdef real *z = work.z
     cdef const real *x
@@ -44,7 +44,7 @@ cdef void moments_of_rows(
     double *weight, double *shift, double *scatter,                             # INOUT
 ) noexcept nogil:
     """rz = r z;  N += Σ r;  s += Σ r z;  and with `squares`, S_j += Σ r z_j² (square_step 0: the trace)"""
-    cdef const unsigned short *live = <const unsigned short *> work.rows
+    cdef const unsigned short *live = work.rows
     cdef Py_ssize_t n_vectors = (n_features + LANES - 1) // LANES, l, v, j
     cdef const vec *z = <const vec *> work.z
     cdef vec *rz = <vec *> work.rz
@@ -162,8 +162,8 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
         c = mixture.center + k * d
         shift = slot + K + k * d
         scatter = slot + K + K * d + k * mixture.scatter_step
-        if work.live[k] < mixture.sparse * block.n_rows:
-            n_live = list_live(r, block.n_rows, <unsigned short *> work.rows)
+        if work.live[k] < mixture.packed_below * block.n_rows:
+            n_live = list_live(r, block.n_rows, work.rows)
             pack_rows(block, c, n_live, d, work)
             moments_of_rows(r, n_live, d, squares, square_step, work, slot + k, shift, scatter)
             if not squares:

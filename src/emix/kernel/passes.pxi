@@ -10,9 +10,9 @@ cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
     return BLOCK // 2 if n_components <= 128 else BLOCK
 
 
-def workspace_size(Py_ssize_t n_components, Py_ssize_t n_features):
+cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
     """Numbers that one thread's workspace holds."""
-    numbers = (3 * n_features + 2 * LANES + n_components + 6) * STRIDE + n_features * n_features + 2 * n_components
+    cdef Py_ssize_t numbers = (3 * n_features + 2 * LANES + n_components + 6) * STRIDE + n_features * n_features + 2 * n_components
     return numbers + ALIGNMENT // sizeof(real)
 
 
@@ -20,7 +20,8 @@ cdef Mixture describe(
     int structure,
     const real[:, ::1] center, const real[:, ::1] offset, const real[::1] whitening,
     const real[::1] log_constant, const real[::1] margin,
-) noexcept nogil:
+):
+    """The parameters in C; their shapes are checked here, once for each pass"""
     cdef Mixture mixture
     cdef Py_ssize_t K = center.shape[0], d = center.shape[1]
     # What a row of a component costs, in cycles (a model of measurements on Zen 4): among vectors of rows, and packed,
@@ -29,11 +30,16 @@ cdef Mixture describe(
     cdef bint matrices = structure == FULL or structure == TIED
     cdef double dense = (d * (d + 5) / 2.0 * 1.3 if matrices else 5.0 * d) / LANES
     cdef double packed = (2 * width * (d + LANES) / 4 * 0.65 if matrices else 0) + 8 * width
-    mixture.sparse = (dense - 2.5) / packed
+    mixture.packed_below = (dense - 2.5) / packed
     mixture.structure = <Structure> structure
     mixture.n_components = K
     mixture.n_features = d
     mixture.scatter_size = K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K
+    if not (
+        offset.shape[0] == log_constant.shape[0] == margin.shape[0] == K and offset.shape[1] == d
+        and whitening.shape[0] == mixture.scatter_size
+    ):
+        raise ValueError("the parameters' arrays do not belong together")
     mixture.scatter_step = d * d if structure == FULL else 0 if structure == TIED else d if structure == DIAG else 1
     mixture.center = &center[0, 0]
     mixture.offset = &offset[0, 0]
@@ -43,8 +49,14 @@ cdef Mixture describe(
     return mixture
 
 
-cdef Block whole(const real[:, :] X, const double[:] sample_weight) noexcept nogil:
+cdef Block whole(const real[:, :] X, const double[:] sample_weight, Mixture *mixture, Py_ssize_t last_row):
+    """All rows of X; that a pass stays within them, and fits the parameters, is checked here"""
     cdef Block block
+    if X.shape[1] != mixture.n_features or last_row > X.shape[0]:
+        raise ValueError(
+            f"X is {X.shape[0]} × {X.shape[1]}, the pass goes to row {last_row} of {mixture.n_features} features")
+    if sample_weight is not None and sample_weight.shape[0] != X.shape[0]:
+        raise ValueError(f"{sample_weight.shape[0]} weights for {X.shape[0]} rows")
     block.rows = <const char *> &X[0, 0]
     block.row_stride = X.strides[0]
     block.feature_stride = X.strides[1]
@@ -56,6 +68,13 @@ cdef Block whole(const real[:, :] X, const double[:] sample_weight) noexcept nog
         block.weight = <const char *> &sample_weight[0]
         block.weight_stride = sample_weight.strides[0]
     return block
+
+
+cdef Workspace divide(real[::1] workspace, Mixture *mixture):
+    """The workspace in parts, if it is large enough"""
+    if workspace.shape[0] < workspace_size(mixture.n_components, mixture.n_features):
+        raise ValueError(f"the workspace has {workspace.shape[0]} numbers, fewer than workspace_size tells")
+    return layout(&workspace[0], mixture)
 
 
 cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -86,7 +105,8 @@ cdef void add_block(
     if bounds != NULL:
         mark_live(bounds, work)
     statistics(mixture, block, work, slot)
-    slot[slot_width(mixture) - 1] += log_likelihood(work, block.weight != NULL, block.n_rows, n_vectors)
+    slot[slot_width(mixture) - 1] += log_likelihood(
+        work, mixture.n_components, block.weight != NULL, block.n_rows, n_vectors)
 
 
 cdef void put_labels(Workspace *work, Py_ssize_t n_rows, unsigned short *labels) noexcept nogil:
@@ -117,14 +137,13 @@ def accumulate(
     half filled, once stop[0] is not 0. `hard` gives each row whole to its best component (k-means).
     """
     cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin)
-    cdef Workspace work = layout(&workspace[0], &mixture)
-    cdef Block rows = whole(X, sample_weight), block
+    cdef Workspace work = divide(workspace, &mixture)
+    cdef Block rows = whole(X, sample_weight, &mixture, last_row), block
     cdef Py_ssize_t start = first_row, last, slot
-    cdef int *stopped = &stop[0]
     if slots.shape[1] != slot_width(&mixture):
         raise ValueError(f"slots are {slots.shape[1]} wide, expected {slot_width(&mixture)} for this structure")
     with nogil:
-        while start < last_row and not (<volatile int *> stopped)[0]:
+        while start < last_row and not load_flag(&stop[0]):
             slot = start // SUPER_BLOCK % slots.shape[0]
             last = min(start + SUPER_BLOCK, last_row)
             if slot % n_threads != thread:
@@ -153,19 +172,18 @@ def accumulate_bounded(
     `labels`, if given, gets the best component of each row of X.
     """
     cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin)
-    cdef Workspace work = layout(&workspace[0], &mixture)
-    cdef Block rows = whole(X, sample_weight), block
+    cdef Workspace work = divide(workspace, &mixture)
+    cdef Block rows = whole(X, sample_weight, &mixture, last_row), block
     cdef Bounds bounds
     cdef Py_ssize_t start = first_row, last, slot, window, i, group = group_rows(mixture.n_components)
     cdef unsigned short found[BLOCK]
-    cdef int *stopped = &stop[0]
     bounds.shrink = &shrink[0]
     bounds.moved = &moved[0]
     bounds.n_computed = 0
     if slots.shape[1] != slot_width(&mixture):
         raise ValueError(f"slots are {slots.shape[1]} wide, expected {slot_width(&mixture)} for this structure")
     with nogil:
-        while start < last_row and not (<volatile int *> stopped)[0]:
+        while start < last_row and not load_flag(&stop[0]):
             slot = start // SUPER_BLOCK % slots.shape[0]
             last = min(start + SUPER_BLOCK, last_row)
             if slot % n_threads != thread:
@@ -197,12 +215,11 @@ def score(
     Returns the number of rows in which no component has a finite log-density; their responsibilities are 0.
     """
     cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin)
-    cdef Workspace work = layout(&workspace[0], &mixture)
-    cdef Block rows = whole(X, None), block
+    cdef Workspace work = divide(workspace, &mixture)
+    cdef Block rows = whole(X, None, &mixture, last_row), block
     cdef Py_ssize_t K = mixture.n_components, start = first_row, i, k, n_vectors, n_far = 0
-    cdef int *stopped = &stop[0]
     with nogil:
-        while start < last_row and not (<volatile int *> stopped)[0]:
+        while start < last_row and not load_flag(&stop[0]):
             block = part(&rows, start, min(start + BLOCK, last_row))
             n_vectors = load(&block, mixture.n_features, &work)
             log_densities(&mixture, NULL, &work, n_vectors)

@@ -71,7 +71,9 @@ cdef void log_sums(Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
             vec_less(vec_of(0), total), (<vec *> work.best)[v] + vec_log(total), vec_of(-<real> INFINITY))
 
 
-cdef double log_likelihood(Workspace *work, bint weighted, Py_ssize_t n_rows, Py_ssize_t n_vectors) noexcept nogil:
+cdef double log_likelihood(
+    Workspace *work, Py_ssize_t n_components, bint weighted, Py_ssize_t n_rows, Py_ssize_t n_vectors
+) noexcept nogil:
     """Σ_i weight_i · log_sum_i in double precision; a row of weight 0 adds nothing, wherever it lies
 
     With weights 1, Σ best + log Π total, a logarithm for each lane and not for each row: totals lie in [1, K] (or are
@@ -80,7 +82,7 @@ cdef double log_likelihood(Workspace *work, bint weighted, Py_ssize_t n_rows, Py
     cdef double partial[8]
     cdef double sum = 0
     cdef vec product
-    cdef Py_ssize_t i, l, v, last
+    cdef Py_ssize_t i, l, v, last, n_factors = LOG_FACTORS if n_components < 1 << 15 else 1
     for l in range(8):
         partial[l] = 0
     if weighted:
@@ -99,7 +101,7 @@ cdef double log_likelihood(Workspace *work, bint weighted, Py_ssize_t n_rows, Py
                 partial[l] += <double> work.best[i + l]
         v = 0
         while v < n_vectors:
-            last = min(v + LOG_FACTORS, n_vectors)
+            last = min(v + n_factors, n_vectors)
             product = (<vec *> work.total)[v]
             for v in range(v + 1, last):
                 product = product * (<vec *> work.total)[v]

@@ -59,7 +59,7 @@ class CarriedBounds:
     def may_pay(structure: CovarianceStructure, n_rows: int, n_components: int, n_features: int) -> bool:
         """Whether to try at all."""
         operations = structure.shape(n_components, n_features)[-1] * n_features // 2
-        return n_rows >= MIN_ROWS and n_components >= MIN_COMPONENTS and operations >= MIN_OPERATIONS
+        return n_rows >= MIN_ROWS and MIN_COMPONENTS <= n_components < 1 << 16 and operations >= MIN_OPERATIONS
 
     def begin_pass(self, parameters: GaussianParameters) -> tuple[Any, ...] | None:
         """Return the arguments of a pass with bounds, None for a plain one.
