@@ -88,6 +88,10 @@ class CovarianceStructure(ABC):
         """‖W_k Δ_k W_kᵀ‖ (Frobenius) of a symmetric change of each covariance."""
 
     @abstractmethod
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        """At most σ_min(T_k) with T_k = W′_k W_k⁻¹: how much a whitened distance can shrink; (K,), or (1,) for tied."""
+
+    @abstractmethod
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         """Σ_k tr(W_k S_k W_kᵀ): the sum of squared Mahalanobis distances that a scatter about the means holds."""
 
@@ -150,6 +154,11 @@ class Full(CovarianceStructure):
         result: Array = np.linalg.norm(whitening @ differences @ whitening.transpose(0, 2, 1), axis=(1, 2))
         return result
 
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        # W⁻¹ = Σ Wᵀ, and σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius)
+        change = new_whitening @ (covariances @ whitening.transpose(0, 2, 1)) - np.eye(covariances.shape[-1])
+        return np.asarray(1.0 - np.linalg.norm(change, axis=(1, 2)))
+
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
 
@@ -205,6 +214,10 @@ class Tied(CovarianceStructure):
 
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         return np.array([np.linalg.norm(whitening @ differences @ whitening.T)])
+
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        change = new_whitening @ (covariances @ whitening.T) - np.eye(covariances.shape[-1])
+        return np.array([1.0 - np.linalg.norm(change)])
 
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
@@ -263,6 +276,9 @@ class Diag(CovarianceStructure):
         result: Array = np.linalg.norm(whitening * whitening * differences, axis=1)
         return result
 
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        return np.asarray((new_whitening / whitening).min(axis=1))
+
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))
 
@@ -320,6 +336,9 @@ class Spherical(CovarianceStructure):
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         # Frobenius, as for the others: √d for a multiple of the identity.
         return np.asarray(math.sqrt(n_features) * np.abs(whitening * whitening * differences))
+
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        return np.asarray(new_whitening / whitening)
 
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))

@@ -13,6 +13,7 @@ from emix.kernel.level import kernel_for
 from emix.rows.arrays import ArraySource, as_source
 from emix.rows.threads import resolve_n_threads, run_in_threads
 
+from .bounds import CarriedBounds
 from .covariance import STRUCTURES, CovarianceStructure
 from .kernel_arguments import KernelArguments
 from .parameters import GaussianParameters
@@ -186,6 +187,9 @@ class GaussianRun:
             np.empty(self._kernel.workspace_size(K, d), dtype=self.dtype) for _ in range(self._n_threads)
         ]
         self._weight_before: Array | None = None
+        self._bounds = None
+        if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
+            self._bounds = CarriedBounds(self._kernel, source.n_rows, K)
 
     def _choose_threads(self, operations: float) -> int:
         wanted = resolve_n_threads(self.model.n_threads)
@@ -229,23 +233,22 @@ class GaussianRun:
         slots = self._slots
         slots[:] = 0.0
 
+        bounds = None if hard or self._bounds is None else self._bounds.begin_pass(parameters)
+        n_computed = [0.0] * self._n_threads
+
         def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
+            workspace = self._workspaces[thread]
             for first in range(0, source.n_rows, self._rows_per_call):
-                kernel.accumulate(
-                    source.X,
-                    self._sample_weight,
-                    first,
-                    min(first + self._rows_per_call, source.n_rows),
-                    thread,
-                    self._n_threads,
-                    hard,
-                    *arguments,
-                    self._workspaces[thread],
-                    slots,
-                    stop,
-                )
+                last = min(first + self._rows_per_call, source.n_rows)
+                part = (source.X, self._sample_weight, first, last, thread, self._n_threads)
+                if bounds is None:
+                    kernel.accumulate(*part, hard, *arguments, workspace, slots, stop)
+                else:
+                    n_computed[thread] += kernel.accumulate_bounded(*part, *arguments, *bounds, workspace, slots, stop)
 
         run_in_threads(accumulate, self._n_threads)
+        if self._bounds is not None and bounds is not None:
+            self._bounds.end_pass(sum(n_computed))
         total = np.add.reduce(slots, axis=0)  # in order of the slots
         total *= self._weight_unit
         K, d = model.n_components, model.n_features
