@@ -252,8 +252,8 @@ gm = GaussianMixture(64, max_iter=1, random_state=0, init_params="random_from_da
 before = dict(vars(gm))
 gm.max_iter, gm.tol = 10**9, 0.0
 before.update(max_iter=gm.max_iter, tol=gm.tol)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     gm.fit(X)
 except KeyboardInterrupt:
     same = vars(gm).keys() == before.keys() and all(vars(gm)[key] is value for key, value in before.items())
