@@ -72,6 +72,12 @@ static const real LOG_COEFFICIENTS[11] = {
     1, (real)(1.0 / 3), (real)(1.0 / 5), (real)(1.0 / 7), (real)(1.0 / 9), (real)(1.0 / 11), (real)(1.0 / 13),
     (real)(1.0 / 15), (real)(1.0 / 17), (real)(1.0 / 19), (real)(1.0 / 21)};
 
+/* A flag that another thread may set meanwhile */
+#if defined(__GNUC__) || defined(__clang__)
+static inline int load_flag(const int *flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
+#else
+static inline int load_flag(const int *flag) { return *(const volatile int *)flag; }
+#endif
 /* mask ? a : b, lane by lane; a mask is all ones or all zeros */
 static inline vec vec_select(wordvec mask, vec a, vec b)
 {
