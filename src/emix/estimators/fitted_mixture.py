@@ -212,8 +212,7 @@ class FittedMixture(SklearnEstimator):
         names = feature_names(X)
         fitted_names = vars(self).get("feature_names_in_")
         if names is not None or fitted_names is not None:
-            # The caller of the public method.
-            check_feature_names(names, fitted_names, caller=caller, stacklevel=4)
+            check_feature_names(names, fitted_names, caller=caller)
         rows = as_rows(X, caller=caller)
         check_n_features(rows, self.n_features_in_, caller=caller)
         return rows

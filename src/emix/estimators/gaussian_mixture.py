@@ -335,8 +335,7 @@ class GaussianMixture(FittedMixture):
             result, runs = fit_from_starts(settings, given, seed_of(self.random_state), source)
 
         if not result.converged and settings.max_iter > 0:
-            # Shown at the line that calls fit or fit_predict.
-            warn_convergence(_NOT_CONVERGED, stacklevel=4)
+            warn_convergence(_NOT_CONVERGED)
         state = attributes_of(result.parameters, rows.dtype)
         state.update(
             log_likelihood_=result.log_likelihood,
