@@ -127,3 +127,10 @@ def test_component_of_weight_zero() -> None:
     assert (scores.joint[:, 0] == -np.inf).all()
     np.testing.assert_array_equal(scores.responsibilities, [[0.0, 1.0]] * 30)
     np.testing.assert_array_equal(scores.labels, 1)
+
+
+@pytest.mark.parametrize("d", [1, 2, 4, 6])
+def test_rows_of_other_columns_are_refused(d: int) -> None:
+    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], np.zeros((2, 3)), np.ones((2, 3)))
+    with pytest.raises(ValueError, match=f"X has {d} columns, expected 3, as the parameters have"):
+        score_rows(np.zeros((5, d)), theta)

@@ -140,7 +140,7 @@ class GaussianModel:
         return self.structure.maximize(statistics, shift), shift
 
     def _collapsed(self, component: int, statistics: GaussianStatistics) -> DegenerateCovarianceError:
-        if self.structure.name == "tied":
+        if self.structure.is_shared:
             n_effective = float(statistics.weight.sum())
             which = "the common covariance (covariance_type='tied')"
         else:
@@ -174,7 +174,7 @@ class GaussianRun:
         self.dtype = source.X.dtype
         self._sample_weight, self._weight_unit = _in_moderate_units(source.sample_weight)
         self._kernel = kernel_for(self.dtype)
-        self._scatter_shape = model.structure.shape(K, d)
+        self._means_shape, self._scatter_shape = (K, d), model.structure.shape(K, d)
         width = K + K * d + math.prod(self._scatter_shape) + 1
         super_block = self._kernel.super_block_rows
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * width)))
@@ -203,7 +203,8 @@ class GaussianRun:
         Raises
         ------
         ValueError
-            If the log-likelihood is not finite; a row of which it is so is named.
+            If the parameters are not of the model, or the log-likelihood is not finite: a row of which it is so is
+            named.
         """
         before, self._weight_before = self._weight_before, None
         margin = None
@@ -229,6 +230,11 @@ class GaussianRun:
 
     def _pass(self, parameters: GaussianParameters, margin: Array | None, hard: bool = False) -> GaussianStatistics:
         model, source, kernel = self.model, self.source, self._kernel
+        if parameters.structure is not model.structure or parameters.means.shape != self._means_shape:
+            raise ValueError(
+                f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
+                f"{model.structure.name!r} and {self._means_shape}, as the model has."
+            )
         arguments = KernelArguments(parameters, self.dtype, source.column_range, margin)
         slots = self._slots
         slots[:] = 0.0
@@ -249,8 +255,9 @@ class GaussianRun:
         run_in_threads(accumulate, self._n_threads)
         if self._bounds is not None and bounds is not None:
             self._bounds.end_pass(sum(n_computed))
-        total = np.add.reduce(slots, axis=0)  # in order of the slots
-        total *= self._weight_unit
+        with np.errstate(over="ignore"):  # said by e_step, with its reason
+            total = np.add.reduce(slots, axis=0)  # in order of the slots
+            total *= self._weight_unit
         K, d = model.n_components, model.n_features
         scatter = total[K + K * d : -1].reshape(self._scatter_shape)
         if model.structure.code <= 1:
@@ -274,9 +281,13 @@ class GaussianRun:
         assert density is not None
         counts = np.ones(len(density)) if self.source.sample_weight is None else self.source.sample_weight
         bad = np.flatnonzero(~np.isfinite(density) & (counts > 0.0))
-        row = int(bad[0]) if bad.size else -1
+        if not bad.size:
+            return ValueError(
+                "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide the columns, "
+                "or sample_weight, by their largest magnitudes."
+            )
         return ValueError(
-            f"The log-likelihood is not finite: row {row} lies so far from every component that its density is zero "
+            f"The log-likelihood is not finite: row {bad[0]} lies so far from every component that its density is zero "
             f"in {self.dtype.name}. Start closer to the data, scale the columns, or leave the row out."
         )
 

@@ -66,9 +66,16 @@ def score_rows(
     Returns
     -------
     Scores
+
+    Raises
+    ------
+    ValueError
+        If X has not as many columns as the parameters have features.
     """
     n_rows, d = X.shape
     K = parameters.n_components
+    if d != parameters.n_features:
+        raise ValueError(f"X has {d} columns, expected {parameters.n_features}, as the parameters have.")
     kernel = kernel_for(X.dtype)
     density = np.empty(n_rows, dtype=X.dtype) if log_density else None
     posterior = np.empty((n_rows, K), dtype=X.dtype) if responsibilities else None
