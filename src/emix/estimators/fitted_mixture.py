@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emix.estimators.fit_state import parameters_of
+from emix.estimators.fit_state import parameters_of, relinked, unlinked
 from emix.estimators.parameters_check import integer_in_range, random_source
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
@@ -192,7 +192,13 @@ class FittedMixture(SklearnEstimator):
         counts = source.multinomial(n_samples, parameters.weights / parameters.weights.sum())
         labels = np.repeat(np.arange(len(counts)), counts)
         noise = source.standard_normal((n_samples, parameters.means.shape[1]))
-        return parameters.means[labels] + _coloured(noise, counts, parameters), labels
+        return parameters.means[labels] + parameters.structure.color(noise, counts, parameters.covariances), labels
+
+    def __getstate__(self) -> dict[str, Any]:
+        return unlinked(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(relinked(state))
 
     def _n_parameters(self) -> int:
         """Count the free parameters."""
@@ -242,22 +248,3 @@ class FittedMixture(SklearnEstimator):
 def _weighted_sum(density: FloatArray, weight: NDArray[np.float64]) -> float:
     """Return Σ w·log p, where a weight of zero leaves a row out even at log p = -inf."""
     return float(np.sum(np.where(weight > 0.0, density, 0.0) * weight))
-
-
-def _coloured(
-    noise: NDArray[np.float64], counts: NDArray[np.integer[Any]], parameters: GaussianParameters
-) -> NDArray[np.float64]:
-    """Give rows of white noise, in order of component, the components' covariances: L z with L Lᵀ = Σ."""
-    covariances = parameters.covariances
-    structure = parameters.structure.name
-    labels = np.repeat(np.arange(len(counts)), counts)
-    if structure == "spherical":
-        return noise * np.sqrt(covariances)[labels, np.newaxis]
-    if structure == "diag":
-        return noise * np.sqrt(covariances)[labels]
-    if structure == "tied":
-        return noise @ np.linalg.cholesky(covariances).T
-    ends = np.cumsum(counts)
-    for k, (start, end) in enumerate(zip(ends - counts, ends)):
-        noise[start:end] = noise[start:end] @ np.linalg.cholesky(covariances[k]).T
-    return noise
