@@ -226,7 +226,7 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
     column_range = np.stack([np.full(d, 9.5), np.full(d, 10.5)])
     before = np.array([8.0, 2.0, 0.0])
     found = np.full(2 * K * d + 2 * K + W.size, np.nan)
-    factors.prepare(STRUCTURES[structure], single, 40.0, pi, mu, W.reshape(-1), log_det, column_range, before, found)
+    factors.prepare(STRUCTURES[structure], single, 40.0, pi, mu, W.ravel(), log_det, column_range, before, found)
     center = np.clip(mu, *column_range)
     center = center.astype(np.float32).astype(np.float64) if single else center
     away = mu - center
@@ -244,7 +244,7 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
     np.testing.assert_allclose(found[2 * K * d + K : 2 * K * d + 2 * K], [40 + np.log(1.25), 40 + np.log(5), np.inf])
     np.testing.assert_array_equal(found[2 * K * d + 2 * K :], W.reshape(-1))
     # Without a range and a pass before: centres are the means, and nothing is left out.
-    factors.prepare(STRUCTURES[structure], False, 40.0, pi, mu, W.reshape(-1), log_det, None, None, found)
+    factors.prepare(STRUCTURES[structure], False, 40.0, pi, mu, W.ravel(), log_det, None, None, found)
     np.testing.assert_array_equal(found[: K * d].reshape(K, d), mu)
     assert not found[K * d : 2 * K * d].any()
     assert np.isposinf(found[2 * K * d + K : 2 * K * d + 2 * K]).all()

@@ -57,10 +57,10 @@ class CovarianceStructure(ABC):
             statistics.weight,
             center,
             statistics.shift,
-            scatter.reshape(-1),
+            scatter.ravel(),
             weights,
             means,
-            covariances.reshape(-1),
+            covariances.ravel(),
         )
         return weights, means, covariances
 
@@ -76,7 +76,7 @@ class CovarianceStructure(ABC):
 
     def _whiten(self, covariances: Array, n_components: int, n_features: int, what: str) -> tuple[Array, Array]:
         whitening, log_det = np.empty(covariances.shape), np.empty(n_components)
-        failed = factors.whiten(self.code, n_features, covariances.reshape(-1), whitening.reshape(-1), log_det)
+        failed = factors.whiten(self.code, n_features, covariances.ravel(), whitening.ravel(), log_det)
         if failed >= 0:
             raise DegenerateCovarianceError(
                 f"the {what} of component {failed} is not positive definite to working precision", failed

@@ -78,7 +78,7 @@ class KernelArguments:
             NEGLIGIBLE,
             parameters.weights,
             parameters.means,
-            parameters.whitening.reshape(-1),
+            parameters.whitening.ravel(),
             parameters.log_det,
             self._column_range,
             weight_before,
