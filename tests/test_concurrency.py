@@ -1,4 +1,4 @@
-"""The same bits from any number of threads, at once, after a fork and for any layout of rows; Ctrl-C; memory."""
+"""The same bits from any number of threads, at once, after a fork and for any layout of rows; Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -226,6 +225,21 @@ def test_fork_while_other_threads_fit() -> None:
             future.result(LONG)
 
 
+FRESH = """
+import sys
+sys.path[:0] = {path!r}
+from test_concurrency import fit, rows
+print(fit(rows(5000), n_threads=2, max_iter=40, tol=1e-7).hex())
+"""
+
+
+def test_fit_in_a_fresh_process() -> None:
+    # As a worker that is spawned: another order of addresses, hashes and threads.
+    code = FRESH.format(path=[str(Path(__file__).parent)])
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=LONG)
+    assert found.stdout.strip() == fit(rows(5000), n_threads=1, max_iter=40, tol=1e-7).hex()
+
+
 # Ctrl-C
 
 INTERRUPTED = """
@@ -265,46 +279,3 @@ def test_interrupted_fit_ends_soon_and_leaves_the_estimator_as_it_was(n_threads:
     assert (out, err) == ("as it was (5,)\n", "")
     # A tenth of a second as a rule; a pass of all rows would take some, on a busy machine, and the fit years.
     assert waited < 5.0
-
-
-# Memory
-
-
-def peak(work: Any) -> int:
-    work()  # what is imported, compiled or cached once
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-@pytest.mark.parametrize("structure", STRUCTURES)
-@pytest.mark.parametrize("layout", ["C", "F"])
-def test_memory_of_a_fit_does_not_grow_with_the_rows(structure: str, layout: str) -> None:
-    def of(n_rows: int) -> int:
-        X = np.asarray(rows(n_rows, 2), order=layout)
-        start = GaussianMixture(2, covariance_type=structure, max_iter=0, random_state=0).fit(X[:500])._parameters
-        model = GaussianModel(2, 2, structure, n_threads=2)
-        return peak(lambda: fit_em(model, (X, None), start, tol=0.0, max_iter=2))
-
-    few, many = of(50_000), of(400_000)
-    # 350 000 rows more; a byte for each would be seen. Python's own objects come to a few kilobytes.
-    assert abs(many - few) < 50_000
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("start", ["given", "kmeans", "random"])
-def test_memory_of_a_whole_fit_does_not_grow_with_the_rows(start: str, weighted: bool) -> None:
-    def of(n_rows: int) -> int:
-        X = rows(n_rows, 2)
-        weight = np.ones(n_rows) if weighted else None
-        given = {"weights_init": [0.5, 0.5], "means_init": X[:2], "precisions_init": [np.eye(2)] * 2}
-        how = given if start == "given" else {"init_params": start}
-        gm = GaussianMixture(2, max_iter=2, random_state=0, **how)
-        return peak(lambda: gm.fit(X, sample_weight=weight))
-
-    # From twice 65 536 rows on the sample of a start is as large as it gets. As above.
-    few, many = of(200_000), of(600_000)
-    assert abs(many - few) < 50_000

@@ -198,10 +198,11 @@ def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     shape = SHAPES[structure]
     slots = rng.normal(size=(5, K + K * d + math.prod(shape) + 1)) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
     total = np.full(slots.shape[1], np.nan)
-    log_likelihood = factors.add_slots(STRUCTURES[structure], slots, K, d, total)
+    log_likelihood = factors.add_slots(STRUCTURES[structure], slots, K, d, 4.0, total)
     expected = slots[0]
     for slot in slots[1:]:
         expected = expected + slot
+    expected = 4.0 * expected
     scatter = expected[K + K * d : -1].reshape(shape)
     if structure in ("full", "tied"):
         scatter = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)

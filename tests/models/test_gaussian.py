@@ -122,6 +122,21 @@ def test_huge_and_tiny_units(structure: str, dtype: str, scale: float) -> None:
 
 
 @each_structure
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("unit", [2.0**-1030, 2.0**-140, 2.0**-70, 2.0**50, 2.0**130, 2.0**1000])
+def test_unit_of_the_weights_does_not_count(structure: str, dtype: str, unit: float) -> None:
+    X = clusters(300, 2, 2).astype(dtype)
+    weight = np.random.default_rng(0).uniform(0.5, 2, 300)
+    theta = start(structure, X, 2)
+    found, history = after(3, structure, (X, weight * unit), theta)
+    expected, ordinary = after(3, structure, (X, weight), theta)
+    # The smallest unit leaves 44 bits of a number below the normal ones, and single precision rounds weights to 24.
+    rtol = 1e-11 if dtype == "float64" else 1e-6
+    assert_same_mixture(found, expected, rtol)
+    np.testing.assert_allclose(history / unit, ordinary, rtol=rtol)
+
+
+@each_structure
 def test_mean_outside_of_the_data(structure: str) -> None:
     """Centres are clamped to the range of the columns; the statistics are those of the mean as it is."""
     X = clusters(300, 2, 2)

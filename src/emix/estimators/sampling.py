@@ -14,7 +14,9 @@ SAMPLE_ROWS = 65_536
 _CHUNK = 1 << 16
 
 
-def sample_rows(n_rows: int, seed: int, size: int = SAMPLE_ROWS) -> NDArray[np.intp]:
+def sample_rows(
+    n_rows: int, seed: int, size: int = SAMPLE_ROWS, sample_weight: NDArray[np.float64] | None = None
+) -> NDArray[np.intp]:
     """Draw rows without replacement: those with the smallest keys, a key being a hash of (seed, row).
 
     A row's key depends on nothing else, so the sample is the same for any order of arrival and any blocks.
@@ -24,19 +26,24 @@ def sample_rows(n_rows: int, seed: int, size: int = SAMPLE_ROWS) -> NDArray[np.i
     n_rows : int
     seed : int
     size : int
+    sample_weight : ndarray of shape (n_rows,) or None
+        A row of weight 0 is as good as not there.
 
     Returns
     -------
-    ndarray of shape (min(size, n_rows),), intp
+    ndarray of shape (min(size, rows of weight above 0),), intp
         Ascending.
     """
-    if n_rows <= size:
+    all_count = sample_weight is None or bool(sample_weight.all())
+    if n_rows <= size and all_count:
         return np.arange(n_rows)
     rows = np.empty(0, dtype=np.intp)
     keys = np.empty(0, dtype=np.uint64)
     highest = np.uint64(0xFFFFFFFFFFFFFFFF)
     for start in range(0, n_rows, _CHUNK):
         chunk = np.arange(start, min(start + _CHUNK, n_rows))
+        if sample_weight is not None and not all_count:
+            chunk = chunk[sample_weight[chunk] > 0.0]
         chunk_keys = _keys(chunk, seed)
         kept = chunk_keys <= highest
         rows = np.concatenate([rows, chunk[kept]])

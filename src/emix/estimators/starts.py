@@ -60,9 +60,7 @@ def make_start(
     DegenerateCovarianceError
         If the rows' covariance itself is not positive definite.
     """
-    rows = sample_rows(len(X), seed)
-    if sample_weight is not None and not sample_weight[rows].any():
-        rows = np.flatnonzero(sample_weight)[: len(rows)]
+    rows = sample_rows(len(X), seed, sample_weight=sample_weight)
     # In one order of memory: sums of BLAS are rounded otherwise in another.
     sample = np.ascontiguousarray(X if len(rows) == len(X) else X[rows], dtype=np.float64)
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
@@ -143,9 +141,12 @@ def _of_random_responsibilities(
 def _statistics(rows: list[Array], weights: list[Array], X: Array, model: GaussianModel) -> GaussianStatistics:
     """Statistics of rows given to components, each about its own mean."""
     structure: CovarianceStructure = model.structure
-    everywhere = X.mean(axis=0)
     held = np.array([w.sum() for w in weights])
-    center = np.stack([w @ x / w.sum() if w.any() else everywhere for x, w in zip(rows, weights)])
+    sums = np.stack([w @ x for x, w in zip(rows, weights)])
+    # A component that holds nothing stands at the mean of all.
+    empty = held == 0.0
+    sums[empty] = sums.sum(axis=0)
+    center = sums / np.where(empty, held.sum(), held)[:, np.newaxis]
     centered = [x - c for x, c in zip(rows, center)]
     shift = np.stack([w @ z for z, w in zip(centered, weights)])
     scatter = structure.scatter(centered, weights)

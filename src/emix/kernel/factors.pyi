@@ -13,6 +13,7 @@ def add_slots(
     slots: NDArray[np.float64],
     n_components: int,
     n_features: int,
+    unit: float,
     total: NDArray[np.float64],
 ) -> float: ...
 def has_shrunk(before: NDArray[np.float64], after: NDArray[np.float64], factor: float) -> bool: ...

@@ -123,10 +123,10 @@ def whiten(
 
 def add_slots(
     int structure, const double[:, ::1] slots,      # IN: [N (K) | s (K, d) | S | log-likelihood] in each row
-    Py_ssize_t n_components, Py_ssize_t n_features,
+    Py_ssize_t n_components, Py_ssize_t n_features, double unit,
     double[::1] total,                              # OUT
 ):
-    """total := the slots, added in their order; S from its lower triangles. Returns the log-likelihood."""
+    """total := unit · (the slots, added in their order); S from its lower triangles. Returns the log-likelihood."""
     cdef Py_ssize_t d = n_features, n_matrices, slot, width = total.shape[0], i, j
     cdef double *scatter
     with nogil:
@@ -135,6 +135,8 @@ def add_slots(
         for slot in range(1, slots.shape[0]):
             for i in range(width):
                 total[i] += slots[slot, i]
+        for i in range(width):
+            total[i] *= unit
         n_matrices = n_components if structure == FULL else 1 if structure == TIED else 0
         if n_matrices:
             scatter = &total[n_components * (1 + d)]

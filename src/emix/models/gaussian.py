@@ -160,6 +160,7 @@ class GaussianRun:
         K, d = model.n_components, model.n_features
         self.model, self.source = model, source
         self.dtype = source.X.dtype
+        self._sample_weight, self._weight_unit = _in_moderate_units(source.sample_weight)
         self._kernel = kernel_for(self.dtype)
         self._scatter_shape = model.structure.shape(K, d)
         width = K + K * d + math.prod(self._scatter_shape) + 1
@@ -220,7 +221,7 @@ class GaussianRun:
             for first in range(0, source.n_rows, self._rows_per_call):
                 kernel.accumulate(
                     source.X,
-                    source.sample_weight,
+                    self._sample_weight,
                     first,
                     min(first + self._rows_per_call, source.n_rows),
                     thread,
@@ -235,7 +236,7 @@ class GaussianRun:
         run_in_threads(accumulate, self._n_threads)
         K, d = model.n_components, model.n_features
         total = np.empty(slots.shape[1])
-        log_likelihood = factors.add_slots(model.structure.code, slots, K, d, total)
+        log_likelihood = factors.add_slots(model.structure.code, slots, K, d, self._weight_unit, total)
         return GaussianStatistics(
             structure=model.structure,
             center=arguments.center(),
@@ -260,6 +261,20 @@ class GaussianRun:
             f"The log-likelihood is not finite: row {row} lies so far from every component that its density is zero "
             f"in {self.dtype.name}. Start closer to the data, scale the columns, or leave the row out."
         )
+
+
+def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float]:
+    """Weights whose sums with squares stay within single precision, and their unit, a power of two.
+
+    They are copied only where the largest of them is out of the ordinary.
+    """
+    if sample_weight is None:
+        return None, 1.0
+    largest = float(sample_weight.max())
+    if 1e-20 < largest < 1e5:
+        return sample_weight, 1.0
+    unit = 2.0 ** math.floor(math.log2(largest))
+    return sample_weight / unit, unit
 
 
 def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -> float:
