@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import mpmath
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emix.kernel import factors
 from emix.kernel.factors import whiten
 
 Array = NDArray[np.float64]
 EPS = np.finfo(np.float64).eps
+FULL = 0
 
 
 def whitened(covariances: Array) -> tuple[int, Array, Array]:
     K, d, _ = covariances.shape
     whitening, log_det = np.full((K, d, d), np.nan), np.full(K, np.nan)
-    failed = whiten(covariances, whitening, log_det, np.full((d, d), np.nan))
+    failed = whiten(FULL, d, covariances.reshape(-1), whitening.reshape(-1), log_det)
     return failed, whitening, log_det
 
 
@@ -116,3 +120,132 @@ def test_scale_of_a_column_does_not_count(scales: tuple[float, float]) -> None:
     _, unscaled, _ = whitened(np.array([[[1.0, 0.9], [0.9, 1.0]]]))
     # Scaling by a number that is no power of two rounds each entry; 1/(1 − 0.9²) = 5 is the condition it meets.
     np.testing.assert_allclose(whitening[0] * np.array(scales), unscaled[0], rtol=50 * EPS)
+
+
+STRUCTURES = {"full": 0, "tied": 1, "diag": 2, "spherical": 3}
+SHAPES = {"full": (3, 4, 4), "tied": (4, 4), "diag": (3, 4), "spherical": (3,)}
+each_structure = pytest.mark.parametrize("structure", STRUCTURES)
+
+
+def in_form(structure: str, matrices: Array) -> Array:
+    """Scatter matrices (K, d, d) as a structure holds them."""
+    if structure == "full":
+        return matrices
+    if structure == "tied":
+        return np.asarray(matrices.sum(axis=0))
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    return variances.copy() if structure == "diag" else np.asarray(variances.sum(axis=1))
+
+
+@each_structure
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize("empty", [False, True], ids=["all held", "one empty"])
+def test_maximize_is_the_formula(structure: str, offset: float, empty: bool) -> None:
+    rng = np.random.default_rng(5)
+    K, d, reg = 3, 4, 0.125
+    N = np.array([0.0 if empty else 5.0, 7.0, 11.0])
+    center, delta = offset + rng.normal(size=(K, d)), rng.normal(size=(K, d)) * (N > 0.0)[:, np.newaxis]
+    roots = rng.normal(size=(K, d, d + 2))
+    spread = roots @ roots.transpose(0, 2, 1) * (N > 0.0)[:, np.newaxis, np.newaxis]
+    S = N[:, np.newaxis, np.newaxis] * (spread + delta[:, :, np.newaxis] * delta[:, np.newaxis, :])
+    weights, means, covariances = np.full(K, np.nan), np.full((K, d), np.nan), np.full(SHAPES[structure], np.nan)
+    factors.maximize(
+        STRUCTURES[structure],
+        reg,
+        N,
+        center,
+        N[:, np.newaxis] * delta,
+        in_form(structure, S).reshape(-1),
+        weights,
+        means,
+        covariances.reshape(-1),
+    )
+    expected = {
+        "full": lambda: spread + reg * np.eye(d),
+        "tied": lambda: np.einsum("k,kij->ij", N / N.sum(), spread) + reg * np.eye(d),
+        "diag": lambda: np.diagonal(spread, axis1=1, axis2=2) + reg,
+        "spherical": lambda: np.trace(spread, axis1=1, axis2=2) / d + reg,
+    }[structure]()
+    np.testing.assert_allclose(weights, N / N.sum(), rtol=EPS)
+    np.testing.assert_allclose(means, center + delta, rtol=2 * EPS, atol=2 * EPS)
+    # S/N and δδᵀ are some 10 times the difference at most; an offset plays no part.
+    np.testing.assert_allclose(covariances, expected, rtol=1e-13, atol=1e-13)
+
+
+@each_structure
+def test_whitening_of_each_structure(structure: str) -> None:
+    K, d = 3, 4
+    matrices = np.stack([with_condition(d, 100.0, seed) for seed in range(K)])
+    covariances = in_form(structure, matrices)
+    whitening, log_det = np.full(covariances.shape, np.nan), np.full(K, np.nan)
+    failed = whiten(STRUCTURES[structure], d, covariances.reshape(-1), whitening.reshape(-1), log_det)
+    assert failed == -1
+    if structure in ("full", "tied"):
+        expected = np.linalg.inv(np.linalg.cholesky(covariances))
+        diagonals = np.broadcast_to(np.diagonal(expected, axis1=-2, axis2=-1), (K, d))
+    else:
+        expected = 1.0 / np.sqrt(covariances)
+        diagonals = np.broadcast_to(expected.reshape(K, -1), (K, d))
+    # The condition number, 100, is the error's factor.
+    np.testing.assert_allclose(whitening, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(log_det, np.log(diagonals).sum(axis=1), rtol=1e-12)
+
+
+@each_structure
+def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
+    rng = np.random.default_rng(6)
+    K, d = 3, 4
+    shape = SHAPES[structure]
+    slots = rng.normal(size=(5, K + K * d + math.prod(shape) + 1)) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
+    total = np.full(slots.shape[1], np.nan)
+    log_likelihood = factors.add_slots(STRUCTURES[structure], slots, K, d, 4.0, total)
+    expected = slots[0]
+    for slot in slots[1:]:
+        expected = expected + slot
+    expected = 4.0 * expected
+    scatter = expected[K + K * d : -1].reshape(shape)
+    if structure in ("full", "tied"):
+        scatter = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
+    np.testing.assert_array_equal(total[: K + K * d], expected[: K + K * d])
+    np.testing.assert_array_equal(total[K + K * d : -1].reshape(shape), scatter)
+    assert log_likelihood == total[-1] == expected[-1]
+
+
+def test_has_shrunk() -> None:
+    assert not factors.has_shrunk(np.array([20.0, 0.0]), np.array([1.0, 0.0]), 20.0)
+    assert factors.has_shrunk(np.array([1.0, 20.1]), np.array([1.0, 1.0]), 20.0)
+
+
+@each_structure
+@pytest.mark.parametrize("single", [False, True])
+def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
+    rng = np.random.default_rng(7)
+    K, d = 3, 4
+    pi, mu, log_det = np.array([0.5, 0.5, 0.0]), 10.0 + rng.normal(size=(K, d)), rng.normal(size=K)
+    W = np.tril(rng.normal(size=(K, d, d)))
+    W = {"full": W, "tied": W[0], "diag": W[:, 0], "spherical": W[:, 0, 0]}[structure]
+    column_range = np.stack([np.full(d, 9.5), np.full(d, 10.5)])
+    before = np.array([8.0, 2.0, 0.0])
+    found = np.full(2 * K * d + 2 * K + W.size, np.nan)
+    factors.prepare(STRUCTURES[structure], single, 40.0, pi, mu, W.ravel(), log_det, column_range, before, found)
+    center = np.clip(mu, *column_range)
+    center = center.astype(np.float32).astype(np.float64) if single else center
+    away = mu - center
+    offset = {
+        "full": lambda: np.einsum("kij,kj->ki", W, away),
+        "tied": lambda: away @ W.T,
+        "diag": lambda: W * away,
+        "spherical": lambda: W[:, np.newaxis] * away,
+    }[structure]()
+    np.testing.assert_array_equal(found[: K * d].reshape(K, d), center)
+    np.testing.assert_allclose(found[K * d : 2 * K * d].reshape(K, d), offset, rtol=1e-14, atol=1e-14)
+    with np.errstate(divide="ignore"):
+        constant = np.log(pi) + log_det - 0.5 * d * np.log(2.0 * np.pi)
+    np.testing.assert_allclose(found[2 * K * d : 2 * K * d + K], constant, rtol=1e-15)
+    np.testing.assert_allclose(found[2 * K * d + K : 2 * K * d + 2 * K], [40 + np.log(1.25), 40 + np.log(5), np.inf])
+    np.testing.assert_array_equal(found[2 * K * d + 2 * K :], W.reshape(-1))
+    # Without a range and a pass before: centres are the means, and nothing is left out.
+    factors.prepare(STRUCTURES[structure], False, 40.0, pi, mu, W.ravel(), log_det, None, None, found)
+    np.testing.assert_array_equal(found[: K * d].reshape(K, d), mu)
+    assert not found[K * d : 2 * K * d].any()
+    assert np.isposinf(found[2 * K * d + K : 2 * K * d + 2 * K]).all()

@@ -54,7 +54,9 @@ def test_m_step_is_the_weighted_covariance(structure: str, K: int, d: int) -> No
         form, center, weight, shift, scatter_of(form, z, list(r.T)), 40.0, 40, 0.0, taken_under=None
     )
     expected = [np.atleast_2d(np.cov(X, rowvar=False, aweights=r[:, k], bias=True)) for k in range(K)]
-    found = form.maximize(statistics, shift / weight[:, np.newaxis])
+    weights, means, found = form.maximize(statistics, 0.0)
+    np.testing.assert_allclose(weights, weight / 40.0, rtol=1e-15)
+    np.testing.assert_allclose(means, r.T @ X / weight[:, np.newaxis], rtol=1e-13, atol=1e-13)
     assert found.shape == form.shape(K, d)
     # Centres a few spreads away cancel a digit.
     np.testing.assert_allclose(found, in_form(structure, np.stack(expected), weight), rtol=1e-13, atol=1e-13)
@@ -65,9 +67,12 @@ def test_component_that_holds_nothing_has_no_covariance(structure: str) -> None:
     form = STRUCTURES[structure]
     shape = form.shape(2, 2)
     weight, shift = np.array([0.0, 2.0]), np.zeros((2, 2))
-    scatter = np.zeros(shape)
-    statistics = GaussianStatistics(form, shift, weight, shift, scatter, 2.0, 2, 0.0, taken_under=None)
-    np.testing.assert_array_equal(form.maximize(statistics, shift), np.zeros(shape))
+    center, scatter = np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros(shape)
+    statistics = GaussianStatistics(form, center, weight, shift, scatter, 2.0, 2, 0.0, taken_under=None)
+    weights, means, covariances = form.maximize(statistics, 0.0)
+    np.testing.assert_array_equal(weights, [0.0, 1.0])
+    np.testing.assert_array_equal(means, center)
+    np.testing.assert_array_equal(covariances, np.zeros(shape))
 
 
 @pytest.mark.parametrize(("structure", "expected"), [("full", 3 * 10), ("tied", 10), ("diag", 3 * 4), ("spherical", 3)])
@@ -84,11 +89,13 @@ def test_to_full(structure: str, K: int, d: int) -> None:
 
 @each_structure
 @each_size
-def test_add_to_diagonal(structure: str, K: int, d: int) -> None:
-    values = matrices_in_form(structure, K, d)
-    expected = as_full(structure, values, K, d) + 0.25 * np.eye(d)
-    added = STRUCTURES[structure].add_to_diagonal(values, 0.25)
-    assert np.shares_memory(added, values)
+def test_reg_covar_is_added_to_the_diagonal(structure: str, K: int, d: int) -> None:
+    form = STRUCTURES[structure]
+    scatter, zeros = matrices_in_form(structure, K, d), np.zeros((K, d))
+    statistics = GaussianStatistics(form, zeros, np.ones(K), zeros, scatter, float(K), K, 0.0, taken_under=None)
+    _, _, without = form.maximize(statistics, 0.0)
+    _, _, added = form.maximize(statistics, 0.25)
+    expected = as_full(structure, without, K, d) + 0.25 * np.eye(d)
     np.testing.assert_array_equal(as_full(structure, added, K, d), expected)
 
 
@@ -96,14 +103,14 @@ def test_add_to_diagonal(structure: str, K: int, d: int) -> None:
 @each_size
 def test_whitening(structure: str, K: int, d: int) -> None:
     values = matrices_in_form(structure, K, d)
-    whitening, log_det = STRUCTURES[structure].whiten(values, d)
+    whitening, log_det = STRUCTURES[structure].whiten(values, K, d)
     assert whitening.shape == STRUCTURES[structure].shape(K, d)
     W = as_full(structure, whitening, K, d)
     full = as_full(structure, values, K, d)
     assert not np.triu(W, 1).any()
     # Condition numbers of these are below 1e4.
     np.testing.assert_allclose(W @ full @ W.transpose(0, 2, 1), np.broadcast_to(np.eye(d), W.shape), atol=1e-11)
-    np.testing.assert_allclose(np.broadcast_to(log_det, K), -0.5 * np.linalg.slogdet(full)[1], rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(log_det, -0.5 * np.linalg.slogdet(full)[1], rtol=1e-11, atol=1e-11)
 
 
 @each_structure
@@ -122,7 +129,7 @@ def test_precisions_and_back(structure: str, K: int, d: int) -> None:
 @each_size
 def test_norms_of_whitened_changes_and_vectors(structure: str, K: int, d: int) -> None:
     form = STRUCTURES[structure]
-    whitening, _ = form.whiten(matrices_in_form(structure, K, d), d)
+    whitening, _ = form.whiten(matrices_in_form(structure, K, d), K, d)
     W = as_full(structure, whitening, K, d)
     change = matrices_in_form(structure, K, d, seed=1) - matrices_in_form(structure, K, d, seed=2)
     vectors = np.random.default_rng(3).normal(size=(K, d))
@@ -147,7 +154,7 @@ def test_eigenvalues(structure: str, K: int, d: int) -> None:
 def test_mahalanobis_of_a_scatter(structure: str, K: int, d: int) -> None:
     rng = np.random.default_rng([K, d])
     form = STRUCTURES[structure]
-    whitening, _ = form.whiten(matrices_in_form(structure, K, d), d)
+    whitening, _ = form.whiten(matrices_in_form(structure, K, d), K, d)
     z, w = [rng.normal(size=(20, d)) for _ in range(K)], [rng.uniform(0, 1, 20) for _ in range(K)]
     W = as_full(structure, whitening, K, d)
     expected = sum(np.sum(w[k] * ((z[k] @ W[k].T) ** 2).sum(axis=1)) for k in range(K))
@@ -209,7 +216,7 @@ def test_degenerate_covariances_and_precisions_are_refused(structure: str, bad: 
         values[(1, *[1] * (values.ndim - 1))] = bad
     text = f"the covariance of component {component} is not positive definite to working precision"
     with pytest.raises(DegenerateCovarianceError, match=text) as error:
-        form.whiten(values, 2)
+        form.whiten(values, 3, 2)
     assert error.value.component == component
     with pytest.raises(DegenerateCovarianceError, match=text.replace("covariance", "precision")):
         form.from_precisions(values)

@@ -24,13 +24,12 @@ def test_column_range(layout: Any, slice_values: int, dtype: Any, monkeypatch: p
     least, greatest = source.column_range
     np.testing.assert_array_equal(least, rows.min(axis=0))
     np.testing.assert_array_equal(greatest, rows.max(axis=0))
-    assert least.dtype == greatest.dtype == dtype
-    assert source.column_range[0] is least  # taken once
+    assert source.column_range is source.column_range  # taken once
 
 
 def test_column_range_leaves_the_rows_alone() -> None:
     rows = X.copy()
-    assert ArraySource(rows).column_range[1].base is not rows
+    assert not np.shares_memory(ArraySource(rows).column_range, rows)
     np.testing.assert_array_equal(rows, X)
 
 

@@ -1,8 +1,8 @@
 """Bounds that carry over from one pass of a fit to the next: when they are used, and how parameters carry them.
 
-kernel/bounds.pxi has the bound and its proof. It holds for groups of neighbouring rows, so rows are visited in the order
-of their best component, within windows of 65 536 rows; the rows themselves stay where they are. Whether that pays is
-decided by counts alone: how many of the log-densities of groups and components had to be computed after all.
+kernel/bounds.pxi has the bound and its proof. It holds for groups of neighbouring rows, so rows are visited in the
+order of their best component, within windows of 65 536 rows; the rows themselves stay where they are. Whether that pays
+is decided by counts alone: how many of the log-densities of groups and components had to be computed after all.
 """
 
 from __future__ import annotations
@@ -115,4 +115,5 @@ class CarriedBounds:
             self._near[(start + np.arange(len(found))) // group, found[order]] = 0.0
 
     def _as_given(self) -> NDArray[np.uint16]:
-        return (np.arange(self._n_rows) % self._kernel.window_rows).astype(np.uint16)
+        order: NDArray[np.uint16] = (np.arange(self._n_rows) % self._kernel.window_rows).astype(np.uint16)
+        return order

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateCovarianceError
-from emix.kernel.factors import whiten
+from emix.kernel import factors
 
 from .statistics import GaussianStatistics
 
@@ -56,23 +56,45 @@ class CovarianceStructure(ABC):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
 
-    @abstractmethod
-    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
-        """M-step: Σ = S/N − δδᵀ in the structure's form, δ_k = s_k/N_k = `shift` (K, d)."""
+    def maximize(self, statistics: GaussianStatistics, reg_covar: float) -> tuple[Array, Array, Array]:
+        """M-step: weights (K,), means (K, d) and covariances, with `reg_covar` on the diagonal; nothing is checked.
 
-    @abstractmethod
-    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
-        """Σ + amount · I, in place."""
+        π_k = N_k/ΣN, μ_k = c_k + δ_k, Σ_k = S_k/N_k − δδᵀ in the structure's form, δ_k = s_k/N_k. Tied: each component
+        counts by N_k. Where N_k = 0 the mean is c_k and the covariance 0.
+        """
+        center, scatter = statistics.center, statistics.scatter
+        weights, means, covariances = np.empty(len(center)), np.empty(center.shape), np.empty(scatter.shape)
+        factors.maximize(
+            self.code,
+            reg_covar,
+            statistics.weight,
+            center,
+            statistics.shift,
+            scatter.ravel(),
+            weights,
+            means,
+            covariances.ravel(),
+        )
+        return weights, means, covariances
 
-    @abstractmethod
-    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
-        """W with Σ⁻¹ = WᵀW, lower triangular, and log det W of each component, (K,) or (1,) for tied.
+    def whiten(self, covariances: Array, n_components: int, n_features: int) -> tuple[Array, Array]:
+        """W with Σ⁻¹ = WᵀW, lower triangular, and log det W of each component (K,).
 
         Raises
         ------
         DegenerateCovarianceError
             If a covariance is not positive definite to working precision.
         """
+        return self._whiten(covariances, n_components, n_features, "covariance")
+
+    def _whiten(self, covariances: Array, n_components: int, n_features: int, what: str) -> tuple[Array, Array]:
+        whitening, log_det = np.empty(covariances.shape), np.empty(n_components)
+        failed = factors.whiten(self.code, n_features, covariances.ravel(), whitening.ravel(), log_det)
+        if failed >= 0:
+            raise DegenerateCovarianceError(
+                f"the {what} of component {failed} is not positive definite to working precision", failed
+            )
+        return whitening, log_det
 
     @abstractmethod
     def from_precisions(self, precisions: Array) -> Array:
@@ -151,22 +173,10 @@ class Full(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
 
-    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
-        weight = _positive(statistics.weight)[:, np.newaxis, np.newaxis]
-        covariances: Array = statistics.scatter / weight
-        covariances -= shift[:, :, np.newaxis] * shift[:, np.newaxis, :]
-        return covariances
-
-    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
-        d = covariances.shape[-1]
-        covariances.reshape(-1, d * d)[:, :: d + 1] += amount
-        return covariances
-
-    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
-        return _whiten_matrices(covariances)
-
     def from_precisions(self, precisions: Array) -> Array:
-        return _invert_matrices(precisions)
+        whitening, _ = self._whiten(precisions, len(precisions), precisions.shape[1], "precision")
+        result: Array = whitening.transpose(0, 2, 1) @ whitening
+        return result
 
     def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
         parts = np.split(noise, np.cumsum(counts)[:-1])
@@ -221,21 +231,10 @@ class Tied(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
 
-    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
-        total = statistics.weight.sum()
-        result: Array = statistics.scatter / total - (shift.T * (statistics.weight / total)) @ shift
-        return result
-
-    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
-        covariances.ravel()[:: covariances.shape[0] + 1] += amount
-        return covariances
-
-    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
-        whitening, log_det = _whiten_matrices(covariances[np.newaxis])
-        return whitening[0], log_det
-
     def from_precisions(self, precisions: Array) -> Array:
-        return np.asarray(_invert_matrices(precisions[np.newaxis])[0])
+        whitening, _ = self._whiten(precisions, 1, len(precisions), "precision")
+        result: Array = whitening.T @ whitening
+        return result
 
     def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
         return np.asarray(noise @ np.linalg.cholesky(covariances).T)
@@ -285,21 +284,8 @@ class Diag(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
 
-    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
-        result: Array = statistics.scatter / _positive(statistics.weight)[:, np.newaxis] - shift * shift
-        return result
-
-    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
-        covariances += amount
-        return covariances
-
-    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
-        _check_variances(covariances)
-        whitening: Array = 1.0 / np.sqrt(covariances)
-        return whitening, np.log(whitening).sum(axis=1)
-
     def from_precisions(self, precisions: Array) -> Array:
-        _check_variances(precisions, "precision")
+        self._whiten(precisions, len(precisions), precisions.shape[1], "precision")
         result: Array = 1.0 / precisions
         return result
 
@@ -349,22 +335,8 @@ class Spherical(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components
 
-    def maximize(self, statistics: GaussianStatistics, shift: Array) -> Array:
-        n_features = shift.shape[1]
-        second: Array = statistics.scatter / _positive(statistics.weight)
-        return np.asarray((second - np.sum(shift * shift, axis=1)) / n_features)
-
-    def add_to_diagonal(self, covariances: Array, amount: float) -> Array:
-        covariances += amount
-        return covariances
-
-    def whiten(self, covariances: Array, n_features: int) -> tuple[Array, Array]:
-        _check_variances(covariances[:, np.newaxis])
-        whitening: Array = 1.0 / np.sqrt(covariances)
-        return whitening, n_features * np.log(whitening)
-
     def from_precisions(self, precisions: Array) -> Array:
-        _check_variances(precisions[:, np.newaxis], "precision")
+        self._whiten(precisions, len(precisions), 1, "precision")
         result: Array = 1.0 / precisions
         return result
 
@@ -409,41 +381,3 @@ STRUCTURES: dict[str, CovarianceStructure] = {
 
 def _structure_named(name: str) -> CovarianceStructure:
     return STRUCTURES[name]
-
-
-def _positive(weight: Array) -> Array:
-    """N_k, and 1 for a component that holds nothing: its sums are zero, and so becomes its covariance."""
-    return np.where(weight > 0.0, weight, 1.0)
-
-
-def _whiten_matrices(covariances: Array) -> tuple[Array, Array]:
-    n_matrices, n_features, _ = covariances.shape
-    whitening = np.empty_like(covariances, order="C")
-    log_det = np.empty(n_matrices)
-    failed = whiten(np.ascontiguousarray(covariances), whitening, log_det, np.empty((n_features, n_features)))
-    if failed >= 0:
-        raise _not_positive_definite(failed, "covariance")
-    return whitening, log_det
-
-
-def _invert_matrices(precisions: Array) -> Array:
-    """P⁻¹ = WᵀW, with P = L Lᵀ and W = L⁻¹."""
-    try:
-        whitening, _ = _whiten_matrices(precisions)
-    except DegenerateCovarianceError as error:
-        raise _not_positive_definite(error.component, "precision") from None
-    result: Array = whitening.transpose(0, 2, 1) @ whitening
-    return result
-
-
-def _check_variances(variances: Array, what: str = "covariance") -> None:
-    """Refuse a component of which a variance (K, d) is not above zero and finite."""
-    good = (variances > 0.0).all(axis=1) & np.isfinite(variances).all(axis=1)
-    if not good.all():
-        raise _not_positive_definite(int(np.argmin(good)), what)
-
-
-def _not_positive_definite(component: int, what: str) -> DegenerateCovarianceError:
-    return DegenerateCovarianceError(
-        f"the {what} of component {component} is not positive definite to working precision", component
-    )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateCovarianceError
+from emix.kernel import factors
 from emix.kernel.level import kernel_for
 from emix.rows.arrays import ArraySource, as_source
 from emix.rows.threads import resolve_n_threads, run_in_threads
@@ -26,10 +27,6 @@ Array = NDArray[np.float64]
 # Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
 # number that depends on neither rows nor threads, so that the order of the sums does not either.
 MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
-
-# A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best adds
-# exp(−40) = 4e-18 of the row's weight at most: less than rounding in its sums and in the others'.
-NEGLIGIBLE = 40.0
 
 # Between two looks at pending signals a thread does about this many operations: below a second on any processor.
 OPERATIONS_PER_CALL = 2e9
@@ -106,11 +103,8 @@ class GaussianModel:
         DegenerateCovarianceError
             If a covariance is not positive definite: the component, its weight and the rows that hold it are named.
         """
-        covariances, shift = self._covariances(statistics)
-        self.structure.add_to_diagonal(covariances, self.reg_covar)
-        weights = statistics.weight / statistics.weight.sum()
         try:
-            return GaussianParameters.of(self.structure, weights, statistics.center + shift, covariances)
+            return GaussianParameters.of(self.structure, *self.structure.maximize(statistics, self.reg_covar))
         except DegenerateCovarianceError as error:
             raise self._collapsed(error.component, statistics) from None
 
@@ -122,7 +116,7 @@ class GaussianModel:
         """
         if self.reg_covar == 0.0:
             return 0.0
-        covariances, _ = self._covariances(statistics)
+        _, _, covariances = self.structure.maximize(statistics, 0.0)
         eigenvalues = self.structure.eigenvalues(covariances, self.n_features)
         weight = statistics.weight if len(eigenvalues) == self.n_components else np.array([statistics.weight.sum()])
         # A variance of zero by rounding would make the bound infinite; eps² of the largest stands for it.
@@ -133,11 +127,6 @@ class GaussianModel:
     def distance(self, old: GaussianParameters, new: GaussianParameters) -> float:
         """How far two successive parameters lie apart, free of scale and origin (`GaussianParameters.distance`)."""
         return old.distance(new)
-
-    def _covariances(self, statistics: GaussianStatistics) -> tuple[Array, Array]:
-        weight = statistics.weight
-        shift = statistics.shift / np.where(weight > 0.0, weight, 1.0)[:, np.newaxis]
-        return self.structure.maximize(statistics, shift), shift
 
     def _collapsed(self, component: int, statistics: GaussianStatistics) -> DegenerateCovarianceError:
         if self.structure.is_shared:
@@ -183,6 +172,7 @@ class GaussianRun:
         self._rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // super_block) * super_block
         self._n_threads = self._choose_threads(operations_per_row * source.n_rows)
         self._slots = np.empty((self._n_slots, width))
+        self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
         self._workspaces = [
             np.empty(self._kernel.workspace_size(K, d), dtype=self.dtype) for _ in range(self._n_threads)
         ]
@@ -207,12 +197,8 @@ class GaussianRun:
             named.
         """
         before, self._weight_before = self._weight_before, None
-        margin = None
-        if before is not None:
-            with np.errstate(divide="ignore"):
-                margin = NEGLIGIBLE + np.log(before.sum() / before)
-        statistics = self._pass(parameters, margin)
-        if before is not None and np.any(statistics.weight * 20.0 < before):
+        statistics = self._pass(parameters, before)
+        if before is not None and factors.has_shrunk(before, statistics.weight, 20.0):
             # What was negligible beside the old weight may not be beside the new one.
             statistics = self._pass(parameters, None)
         if not math.isfinite(statistics.log_likelihood):
@@ -228,15 +214,17 @@ class GaussianRun:
         statistics = self._pass(parameters, None, hard=True)
         return statistics, statistics.log_likelihood
 
-    def _pass(self, parameters: GaussianParameters, margin: Array | None, hard: bool = False) -> GaussianStatistics:
-        model, source, kernel = self.model, self.source, self._kernel
+    def _pass(
+        self, parameters: GaussianParameters, weight_before: Array | None, hard: bool = False
+    ) -> GaussianStatistics:
+        model, source, kernel, slots = self.model, self.source, self._kernel, self._slots
         if parameters.structure is not model.structure or parameters.means.shape != self._means_shape:
             raise ValueError(
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
                 f"{model.structure.name!r} and {self._means_shape}, as the model has."
             )
-        arguments = KernelArguments(parameters, self.dtype, source.column_range, margin)
-        slots = self._slots
+        arguments = self._arguments
+        arguments.fill(parameters, weight_before)
         slots[:] = 0.0
 
         bounds = None if hard or self._bounds is None else self._bounds.begin_pass(parameters)
@@ -255,22 +243,18 @@ class GaussianRun:
         run_in_threads(accumulate, self._n_threads)
         if self._bounds is not None and bounds is not None:
             self._bounds.end_pass(sum(n_computed))
-        with np.errstate(over="ignore"):  # said by e_step, with its reason
-            total = np.add.reduce(slots, axis=0)  # in order of the slots
-            total *= self._weight_unit
         K, d = model.n_components, model.n_features
-        scatter = total[K + K * d : -1].reshape(self._scatter_shape)
-        if model.structure.code <= 1:
-            scatter = _from_lower(scatter)
+        total = np.empty(slots.shape[1])
+        log_likelihood = factors.add_slots(model.structure.code, slots, K, d, self._weight_unit, total)
         return GaussianStatistics(
             structure=model.structure,
-            center=arguments.center.astype(np.float64),
+            center=arguments.center(),
             weight=total[:K],
             shift=total[K : K + K * d].reshape(K, d),
-            scatter=scatter,
+            scatter=total[K + K * d : -1].reshape(self._scatter_shape),
             total_weight=source.total_weight,
             n_rows=source.n_rows,
-            log_likelihood=float(total[-1]),
+            log_likelihood=log_likelihood,
             taken_under=parameters,
         )
 
@@ -304,13 +288,6 @@ def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float
         return sample_weight, 1.0
     unit = 2.0 ** math.floor(math.log2(largest))
     return sample_weight / unit, unit
-
-
-def _from_lower(matrices: Array) -> Array:
-    """Symmetric matrices from their lower triangles (…, d, d)."""
-    lower = np.tril(matrices)
-    result: Array = lower + np.tril(matrices, -1).swapaxes(-1, -2)
-    return result
 
 
 def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -> float:

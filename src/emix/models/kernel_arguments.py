@@ -9,50 +9,101 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.kernel import factors
+
+from .covariance import CovarianceStructure
 from .parameters import GaussianParameters
 
-__all__ = ["KernelArguments"]
+__all__ = ["KernelArguments", "arguments_for_scores"]
+
+Array = NDArray[np.float64]
+
+# A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best adds
+# exp(−40) = 4e-18 of the row's weight at most: less than rounding in its sums and in the others'.
+NEGLIGIBLE = 40.0
 
 
 class KernelArguments:
     """Structure, centres, offsets, whitenings, constants and margins, unpacked in this order into a call.
 
+    The arrays are made once and filled before each pass.
+
     Parameters
     ----------
-    parameters : GaussianParameters
+    structure : CovarianceStructure
+    n_components, n_features : int
     dtype : dtype
         float64 or float32, that of the rows.
-    column_range : tuple of ndarray (d,) or None
-        Centres are clamped to it, so that a mean far outside of the data costs no accuracy in x − c.
-    margin : ndarray of shape (K,) or None
-        A component further than this below a row's best is left out of its sums; None leaves out nothing.
+    column_range : ndarray of shape (2, d), float64, or None
+        Least and greatest of each column. Centres are clamped to it, so that a mean far outside of the data costs no
+        accuracy in x − c.
     """
 
     def __init__(
         self,
-        parameters: GaussianParameters,
+        structure: CovarianceStructure,
+        n_components: int,
+        n_features: int,
         dtype: np.dtype[Any],
-        column_range: tuple[NDArray[Any], NDArray[Any]] | None = None,
-        margin: NDArray[np.float64] | None = None,
+        column_range: Array | None = None,
     ) -> None:
-        center = parameters.means.astype(dtype)
-        if column_range is not None:
-            center = np.clip(center, *column_range)
-        self.center = np.ascontiguousarray(center)
-        # Zero for float64 rows unless a mean lies outside of the data; else the part of μ that dtype cannot hold.
-        offset = parameters.structure.whitened(parameters.whitening, parameters.means - self.center)
-        with np.errstate(divide="ignore"):
-            constant = np.log(parameters.weights) + parameters.log_det
-        constant -= 0.5 * parameters.n_features * math.log(2.0 * math.pi)
-        limits = np.full(len(constant), np.inf) if margin is None else margin
+        self._structure, self._shape, self._column_range = structure, (n_components, n_features), column_range
+        self._single = dtype == np.float32
+        K, d = self._shape
+        self._numbers = np.empty(2 * K * (d + 1) + math.prod(structure.shape(K, d)))
+        rounded = self._rounded = np.empty(len(self._numbers), dtype) if self._single else self._numbers
+        constants = 2 * K * d
         self._arguments = (
-            parameters.structure.code,
-            self.center,
-            np.ascontiguousarray(offset, dtype=dtype),
-            np.ascontiguousarray(parameters.whitening, dtype=dtype).reshape(-1),
-            constant.astype(dtype),
-            limits.astype(dtype),
+            structure.code,
+            rounded[: K * d].reshape(K, d),
+            rounded[K * d : constants].reshape(K, d),
+            rounded[constants + 2 * K :],
+            rounded[constants : constants + K],
+            rounded[constants + K : constants + 2 * K],
         )
+
+    def fill(self, parameters: GaussianParameters, weight_before: Array | None = None) -> None:
+        """Take new parameters.
+
+        Parameters
+        ----------
+        parameters : GaussianParameters
+        weight_before : ndarray of shape (K,) or None
+            N_k of the pass before. A component is left out of the sums of a row where it lies more than NEGLIGIBLE +
+            log ΣN/N_k below the best; None leaves out nothing.
+        """
+        factors.prepare(
+            self._structure.code,
+            self._single,
+            NEGLIGIBLE,
+            parameters.weights,
+            parameters.means,
+            parameters.whitening.ravel(),
+            parameters.log_det,
+            self._column_range,
+            weight_before,
+            self._numbers,
+        )
+        if self._single:
+            self._rounded[:] = self._numbers
+
+    def center(self) -> Array:
+        """Return a copy of the centres (K, d)."""
+        K, d = self._shape
+        return self._numbers[: K * d].reshape(K, d).copy()
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._arguments)
+
+
+def arguments_for_scores(parameters: GaussianParameters, dtype: np.dtype[Any]) -> KernelArguments:
+    """Return the arguments for scores of rows of a dtype, made once for each parameters and dtype."""
+    key = "arguments_single" if dtype == np.float32 else "arguments_double"
+    found: KernelArguments | None = parameters.__dict__.get(key)
+    if found is None:
+        K, d = parameters.means.shape
+        found = KernelArguments(parameters.structure, K, d, dtype)
+        found.fill(parameters)
+        # Two threads may both get here: either's will do.
+        parameters.__dict__[key] = found
+    return found

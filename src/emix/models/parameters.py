@@ -91,9 +91,7 @@ class GaussianParameters:
     @classmethod
     def of(cls, structure: CovarianceStructure, weights: Array, means: Array, covariances: Array) -> GaussianParameters:
         """Make parameters from arrays that are theirs from now on; nothing is copied, and no shape is checked."""
-        whitening, log_det = structure.whiten(covariances, means.shape[1])
-        if len(log_det) != len(weights):
-            log_det = np.repeat(log_det, len(weights))
+        whitening, log_det = structure.whiten(covariances, *means.shape)
         return cls(structure, weights, means, covariances, whitening, log_det)
 
     @property
@@ -128,7 +126,8 @@ class GaussianParameters:
         return state.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "digest"}
+        # What was derived meanwhile is left behind.
+        return {key: self.__dict__[key] for key in self.__dataclass_fields__}
 
     def permuted(self, order: ArrayLike) -> GaussianParameters:
         """Return the same mixture with its components in another order."""

@@ -13,7 +13,7 @@ from emix.rows.threads import resolve_n_threads, run_in_threads
 from emix.rows.validation import FloatArray
 
 from .gaussian import OPERATIONS_PER_CALL, OPERATIONS_PER_THREAD
-from .kernel_arguments import KernelArguments
+from .kernel_arguments import arguments_for_scores
 from .parameters import GaussianParameters
 
 __all__ = ["Scores", "score_rows"]
@@ -81,7 +81,7 @@ def score_rows(
     posterior = np.empty((n_rows, K), dtype=X.dtype) if responsibilities else None
     components = np.empty((n_rows, K), dtype=X.dtype) if joint else None
     best = np.empty(n_rows, dtype=np.intp) if labels else None
-    arguments = KernelArguments(parameters, X.dtype)
+    arguments = arguments_for_scores(parameters, X.dtype)
 
     operations_per_row = K * (d * d + 8 * d + 32)
     threads = resolve_n_threads(n_threads) if n_rows * operations_per_row > OPERATIONS_PER_THREAD else 1

@@ -32,25 +32,25 @@ class ArraySource:
         self.sample_weight = sample_weight
         self.n_rows, self.n_features = X.shape
         self.total_weight = float(self.n_rows if sample_weight is None else np.sum(sample_weight))
-        self._column_range: tuple[NDArray[Any], NDArray[Any]] | None = None
+        self._column_range: NDArray[np.float64] | None = None
 
     @property
-    def column_range(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Least and greatest value of each column, in X's dtype; taken once."""
+    def column_range(self) -> NDArray[np.float64]:
+        """Least and greatest value of each column (2, d); taken once."""
         # Not a cached_property: before Python 3.12 that has one lock for all instances. Fits of other threads would
         # wait for it, and the child of a fork for ever.
         if self._column_range is None:
             self._column_range = self._find_column_range()
         return self._column_range
 
-    def _find_column_range(self) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _find_column_range(self) -> NDArray[np.float64]:
         step = max(1, _SLICE // self.n_features)
-        least, greatest = self.X[0].copy(), self.X[0].copy()
+        least, greatest = extremes = np.repeat(self.X[:1].astype(np.float64), 2, axis=0)
         for start in range(0, self.n_rows, step):
             rows = self.X[start : start + step]
             np.minimum(least, rows.min(axis=0), out=least)
             np.maximum(greatest, rows.max(axis=0), out=greatest)
-        return least, greatest
+        return extremes
 
 
 def as_source(data: Any) -> ArraySource:
