@@ -166,7 +166,7 @@ def test_mahalanobis_of_a_scatter(structure: str, K: int, d: int) -> None:
 def test_precisions_and_their_factors(structure: str, K: int, d: int) -> None:
     form = STRUCTURES[structure]
     values = matrices_in_form(structure, K, d)
-    factors = form.precisions_cholesky(form.whiten(values, d)[0])
+    factors = form.precisions_cholesky(form.whiten(values, K, d)[0])
     assert factors.shape == values.shape
     if form.has_matrices:
         assert np.all(np.tril(factors, -1) == 0.0)
