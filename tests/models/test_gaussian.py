@@ -13,10 +13,10 @@ from sklearn.mixture import GaussianMixture
 
 import baseline_numpy
 from emix.exceptions import DegenerateCovarianceError
-from emix.models import gaussian
 from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel, GaussianRun
 from emix.models.parameters import GaussianParameters
+from emix.rows import threads
 from models.examples import (
     NAMES,
     after,
@@ -260,7 +260,7 @@ def test_same_bits_in_any_number_of_threads(structure: str, dtype: str, monkeypa
     theta = start(structure, X, 3)
     expected, log_likelihood = GaussianModel(3, 3, structure, n_threads=1).e_step((X, weight), theta)
     for n_threads, operations in ((2, 2e9), (3, 2e9), (10, 2e9), (2, 1.0), (1, 2e5)):
-        monkeypatch.setattr(gaussian, "OPERATIONS_PER_CALL", operations)  # how often signals are looked at
+        monkeypatch.setattr(threads, "OPERATIONS_PER_CALL", operations)  # how often signals are looked at
         found, again = GaussianModel(3, 3, structure, n_threads=n_threads).e_step((X, weight), theta)
         assert again == log_likelihood
         for name in ("weight", "shift", "scatter"):

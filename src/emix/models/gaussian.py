@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel import factors
-from emix.kernel.level import kernel_for
+from emix.kernel.level import has_own_threads, kernel_for
 from emix.rows.arrays import ArraySource, as_source
-from emix.rows.threads import resolve_n_threads, run_in_threads
+from emix.rows.threads import plan, run_in_threads
 
 from .bounds import CarriedBounds
 from .covariance import STRUCTURES, CovarianceStructure
@@ -27,12 +27,6 @@ Array = NDArray[np.float64]
 # Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
 # number that depends on neither rows nor threads, so that the order of the sums does not either.
 MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
-
-# Between two looks at pending signals a thread does about this many operations: below a second on any processor.
-OPERATIONS_PER_CALL = 2e9
-
-# A second thread pays from about this many operations of a pass on (a dispatch costs some 40 µs).
-OPERATIONS_PER_THREAD = 1e6
 
 
 class GaussianModel:
@@ -168,9 +162,10 @@ class GaussianRun:
         super_block = self._kernel.super_block_rows
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * width)))
         self._n_slots = min(n_slots, -(-source.n_rows // super_block))
-        operations_per_row = 2.0 * K * (d * d + 8 * d + 32)
-        self._rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // super_block) * super_block
-        self._n_threads = self._choose_threads(operations_per_row * source.n_rows)
+        most = 1 if has_own_threads() else self._n_slots
+        # Statistics take about as many operations as log-densities.
+        operations = 2.0 * operations_per_row(K, d)
+        self._n_threads, self._rows_per_call = plan(source.n_rows, operations, super_block, model.n_threads, most)
         self._slots = np.empty((self._n_slots, width))
         self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
         self._workspaces = [
@@ -180,12 +175,6 @@ class GaussianRun:
         self._bounds = None
         if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
             self._bounds = CarriedBounds(self._kernel, source.n_rows, K)
-
-    def _choose_threads(self, operations: float) -> int:
-        wanted = resolve_n_threads(self.model.n_threads)
-        if self.model.n_threads is None:
-            wanted = min(wanted, 1 + int(operations / OPERATIONS_PER_THREAD))
-        return int(max(1, min(wanted, self._n_slots)))
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
@@ -274,6 +263,11 @@ class GaussianRun:
             f"The log-likelihood is not finite: row {bad[0]} lies so far from every component that its density is zero "
             f"in {self.dtype.name}. Start closer to the data, scale the columns, or leave the row out."
         )
+
+
+def operations_per_row(n_components: int, n_features: int) -> float:
+    """Operations for a row's log-densities, by which threads and calls are planned."""
+    return float(n_components * (n_features * n_features + 8 * n_features + 32))
 
 
 def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float]:

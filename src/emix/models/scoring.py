@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.kernel.level import kernel_for
-from emix.rows.threads import resolve_n_threads, run_in_threads
+from emix.kernel.level import has_own_threads, kernel_for
+from emix.rows.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
-from .gaussian import OPERATIONS_PER_CALL, OPERATIONS_PER_THREAD
+from .gaussian import operations_per_row
 from .kernel_arguments import arguments_for_scores
 from .parameters import GaussianParameters
 
@@ -83,12 +83,10 @@ def score_rows(
     best = np.empty(n_rows, dtype=np.intp) if labels else None
     arguments = arguments_for_scores(parameters, X.dtype)
 
-    operations_per_row = K * (d * d + 8 * d + 32)
-    threads = resolve_n_threads(n_threads) if n_rows * operations_per_row > OPERATIONS_PER_THREAD else 1
     block = kernel.block_rows
     n_blocks = -(-n_rows // block)
-    threads = min(threads, n_blocks)
-    rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // block) * block
+    most = 1 if has_own_threads() else n_blocks
+    threads, rows_per_call = plan(n_rows, operations_per_row(K, d), block, n_threads, most)
     n_far = np.zeros(threads, dtype=np.int64)
 
     def score(thread: int, stop: NDArray[np.int32]) -> None:
@@ -110,16 +108,23 @@ def score_rows(
 
     run_in_threads(score, threads)
     if n_far.any() and (responsibilities or labels):
-        _settle_far_rows(X, parameters, posterior, best)
+        if density is None:
+            density_of_all = score_rows(X, parameters, n_threads=n_threads).log_density
+        else:
+            density_of_all = density
+        assert density_of_all is not None
+        _settle_far_rows(X, parameters, density_of_all, posterior, best)
     return Scores(density, posterior, components, best)
 
 
 def _settle_far_rows(
-    X: FloatArray, parameters: GaussianParameters, posterior: FloatArray | None, best: NDArray[np.intp] | None
+    X: FloatArray,
+    parameters: GaussianParameters,
+    density: FloatArray,
+    posterior: FloatArray | None,
+    best: NDArray[np.intp] | None,
 ) -> None:
     """Give rows whose every squared distance overflows to the component with the smallest ‖W(x − μ)‖."""
-    density = score_rows(X, parameters).log_density
-    assert density is not None
     for row in np.flatnonzero(density == -np.inf):
         component = _nearest_by_scale(X[row].astype(np.float64), parameters)
         if posterior is not None:
