@@ -36,7 +36,7 @@ class ArraySource:
 
     @property
     def column_range(self) -> NDArray[np.float64]:
-        """Least and greatest value of each column (2, d); taken once."""
+        """Least and greatest value of each column (2, d), over rows of weight above zero; taken once."""
         # Not a cached_property: before Python 3.12 that has one lock for all instances. Fits of other threads would
         # wait for it, and the child of a fork for ever.
         if self._column_range is None:
@@ -45,9 +45,15 @@ class ArraySource:
 
     def _find_column_range(self) -> NDArray[np.float64]:
         step = max(1, _SLICE // self.n_features)
-        least, greatest = extremes = np.repeat(self.X[:1].astype(np.float64), 2, axis=0)
+        least, greatest = extremes = np.outer([np.inf, -np.inf], np.ones(self.n_features))
         for start in range(0, self.n_rows, step):
             rows = self.X[start : start + step]
+            if self.sample_weight is not None:
+                counted = self.sample_weight[start : start + step] > 0.0
+                if not counted.any():
+                    continue
+                if not counted.all():
+                    rows = rows[counted]
             np.minimum(least, rows.min(axis=0), out=least)
             np.maximum(greatest, rows.max(axis=0), out=greatest)
         return extremes
