@@ -16,9 +16,9 @@ __all__ = ["draw_rows", "kmeans", "kmeans_plus_plus"]
 
 Array = NDArray[np.float64]
 
-# A start needs clusters, not their last digits: Lloyd's iterations end when the centres' mean square step is below this
-# (columns have variance 1), or after so many.
-CENTER_STEP = 1e-4
+# A start needs clusters, not their last digits: Lloyd's iterations end when the centres' squared steps add up to no more
+# than this, or after so many. It is scikit-learn's criterion: 1e-4 of the columns' mean variance, which is 1 here.
+SQUARED_STEP = 1e-4
 MAX_ITERATIONS = 100
 
 
@@ -111,7 +111,7 @@ def kmeans(Z: Array, weight: Array, centers: Array, n_threads: int | None) -> tu
         old, centers = centers, statistics.center + moved
         if not held.all():
             centers = _refill(Z, weight, centers, held, n_threads)
-        if np.mean(np.sum((centers - old) ** 2, axis=1)) <= CENTER_STEP**2 * n_features:
+        if np.sum((centers - old) ** 2) <= SQUARED_STEP:
             break
     labels = score_rows(Z, _clusters(centers), log_density=False, labels=True, n_threads=n_threads).labels
     assert labels is not None
