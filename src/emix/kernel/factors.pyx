@@ -169,7 +169,7 @@ def cancels(
     would be no better.
     """
     cdef Py_ssize_t K = center.shape[0], d = center.shape[1], k, j
-    cdef Py_ssize_t step = d * d if structure == FULL else d if structure == DIAG else 1 if structure == SPHERICAL else 0
+    cdef Py_ssize_t step = d * d if structure == FULL else d if structure == DIAG else 1
     cdef double square = 0, delta, moment
     cdef bint far = False
     if structure == TIED:
