@@ -16,8 +16,8 @@ __all__ = ["draw_rows", "kmeans", "kmeans_plus_plus"]
 
 Array = NDArray[np.float64]
 
-# A start needs clusters, not their last digits: Lloyd's iterations end when the centres' squared steps add up to no more
-# than this, or after so many. It is scikit-learn's criterion: 1e-4 of the columns' mean variance, which is 1 here.
+# A start needs clusters, not their last digits: Lloyd's iterations end when the centres' squared steps add up to this
+# or less, or after so many. It is scikit-learn's criterion: 1e-4 of the columns' mean variance, which is 1 here.
 SQUARED_STEP = 1e-4
 MAX_ITERATIONS = 100
 
