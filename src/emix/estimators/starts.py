@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emix.estimators.kmeans import draw_rows, kmeans, kmeans_plus_plus
 from emix.estimators.sampling import sample_rows
 from emix.exceptions import DegenerateCovarianceError
+from emix.kernel.level import clusters
 from emix.models.covariance import STRUCTURES, CovarianceStructure
 from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
@@ -73,7 +74,7 @@ def make_start(
     if init_params == "random_from_data":
         return _of_means(sample, weight, sample[_distinct_rows(weight, n_components, source)], model)
     standardized = _standardized(sample, weight)
-    chosen = kmeans_plus_plus(standardized, weight, n_components, source, n_threads)
+    chosen = kmeans_plus_plus(standardized, weight, n_components, source)
     if init_params == "k-means++":
         return _of_means(sample, weight, sample[chosen], model)
     _, labels = kmeans(standardized, weight, standardized[chosen], n_threads)
@@ -81,12 +82,12 @@ def make_start(
 
 
 def _standardized(X: Array, weight: Array) -> Array:
-    """Columns with mean 0 and variance 1; a constant column stays at 0."""
-    mean = weight @ X / weight.sum()
-    Z: Array = X - mean
-    deviation = np.sqrt(weight @ (Z * Z) / weight.sum())
-    Z /= np.where(deviation > 0.0, deviation, 1.0)
-    return Z
+    """Columns with mean 0 and variance 1, stored one after another; a constant column stays at 0."""
+    n_rows, n_features = X.shape
+    # Of 65 536 rows, columns right behind each other would share a few sets of the cache.
+    features = np.empty((n_features, n_rows + 16))[:, :n_rows]
+    clusters.standardize(X, weight, features)
+    return features.T
 
 
 def _distinct_rows(weight: Array, size: int, source: np.random.Generator) -> NDArray[np.intp]:
@@ -112,12 +113,17 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
 
 def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
     """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
-    members = [np.flatnonzero(labels == k) for k in range(model.n_components)]
-    statistics = _statistics([X[m] for m in members], [weight[m] for m in members], X, model)
+    K, d, structure = model.n_components, model.n_features, model.structure
+    held, center, shift, scatter = np.empty(K), np.empty((K, d)), np.empty((K, d)), np.empty(structure.shape(K, d))
+    clusters.means(X, weight, labels, held, center)
+    clusters.moments(structure.code, X, weight, labels, center, np.empty(d), shift, scatter.ravel())
+    statistics = GaussianStatistics(
+        structure, center, held, shift, scatter, float(held.sum()), len(X), 0.0, taken_under=None
+    )
     try:
         return model.m_step(statistics)
     except DegenerateCovarianceError:
-        return _of_means(X, weight, statistics.center + 0.0, model)
+        return _of_means(X, weight, center, model)
 
 
 def _of_random_responsibilities(

@@ -68,6 +68,12 @@ def kernel_for(dtype: np.dtype[Any]) -> Any:
 kernel_of_level(level_in_use, "float64")
 
 
+# What starts need, at the same level; BLAS has no part in it.
+clusters: Any = importlib.import_module(
+    f"emix.kernel.clusters_{level_in_use if level_in_use != 'blas' else next(filter(_is_built, supported_levels()))}"
+)
+
+
 def config() -> dict[str, str]:
     """What was built and what is in use, as `show_config` prints it."""
     from emix import __version__
