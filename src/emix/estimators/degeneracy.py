@@ -51,11 +51,17 @@ def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None
         return None
     rows = parameters.weights * n_effective
     least = max(n_features, structure.n_parameters(1, n_features))
-    smallest = int(np.argmin(rows))
+    smallest = int(rows.argmin())
     if rows[smallest] <= least:
         return f"component {smallest} holds {rows[smallest]:.3g} rows, too few for its covariance: {least} or less"
-    covariances = structure.to_full(parameters.covariances, parameters.n_components, n_features)
-    pooled = np.einsum("k,kij->ij", parameters.weights, covariances)
+    n_components = parameters.n_components
+    covariances = structure.to_full(parameters.covariances, n_components, n_features)
+    pooled = (parameters.weights @ covariances.reshape(n_components, -1)).reshape(n_features, n_features)
+    # With Σ_k⁻¹ = WᵀW: the largest eigenvalue of W pooled Wᵀ is one over the smallest relative variance of component k,
+    # and no larger than the trace. That settles all but suspicious cases, in a tenth of the time.
+    whitening = structure.to_full(parameters.whitening, n_components, n_features)
+    if np.add.reduce((whitening @ pooled) * whitening, axis=(1, 2)).max() <= 1.0 / _LEAST_VARIANCE:
+        return None
     # Variances relative to the pooled ones, in every direction: the eigenvalues of L⁻¹ Σ_k L⁻ᵀ with L Lᵀ pooled.
     try:
         inverse = np.linalg.inv(np.linalg.cholesky(pooled))

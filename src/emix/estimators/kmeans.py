@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.estimators.uniforms import RandomNumbers
 from emix.kernel.level import clusters
 from emix.models.gaussian import OPERATIONS_PER_THREAD
 from emix.rows.threads import resolve_n_threads, run_in_threads
@@ -24,7 +25,7 @@ MAX_ITERATIONS = 100
 CHUNK = 8192
 
 
-def draw_rows(weight: Array, size: int, source: np.random.Generator) -> NDArray[np.intp]:
+def draw_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.intp]:
     """Draw rows with probabilities proportional to their weights, by inverting the cumulative weights.
 
     Two rows of half the weight in the place of one leave every other draw as it was.
@@ -34,7 +35,7 @@ def draw_rows(weight: Array, size: int, source: np.random.Generator) -> NDArray[
     return rows
 
 
-def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: np.random.Generator) -> NDArray[np.intp]:
+def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers) -> NDArray[np.intp]:
     """Draw rows as first centres, each with probability proportional to w·D², its squared distance to those before it.
 
     Of 2 + log K candidates for a centre the one is kept that lowers Σ w D² most.
@@ -45,7 +46,7 @@ def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: np.random
         Standardized rows.
     weight : ndarray of shape (n_rows,)
     n_clusters : int
-    source : Generator
+    source : RandomNumbers
 
     Returns
     -------

@@ -84,6 +84,8 @@ def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: A
         run,
         settings.n_threads,
     )
+    if given.weights is None and given.means is None and given.precisions is None:
+        return made
     weights = made.weights if given.weights is None else given.weights
     means = made.means if given.means is None else given.means
     if given.precisions is None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emix.estimators.kmeans import draw_rows, kmeans, kmeans_plus_plus
 from emix.estimators.sampling import sample_rows
+from emix.estimators.uniforms import RandomNumbers, Uniforms
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel.level import clusters
 from emix.models.covariance import STRUCTURES, CovarianceStructure
@@ -65,7 +66,7 @@ def make_start(
     # In one order of memory: sums of BLAS are rounded otherwise in another.
     sample = np.ascontiguousarray(X if len(rows) == len(X) else X[rows], dtype=np.float64)
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
-    source = np.random.Generator(np.random.Philox(key=[seed % 2**64, restart]))
+    source = Uniforms(seed, restart)
     form = STRUCTURES[structure]
     model = GaussianModel(n_components, X.shape[1], form, reg_covar, n_threads)
 
@@ -90,7 +91,7 @@ def _standardized(X: Array, weight: Array) -> Array:
     return features.T
 
 
-def _distinct_rows(weight: Array, size: int, source: np.random.Generator) -> NDArray[np.intp]:
+def _distinct_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.intp]:
     """Draw rows by weight, without replacement."""
     left = weight.copy()
     rows = np.empty(size, dtype=np.intp)
@@ -133,9 +134,7 @@ def _of_random_responsibilities(
 
     def uniform(k: int) -> Array:
         # A stream for each component, drawn twice: once for the sums, once for use. All K at once would be n × K.
-        return np.random.Generator(np.random.Philox(key=[seed % 2**64, restart], counter=[0, 0, 0, k + 1])).random(
-            len(X)
-        )
+        return Uniforms(seed, restart, k + 1).random(len(X))
 
     total = np.zeros(len(X))
     for k in range(model.n_components):

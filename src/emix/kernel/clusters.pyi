@@ -45,6 +45,7 @@ def moments(
     shift: NDArray[np.float64],
     scatter: NDArray[np.float64],
 ) -> None: ...
+def uniforms(seed: int, restart: int, stream: int, first: int, out: NDArray[np.float64]) -> None: ...
 def rows_with_small_keys(
     first_row: int,
     last_row: int,

@@ -1,12 +1,12 @@
 # What a start needs: standardized rows, k-means++ and k-means, random numbers and the sample of rows.
 #
 # Standardized rows come feature by feature, Z (d, n) with Z.strides[1] that of a number, so that a vector holds one
-# feature of several rows and loops over rows become vectors by themselves. BLOCK rows at a time stay in the first-level cache. This source is compiled once
-# for each instruction-set level.
+# feature of several rows and loops over rows become vectors by themselves. BLOCK rows at a time stay in the first-level
+# cache. This source is compiled once for each instruction-set level.
 #
 #     D²_i = min_k ‖z_i − c_k‖²,  the least over the centres k
 #
-# Sums over rows are taken over CHUNK rows and these added in order: they do not depend on the number of threads.
+# Sums over rows are taken over chunks of them and these added in order: they do not depend on the number of threads.
 # Nothing here holds the lock or allocates; every call is short enough for signals to be looked at between two.
 
 from libc.math cimport sqrt
@@ -86,7 +86,9 @@ cdef double weighted_sum(const double *w, const double *z, Py_ssize_t n, bint sq
     while i < n:
         partial[0] += w[i] * (z[i] * z[i] if squares else z[i])
         i += 1
-    return ((partial[0] + partial[1]) + (partial[2] + partial[3])) + ((partial[4] + partial[5]) + (partial[6] + partial[7]))
+    for l in range(1, LANES):
+        partial[0] += partial[l]
+    return partial[0]
 
 
 def standardize(
@@ -296,7 +298,7 @@ def moments(
     double[:, ::1] shift, double[::1] scatter,                                      # OUT
 ):
     """shift, scatter := Σ w (x − c), Σ w (x − c)(x − c)ᵀ of each label's rows, the latter in the structure's form"""
-    cdef Py_ssize_t d = X.shape[1], i, a, b, k
+    cdef Py_ssize_t d = X.shape[1], i, a, b, k, _
     cdef bint matrices = structure <= 1
     cdef Py_ssize_t step = 0 if structure == 1 else d * d if structure == 0 else d if structure == 2 else 1
     cdef Py_ssize_t next_variance = 1 if structure == 2 else 0
@@ -323,11 +325,47 @@ def moments(
                     S[a * next_variance] += wz * z[a]
         if matrices:
             S = &scatter[0]
-            for k in range(scatter.shape[0] // (d * d)):
+            for _ in range(scatter.shape[0] // (d * d)):
                 for a in range(d):
                     for b in range(a):
                         S[b * d + a] = S[a * d + b]
                 S += d * d
+
+
+cdef inline uint64_t high_product(uint64_t a, uint64_t b) noexcept nogil:
+    """The upper 64 bits of a · b, by halves"""
+    cdef uint64_t low = 0xFFFFFFFF, middle, other
+    middle = (a >> 32) * (b & low) + ((a & low) * (b & low) >> 32)
+    other = (a & low) * (b >> 32) + (middle & low)
+    return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32)
+
+
+def uniforms(uint64_t seed, uint64_t restart, uint64_t stream, uint64_t first, double[::1] out):
+    """out := numbers first, first + 1, … in [0, 1) of a stream
+
+    Philox 4x64-10 (Salmon and others, 2011, Parallel random numbers: as easy as 1, 2, 3, SC11) with the key (seed,
+    restart): those of numpy.random.Generator(numpy.random.Philox(key=[seed, restart], counter=[0, 0, 0, stream])).
+    """
+    cdef uint64_t c0, c1, c2, c3, key0, key1, high0, high1, low0, low1
+    cdef uint64_t four[4]
+    cdef uint64_t number = first, last = first + <uint64_t> out.shape[0]
+    cdef int _
+    with nogil:
+        while number < last:
+            c0, c1, c2, c3 = number // 4 + 1, 0, 0, stream
+            key0, key1 = seed, restart
+            for _ in range(10):
+                high0, low0 = high_product(<uint64_t> 0xD2E7470EE14C6C93, c0), <uint64_t> 0xD2E7470EE14C6C93 * c0
+                high1, low1 = high_product(<uint64_t> 0xCA5A826395121157, c2), <uint64_t> 0xCA5A826395121157 * c2
+                c0, c1, c2, c3 = high1 ^ c1 ^ key0, low1, high0 ^ c3 ^ key1, low0
+                key0 += <uint64_t> 0x9E3779B97F4A7C15
+                key1 += <uint64_t> 0xBB67AE8584CAA73B
+            four[0], four[1], four[2], four[3] = c0, c1, c2, c3
+            while True:
+                out[number - first] = (four[number % 4] >> 11) * (1.0 / 9007199254740992.0)
+                number += 1
+                if number == last or number % 4 == 0:
+                    break
 
 
 cdef inline uint64_t mixed(uint64_t z) noexcept nogil:

@@ -178,10 +178,11 @@ class GaussianRun:
         self._weight_before: Array | None = None
 
     def _choose_threads(self, operations: float) -> int:
-        wanted = resolve_n_threads(self.model.n_threads)
+        wanted = self._n_slots
         if self.model.n_threads is None:
             wanted = min(wanted, 1 + int(operations / OPERATIONS_PER_THREAD))
-        return int(max(1, min(wanted, self._n_slots)))
+        # What the process may use is asked for only where it matters.
+        return 1 if wanted == 1 else max(1, min(wanted, resolve_n_threads(self.model.n_threads)))
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
