@@ -137,7 +137,7 @@ class GaussianModel:
             which = f"the covariance of component {component}"
         share = n_effective / float(statistics.weight.sum())
         return DegenerateCovarianceError(
-            f"Ill-defined empirical covariance: {which}, of weight {share:.6g} (the equivalent of {n_effective:.6g} "
+            f"ill-defined empirical covariance: {which}, of weight {share:.6g} (the equivalent of {n_effective:.6g} "
             f"rows of weight 1), is not positive definite with reg_covar={self.reg_covar:g}. Rows that coincide, "
             "columns that depend on each other or fewer rows than features make it so: decrease n_components, increase "
             "reg_covar, or choose a covariance_type with fewer parameters.",
@@ -182,10 +182,11 @@ class GaussianRun:
             self._bounds = CarriedBounds(self._kernel, source.n_rows, K)
 
     def _choose_threads(self, operations: float) -> int:
-        wanted = resolve_n_threads(self.model.n_threads)
+        wanted = self._n_slots
         if self.model.n_threads is None:
             wanted = min(wanted, 1 + int(operations / OPERATIONS_PER_THREAD))
-        return int(max(1, min(wanted, self._n_slots)))
+        # What the process may use is asked for only where it matters.
+        return 1 if wanted == 1 else max(1, min(wanted, resolve_n_threads(self.model.n_threads)))
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.

@@ -48,7 +48,7 @@ class KernelArguments:
         column_range: Array | None = None,
     ) -> None:
         self._structure, self._shape, self._column_range = structure, (n_components, n_features), column_range
-        self._single = dtype == np.float32
+        self._single = dtype.char == "f"
         K, d = self._shape
         self._numbers = np.empty(2 * K * (d + 1) + math.prod(structure.shape(K, d)))
         rounded = self._rounded = np.empty(len(self._numbers), dtype) if self._single else self._numbers
@@ -98,7 +98,7 @@ class KernelArguments:
 
 def arguments_for_scores(parameters: GaussianParameters, dtype: np.dtype[Any]) -> KernelArguments:
     """Return the arguments for scores of rows of a dtype, made once for each parameters and dtype."""
-    key = "arguments_single" if dtype == np.float32 else "arguments_double"
+    key = "arguments_single" if dtype.char == "f" else "arguments_double"
     found: KernelArguments | None = parameters.__dict__.get(key)
     if found is None:
         K, d = parameters.means.shape

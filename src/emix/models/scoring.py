@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,9 @@ from .kernel_arguments import arguments_for_scores
 from .parameters import GaussianParameters
 
 __all__ = ["Scores", "score_rows"]
+
+# The stop flag of a call that no other thread has a part in.
+_GO_ON = np.zeros(1, dtype=np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,35 +87,46 @@ def score_rows(
     best = np.empty(n_rows, dtype=np.intp) if labels else None
     arguments = arguments_for_scores(parameters, X.dtype)
 
+    def score(first_row: int, last_row: int, workspace: FloatArray, stop: NDArray[np.int32]) -> int:
+        n_far: int = kernel.score(
+            X, first_row, last_row, *arguments, workspace, density, posterior, components, best, stop
+        )
+        return n_far
+
     operations_per_row = K * (d * d + 8 * d + 32)
-    threads = resolve_n_threads(n_threads) if n_rows * operations_per_row > OPERATIONS_PER_THREAD else 1
-    block = kernel.block_rows
+    workspace_size = kernel.workspace_size(K, d)
+    if n_rows * operations_per_row <= OPERATIONS_PER_THREAD:
+        n_far = score(0, n_rows, np.empty(workspace_size, dtype=X.dtype), _GO_ON)
+    else:
+        n_far = _in_threads(score, n_rows, kernel.block_rows, operations_per_row, workspace_size, X.dtype, n_threads)
+    if n_far and (responsibilities or labels):
+        _settle_far_rows(X, parameters, posterior, best)
+    return Scores(density, posterior, components, best)
+
+
+def _in_threads(
+    score: Callable[[int, int, FloatArray, NDArray[np.int32]], int],
+    n_rows: int,
+    block: int,
+    operations_per_row: int,
+    workspace_size: int,
+    dtype: np.dtype[Any],
+    n_threads: int | None,
+) -> int:
+    """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
     n_blocks = -(-n_rows // block)
-    threads = min(threads, n_blocks)
+    threads = min(resolve_n_threads(n_threads), n_blocks)
     rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // block) * block
     n_far = np.zeros(threads, dtype=np.int64)
 
-    def score(thread: int, stop: NDArray[np.int32]) -> None:
-        workspace = np.empty(kernel.workspace_size(K, d), dtype=X.dtype)
+    def share(thread: int, stop: NDArray[np.int32]) -> None:
+        workspace: Any = np.empty(workspace_size, dtype=dtype)
         last = min(n_rows, (thread + 1) * n_blocks // threads * block)
         for first in range(thread * n_blocks // threads * block, last, rows_per_call):
-            n_far[thread] += kernel.score(
-                X,
-                first,
-                min(first + rows_per_call, last),
-                *arguments,
-                workspace,
-                density,
-                posterior,
-                components,
-                best,
-                stop,
-            )
+            n_far[thread] += score(first, min(first + rows_per_call, last), workspace, stop)
 
-    run_in_threads(score, threads)
-    if n_far.any() and (responsibilities or labels):
-        _settle_far_rows(X, parameters, posterior, best)
-    return Scores(density, posterior, components, best)
+    run_in_threads(share, threads)
+    return int(n_far.sum())
 
 
 def _settle_far_rows(
