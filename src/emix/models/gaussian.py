@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel import factors
-from emix.kernel.level import kernel_for
 from emix.rows.arrays import ArraySource, as_source
 from emix.rows.threads import resolve_n_threads, run_in_threads
 
@@ -161,20 +160,17 @@ class GaussianRun:
         self.model, self.source = model, source
         self.dtype = source.X.dtype
         self._sample_weight, self._weight_unit = _in_moderate_units(source.sample_weight)
-        self._kernel = kernel_for(self.dtype)
+        self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
         self._scatter_shape = model.structure.shape(K, d)
         width = K + K * d + math.prod(self._scatter_shape) + 1
-        super_block = self._kernel.super_block_rows
+        super_block = self._arguments.kernel.super_block_rows
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * width)))
         self._n_slots = min(n_slots, -(-source.n_rows // super_block))
         operations_per_row = 2.0 * K * (d * d + 8 * d + 32)
         self._rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // super_block) * super_block
         self._n_threads = self._choose_threads(operations_per_row * source.n_rows)
         self._slots = np.empty((self._n_slots, width))
-        self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
-        self._workspaces = [
-            np.empty(self._kernel.workspace_size(K, d), dtype=self.dtype) for _ in range(self._n_threads)
-        ]
+        self._workspaces = [np.empty(self._arguments.workspace_size, dtype=self.dtype) for _ in range(self._n_threads)]
         self._weight_before: Array | None = None
 
     def _choose_threads(self, operations: float) -> int:
@@ -213,14 +209,13 @@ class GaussianRun:
     def _pass(
         self, parameters: GaussianParameters, weight_before: Array | None, hard: bool = False
     ) -> GaussianStatistics:
-        model, source, kernel, slots = self.model, self.source, self._kernel, self._slots
-        arguments = self._arguments
+        model, source, arguments, slots = self.model, self.source, self._arguments, self._slots
         arguments.fill(parameters, weight_before)
         slots[:] = 0.0
 
         def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
             for first in range(0, source.n_rows, self._rows_per_call):
-                kernel.accumulate(
+                arguments.kernel.accumulate(
                     source.X,
                     self._sample_weight,
                     first,
@@ -228,7 +223,7 @@ class GaussianRun:
                     thread,
                     self._n_threads,
                     hard,
-                    *arguments,
+                    *arguments.values,
                     self._workspaces[thread],
                     slots,
                     stop,
