@@ -19,6 +19,7 @@ from emix.rows.arrays import ArraySource
 
 __all__ = ["continue_fit", "fit_from_starts"]
 
+
 def fit_from_starts(
     settings: Settings, given: GivenStart, seed: int, source: ArraySource
 ) -> tuple[EMResult, list[RunReport]]:
@@ -77,6 +78,7 @@ def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: A
         seed,
         run,
         settings.n_threads,
+        given.means,
     )
     if given.weights is None and given.means is None and given.precisions is None:
         return made

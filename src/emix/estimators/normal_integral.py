@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
-RandomState: TypeAlias = int | np.integer | np.random.Generator | np.random.RandomState | None
+# As text: importing numpy.random takes as long as importing all of emix.
+RandomState: TypeAlias = "int | np.integer | np.random.Generator | np.random.RandomState | None"
 
 
 def as_generator(random_state: RandomState) -> np.random.Generator | np.random.RandomState:

@@ -31,7 +31,7 @@ __all__ = [
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 
-# As text: importing numpy.random would double the time that emix takes to import.
+# As text: importing numpy.random takes as long as importing all of emix.
 RandomSource: TypeAlias = "np.random.RandomState | np.random.Generator"
 
 

@@ -6,6 +6,7 @@ A start looks at no more than `SAMPLE_ROWS` rows and works on standardized colum
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,30 +113,32 @@ def _distinct_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[n
 def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> GaussianParameters:
     """Equal weights, and the pooled covariance within groups for every component, in the structure's form.
 
-    A row's group is that of the mean nearest to it on standardized columns; its deviation is from that mean.
+    A row's group is that of the mean nearest to it on standardized columns; its deviation is from that mean. Where that
+    is not positive definite, as with hardly more distinct rows than means, it is the covariance of all rows.
     """
-    deviation = np.sqrt(_scatter_about(X, weight, weight @ X / weight.sum()).diagonal() / weight.sum())
+    whole = _scatter_about(X, weight, weight @ X / weight.sum())
+    deviation = np.sqrt(whole.diagonal() / weight.sum())
     scale = np.where(deviation > 0.0, deviation, 1.0)
     nearest, labels = np.full(len(X), np.inf), np.zeros(len(X), dtype=np.intp)
     for k, mean in enumerate(means):
         distance = np.square((X - mean) / scale).sum(axis=1)
         closer = distance < nearest
         nearest[closer], labels[closer] = distance[closer], k
-    covariance = _scatter_about(X, weight, means[labels]) / weight.sum()
-    covariance[np.diag_indices_from(covariance)] += model.reg_covar
     weights = np.full(model.n_components, 1.0 / model.n_components)
-    pooled = model.structure.from_pooled(covariance, model.n_components)
-    try:
-        return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
-    except DegenerateCovarianceError as error:
-        raise DegenerateCovarianceError(
-            f"ill-defined empirical covariance: that of the {len(X)} rows about {model.n_components} means, with which "
-            f"the fit would start, is not positive definite with reg_covar={model.reg_covar:g}. Rows that coincide with "
-            "means, or columns that depend on each other, make it so: decrease n_components, increase reg_covar, or "
-            "choose a covariance_type with fewer parameters.",
-            error.component,
-            float(weight.sum()) / model.n_components,
-        ) from None
+    for scatter in (_scatter_about(X, weight, means[labels]), whole):
+        covariance = scatter / weight.sum()
+        covariance[np.diag_indices_from(covariance)] += model.reg_covar
+        pooled = model.structure.from_pooled(covariance, model.n_components)
+        with suppress(DegenerateCovarianceError):
+            return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
+    raise DegenerateCovarianceError(
+        f"ill-defined empirical covariance: that of all {len(X)} rows, with which every one of {model.n_components} "
+        f"components would start, is not positive definite with reg_covar={model.reg_covar:g}. Columns that are "
+        "constant or depend on each other make it so: leave them out, increase reg_covar, or choose a covariance_type "
+        "with fewer parameters.",
+        0,
+        float(weight.sum()) / model.n_components,
+    )
 
 
 def _scatter_about(X: Array, weight: Array, center: Array) -> Array:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.kernel.level import kernel_for
 from emix.rows.threads import resolve_n_threads, run_in_threads
 from emix.rows.validation import FloatArray
 
 from .gaussian import OPERATIONS_PER_CALL, OPERATIONS_PER_THREAD
-from .kernel_arguments import arguments_for_scores
+from .kernel_arguments import KernelArguments, arguments_for_scores
 from .parameters import GaussianParameters
 
 __all__ = ["Scores", "score_rows"]
@@ -23,8 +20,7 @@ __all__ = ["Scores", "score_rows"]
 _GO_ON = np.zeros(1, dtype=np.int32)
 
 
-@dataclass(frozen=True, eq=False)
-class Scores:
+class Scores(NamedTuple):
     """Scores of rows, in the rows' dtype; None where not asked for.
 
     Attributes
@@ -80,50 +76,44 @@ def score_rows(
     K = parameters.n_components
     if d != parameters.n_features:
         raise ValueError(f"X has {d} columns, expected {parameters.n_features}, as the parameters have.")
-    kernel = kernel_for(X.dtype)
+    arguments = arguments_for_scores(parameters, X.dtype)
     density = np.empty(n_rows, dtype=X.dtype) if log_density else None
     posterior = np.empty((n_rows, K), dtype=X.dtype) if responsibilities else None
     components = np.empty((n_rows, K), dtype=X.dtype) if joint else None
     best = np.empty(n_rows, dtype=np.intp) if labels else None
-    arguments = arguments_for_scores(parameters, X.dtype)
-
-    def score(first_row: int, last_row: int, workspace: FloatArray, stop: NDArray[np.int32]) -> int:
-        n_far: int = kernel.score(
-            X, first_row, last_row, *arguments, workspace, density, posterior, components, best, stop
-        )
-        return n_far
+    outputs = density, posterior, components, best
 
     operations_per_row = K * (d * d + 8 * d + 32)
-    workspace_size = kernel.workspace_size(K, d)
     if n_rows * operations_per_row <= OPERATIONS_PER_THREAD:
-        n_far = score(0, n_rows, np.empty(workspace_size, dtype=X.dtype), _GO_ON)
+        workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
+        n_far = arguments.kernel.score(X, 0, n_rows, *arguments.values, workspace, *outputs, _GO_ON)
     else:
-        n_far = _in_threads(score, n_rows, kernel.block_rows, operations_per_row, workspace_size, X.dtype, n_threads)
+        n_far = _score_in_threads(X, arguments, outputs, operations_per_row, n_threads)
     if n_far and (responsibilities or labels):
         _settle_far_rows(X, parameters, posterior, best)
-    return Scores(density, posterior, components, best)
+    return Scores(*outputs)
 
 
-def _in_threads(
-    score: Callable[[int, int, FloatArray, NDArray[np.int32]], int],
-    n_rows: int,
-    block: int,
+def _score_in_threads(
+    X: FloatArray,
+    arguments: KernelArguments,
+    outputs: tuple[NDArray[Any] | None, ...],
     operations_per_row: int,
-    workspace_size: int,
-    dtype: np.dtype[Any],
     n_threads: int | None,
 ) -> int:
     """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
-    n_blocks = -(-n_rows // block)
+    block = arguments.kernel.block_rows
+    n_blocks = -(-len(X) // block)
     threads = min(resolve_n_threads(n_threads), n_blocks)
     rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // block) * block
     n_far = np.zeros(threads, dtype=np.int64)
 
     def share(thread: int, stop: NDArray[np.int32]) -> None:
-        workspace: Any = np.empty(workspace_size, dtype=dtype)
-        last = min(n_rows, (thread + 1) * n_blocks // threads * block)
+        workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
+        last = min(len(X), (thread + 1) * n_blocks // threads * block)
         for first in range(thread * n_blocks // threads * block, last, rows_per_call):
-            n_far[thread] += score(first, min(first + rows_per_call, last), workspace, stop)
+            end = min(first + rows_per_call, last)
+            n_far[thread] += arguments.kernel.score(X, first, end, *arguments.values, workspace, *outputs, stop)
 
     run_in_threads(share, threads)
     return int(n_far.sum())

@@ -216,9 +216,7 @@ def feature_names(X: Any) -> NDArray[np.object_] | None:
     return array
 
 
-def check_feature_names(
-    found: NDArray[np.object_] | None, fitted: NDArray[np.object_] | None, *, caller: str
-) -> None:
+def check_feature_names(found: NDArray[np.object_] | None, fitted: NDArray[np.object_] | None, *, caller: str) -> None:
     """Compare the names of columns with those at the fit.
 
     Parameters
