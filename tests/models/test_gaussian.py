@@ -161,7 +161,7 @@ def test_collapsed_component_is_named() -> None:
     with pytest.raises(DegenerateCovarianceError) as error:
         model.m_step(model.e_step(X, theta)[0])
     assert str(error.value) == (
-        "ill-defined empirical covariance: the covariance of component 1, of weight 0.1 (the equivalent of 10 rows of "
+        "Ill-defined empirical covariance: the covariance of component 1, of weight 0.1 (the equivalent of 10 rows of "
         "weight 1), is not positive definite with reg_covar=0. Rows that coincide, columns that depend on each other "
         "or fewer rows than features make it so: decrease n_components, increase reg_covar, or choose a "
         "covariance_type with fewer parameters."

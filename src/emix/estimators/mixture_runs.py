@@ -20,6 +20,14 @@ from emix.rows.arrays import ArraySource
 __all__ = ["continue_fit", "fit_from_starts"]
 
 
+# The words of scikit-learn, which its users may look for.
+_COLLAPSED = (
+    "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance "
+    "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale "
+    "the input data."
+)
+
+
 def fit_from_starts(
     settings: Settings, given: GivenStart, seed: int, source: ArraySource
 ) -> tuple[EMResult, list[RunReport]]:
@@ -115,7 +123,7 @@ def _best(
     try:
         return best_run(run, n_init, lambda result: degeneracy(result.parameters, n_effective))
     except DegenerateCovarianceError as error:
-        message = f"Fitting the mixture model failed: {error}{_constant_columns(source)}"
+        message = f"{error}{_constant_columns(source)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error
 
 

@@ -132,7 +132,7 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
         with suppress(DegenerateCovarianceError):
             return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
     raise DegenerateCovarianceError(
-        f"ill-defined empirical covariance: that of all {len(X)} rows, with which every one of {model.n_components} "
+        f"Ill-defined empirical covariance: that of all {len(X)} rows, with which every one of {model.n_components} "
         f"components would start, is not positive definite with reg_covar={model.reg_covar:g}. Columns that are "
         "constant or depend on each other make it so: leave them out, increase reg_covar, or choose a covariance_type "
         "with fewer parameters.",

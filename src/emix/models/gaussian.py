@@ -136,7 +136,7 @@ class GaussianModel:
             which = f"the covariance of component {component}"
         share = n_effective / float(statistics.weight.sum())
         return DegenerateCovarianceError(
-            f"ill-defined empirical covariance: {which}, of weight {share:.6g} (the equivalent of {n_effective:.6g} "
+            f"Ill-defined empirical covariance: {which}, of weight {share:.6g} (the equivalent of {n_effective:.6g} "
             f"rows of weight 1), is not positive definite with reg_covar={self.reg_covar:g}. Rows that coincide, "
             "columns that depend on each other or fewer rows than features make it so: decrease n_components, increase "
             "reg_covar, or choose a covariance_type with fewer parameters.",
