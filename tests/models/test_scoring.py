@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from emix.models import scoring
+from emix.kernel import level
+from emix.models import gaussian, scoring
+from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
+from emix.rows import threads
 from models.examples import NAMES, clusters, naive_joint, naive_responsibilities, start
 
 each_structure = pytest.mark.parametrize("structure", NAMES)
@@ -94,7 +97,7 @@ def test_same_bits_in_any_number_of_threads_and_any_layout(
     X = clusters(3000, 3, 3).astype(dtype)
     theta = start(structure, X, 3)
     expected = score_rows(X, theta, n_threads=1, **ALL)
-    monkeypatch.setattr(scoring, "OPERATIONS_PER_THREAD", 1.0)
+    monkeypatch.setattr(threads, "OPERATIONS_PER_THREAD", 1.0)
     variants: list[tuple[Any, int, float]] = [
         (X, 2, 2e9),
         (X, 3, 2e9),
@@ -103,7 +106,7 @@ def test_same_bits_in_any_number_of_threads_and_any_layout(
         (X[::-1].copy()[::-1], 1, 2e9),
     ]
     for rows, n_threads, operations in [*variants, (np.asfortranarray(X), 1, 2e9)]:
-        monkeypatch.setattr(scoring, "OPERATIONS_PER_CALL", operations)
+        monkeypatch.setattr(threads, "OPERATIONS_PER_CALL", operations)
         found = score_rows(rows, theta, n_threads=n_threads, **ALL)
         for name in ALL:
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
@@ -134,3 +137,40 @@ def test_rows_of_other_columns_are_refused(d: int) -> None:
     theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], np.zeros((2, 3)), np.ones((2, 3)))
     with pytest.raises(ValueError, match=f"X has {d} columns, expected 3, as the parameters have"):
         score_rows(np.zeros((5, d)), theta)
+
+
+def test_far_rows_are_not_scored_again_where_their_densities_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.array([[0.0], [1e200]])
+    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], [[0.0], [1e199]], [[1.0], [1.0]])
+    again: list[int] = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        again.append(1)
+        return score_rows(*arguments, **options)
+
+    monkeypatch.setattr(scoring, "score_rows", counted)
+    for density, expected in ((True, 0), (False, 1)):
+        again.clear()
+        scores = score_rows(X, theta, log_density=density, labels=True, n_threads=1)
+        assert scores.labels is not None
+        assert scores.labels.tolist() == [0, 1]
+        assert len(again) == expected
+
+
+@pytest.mark.parametrize(("forced", "expected"), [("blas", 1), ("baseline", 3)])
+def test_one_thread_beside_those_of_blas(forced: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+
+    def seen(task: Any, n_threads: int) -> None:
+        used.append(n_threads)
+        threads.run_in_threads(task, n_threads)
+
+    monkeypatch.setattr(level, "level_in_use", forced)
+    monkeypatch.setattr(scoring, "run_in_threads", seen)
+    monkeypatch.setattr(gaussian, "run_in_threads", seen)
+    X = clusters(5000, 3, 3)
+    theta = start("full", X, 3)
+    score_rows(X, theta, n_threads=3)
+    GaussianModel(3, 3, n_threads=3).e_step(X, theta)
+    # One thread may do without `run_in_threads`.
+    assert set(used) == {expected}

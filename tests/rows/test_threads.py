@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from emix.rows import threads
-from emix.rows.threads import resolve_n_threads, run_in_threads
+from emix.rows.threads import plan, resolve_n_threads, run_in_threads
 
 LONG = 60.0  # seconds that only a defect would last
 
@@ -105,6 +105,18 @@ def test_quota_is_read_from_the_control_group(
     threads._container_quota.cache_clear()
     assert threads._container_quota() == expected
     threads._container_quota.cache_clear()
+
+
+def test_plan_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "resolve_n_threads", lambda n_threads: n_threads or 8)
+    # 10⁶ operations for each thread, unless the user says how many.
+    assert [plan(n, 100.0, 512, None, 99)[0] for n in (1, 9_999, 10_000, 69_999, 70_000, 10**9)] == [1, 1, 2, 7, 8, 8]
+    assert [plan(n, 100.0, 512, 3, 99)[0] for n in (1, 10**9)] == [3, 3]
+    # No more than there are shares, and one where there is nothing to do.
+    assert [plan(10**9, 100.0, 512, given, 2)[0] for given in (None, 1, 3)] == [2, 1, 2]
+    assert plan(0, 100.0, 512, 3, 0)[0] == 1
+    # 2·10⁹ operations of a call, in whole units of rows, at least one.
+    assert [plan(1, work, 512, None, 1)[1] for work in (100.0, 1e6, 1e7)] == [19_999_744, 1536, 512]
 
 
 # One task for each

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emix.estimators.criteria import aic, bic, entropies, icl
 from emix.estimators.fit_state import parameters_of, relinked, unlinked
-from emix.estimators.parameters_check import integer_in_range, random_source
+from emix.estimators.parameters_check import integer_in_range
+from emix.estimators.random_source import random_source
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
 from emix.models.parameters import GaussianParameters
@@ -116,7 +117,7 @@ class FittedMixture(SklearnEstimator):
         float
         """
         total, weight = self._total(self._rows(X), sample_weight)
-        return -2.0 * total + self._n_parameters() * math.log(weight)
+        return bic(total, self._n_parameters(), weight)
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion, 2 p − 2 log L; smaller is better.
@@ -131,7 +132,7 @@ class FittedMixture(SklearnEstimator):
         float
         """
         total, _ = self._total(self._rows(X), sample_weight)
-        return -2.0 * total + 2.0 * self._n_parameters()
+        return aic(total, self._n_parameters())
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood, BIC + 2 × entropy of the responsibilities; smaller is better.
@@ -160,14 +161,12 @@ class FittedMixture(SklearnEstimator):
             block = slice(start, start + _ROWS_AT_A_TIME)
             scores = self._score_rows(rows[block], log_density=True, responsibilities=True)
             assert scores.responsibilities is not None and scores.log_density is not None
-            r = scores.responsibilities.astype(np.float64)
-            uncertainty = -np.sum(r * np.log(np.where(r > 0.0, r, 1.0)), axis=1)
             density = scores.log_density.astype(np.float64)
             block_weight = np.ones(len(density)) if row_weight is None else row_weight[block]
             total += _weighted_sum(density, block_weight)
-            entropy += float(uncertainty @ block_weight)
+            entropy += float(entropies(scores.responsibilities) @ block_weight)
         weight = float(rows.shape[0]) if row_weight is None else float(row_weight.sum())
-        return -2.0 * total + self._n_parameters() * math.log(weight) + 2.0 * entropy
+        return icl(total, self._n_parameters(), weight, entropy)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Draw rows from the mixture.

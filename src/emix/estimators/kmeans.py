@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from emix.estimators.uniforms import RandomNumbers
 from emix.kernel.level import clusters
-from emix.models.gaussian import OPERATIONS_PER_THREAD
-from emix.rows.threads import resolve_n_threads, run_in_threads
+from emix.rows.threads import OPERATIONS_PER_THREAD, resolve_n_threads, run_in_threads
 
 __all__ = ["by_features", "draw_rows", "kmeans", "kmeans_plus_plus"]
 

@@ -21,7 +21,7 @@ __all__ = ["load_mixture", "save_mixture"]
 KIND = "GaussianMixture"
 
 _START_ARRAYS = ("weights_init", "means_init", "precisions_init")
-_FIT_NUMBERS = ("log_likelihood_", "lower_bound_", "converged_", "n_iter_", "stopped_by_", "fit_time_")
+_FIT_NUMBERS = ("log_likelihood_", "total_weight_", "lower_bound_", "converged_", "n_iter_", "stopped_by_", "fit_time_")
 
 Mixture = TypeVar("Mixture")
 

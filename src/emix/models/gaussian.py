@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel import factors
+from emix.kernel.level import has_own_threads
 from emix.rows.arrays import ArraySource, as_source
-from emix.rows.threads import resolve_n_threads, run_in_threads
+from emix.rows.threads import plan, run_in_threads
 
 from .bounds import CarriedBounds
 from .covariance import STRUCTURES, CovarianceStructure
@@ -26,12 +27,6 @@ Array = NDArray[np.float64]
 # Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
 # number that depends on neither rows nor threads, so that the order of the sums does not either.
 MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
-
-# Between two looks at pending signals a thread does about this many operations: below a second on any processor.
-OPERATIONS_PER_CALL = 2e9
-
-# A second thread pays from about this many operations of a pass on (a dispatch costs some 40 µs).
-OPERATIONS_PER_THREAD = 1e6
 
 
 class GaussianModel:
@@ -167,22 +162,17 @@ class GaussianRun:
         super_block = self._arguments.kernel.super_block_rows
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * width)))
         self._n_slots = min(n_slots, -(-source.n_rows // super_block))
-        operations_per_row = 2.0 * K * (d * d + 8 * d + 32)
-        self._rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // super_block) * super_block
-        self._n_threads = self._choose_threads(operations_per_row * source.n_rows)
+        most = 1 if has_own_threads() else self._n_slots
+        # Statistics take about as many operations as log-densities.
+        operations = 2.0 * operations_per_row(K, d)
+        self._n_threads, self._rows_per_call = plan(source.n_rows, operations, super_block, model.n_threads, most)
         self._slots = np.empty((self._n_slots, width))
         self._workspaces = [np.empty(self._arguments.workspace_size, dtype=self.dtype) for _ in range(self._n_threads)]
         self._weight_before: Array | None = None
+        self._eps = float(np.finfo(self.dtype).eps)
         self._bounds = None
         if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
             self._bounds = CarriedBounds(self._arguments.kernel, source.n_rows, K)
-
-    def _choose_threads(self, operations: float) -> int:
-        wanted = self._n_slots
-        if self.model.n_threads is None:
-            wanted = min(wanted, 1 + int(operations / OPERATIONS_PER_THREAD))
-        # What the process may use is asked for only where it matters.
-        return 1 if wanted == 1 else max(1, min(wanted, resolve_n_threads(self.model.n_threads)))
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
@@ -197,9 +187,14 @@ class GaussianRun:
         statistics = self._pass(parameters, before)
         if before is not None and factors.has_shrunk(before, statistics.weight, 20.0):
             # What was negligible beside the old weight may not be beside the new one.
-            statistics = self._pass(parameters, None)
+            before, statistics = None, self._pass(parameters, None)
         if not math.isfinite(statistics.log_likelihood):
             raise self._not_finite(parameters)
+        if self._cancels(statistics):
+            # A component is about to jump by so many of its new standard deviations that the sums about its old mean
+            # hold nothing else. They are taken once more, about the new one.
+            held = np.where(statistics.weight > 0.0, statistics.weight, 1.0)[:, np.newaxis]
+            statistics = self._pass(parameters, before, center=statistics.center + statistics.shift / held)
         self._weight_before = statistics.weight
         return statistics, statistics.log_likelihood
 
@@ -211,8 +206,23 @@ class GaussianRun:
         statistics = self._pass(parameters, None, hard=True)
         return statistics, statistics.log_likelihood
 
+    def _cancels(self, statistics: GaussianStatistics) -> bool:
+        return factors.cancels(
+            self.model.structure.code,
+            math.sqrt(self._eps),  # of a sum of squares, half of its digits must be left
+            16.0 * self._eps,  # no mean of rows is more exact
+            statistics.weight,
+            statistics.center,
+            statistics.shift,
+            statistics.scatter.ravel(),
+        )
+
     def _pass(
-        self, parameters: GaussianParameters, weight_before: Array | None, hard: bool = False
+        self,
+        parameters: GaussianParameters,
+        weight_before: Array | None,
+        hard: bool = False,
+        center: Array | None = None,
     ) -> GaussianStatistics:
         model, source, arguments, slots = self.model, self.source, self._arguments, self._slots
         if parameters.structure is not model.structure or parameters.means.shape != self._means_shape:
@@ -220,7 +230,7 @@ class GaussianRun:
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
                 f"{model.structure.name!r} and {self._means_shape}, as the model has."
             )
-        arguments.fill(parameters, weight_before)
+        arguments.fill(parameters, weight_before, center)
         slots[:] = 0.0
 
         bounds = None if hard or self._bounds is None else self._bounds.begin_pass(parameters)
@@ -272,6 +282,11 @@ class GaussianRun:
             f"The log-likelihood is not finite: row {bad[0]} lies so far from every component that its density is zero "
             f"in {self.dtype.name}. Start closer to the data, scale the columns, or leave the row out."
         )
+
+
+def operations_per_row(n_components: int, n_features: int) -> float:
+    """Operations for a row's log-densities, by which threads and calls are planned."""
+    return float(n_components * (n_features * n_features + 8 * n_features + 32))
 
 
 def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float]:
