@@ -95,8 +95,8 @@ def test_every_source_file_is_named_in_the_build() -> None:
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_stub_agrees_with_the_compiled_module(name: str) -> None:
-    # One stub, kernel.pyi, stands for the kernel of every level and precision.
-    stem = re.sub(r"^kernel_.*", "kernel", name.rpartition(".")[2])
+    # One stub, kernel.pyi, stands for the kernel of every level and precision; and so for clusters.pyi.
+    stem = re.sub(r"^(kernel|clusters)_.*", r"\1", name.rpartition(".")[2])
     stub = ast.parse((SOURCE / "kernel" / f"{stem}.pyi").read_text(encoding="utf-8"))
     module = importlib.import_module(name)
     public = {key for key in vars(module) if not key.startswith("_")}

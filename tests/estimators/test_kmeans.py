@@ -86,7 +86,7 @@ def test_centres_are_drawn_with_weighted_squared_distances() -> None:
     Z = np.array([[0.0, 0.0], [1.0, 0.2], [-0.5, 2.0], [3.0, 1.0], [0.3, -1.0], [-2.0, 0.5]])
     weight = np.array([1.0, 2.0, 0.5, 0.3, 0.0, 1.5])
     generator = source(1)
-    pairs = np.array([kmeans_plus_plus(Z, weight, 2, generator, 1) for _ in range(3000)])
+    pairs = np.array([kmeans_plus_plus(Z, weight, 2, generator) for _ in range(3000)])
     assert_drawn_with(np.bincount(pairs[:, 0], minlength=6), weight / weight.sum())
     for first in (0, 1, 5):
         seconds = np.bincount(pairs[pairs[:, 0] == first, 1], minlength=6)
@@ -98,8 +98,8 @@ def test_weighted_rows_give_the_centres_of_repeated_rows() -> None:
     weight = np.random.default_rng(1).integers(0, 4, 60)
     repeated = np.repeat(Z, weight, axis=0)
     for seed in range(10):
-        a = Z[kmeans_plus_plus(Z, weight.astype(float), 6, source(seed), 1)]
-        b = repeated[kmeans_plus_plus(repeated, np.ones(len(repeated)), 6, source(seed), 1)]
+        a = Z[kmeans_plus_plus(Z, weight.astype(float), 6, source(seed))]
+        b = repeated[kmeans_plus_plus(repeated, np.ones(len(repeated)), 6, source(seed))]
         np.testing.assert_array_equal(a, b)
 
 
@@ -108,11 +108,11 @@ def test_centres_are_distinct_while_rows_are() -> None:
     weight = np.ones(20)
     weight[::4] = 0.0
     for seed in range(20):
-        chosen = kmeans_plus_plus(Z, weight, 9, source(seed), 1)
+        chosen = kmeans_plus_plus(Z, weight, 9, source(seed))
         assert len(np.unique(Z[chosen[:5]], axis=0)) == 5
         assert len(set(chosen)) == 9  # no row twice, though values must be
         assert (weight[chosen] > 0.0).all()
-    assert len(kmeans_plus_plus(Z[:2], np.ones(2), 5, source(), 1)) == 5
+    assert len(kmeans_plus_plus(Z[:2], np.ones(2), 5, source())) == 5
 
 
 # Lloyd's algorithm
@@ -184,7 +184,7 @@ def test_empty_cluster_does_not_move_to_a_row_of_weight_zero() -> None:
 def test_fewer_distinct_rows_than_clusters(distinct: int) -> None:
     Z = np.repeat(blobs(distinct, 2, seed=3) if distinct > 1 else np.zeros((1, 2)), 10, axis=0)
     weight = np.ones(len(Z))
-    start = Z[kmeans_plus_plus(Z, weight, 5, source(), 1)]
+    start = Z[kmeans_plus_plus(Z, weight, 5, source())]
     centers, labels = kmeans(Z, weight, start, 1)
     np.testing.assert_allclose(centers[labels], Z, atol=1e-15)  # means of ten equal numbers
     assert len(np.unique(labels)) == distinct

@@ -101,7 +101,7 @@ def test_quota_is_read_from_the_control_group(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     root = "/sys/fs/cgroup"
-    monkeypatch.setattr(threads, "Path", lambda path: tmp_path / str(path).removeprefix(root + "/"))
+    monkeypatch.setattr(threads, "_read", lambda path: (tmp_path / path.removeprefix(root + "/")).read_text())
     threads._container_quota.cache_clear()
     assert threads._container_quota() == expected
     threads._container_quota.cache_clear()

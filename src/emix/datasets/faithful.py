@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,6 +59,9 @@ def load_faithful() -> Dataset:
     >>> faithful.feature_names
     ('eruptions', 'waiting')
     """
+    # Not at the top, as below.
+    import csv
+
     header, *rows = csv.reader(faithful_csv().splitlines())
     return Dataset(np.array(rows, dtype=np.float64), tuple(header), _DESCRIPTION)
 

@@ -1,4 +1,4 @@
-"""k-means++ and k-means on standardized rows, by the kernel: a hard E-step of spherical components of one variance."""
+"""k-means++ and k-means on standardized rows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.models.gaussian import GaussianModel
-from emix.models.parameters import GaussianParameters
-from emix.models.scoring import score_rows
-from emix.rows.arrays import ArraySource
+from emix.estimators.uniforms import RandomNumbers
+from emix.kernel.level import clusters
+from emix.rows.threads import OPERATIONS_PER_THREAD, resolve_n_threads, run_in_threads
 
-__all__ = ["draw_rows", "kmeans", "kmeans_plus_plus"]
+__all__ = ["by_features", "draw_rows", "kmeans", "kmeans_plus_plus"]
 
 Array = NDArray[np.float64]
 
@@ -21,23 +20,21 @@ Array = NDArray[np.float64]
 SQUARED_STEP = 1e-4
 MAX_ITERATIONS = 100
 
+# Rows whose sums are taken at one time, by one thread: sums do not depend on the number of threads.
+CHUNK = 8192
 
-def draw_rows(weight: Array, size: int, source: np.random.Generator) -> NDArray[np.intp]:
+
+def draw_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.intp]:
     """Draw rows with probabilities proportional to their weights, by inverting the cumulative weights.
 
     Two rows of half the weight in the place of one leave every other draw as it was.
     """
-    cumulative = np.cumsum(weight)
-    place = np.searchsorted(cumulative, source.random(size) * cumulative[-1], side="right")
-    # Rounding can lift u · total to the total itself.
-    last = int(np.flatnonzero(weight)[-1])
-    rows: NDArray[np.intp] = np.minimum(place, last)
+    rows = np.empty(size, dtype=np.intp)
+    clusters.draw(np.ascontiguousarray(weight), None, source.random(size), np.empty(len(weight)), rows)
     return rows
 
 
-def kmeans_plus_plus(
-    Z: Array, weight: Array, n_clusters: int, source: np.random.Generator, n_threads: int | None
-) -> NDArray[np.intp]:
+def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers) -> NDArray[np.intp]:
     """Draw rows as first centres, each with probability proportional to w·D², its squared distance to those before it.
 
     Of 2 + log K candidates for a centre the one is kept that lowers Σ w D² most.
@@ -48,8 +45,7 @@ def kmeans_plus_plus(
         Standardized rows.
     weight : ndarray of shape (n_rows,)
     n_clusters : int
-    source : Generator
-    n_threads : int or None
+    source : RandomNumbers
 
     Returns
     -------
@@ -61,24 +57,23 @@ def kmeans_plus_plus(
     D. Arthur and S. Vassilvitskii (2007), k-means++: the advantages of careful seeding, Proceedings of the 18th
     ACM-SIAM Symposium on Discrete Algorithms, 1027-1035.
     """
-    n_candidates = 2 + int(math.log(n_clusters))
+    features = by_features(Z)
     chosen = np.empty(n_clusters, dtype=np.intp)
     chosen[0] = draw_rows(weight, 1, source)[0]
-    nearest = _squared_distances(Z, chosen[:1], n_threads)[:, 0]
+    candidates = np.empty(2 + int(math.log(n_clusters)), dtype=np.intp)
+    potential = np.empty(len(candidates))
+    nearest, cumulative = np.full(len(Z), np.inf), np.empty(len(Z))
+    clusters.add_center(features, chosen[0], nearest)
     for k in range(1, n_clusters):
-        mass = weight * nearest
-        if not mass.any():
+        if clusters.draw(weight, nearest, source.random(len(candidates)), cumulative, candidates):
+            clusters.potentials(features, weight, nearest, candidates, potential)
+            chosen[k] = candidates[potential.argmin()]
+        else:
             # Every row coincides with a centre: any will do, but not twice the same while there are others.
             unused = weight.copy()
             unused[chosen[:k]] = 0.0
             chosen[k] = draw_rows(unused if unused.any() else weight, 1, source)[0]
-            continue
-        candidates = draw_rows(mass, n_candidates, source)
-        distances = np.minimum(_squared_distances(Z, candidates, n_threads), nearest[:, np.newaxis])
-        best = int(np.argmin(weight @ distances))
-        chosen[k] = candidates[best]
-        nearest = distances[:, best]
-        nearest[chosen[k]] = 0.0
+        clusters.add_center(features, chosen[k], nearest)
     return chosen
 
 
@@ -103,41 +98,48 @@ def kmeans(Z: Array, weight: Array, centers: Array, n_threads: int | None) -> tu
     S. P. Lloyd (1982), Least squares quantization in PCM, IEEE Transactions on Information Theory 28, 129-137.
     """
     n_clusters, n_features = centers.shape
-    run = GaussianModel(n_clusters, n_features, "spherical", n_threads=n_threads).begin(ArraySource(Z, weight))
+    features, centers = by_features(Z), np.array(centers)
+    n_chunks = -(-len(Z) // CHUNK)
+    sums, held = np.empty((n_chunks, n_clusters, 1 + n_features)), np.empty(n_clusters)
+    threads = _choose_threads(n_chunks, len(Z) * centers.size, n_threads)
+
+    def assign(labels: NDArray[np.intp] | None, distances: Array | None, sums: Array | None) -> None:
+        def share(thread: int, stop: NDArray[np.int32]) -> None:
+            for chunk in range(thread, n_chunks, threads):
+                if stop[0]:
+                    return
+                first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, len(Z))
+                chunk_sums = None if sums is None else sums[chunk]
+                clusters.assign(features, weight, centers, first, last, labels, distances, chunk_sums)
+
+        run_in_threads(share, threads)
+
     for _ in range(MAX_ITERATIONS):
-        statistics, _ = run.hard_step(_clusters(centers))
-        held = statistics.weight
-        moved = statistics.shift / np.where(held > 0.0, held, 1.0)[:, np.newaxis]
-        old, centers = centers, statistics.center + moved
-        if not held.all():
-            centers = _refill(Z, weight, centers, held, n_threads)
-        if np.sum((centers - old) ** 2) <= SQUARED_STEP:
+        old = centers.copy()
+        assign(None, None, sums)
+        step, n_empty = clusters.move(sums, centers, held)
+        if n_empty:
+            # Centres that no row is nearest to move onto the rows that are furthest from theirs.
+            distances = np.empty(len(Z))
+            assign(None, distances, None)
+            distances[weight == 0.0] = 0.0
+            centers[held == 0.0] = Z[np.argsort(distances, kind="stable")[::-1][:n_empty]]
+            step = np.sum((centers - old) ** 2)
+        if step <= SQUARED_STEP:
             break
-    labels = score_rows(Z, _clusters(centers), log_density=False, labels=True, n_threads=n_threads).labels
-    assert labels is not None
+    labels = np.empty(len(Z), dtype=np.intp)
+    assign(labels, None, None)
     return centers, labels
 
 
-def _clusters(centers: Array) -> GaussianParameters:
-    """Centres as a mixture in which the most probable component is the nearest centre."""
-    ones = np.ones(len(centers))
-    return GaussianParameters.from_covariances("spherical", ones, centers, ones)
+def by_features(Z: Array) -> Array:
+    """Return rows as the compiled code takes them, (n_features, n_rows) with the rows next to each other."""
+    features = Z.T
+    return features if features.strides[1] == features.itemsize else np.ascontiguousarray(features)
 
 
-def _squared_distances(Z: Array, rows: NDArray[np.intp], n_threads: int | None) -> Array:
-    """‖z − z_c‖² for each row and each centre c, (n_rows, len(rows))."""
-    joint = score_rows(Z, _clusters(Z[rows]), log_density=False, joint=True, n_threads=n_threads).joint
-    assert joint is not None
-    distances: Array = -2.0 * joint.astype(np.float64) - Z.shape[1] * math.log(2.0 * math.pi)
-    return np.maximum(distances, 0.0)
-
-
-def _refill(Z: Array, weight: Array, centers: Array, held: Array, n_threads: int | None) -> Array:
-    """Move centres that no row is nearest to onto the rows that are furthest from theirs."""
-    labels = score_rows(Z, _clusters(centers), log_density=False, labels=True, n_threads=n_threads).labels
-    distances = np.sum((Z - centers[labels]) ** 2, axis=1) * (weight > 0.0)
-    empty = np.flatnonzero(held == 0.0)
-    furthest = np.argsort(distances, kind="stable")[::-1][: len(empty)]
-    centers = centers.copy()
-    centers[empty] = Z[furthest]
-    return centers
+def _choose_threads(n_chunks: int, operations: int, n_threads: int | None) -> int:
+    """One thread for small work."""
+    if n_chunks == 1 or operations < OPERATIONS_PER_THREAD:
+        return 1
+    return min(n_chunks, resolve_n_threads(n_threads))

@@ -219,12 +219,13 @@ def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
     ValueError
         If it is too small.
     """
-    message = f"The {name!r} parameter of {caller} must be an int in the range [{lowest}, inf). Got {value!r} instead."
     # operator.index would let True through as 1.
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-        raise TypeError(message)
-    if value < lowest:
-        raise ValueError(message)
+    an_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not an_integer or value < lowest:
+        message = (
+            f"The {name!r} parameter of {caller} must be an int in the range [{lowest}, inf). Got {value!r} instead."
+        )
+        raise (ValueError if an_integer else TypeError)(message)
     return int(value)
 
 
@@ -238,15 +239,14 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
     ValueError
         If it is too small or not finite.
     """
-    message = (
-        f"The {name!r} parameter of {caller} must be a float in the range [{lowest:.1f}, inf). Got {value!r} instead."
-    )
-    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
-        raise TypeError(message)
-    number = float(value)
-    if not (number >= lowest and math.isfinite(number)):
-        raise ValueError(message)
-    return number
+    a_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not a_number or not lowest <= float(value) < math.inf:
+        message = (
+            f"The {name!r} parameter of {caller} must be a float in the range [{lowest:.1f}, inf). "
+            f"Got {value!r} instead."
+        )
+        raise (ValueError if a_number else TypeError)(message)
+    return float(value)
 
 
 def _choice(name: str, value: Any, choices: tuple[str, ...], caller: str) -> str:

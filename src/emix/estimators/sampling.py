@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+
+from emix.kernel.level import clusters
 
 __all__ = ["SAMPLE_ROWS", "sample_rows"]
 
@@ -12,6 +16,8 @@ SAMPLE_ROWS = 65_536
 
 # Keys of so many rows are held at one time.
 _CHUNK = 1 << 16
+
+_LARGEST_KEY = 2**64 - 1
 
 
 def sample_rows(
@@ -37,34 +43,27 @@ def sample_rows(
     all_count = sample_weight is None or bool(sample_weight.all())
     if n_rows <= size and all_count:
         return np.arange(n_rows)
-    rows = np.empty(0, dtype=np.intp)
-    keys = np.empty(0, dtype=np.uint64)
-    highest = np.uint64(0xFFFFFFFFFFFFFFFF)
+    # Keys are uniform: those of the rows sought lie below this but once in 1e15 times, unless weights are zero.
+    likely = int(2.0**64 * (size + 8.0 * math.sqrt(size)) / n_rows)
+    rows = _with_smallest_keys(n_rows, seed, size, sample_weight, min(likely, _LARGEST_KEY))
+    if len(rows) < size:
+        rows = _with_smallest_keys(n_rows, seed, size, sample_weight, _LARGEST_KEY)
+    return rows
+
+
+def _with_smallest_keys(
+    n_rows: int, seed: int, size: int, sample_weight: NDArray[np.float64] | None, highest: int
+) -> NDArray[np.intp]:
+    """Rows with the `size` smallest keys of those up to `highest`."""
+    rows, keys = np.empty(0, dtype=np.intp), np.empty(0, dtype=np.uint64)
+    chunk_rows, chunk_keys = np.empty(_CHUNK, dtype=np.intp), np.empty(_CHUNK, dtype=np.uint64)
     for start in range(0, n_rows, _CHUNK):
-        chunk = np.arange(start, min(start + _CHUNK, n_rows))
-        if sample_weight is not None and not all_count:
-            chunk = chunk[sample_weight[chunk] > 0.0]
-        chunk_keys = _keys(chunk, seed)
-        kept = chunk_keys <= highest
-        rows = np.concatenate([rows, chunk[kept]])
-        keys = np.concatenate([keys, chunk_keys[kept]])
+        count = clusters.rows_with_small_keys(
+            start, min(start + _CHUNK, n_rows), seed % 2**64, highest, sample_weight, chunk_rows, chunk_keys
+        )
+        rows, keys = np.concatenate([rows, chunk_rows[:count]]), np.concatenate([keys, chunk_keys[:count]])
         if len(rows) > size:
-            smallest = np.argpartition(keys, size - 1)[:size]
+            highest = int(np.partition(keys, size - 1)[size - 1])
+            smallest = keys <= highest
             rows, keys = rows[smallest], keys[smallest]
-            highest = keys.max()
-    return np.sort(rows)
-
-
-def _keys(rows: NDArray[np.intp], seed: int) -> NDArray[np.uint64]:
-    """Return SplitMix64 of the row, started where the seed says (Steele, Lea and Flood, 2014, OOPSLA)."""
-    # A bijection of 64-bit words: no two rows have the same key.
-    z = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z += _mixed(np.uint64(seed % 2**64))
-    return _mixed(z)
-
-
-def _mixed(z: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
-    with np.errstate(over="ignore"):  # modulo 2^64 is meant
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(z ^ (z >> np.uint64(31)))
+    return rows

@@ -6,13 +6,16 @@ A start looks at no more than `SAMPLE_ROWS` rows and works on standardized colum
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.estimators.kmeans import draw_rows, kmeans, kmeans_plus_plus
 from emix.estimators.sampling import sample_rows
+from emix.estimators.uniforms import RandomNumbers, Uniforms
 from emix.exceptions import DegenerateCovarianceError
+from emix.kernel.level import clusters
 from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
@@ -36,6 +39,7 @@ def make_start(
     seed: int,
     restart: int,
     n_threads: int | None = None,
+    means: Array | None = None,
 ) -> GaussianParameters:
     """Return parameters to start EM from.
 
@@ -43,7 +47,8 @@ def make_start(
     ----------
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}
         "kmeans" and "random" take the weights, means and covariances of the clusters or of the responsibilities. The
-        others give means only: weights are equal then, and all covariances that of the rows together.
+        others give means only: weights are equal then, and all covariances that of the rows about the means nearest to
+        them, pooled.
     X : ndarray of shape (n_samples, n_features), float64 or float32
     sample_weight : ndarray of shape (n_samples,) or None
     structure : {"full", "tied", "diag", "spherical"}
@@ -52,6 +57,8 @@ def make_start(
     seed, restart : int
         The same pair gives the same start.
     n_threads : int or None
+    means : ndarray of shape (n_components, n_features), optional
+        Means to take in the place of those of `init_params`, which makes nothing then.
 
     Returns
     -------
@@ -66,16 +73,18 @@ def make_start(
     # In one order of memory: sums of BLAS are rounded otherwise in another.
     sample = np.ascontiguousarray(X if len(rows) == len(X) else X[rows], dtype=np.float64)
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
-    source = np.random.Generator(np.random.Philox(key=[seed % 2**64, restart]))
+    source = Uniforms(seed, restart)
     form = STRUCTURES[structure]
     model = GaussianModel(n_components, X.shape[1], form, reg_covar, n_threads)
 
+    if means is not None:
+        return _of_means(sample, weight, means, model)
     if init_params == "random":
         return model.m_step(_of_random_responsibilities(sample, weight, model, seed, restart))
     if init_params == "random_from_data":
         return _of_means(sample, weight, sample[_distinct_rows(weight, n_components, source)], model)
     standardized = _standardized(sample, weight)
-    chosen = kmeans_plus_plus(standardized, weight, n_components, source, n_threads)
+    chosen = kmeans_plus_plus(standardized, weight, n_components, source)
     if init_params == "k-means++":
         return _of_means(sample, weight, sample[chosen], model)
     _, labels = kmeans(standardized, weight, standardized[chosen], n_threads)
@@ -83,15 +92,15 @@ def make_start(
 
 
 def _standardized(X: Array, weight: Array) -> Array:
-    """Columns with mean 0 and variance 1; a constant column stays at 0."""
-    mean = weight @ X / weight.sum()
-    Z: Array = X - mean
-    deviation = np.sqrt(weight @ (Z * Z) / weight.sum())
-    Z /= np.where(deviation > 0.0, deviation, 1.0)
-    return Z
+    """Columns with mean 0 and variance 1, stored one after another; a constant column stays at 0."""
+    n_rows, n_features = X.shape
+    # Of 65 536 rows, columns right behind each other would share a few sets of the cache.
+    features = np.empty((n_features, n_rows + 16))[:, :n_rows]
+    clusters.standardize(X, weight, features)
+    return features.T
 
 
-def _distinct_rows(weight: Array, size: int, source: np.random.Generator) -> NDArray[np.intp]:
+def _distinct_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.intp]:
     """Draw rows by weight, without replacement."""
     left = weight.copy()
     rows = np.empty(size, dtype=np.intp)
@@ -102,24 +111,55 @@ def _distinct_rows(weight: Array, size: int, source: np.random.Generator) -> NDA
 
 
 def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> GaussianParameters:
-    """Equal weights, and the covariance of all rows, in the structure's form, for every component."""
-    center = weight @ X / weight.sum()
-    Z = X - center
-    covariance: Array = (Z.T * weight) @ Z / weight.sum()
-    covariance[np.diag_indices_from(covariance)] += model.reg_covar
+    """Equal weights, and the pooled covariance within groups for every component, in the structure's form.
+
+    A row's group is that of the mean nearest to it on standardized columns; its deviation is from that mean. Where that
+    is not positive definite, as with hardly more distinct rows than means, it is the covariance of all rows.
+    """
+    whole = _scatter_about(X, weight, weight @ X / weight.sum())
+    deviation = np.sqrt(whole.diagonal() / weight.sum())
+    scale = np.where(deviation > 0.0, deviation, 1.0)
+    nearest, labels = np.full(len(X), np.inf), np.zeros(len(X), dtype=np.intp)
+    for k, mean in enumerate(means):
+        distance = np.square((X - mean) / scale).sum(axis=1)
+        closer = distance < nearest
+        nearest[closer], labels[closer] = distance[closer], k
     weights = np.full(model.n_components, 1.0 / model.n_components)
-    pooled = model.structure.from_pooled(covariance, model.n_components)
-    return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
+    for scatter in (_scatter_about(X, weight, means[labels]), whole):
+        covariance = scatter / weight.sum()
+        covariance[np.diag_indices_from(covariance)] += model.reg_covar
+        pooled = model.structure.from_pooled(covariance, model.n_components)
+        with suppress(DegenerateCovarianceError):
+            return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
+    raise DegenerateCovarianceError(
+        f"Ill-defined empirical covariance: that of all {len(X)} rows, with which every one of {model.n_components} "
+        f"components would start, is not positive definite with reg_covar={model.reg_covar:g}. Columns that are "
+        "constant or depend on each other make it so: leave them out, increase reg_covar, or choose a covariance_type "
+        "with fewer parameters.",
+        0,
+        float(weight.sum()) / model.n_components,
+    )
+
+
+def _scatter_about(X: Array, weight: Array, center: Array) -> Array:
+    Z = X - center
+    scatter: Array = (Z.T * weight) @ Z
+    return scatter
 
 
 def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
     """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
-    members = (labels == k for k in range(model.n_components))
-    statistics = _statistics(((X[m], weight[m]) for m in members), len(X), model)
+    K, d, structure = model.n_components, model.n_features, model.structure
+    held, center, shift, scatter = np.empty(K), np.empty((K, d)), np.empty((K, d)), np.empty(structure.shape(K, d))
+    clusters.means(X, weight, labels, held, center)
+    clusters.moments(structure.code, X, weight, labels, center, np.empty(d), shift, scatter.ravel())
+    statistics = GaussianStatistics(
+        structure, center, held, shift, scatter, float(held.sum()), len(X), 0.0, taken_under=None
+    )
     try:
         return model.m_step(statistics)
     except DegenerateCovarianceError:
-        return _of_means(X, weight, statistics.center + 0.0, model)
+        return _of_means(X, weight, center, model)
 
 
 def _of_random_responsibilities(
@@ -129,9 +169,7 @@ def _of_random_responsibilities(
 
     def uniform(k: int) -> Array:
         # A stream for each component, drawn twice: once for the sums, once for use. All K at once would be n × K.
-        return np.random.Generator(np.random.Philox(key=[seed % 2**64, restart], counter=[0, 0, 0, k + 1])).random(
-            len(X)
-        )
+        return Uniforms(seed, restart, k + 1).random(len(X))
 
     total = np.zeros(len(X))
     for k in range(model.n_components):

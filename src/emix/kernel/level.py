@@ -61,11 +61,17 @@ def kernel_of_level(level: str, dtype_name: str) -> Any:
 
 def kernel_for(dtype: np.dtype[Any]) -> Any:
     """The compiled module for rows of this dtype at the level in use."""
-    return kernel_of_level(level_in_use, dtype.name)
+    return kernel_of_level(level_in_use, "float32" if dtype.char == "f" else "float64")
 
 
 # Loaded now, not by the first fit: an interrupt while a compiled module sets itself up is lost.
 kernel_of_level(level_in_use, "float64")
+
+
+# What starts need, at the same level; BLAS has no part in it.
+clusters: Any = importlib.import_module(
+    f"emix.kernel.clusters_{level_in_use if level_in_use != 'blas' else next(filter(_is_built, supported_levels()))}"
+)
 
 
 def has_own_threads() -> bool:

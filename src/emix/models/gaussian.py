@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel import factors
-from emix.kernel.level import has_own_threads, kernel_for
+from emix.kernel.level import has_own_threads
 from emix.rows.arrays import ArraySource, as_source
 from emix.rows.threads import plan, run_in_threads
 
@@ -156,10 +156,10 @@ class GaussianRun:
         self.model, self.source = model, source
         self.dtype = source.X.dtype
         self._sample_weight, self._weight_unit = _in_moderate_units(source.sample_weight)
-        self._kernel = kernel_for(self.dtype)
         self._means_shape, self._scatter_shape = (K, d), model.structure.shape(K, d)
+        self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
         width = K + K * d + math.prod(self._scatter_shape) + 1
-        super_block = self._kernel.super_block_rows
+        super_block = self._arguments.kernel.super_block_rows
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * width)))
         self._n_slots = min(n_slots, -(-source.n_rows // super_block))
         most = 1 if has_own_threads() else self._n_slots
@@ -167,15 +167,12 @@ class GaussianRun:
         operations = 2.0 * operations_per_row(K, d)
         self._n_threads, self._rows_per_call = plan(source.n_rows, operations, super_block, model.n_threads, most)
         self._slots = np.empty((self._n_slots, width))
-        self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
-        self._workspaces = [
-            np.empty(self._kernel.workspace_size(K, d), dtype=self.dtype) for _ in range(self._n_threads)
-        ]
+        self._workspaces = [np.empty(self._arguments.workspace_size, dtype=self.dtype) for _ in range(self._n_threads)]
         self._weight_before: Array | None = None
         self._eps = float(np.finfo(self.dtype).eps)
         self._bounds = None
         if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
-            self._bounds = CarriedBounds(self._kernel, source.n_rows, K)
+            self._bounds = CarriedBounds(self._arguments.kernel, source.n_rows, K)
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
@@ -227,13 +224,12 @@ class GaussianRun:
         hard: bool = False,
         center: Array | None = None,
     ) -> GaussianStatistics:
-        model, source, kernel, slots = self.model, self.source, self._kernel, self._slots
+        model, source, arguments, slots = self.model, self.source, self._arguments, self._slots
         if parameters.structure is not model.structure or parameters.means.shape != self._means_shape:
             raise ValueError(
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
                 f"{model.structure.name!r} and {self._means_shape}, as the model has."
             )
-        arguments = self._arguments
         arguments.fill(parameters, weight_before, center)
         slots[:] = 0.0
 
@@ -246,9 +242,11 @@ class GaussianRun:
                 last = min(first + self._rows_per_call, source.n_rows)
                 part = (source.X, self._sample_weight, first, last, thread, self._n_threads)
                 if bounds is None:
-                    kernel.accumulate(*part, hard, *arguments, workspace, slots, stop)
+                    arguments.kernel.accumulate(*part, hard, *arguments.values, workspace, slots, stop)
                 else:
-                    n_computed[thread] += kernel.accumulate_bounded(*part, *arguments, *bounds, workspace, slots, stop)
+                    n_computed[thread] += arguments.kernel.accumulate_bounded(
+                        *part, *arguments.values, *bounds, workspace, slots, stop
+                    )
 
         run_in_threads(accumulate, self._n_threads)
         if self._bounds is not None and bounds is not None:

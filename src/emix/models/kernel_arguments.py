@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.kernel import factors
+from emix.kernel.level import kernel_for
 
 from .covariance import CovarianceStructure
 from .parameters import GaussianParameters
@@ -24,9 +24,7 @@ NEGLIGIBLE = 40.0
 
 
 class KernelArguments:
-    """Structure, centres, offsets, whitenings, constants and margins, unpacked in this order into a call.
-
-    The arrays are made once and filled before each pass.
+    """What the kernel for rows of a dtype is called with. The arrays are made once and filled before each pass.
 
     Parameters
     ----------
@@ -37,6 +35,15 @@ class KernelArguments:
     column_range : ndarray of shape (2, d), float64, or None
         Least and greatest of each column. Centres are clamped to it, so that a mean far outside of the data costs no
         accuracy in x − c.
+
+    Attributes
+    ----------
+    kernel : module
+        The compiled one.
+    workspace_size : int
+        Numbers that one thread's workspace holds.
+    values : tuple
+        Structure, centres, offsets, whitenings, constants and margins, in the order of the kernel's parameters.
     """
 
     def __init__(
@@ -48,12 +55,14 @@ class KernelArguments:
         column_range: Array | None = None,
     ) -> None:
         self._structure, self._shape, self._column_range = structure, (n_components, n_features), column_range
-        self._single = dtype == np.float32
+        self._single = dtype.char == "f"
         K, d = self._shape
         self._numbers = np.empty(2 * K * (d + 1) + math.prod(structure.shape(K, d)))
         rounded = self._rounded = np.empty(len(self._numbers), dtype) if self._single else self._numbers
         constants = 2 * K * d
-        self._arguments = (
+        self.kernel = kernel_for(dtype)
+        self.workspace_size: int = self.kernel.workspace_size(K, d)
+        self.values = (
             structure.code,
             rounded[: K * d].reshape(K, d),
             rounded[K * d : constants].reshape(K, d),
@@ -102,13 +111,10 @@ class KernelArguments:
         K, d = self._shape
         return self._numbers[: K * d].reshape(K, d).copy()
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._arguments)
-
 
 def arguments_for_scores(parameters: GaussianParameters, dtype: np.dtype[Any]) -> KernelArguments:
     """Return the arguments for scores of rows of a dtype, made once for each parameters and dtype."""
-    key = "arguments_single" if dtype == np.float32 else "arguments_double"
+    key = "arguments_single" if dtype.char == "f" else "arguments_double"
     found: KernelArguments | None = parameters.__dict__.get(key)
     if found is None:
         K, d = parameters.means.shape

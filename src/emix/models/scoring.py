@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.kernel.level import has_own_threads, kernel_for
+from emix.kernel.level import has_own_threads
 from emix.rows.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
 from .gaussian import operations_per_row
-from .kernel_arguments import arguments_for_scores
+from .kernel_arguments import KernelArguments, arguments_for_scores
 from .parameters import GaussianParameters
 
 __all__ = ["Scores", "score_rows"]
 
+# The stop flag of a call that no other thread has a part in.
+_GO_ON = np.zeros(1, dtype=np.int32)
 
-@dataclass(frozen=True, eq=False)
-class Scores:
+
+class Scores(NamedTuple):
     """Scores of rows, in the rows' dtype; None where not asked for.
 
     Attributes
@@ -76,45 +77,50 @@ def score_rows(
     K = parameters.n_components
     if d != parameters.n_features:
         raise ValueError(f"X has {d} columns, expected {parameters.n_features}, as the parameters have.")
-    kernel = kernel_for(X.dtype)
+    arguments = arguments_for_scores(parameters, X.dtype)
     density = np.empty(n_rows, dtype=X.dtype) if log_density else None
     posterior = np.empty((n_rows, K), dtype=X.dtype) if responsibilities else None
     components = np.empty((n_rows, K), dtype=X.dtype) if joint else None
     best = np.empty(n_rows, dtype=np.intp) if labels else None
-    arguments = arguments_for_scores(parameters, X.dtype)
+    outputs = density, posterior, components, best
 
-    block = kernel.block_rows
-    n_blocks = -(-n_rows // block)
+    operations = operations_per_row(K, d)
+    n_blocks = -(-n_rows // arguments.kernel.block_rows)
     most = 1 if has_own_threads() else n_blocks
-    threads, rows_per_call = plan(n_rows, operations_per_row(K, d), block, n_threads, most)
+    threads, rows_per_call = plan(n_rows, operations, arguments.kernel.block_rows, n_threads, most)
+    if threads == 1 and n_rows <= rows_per_call:
+        workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
+        n_far = arguments.kernel.score(X, 0, n_rows, *arguments.values, workspace, *outputs, _GO_ON)
+    else:
+        n_far = _score_in_threads(X, arguments, outputs, threads, rows_per_call)
+    if n_far and (responsibilities or labels):
+        known = density if density is not None else score_rows(X, parameters, n_threads=n_threads).log_density
+        assert known is not None
+        _settle_far_rows(X, parameters, known, posterior, best)
+    return Scores(*outputs)
+
+
+def _score_in_threads(
+    X: FloatArray,
+    arguments: KernelArguments,
+    outputs: tuple[NDArray[Any] | None, ...],
+    threads: int,
+    rows_per_call: int,
+) -> int:
+    """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
+    block = arguments.kernel.block_rows
+    n_blocks = -(-len(X) // block)
     n_far = np.zeros(threads, dtype=np.int64)
 
-    def score(thread: int, stop: NDArray[np.int32]) -> None:
-        workspace = np.empty(kernel.workspace_size(K, d), dtype=X.dtype)
-        last = min(n_rows, (thread + 1) * n_blocks // threads * block)
+    def share(thread: int, stop: NDArray[np.int32]) -> None:
+        workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
+        last = min(len(X), (thread + 1) * n_blocks // threads * block)
         for first in range(thread * n_blocks // threads * block, last, rows_per_call):
-            n_far[thread] += kernel.score(
-                X,
-                first,
-                min(first + rows_per_call, last),
-                *arguments,
-                workspace,
-                density,
-                posterior,
-                components,
-                best,
-                stop,
-            )
+            end = min(first + rows_per_call, last)
+            n_far[thread] += arguments.kernel.score(X, first, end, *arguments.values, workspace, *outputs, stop)
 
-    run_in_threads(score, threads)
-    if n_far.any() and (responsibilities or labels):
-        if density is None:
-            density_of_all = score_rows(X, parameters, n_threads=n_threads).log_density
-        else:
-            density_of_all = density
-        assert density_of_all is not None
-        _settle_far_rows(X, parameters, density_of_all, posterior, best)
-    return Scores(density, posterior, components, best)
+    run_in_threads(share, threads)
+    return int(n_far.sum())
 
 
 def _settle_far_rows(

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.kernel import values
+
 from .validation import FloatArray, as_rows, as_sample_weight
 
 __all__ = ["ArraySource", "as_source"]
-
-# Column extremes are taken a slice of this many values at a time, which stays in the cache.
-_SLICE = 1 << 17
 
 
 class ArraySource:
@@ -40,23 +39,10 @@ class ArraySource:
         # Not a cached_property: before Python 3.12 that has one lock for all instances. Fits of other threads would
         # wait for it, and the child of a fork for ever.
         if self._column_range is None:
-            self._column_range = self._find_column_range()
+            extremes = np.empty((2, self.n_features))
+            values.column_range(self.X, self.sample_weight, self.X.dtype.char == "f", extremes)
+            self._column_range = extremes
         return self._column_range
-
-    def _find_column_range(self) -> NDArray[np.float64]:
-        step = max(1, _SLICE // self.n_features)
-        least, greatest = extremes = np.outer([np.inf, -np.inf], np.ones(self.n_features))
-        for start in range(0, self.n_rows, step):
-            rows = self.X[start : start + step]
-            if self.sample_weight is not None:
-                counted = self.sample_weight[start : start + step] > 0.0
-                if not counted.any():
-                    continue
-                if not counted.all():
-                    rows = rows[counted]
-            np.minimum(least, rows.min(axis=0), out=least)
-            np.maximum(greatest, rows.max(axis=0), out=greatest)
-        return extremes
 
 
 def as_source(data: Any) -> ArraySource:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,11 +75,11 @@ def _processors() -> int:
 def _container_quota() -> int | None:
     """Processors that the control group allows, rounded up; None without a limit."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = _read("/sys/fs/cgroup/cpu.max").split()
     except (OSError, ValueError):
         try:
-            quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text()
-            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text()
+            quota = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+            period = _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
         except OSError:
             return None
     try:
@@ -88,6 +87,11 @@ def _container_quota() -> int | None:
     except ValueError:  # "max"
         return None
     return max(1, int(-(-allowed // 1))) if allowed > 0 else None
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:  # pathlib takes longer to import than to do all the rest here
+        return file.read()
 
 
 def _from_environment(name: str) -> int | None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.exceptions import warn
+from emix.kernel.values import within
 from emix.rows.conversion import as_numbers, is_frame, is_ready
 
 __all__ = [
@@ -31,6 +32,9 @@ FloatArray: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
 # The square of a difference of two such values, summed over any number of features, is far from overflow, and so is
 # its product with a weight.
 LARGEST = {"d": 1e150, "f": 1e15}
+
+# So few values are looked at one by one in less time than NumPy takes to start.
+_FEW = 1 << 10
 
 # A boolean of this many values is the largest temporary of the search for the first value that is not finite.
 _SEARCH = 1 << 18
@@ -86,11 +90,14 @@ def as_rows(X: Any, *, name: str = "X", caller: str = "GaussianMixture", to_fit:
             f"{name}: Found array with 0 feature(s) (shape={rows.shape}) while a minimum of 1 is required by {caller}. "
             "Pass at least one column."
         )
+    kind = rows.dtype.char
+    if rows.size <= _FEW and within(rows, kind == "f", LARGEST[kind]):
+        return rows
     # NaN and infinities show in the extremes; unlike isfinite, these need no array to write to.
     lowest, highest = np.minimum.reduce(rows, axis=None), np.maximum.reduce(rows, axis=None)
     if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise ValueError(_not_finite(rows, name, feature_names(X)))
-    if to_fit and (highest > LARGEST[rows.dtype.char] or lowest < -LARGEST[rows.dtype.char]):
+    if to_fit and (highest > LARGEST[kind] or lowest < -LARGEST[kind]):
         raise ValueError(_too_large(rows, name))
     return rows
 

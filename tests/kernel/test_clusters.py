@@ -1,0 +1,138 @@
+"""What starts need, at every level, against NumPy's formulae."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emix.kernel.level import available_levels
+
+Array = NDArray[np.float64]
+
+SHAPES = [(1, 1), (3, 2), (255, 3), (256, 4), (257, 5), (600, 9)]  # blocks have 256 rows, groups four features
+
+
+@pytest.fixture(params=[level for level in available_levels() if level != "blas"])
+def clusters(request: pytest.FixtureRequest) -> Any:
+    return importlib.import_module(f"emix.kernel.clusters_{request.param}")
+
+
+def rows(n: int, d: int, seed: int = 0) -> tuple[Array, Array]:
+    rng = np.random.default_rng([seed, n, d])
+    return rng.normal(size=(n, d)), rng.uniform(0.5, 2.0, n)
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_standardize(clusters: Any, n: int, d: int, offset: float) -> None:
+    X, weight = rows(n, d)
+    X = X * 10.0 ** np.arange(d) + offset
+    X[:, -1] = 0.1
+    Z = np.full((d, n + 3), np.nan)[:, :n]
+    clusters.standardize(X, weight, Z)
+    centered = X - X[0]  # exact to a rounding of the differences
+    centered -= np.average(centered, axis=0, weights=weight)
+    deviation = np.sqrt(np.average(centered**2, axis=0, weights=weight))
+    np.testing.assert_allclose(Z.T, centered / np.where(deviation > 0.0, deviation, 1.0), rtol=1e-11, atol=1e-13)
+    assert not Z[-1].any()
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
+    Z, weight = rows(n, d)
+    centers = np.vstack([rows(4, d, seed=1)[0], np.zeros((1, d)), np.zeros((1, d))])  # the last two are equals
+    K = len(centers)
+    distance = np.sum((Z[:, None] - centers) ** 2, axis=2)
+    labels, least, sums = np.full(n, -1), np.full(n, np.nan), np.full((2, K, 1 + d), np.nan)
+    features = np.ascontiguousarray(Z.T)
+    half = n // 2
+    clusters.assign(features, weight, centers, 0, half, labels, least, sums[0])
+    clusters.assign(features, weight, centers, half, n, labels, least, sums[1])
+    np.testing.assert_array_equal(labels, distance.argmin(axis=1))
+    np.testing.assert_allclose(least, distance.min(axis=1), rtol=1e-14)  # a sum of d squares
+    belongs = (labels[:, None] == np.arange(K)) * weight[:, None]
+    np.testing.assert_allclose(sums.sum(axis=0), belongs.T @ np.column_stack([np.ones(n), Z]), atol=1e-12)
+    moved, held = centers.copy(), np.full(K, np.nan)
+    step, n_empty = clusters.move(sums, moved, held)
+    expected = np.where(belongs.any(axis=0)[:, None], (belongs.T @ Z) / np.maximum(held, 1e-9)[:, None], centers)
+    np.testing.assert_allclose(moved, expected, atol=1e-12)
+    assert n_empty == np.count_nonzero(held == 0.0) >= 1
+    assert step == pytest.approx(np.sum((moved - centers) ** 2))
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_distances_to_rows(clusters: Any, n: int, d: int) -> None:
+    Z, weight = rows(n, d)
+    features = np.ascontiguousarray(Z.T)
+    candidates = np.array([0, n - 1, n // 2])
+    distance = np.sum((Z[:, None] - Z[candidates]) ** 2, axis=2)
+    nearest = np.full(n, np.inf)
+    clusters.add_center(features, n // 3, nearest)
+    np.testing.assert_allclose(nearest, np.sum((Z - Z[n // 3]) ** 2, axis=1), rtol=1e-14)
+    assert nearest[n // 3] == 0.0
+    potential = np.full(3, np.nan)
+    clusters.potentials(features, weight, nearest, candidates, potential)
+    np.testing.assert_allclose(potential, weight @ np.minimum(nearest[:, None], distance), rtol=1e-13)
+    before = nearest.copy()
+    clusters.add_center(features, n - 1, nearest)
+    np.testing.assert_allclose(nearest, np.minimum(before, distance[:, 1]), rtol=1e-14)
+
+
+@pytest.mark.parametrize("structure", range(4))
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_statistics_of_labels(clusters: Any, structure: int, offset: float) -> None:
+    X, weight = rows(300, 3)
+    X += offset
+    labels = np.random.default_rng(1).integers(0, 3, 300)
+    K, d = 4, 3  # the last holds nothing
+    held, center, shift = np.full(K, np.nan), np.full((K, d), np.nan), np.full((K, d), np.nan)
+    clusters.means(np.asfortranarray(X), weight, labels, held, center)
+    belongs = (labels[:, None] == np.arange(K)) * weight[:, None]
+    np.testing.assert_allclose(held, belongs.sum(axis=0), rtol=1e-13)
+    average = (belongs.T @ (X - offset))[:3] / held[:3, None] + offset
+    np.testing.assert_allclose(center[:3], average, rtol=1e-15, atol=1e-14)
+    np.testing.assert_allclose(
+        center[3], np.average(X - offset, axis=0, weights=weight) + offset, rtol=1e-15, atol=1e-14
+    )
+    shape = {0: (K, d, d), 1: (d, d), 2: (K, d), 3: (K,)}[structure]
+    scatter = np.full(shape, np.nan)
+    clusters.moments(structure, X, weight, labels, center, np.empty(d), shift, scatter.ravel())
+    z = X[:, None] - center
+    np.testing.assert_allclose(shift, np.einsum("ik,ikj->kj", belongs, z), atol=1e-5 if offset else 1e-12)
+    matrices = np.einsum("ik,ika,ikb->kab", belongs, z, z)
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    expected = {0: matrices, 1: matrices.sum(axis=0), 2: variances, 3: variances.sum(axis=1)}[structure]
+    np.testing.assert_allclose(scatter, expected, rtol=1e-12, atol=1e-11)  # 300 terms
+
+
+def test_draws_invert_the_cumulative_sums(clusters: Any) -> None:
+    weight = np.array([0.0, 1.0, 0.0, 1.0, 2.0, 0.0])
+    uniforms = np.array([0.0, 0.25, 0.5, 1.0 - 2.0**-53, 1.0])
+    drawn = np.empty(5, dtype=np.intp)
+    assert clusters.draw(weight, None, uniforms, np.empty(6), drawn)
+    np.testing.assert_array_equal(drawn, [1, 3, 4, 4, 4])
+    assert clusters.draw(weight, np.array([9.0, 0.0, 9.0, 2.0, 1.0, 9.0]), uniforms, np.empty(6), drawn)
+    np.testing.assert_array_equal(drawn, [3, 3, 4, 4, 4])
+    assert not clusters.draw(weight, np.zeros(6), uniforms, np.empty(6), drawn)
+
+
+def test_keys_are_splitmix64(clusters: Any) -> None:
+    def mixed(z: int) -> int:
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        return z ^ z >> 31
+
+    for seed in (0, 1, 2**64 - 1):
+        found, keys = np.empty(50, dtype=np.intp), np.empty(50, dtype=np.uint64)
+        assert clusters.rows_with_small_keys(10, 60, seed, 2**64 - 1, None, found, keys) == 50
+        expected = [mixed(((row + 1) * 0x9E3779B97F4A7C15 + mixed(seed)) % 2**64) for row in range(10, 60)]
+        assert [int(key) for key in keys] == expected
+        np.testing.assert_array_equal(found, np.arange(10, 60))
+        weight = (np.arange(60) % 3).astype(np.float64)
+        count = clusters.rows_with_small_keys(10, 60, seed, expected[7], weight, found, keys)
+        low = [row for row, key in zip(range(10, 60), expected) if key <= expected[7] and row % 3]
+        assert found[:count].tolist() == low

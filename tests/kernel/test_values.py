@@ -1,0 +1,50 @@
+"""Questions about the values of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emix.kernel.values import column_range, within
+
+ORDERS = {
+    "C": lambda X: X,
+    "Fortran": np.asfortranarray,
+    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3],
+    "reversed": lambda X: X[::-1, ::-1].copy()[::-1, ::-1],
+}
+each_order = pytest.mark.parametrize("order", ORDERS)
+each_dtype = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+
+
+def rows(dtype: Any, order: str) -> NDArray[Any]:
+    X: NDArray[Any] = np.random.default_rng(0).normal(size=(7, 3)).astype(dtype)
+    return np.asarray(ORDERS[order](X))
+
+
+@each_order
+@each_dtype
+def test_values_within_a_limit(dtype: Any, order: str) -> None:
+    for place in ((0, 0), (3, 1), (6, 2)):
+        for value, expected in ((10.0, True), (-10.0, True), (10.5, False), (-10.5, False)):
+            X = rows(dtype, order)
+            X[place] = value
+            X.flags.writeable = False
+            assert within(X, dtype is np.float32, 10.0) is expected
+        for value in (np.nan, np.inf, -np.inf):
+            X = rows(dtype, order)
+            X[place] = value
+            assert not within(X, dtype is np.float32, float(np.finfo(dtype).max))
+
+
+@each_order
+@each_dtype
+def test_column_range(dtype: Any, order: str) -> None:
+    X = rows(dtype, order)
+    for n_rows in (1, 2, 7):
+        extremes = np.full((2, 3), np.nan)
+        column_range(X[:n_rows], dtype is np.float32, extremes)
+        np.testing.assert_array_equal(extremes, [X[:n_rows].min(axis=0), X[:n_rows].max(axis=0)])
