@@ -164,9 +164,12 @@ def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyP
         kernel.accumulate(*arguments)
 
     broken = SimpleNamespace(
-        accumulate=accumulate, super_block_rows=kernel.super_block_rows, workspace_size=kernel.workspace_size
+        accumulate=accumulate,
+        block_rows=kernel.block_rows,
+        super_block_rows=kernel.super_block_rows,
+        workspace_size=kernel.workspace_size,
     )
-    monkeypatch.setattr(emix.models.gaussian, "kernel_for", lambda dtype: broken)
+    monkeypatch.setattr(emix.models.kernel_arguments, "kernel_for", lambda dtype: broken)
     start = GaussianParameters.from_covariances("spherical", [1.0], [[0.0] * 3], [1.0])
     with pytest.raises(MemoryError, match="in thread 1"):
         fit_em(GaussianModel(1, 3, "spherical", n_threads=2), rows(2000), start, tol=0.0, max_iter=1)
@@ -252,8 +255,8 @@ gm = GaussianMixture(64, max_iter=1, random_state=0, init_params="random_from_da
 before = dict(vars(gm))
 gm.max_iter, gm.tol = 10**9, 0.0
 before.update(max_iter=gm.max_iter, tol=gm.tol)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     gm.fit(X)
 except KeyboardInterrupt:
     same = vars(gm).keys() == before.keys() and all(vars(gm)[key] is value for key, value in before.items())

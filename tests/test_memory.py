@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emix import ConvergenceWarning, GaussianMixture, GaussianModel, GaussianParameters, fit_em
+from emix.estimators.starts import make_start
 
 
 def rows(n_rows: int) -> NDArray[np.float64]:
@@ -61,3 +62,14 @@ def test_memory_of_a_whole_fit_does_not_grow_with_the_rows(start: str, weighted:
 
     # From twice 65 536 rows on the sample of a start is as large as it gets. As above.
     assert abs(of(600_000) - of(200_000)) < 50_000
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+def test_memory_of_a_random_start_does_not_grow_with_the_components(structure: str) -> None:
+    X = rows(20_000)
+
+    def of(n_components: int) -> int:
+        return peak(lambda: make_start("random", X, None, structure, n_components, 1e-6, 0, 0))
+
+    # 198 components more: 32 megabytes if there were a number for each row and component.
+    assert abs(of(200) - of(2)) < 200_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .datasets import load_faithful
 from .em.loop import EMModel, EMRecord, EMResult, fit_em
 from .estimators.gaussian_mixture import GaussianMixture
+from .estimators.model_file import ModelFileError
 from .estimators.multivariate_normal import MultivariateNormal
 from .exceptions import ConvergenceWarning, DegenerateCovarianceError, NotFittedError
 from .kernel.level import show_config
@@ -24,6 +25,7 @@ __all__ = [
     "GaussianModel",
     "GaussianParameters",
     "GaussianStatistics",
+    "ModelFileError",
     "MultivariateNormal",
     "NotFittedError",
     "fit_em",

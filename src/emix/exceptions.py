@@ -5,8 +5,16 @@ from __future__ import annotations
 import sys
 import warnings
 from functools import cache
+from types import FrameType
 
-__all__ = ["ConvergenceWarning", "DegenerateCovarianceError", "NotFittedError", "not_fitted", "warn_convergence"]
+__all__ = [
+    "ConvergenceWarning",
+    "DegenerateCovarianceError",
+    "NotFittedError",
+    "not_fitted",
+    "warn",
+    "warn_convergence",
+]
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -57,6 +65,19 @@ def not_fitted(estimator_name: str) -> Exception:
     return error
 
 
-def warn_convergence(message: str, stacklevel: int = 3) -> None:
-    """Warn with a ConvergenceWarning, shown at the caller `stacklevel` frames up."""
-    warnings.warn(message, _current("ConvergenceWarning"), stacklevel=stacklevel)
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called into emix, however many calls within emix lie between."""
+    package = __name__.partition(".")[0]
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _package(frame) == package:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def warn_convergence(message: str) -> None:
+    """Warn with a ConvergenceWarning."""
+    warn(message, _current("ConvergenceWarning"))
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]

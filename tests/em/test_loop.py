@@ -252,6 +252,16 @@ def test_fall_that_the_m_step_explains_does_not_warn() -> None:
         fit_em(Scripted([-10.0, -5.0, -6.0, -4.0], shortfall=0.9), None, 0, tol=0.0, max_iter=3)
 
 
+def test_shortfall_is_that_of_the_step_that_fell() -> None:
+    class Once(Scripted):
+        def shortfall(self, statistics: int) -> float:
+            return 1.1 if statistics == 1 else 0.0  # of the second M-step
+
+    fit_em(Once([-10.0, -5.0, -6.0, -4.0]), None, 0, tol=0.0, max_iter=3)
+    with pytest.warns(ConvergenceWarning, match="most in iteration 3"):
+        fit_em(Once([-10.0, -5.0, -4.0, -5.0]), None, 0, tol=0.0, max_iter=3)
+
+
 def test_fall_by_rounding_does_not_warn() -> None:
     # rounding: 8 eps (1e5 + 1) = 1.8e-10
     assert fit_em(Scripted([-1e5, -1e5 - 1e-10]), None, 0, tol=0.0, max_iter=1).stopped_by == "rounding"

@@ -188,6 +188,21 @@ def test_callable_that_returns_the_same_iterator_is_refused() -> None:
         fit(Means(), lambda: same)
 
 
+def test_callable_is_called_once_for_each_pass_and_all_of_it_is_read() -> None:
+    opened = read = 0
+
+    def blocks() -> Any:
+        nonlocal opened, read
+        opened += 1
+        yield ROWS[:3]
+        yield ROWS[3:]
+        read += 1
+
+    result = fit(Means(), blocks)
+    # One pass more than E-steps: the first counts the rows.
+    assert opened == read == len(result.history) + 1
+
+
 def test_callable_whose_iterators_share_what_they_read_is_refused() -> None:
     once = iter([ROWS])
     with pytest.raises(ValueError, match="data gave no blocks on this pass: a callable must return a new iterator"):

@@ -14,6 +14,8 @@ def test_effective_rows() -> None:
     # Equal weights, whatever their unit, and rows that do not count.
     assert effective_rows(4, np.full(4, 1e-200)) == pytest.approx(4.0, rel=1e-15)
     assert effective_rows(4, np.array([0.0, 3.0, 3.0, 0.0])) == pytest.approx(2.0, rel=1e-15)
+    many = np.random.default_rng(0).uniform(size=150_000)  # more than are taken at one time
+    assert effective_rows(150_000, many) == pytest.approx(many.sum() ** 2 / (many @ many), rel=1e-12)
     assert effective_rows(2, np.array([1.0, 3.0])) == pytest.approx(16.0 / 10.0, rel=1e-15)
 
 
@@ -43,3 +45,16 @@ def test_component_that_is_narrow_in_one_direction() -> None:
 def test_tied_likelihood_is_bounded() -> None:
     theta = GaussianParameters.from_covariances("tied", [0.999, 0.001], [[0.0], [1e6]], [[1e-6]])
     assert degeneracy(theta, 10.0) is None
+
+
+@pytest.mark.parametrize("largest", [1e200, 1.5e308])
+def test_covariances_beyond_all_bounds_are_told_from_sound_ones(largest: float) -> None:
+    covariances = np.array([[1.0, 1e-200], [largest, largest]])
+    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], np.zeros((2, 2)), covariances)
+    assert degeneracy(theta, 1000.0) is not None
+
+
+def test_pooled_covariance_that_is_not_finite() -> None:
+    covariances = np.full((2, 2), 1e308)
+    theta = GaussianParameters.from_covariances("diag", [0.9, 0.9], np.zeros((2, 2)), covariances)
+    assert degeneracy(theta, 1000.0) == "the pooled covariance is not finite"

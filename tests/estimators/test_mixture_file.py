@@ -22,6 +22,7 @@ FITTED = [
     "precisions_",
     "precisions_cholesky_",
     "log_likelihood_",
+    "total_weight_",
     "lower_bound_",
     "lower_bounds_",
     "converged_",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from emix.estimators.normal_integral import as_generator, box_probability
+from emix.estimators.normal_integral import box_probability
 
 INF = np.inf
 MEAN, COVARIANCE = np.array([0.0, 1.0, 2.0]), np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 1.5]])
@@ -46,9 +46,3 @@ def test_a_constant_is_inside_or_not() -> None:
 
 def test_perfect_correlation() -> None:
     assert box([-INF, -INF], [0.3, 1.1], np.ones((2, 2))) == pytest.approx(scipy.stats.norm.cdf(0.1), abs=1e-8)
-
-
-def test_generators_are_used_as_they_are() -> None:
-    for generator in (np.random.default_rng(0), np.random.RandomState(0)):
-        assert as_generator(generator) is generator
-    assert as_generator(5).standard_normal() == np.random.default_rng(5).standard_normal()

@@ -14,9 +14,7 @@ from emix.estimators.parameters_check import (
     check_spread,
     check_weights,
     integer_in_range,
-    random_source,
     real_in_range,
-    seed_of,
 )
 
 
@@ -97,31 +95,3 @@ def test_matrices_become_exactly_symmetric() -> None:
     matrix = np.array([[2.0, 1.0], [1.0 + 1e-9, 2.0]])
     found = check_spread(matrix, "tied", 3, 2, "precision", argument="p")
     np.testing.assert_array_equal(found, found.T)
-
-
-# Random numbers
-
-
-def test_an_int_is_its_own_seed() -> None:
-    assert seed_of(7) == seed_of(np.int64(7)) == 7
-    assert random_source(7).random() == random_source(7).random()
-
-
-def test_generators_give_seeds() -> None:
-    for make in (np.random.default_rng, np.random.RandomState):
-        source = make(0)
-        assert random_source(source) is source
-        seeds = [seed_of(source), seed_of(source)]
-        assert seeds[0] != seeds[1]
-        assert seed_of(make(0)) == seeds[0]
-
-
-def test_without_a_seed_each_is_another() -> None:
-    assert seed_of(None) != seed_of(None)
-
-
-def test_module_of_the_legacy_generator() -> None:
-    np.random.seed(0)  # noqa: NPY002  # what scikit-learn takes numpy.random for
-    first = seed_of(np.random)
-    np.random.seed(0)  # noqa: NPY002
-    assert seed_of(np.random) == first

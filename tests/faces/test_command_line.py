@@ -68,6 +68,9 @@ def test_defaults_are_those_of_the_estimator() -> None:
         (["fit", "r.csv", "-k", "2", "--columns", ""], "argument --columns: '' has an empty name"),
         (["fit", "r.csv", "-k", "2", "--covariance", "round"], "argument --covariance: invalid choice: 'round'"),
         (["fit", "r.csv", "-k", "2", "--quiet", "--verbose"], "argument --verbose: not allowed with argument --quiet"),
+        (["fit", "r.csv", "-k", "2", "--separator", ""], "argument --separator: '', expected one character, such as"),
+        (["fit", "r.csv", "-k", "2", "--separator", "ab"], "argument --separator: 'ab', expected one character"),
+        (["fit", "r.csv", "-k", "2", "--separator", "1"], "argument --separator: '1', expected one character"),
         (["score", "m.npz"], "the following arguments are required: FILE"),
         (["data", "iris"], "argument NAME: invalid choice: 'iris'"),
         (["refit"], "argument COMMAND: invalid choice: 'refit'"),
@@ -83,6 +86,12 @@ def test_usage_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], 
 def test_column_names_may_hold_commas() -> None:
     parsed = command_line._parser().parse_args(["fit", "r.csv", "-k", "1", "--columns", '"a,b", c'])
     assert parsed.columns == ["a,b", "c"]
+
+
+@pytest.mark.parametrize(("text", "separator"), [(";", ";"), ("tab", "\t"), ("\\t", "\t"), ("\t", "\t"), (" ", " ")])
+def test_separators_have_names(text: str, separator: str) -> None:
+    for command in (["fit", "r.csv", "-k", "1"], ["score", "m.npz", "r.csv"]):
+        assert command_line._parser().parse_args([*command, "--separator", text]).separator == separator
 
 
 def test_errors_of_the_data_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

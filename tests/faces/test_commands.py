@@ -126,7 +126,65 @@ def test_weights_column_weighs(csv_file: Path, tmp_path: Path, capsys: pytest.Ca
 def test_negative_weights_are_refused(csv_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pl.read_csv(csv_file).with_columns(pl.lit(-1.0).alias("w")).write_csv(tmp_path / "weighted.csv")
     assert run("fit", tmp_path / "weighted.csv", "-k", 1, "--weights", "w") == 1
-    assert "weight" in capsys.readouterr().err
+    text = "weighted.csv: column 'w' holds -1 in row 1, expected weights that are not negative"
+    assert text in capsys.readouterr().err
+
+
+def test_values_too_large_are_refused_in_terms_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n3,-1e200\n")
+    assert run("fit", path, "-k", 1) == 1
+    assert "rows.csv: column 'b' holds -1e+200 in row 2, expected values of at most 1e+150" in capsys.readouterr().err
+
+
+def test_a_header_without_rows_is_refused(model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "header.csv"
+    path.write_text("eruptions,waiting\n")
+    for arguments in (["fit", path, "-k", 2], ["score", model_file, path]):
+        assert run(*arguments) == 1
+        text = f"emix: error: {path}: there are columns (eruptions, waiting), but no rows\n"
+        assert capsys.readouterr() == ("", text)
+
+
+def test_files_that_are_read_are_not_overwritten(
+    csv_file: Path, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = csv_file.read_bytes()
+    link = tmp_path / "link.csv"
+    link.hardlink_to(csv_file)
+    picture = tmp_path / "p.png"
+    for arguments, message in (
+        (["score", model_file, csv_file, "--out", csv_file], f"--out is the same file as FILE, {csv_file}"),
+        (["score", model_file, csv_file, "--out", link], f"--out is the same file as FILE, {csv_file}"),
+        (["score", model_file, link, "--out", tmp_path / "." / "faithful.csv"], "--out is the same file as FILE"),
+        (["fit", csv_file, "-k", 2, "--out", csv_file], f"--out is the same file as FILE, {csv_file}"),
+        (["fit", csv_file, "-k", 2, "--out", picture, "--plot", picture], "--plot is the same file as --out"),
+    ):
+        assert run(*arguments) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith(f"emix: error: {message}")
+        assert captured.err.endswith("it would be overwritten\n")
+    assert csv_file.read_bytes() == rows
+    # A model may be written by a fit over an older one.
+    assert run("fit", csv_file, "-k", 2, "--out", model_file, "-q") == 0
+
+
+def test_other_separators(csv_file: Path, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "semicolons.csv"
+    path.write_text(csv_file.read_text().replace(",", ";"))
+    assert run("score", model_file, csv_file) == 0
+    expected = capsys.readouterr().out
+    assert run("score", model_file, path, "--separator", ";") == 0
+    assert capsys.readouterr().out == expected
+    assert run("fit", path, "-k", 2) == 1
+    assert "if ';' separates the columns, pass --separator ';'" in capsys.readouterr().err
+    path.write_text("a;b\n1,5;2,5\n")
+    assert run("fit", path, "-k", 1, "--separator", ";") == 1
+    assert "column 'a' holds '1,5' in row 1: write decimals with a point" in capsys.readouterr().err
+    np.save(tmp_path / "rows.npy", np.eye(3))
+    assert run("fit", tmp_path / "rows.npy", "-k", 1, "--separator", ";") == 1
+    assert "rows.npy: a separator is given, but .npy files have none" in capsys.readouterr().err
 
 
 def test_running_out_of_iterations_is_an_exit_code_and_a_warning(

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import emix
-from emix.faces.fitted import assign, column_names, criteria, fitted_weight, full_covariances, stop_sentence
+from emix.faces.fitted import assign, column_names, criteria, full_covariances, stop_sentence
 
 
 def test_criteria_are_those_of_the_estimator(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:
@@ -30,7 +30,7 @@ def test_weighted_criteria_are_those_of_repeated_rows(faithful: np.ndarray) -> N
     weighted = emix.GaussianMixture(2, random_state=0).fit(faithful, sample_weight=w)
     repeated = np.repeat(faithful, w.astype(int), axis=0)
     values = criteria(weighted, assign(weighted, faithful, w))
-    assert fitted_weight(weighted) == w.sum()
+    assert weighted.total_weight_ == values.total_weight == w.sum()
     assert values.bic == pytest.approx(weighted.bic(repeated), rel=1e-12)
     assert values.icl == pytest.approx(weighted.icl(repeated), rel=1e-12)
 
@@ -80,3 +80,12 @@ def test_names_are_given_or_known_or_numbered(mixture: emix.GaussianMixture, fai
 
 def test_the_reason_for_stopping_is_said(mixture: emix.GaussianMixture) -> None:
     assert stop_sentence(mixture) == "converged: the log-likelihood changed by less than tol = 1e-06 per row"
+
+
+def test_a_log_likelihood_of_zero_has_criteria(faithful: np.ndarray) -> None:
+    fitted = emix.GaussianMixture(2, random_state=0).fit(faithful)
+    fitted.log_likelihood_ = fitted.lower_bound_ = 0.0
+    values = criteria(fitted)
+    assert values is not None
+    assert values.total_weight == 272.0
+    assert values.bic == 11 * np.log(272.0)

@@ -66,10 +66,18 @@ def test_principal_plane_does_not_depend_on_units() -> None:
 
 def test_labels_say_what_is_seen() -> None:
     view = choose_view(WEIGHTS, MEANS, COVARIANCES, ["length of the sepal in centimetres", "b", "c", "d"])
-    assert view.note.startswith("seen on the plane of the two largest principal axes of the 4 standardized columns (")
-    assert all(label.startswith(f"axis {i} (") for i, label in enumerate(view.labels, start=1))
+    assert view.note.startswith("seen on the first two principal components (PC) of the 4 standardized columns (")
+    assert all(label.startswith(f"PC {i} (") for i, label in enumerate(view.labels, start=1))
     assert max(map(len, view.labels)) < 60
     assert not any("centimetres" in label for label in view.labels)
+
+
+def test_labels_give_the_loadings() -> None:
+    covariance = np.array([[[1.0, -0.8, 0.0], [-0.8, 1.0, 0.0], [0.0, 0.0, 1.0]]])
+    view = choose_view([1.0], np.zeros((1, 3)), covariance, ["a", "b", "c"])
+    # Eigenvalues 1.8, 1, 0.2 of 3; the first direction is (1, −1, 0)/√2, either of whose signs is right.
+    assert view.labels[0] in ("PC 1 (60%): 0.71 a − 0.71 b + 0.00 c", "PC 1 (60%): 0.71 b − 0.71 a + 0.00 c")
+    assert view.labels[1].startswith("PC 2 (33%): 1.00 c")
 
 
 @pytest.mark.parametrize("features", [(0, 0), (0, 4), (-1, 2)])

@@ -33,6 +33,8 @@ def draw(figure: object, path: Path) -> np.ndarray:
         left, right = axes._left_title, axes._right_title
         if left.get_text() and right.get_text():
             assert not left.get_window_extent().overlaps(right.get_window_extent()), left.get_text()
+        if left.get_text() == "Density" and axes.get_legend() is not None:
+            assert not left.get_window_extent().overlaps(axes.get_legend().get_window_extent())
     return pixels
 
 
@@ -42,7 +44,16 @@ def test_two_columns(mixture: emix.GaussianMixture, faithful: np.ndarray, tmp_pa
     assert titles(figure) == ["Data and components", "Density", "Uncertainty", "Convergence"]
     assert figure.axes[0].get_xlabel() == "eruptions"
     assert figure.axes[0].get_ylabel() == "waiting"
-    assert f"{mixture.log_likelihood_:.3f}".replace("-", "−") in figure.get_suptitle()
+    assert f"{mixture.log_likelihood_:.3f} nats".replace("-", "−") in figure.get_suptitle()
+    legend = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+    assert legend == ["probability inside:", "99%", "90%", "75%", "50%", "25%"]
+    doubtful = int((mixture.predict_proba(faithful).max(axis=1) < 0.9).sum())
+    note = f"{doubtful} of 272 rows above 0.1; lines: two components tie"
+    assert next(axes for axes in figure.axes if axes.get_title(loc="left") == "Uncertainty").get_title("right") == note
+    assert [axes.get_ylabel() for axes in figure.axes[3:6] if "nats" in axes.get_ylabel()] == [
+        "log-likelihood, in nats",
+        "nats below the end",
+    ]
 
 
 @pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
@@ -79,7 +90,7 @@ def test_many_columns_are_seen_on_a_plane_that_the_title_names(tmp_path: Path) -
     mixture = emix.GaussianMixture(2, random_state=0).fit(frame)
     figure = plot_mixture(mixture, frame)
     draw(figure, tmp_path / "fit.png")
-    assert "two largest principal axes of the 4 standardized columns" in figure.get_suptitle()
+    assert "first two principal components (PC) of the 4 standardized columns" in figure.get_suptitle()
     figure = plot_mixture(mixture, frame, features=(3, 1))
     assert "seen on d and b, two of 4 columns" in figure.get_suptitle()
     assert figure.axes[0].get_xlabel() == "d"

@@ -41,6 +41,10 @@ def test_numbers_are_those_of_the_estimator(mixture: emix.GaussianMixture, faith
     assert fact(text, "Free parameters") == 11
     assert fact(text, "Iterations") == mixture.n_iter_
     assert "converged: the log-likelihood" in text
+    largest = mixture.predict_proba(faithful).max(axis=1).mean()
+    assert f"mean largest responsibility {largest:.4f}\n" in text
+    assert re.search("^Settings +start kmeans, random_state = 0, n_init = 1, reg_covar = 1e-06$", text, re.MULTILINE)
+    assert "Warning" not in text
     table = np.array(rows_of(text, "Weights and means; rows by largest responsibility"))
     # five digits, and three digits below the deviation, are printed
     np.testing.assert_allclose(table[:, 0], mixture.weights_, atol=5.1e-6)
@@ -86,6 +90,22 @@ def test_a_fit_that_did_not_converge_says_so(faithful: np.ndarray) -> None:
         warnings.simplefilter("ignore")
         mixture = emix.GaussianMixture(3, max_iter=1, random_state=0).fit(faithful)
     assert "1, NOT converged: stopped at max_iter = 1" in summary(mixture)
+
+
+def test_settings_say_what_was_given(faithful: np.ndarray) -> None:
+    mixture = emix.GaussianMixture(1, means_init=[[3.0, 70.0]], reg_covar=0.0, init_params="random").fit(faithful)
+    assert "start random (given: means_init), random_state = None, n_init = 1, reg_covar = 0\n" in summary(mixture)
+    mixture.random_state = np.random.default_rng(0)
+    assert "random_state = a generator" in summary(mixture)
+
+
+def test_columns_that_do_not_suit_reg_covar_are_warned_of(faithful: np.ndarray) -> None:
+    rows = np.column_stack([faithful, np.full(len(faithful), 7.3)])
+    mixture = emix.GaussianMixture(2, random_state=0).fit(rows)
+    for text in (summary(mixture, rows), summary(mixture)):
+        assert re.search("^Warning +column x2 is constant, which tells no components apart", text, re.MULTILINE)
+    given = emix.GaussianMixture.from_parameters([1.0], [[0.0]], [[[1e-9]]])
+    assert "Warning" not in summary(given)
 
 
 def test_runs_and_what_was_set_aside_are_reported(faithful: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from emix.faces.tables import check_writable, read_table, require, write_columns
+from emix.faces.tables import check_writable, read_table, write_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,8 +97,9 @@ def test_without_header_columns_are_numbered(tmp_path: Path) -> None:
             "a,b\n1,2\n3,red\n",
             r"column 'b' holds 'red' in row 2, expected numbers: choose columns with --columns \(numeric: a\)",
         ),
-        ("a,b\n1,2,3\n", "cannot be read: "),
-        ("", "cannot be read: "),
+        ("a,b\n1,2\n3,'4,5'\n", "line 3 has 3 values, but the first line names 2 columns"),
+        ("", "the file is empty"),
+        ("a,b\n", r"there are columns \(a, b\), but no rows"),
     ],
 )
 def test_bad_csv_is_refused_in_terms_of_the_file(tmp_path: Path, text: str, message: str) -> None:
@@ -122,6 +123,58 @@ def test_parquet_columns_that_are_no_numbers_are_refused(tmp_path: Path, column:
     assert read_table(str(tmp_path / "rows.parquet"), columns=["a"]).names == ("a",)
 
 
+def test_parquet_that_is_none_or_has_no_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"rows\.parquet: cannot be read: "):
+        read_table(write(tmp_path / "rows.parquet", "a,b\n1,2\n"))
+    pl.DataFrame({"a": [], "b": []}).write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match=r"rows\.parquet: there are columns \(a, b\), but no rows"):
+        read_table(str(tmp_path / "rows.parquet"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy"])
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0, -0.5, 1.0], "column '{}' holds -0.5 in row 2, expected weights that are not negative"),
+        ([0.0, 0.0, 0.0], "column '{}' holds 0 in every row, expected weights some of which are above zero"),
+        ([1e308, 1e308, 1.0], r"column '{}' holds weights whose sum overflows: divide them by their largest, 1e\+308"),
+        ([1.0, 1.0, np.inf], "column '{}' holds inf in row 3, expected finite numbers"),
+    ],
+)
+def test_bad_weights_are_refused_in_terms_of_the_file(
+    tmp_path: Path, suffix: str, weights: list[float], message: str
+) -> None:
+    frame = FRAME.with_columns(w=pl.Series(weights))
+    path, name, shown = str(tmp_path / f"rows{suffix}"), "w", "w"
+    if suffix == ".csv":
+        frame.write_csv(path)
+    else:
+        np.save(path, frame.to_numpy())
+        name, shown = "2", "2" if min(weights) < 0.0 or np.isfinite(weights).all() else "x2"
+    with pytest.raises(ValueError, match=rf"rows\{suffix}: {message.format(shown)}"):
+        read_table(path, weights=name)
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [(np.float64, 1e150), (np.float32, 1e15)])
+def test_values_too_large_to_fit_are_refused_by_a_fit_alone(tmp_path: Path, dtype: type, limit: float) -> None:
+    values = VALUES.astype(dtype)
+    values[1, 1] = -2.0 * limit
+    np.save(tmp_path / "rows.npy", values)
+    pl.DataFrame(values, schema=["x0", "x1"]).write_parquet(tmp_path / "rows.parquet")
+    for name in ("rows.npy", "rows.parquet"):
+        path = str(tmp_path / name)
+        assert read_table(path).array[1, 1] == values[1, 1]
+        with pytest.raises(
+            ValueError, match=rf"{name}: column 'x1' holds -[0-9.e+]+ in row 2, expected values of at most 1e"
+        ):
+            read_table(path, to_fit=True)
+
+
+def test_weights_alone_are_no_data(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no column of data beside the weights 'w'"):
+        read_table(write(tmp_path / "rows.csv", "w\n1\n2\n"), weights="w")
+
+
 def test_columns_that_are_not_there_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", "a,b\n1,2\n")
     with pytest.raises(ValueError, match="no column 'c': the columns are a, b"):
@@ -138,6 +191,7 @@ def test_columns_that_are_not_there_are_refused(tmp_path: Path) -> None:
     ("array", "message"),
     [
         (np.zeros(3), r"holds an array of shape \(3,\), expected two dimensions"),
+        (np.zeros((0, 2)), r"holds no rows \(an array of shape \(0, 2\)\)"),
         (np.array([["a"]]), "holds an array of dtype <U1, expected numbers"),
         (np.zeros((2, 2), dtype=complex), "holds an array of dtype complex128, expected numbers"),
         (np.array([[1.0, 2.0], [3.0, np.nan]]), "column 'x1' holds nan in row 2, expected finite numbers"),
@@ -166,9 +220,10 @@ def test_unknown_formats_and_missing_files_are_refused(tmp_path: Path) -> None:
         read_table("rows.xlsx")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.csv: no such file"):
         read_table("nowhere.csv")
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(IsADirectoryError, match="is a folder, expected a file"):
-        read_table(str(tmp_path / "folder.csv"))
+    for name in ("folder.csv", "folder"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(IsADirectoryError, match=f"{name}: is a folder, expected a file"):
+            read_table(str(tmp_path / name))
 
 
 def test_paths_that_cannot_be_written_are_refused_beforehand(tmp_path: Path) -> None:
@@ -198,10 +253,3 @@ def test_standard_output_is_written_in_pieces(
     monkeypatch.setattr("emix.faces.tables._CHUNK_ROWS", 2)
     write_columns({"k": np.arange(5)}, None)
     assert capsys.readouterr().out == "k\n0\n1\n2\n3\n4\n"
-
-
-def test_a_missing_library_is_named_with_its_extra() -> None:
-    with pytest.raises(
-        ImportError, match=r'reading needs nonesuch_, which is not installed: pip install "emix\[cli\]"'
-    ):
-        require("nonesuch_.part", "cli", "reading")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.models.covariance import STRUCTURES
+from emix.models.covariance import STRUCTURES, CovarianceStructure
 from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 
@@ -78,6 +78,14 @@ def in_form(structure: str, matrices: Array, weights: Array) -> Array:
         return np.einsum("k,kij->ij", weights / weights.sum(), matrices)
     diagonals = np.diagonal(matrices, axis1=1, axis2=2)
     return diagonals if structure == "diag" else diagonals.mean(axis=1)
+
+
+def scatter_of(form: CovarianceStructure, centered: list[Array], weights: list[Array]) -> Array:
+    """Σ w z zᵀ of the rows z of each component."""
+    total = np.zeros(form.shape(len(centered), centered[0].shape[1]))
+    for k, (z, w) in enumerate(zip(centered, weights)):
+        form.add_scatter(total, k, z, w)
+    return total
 
 
 def assert_same_mixture(actual: GaussianParameters, expected: GaussianParameters, rtol: float) -> None:

@@ -11,7 +11,7 @@ import pytest
 from emix.exceptions import DegenerateCovarianceError
 from emix.models.covariance import STRUCTURES
 from emix.models.statistics import GaussianStatistics
-from models.examples import NAMES, Array, in_form
+from models.examples import NAMES, Array, in_form, scatter_of
 
 each_structure = pytest.mark.parametrize("structure", NAMES)
 each_size = pytest.mark.parametrize(("K", "d"), [(1, 1), (2, 1), (1, 3), (3, 4)])
@@ -51,7 +51,7 @@ def test_m_step_is_the_weighted_covariance(structure: str, K: int, d: int) -> No
     weight = r.sum(axis=0)
     shift = np.stack([r[:, k] @ z[k] for k in range(K)])
     statistics = GaussianStatistics(
-        form, center, weight, shift, form.scatter(z, list(r.T)), 40.0, 40, 0.0, taken_under=None
+        form, center, weight, shift, scatter_of(form, z, list(r.T)), 40.0, 40, 0.0, taken_under=None
     )
     expected = [np.atleast_2d(np.cov(X, rowvar=False, aweights=r[:, k], bias=True)) for k in range(K)]
     weights, means, found = form.maximize(statistics, 0.0)
@@ -158,7 +158,40 @@ def test_mahalanobis_of_a_scatter(structure: str, K: int, d: int) -> None:
     z, w = [rng.normal(size=(20, d)) for _ in range(K)], [rng.uniform(0, 1, 20) for _ in range(K)]
     W = as_full(structure, whitening, K, d)
     expected = sum(np.sum(w[k] * ((z[k] @ W[k].T) ** 2).sum(axis=1)) for k in range(K))
-    assert form.mahalanobis(whitening, form.scatter(z, w)) == pytest.approx(expected, rel=1e-12)
+    assert form.mahalanobis(whitening, scatter_of(form, z, w)) == pytest.approx(expected, rel=1e-12)
+
+
+@each_structure
+@each_size
+def test_precisions_and_their_factors(structure: str, K: int, d: int) -> None:
+    form = STRUCTURES[structure]
+    values = matrices_in_form(structure, K, d)
+    factors = form.precisions_cholesky(form.whiten(values, K, d)[0])
+    assert factors.shape == values.shape
+    if form.has_matrices:
+        assert np.all(np.tril(factors, -1) == 0.0)
+        assert factors.flags.c_contiguous
+    expected = np.linalg.inv(as_full(structure, values, K, d))
+    # Condition numbers of these matrices are below 1e4.
+    np.testing.assert_allclose(as_full(structure, form.precisions(factors), K, d), expected, rtol=1e-11, atol=1e-13)
+
+
+@each_structure
+def test_permuted_components_keep_their_covariances(structure: str) -> None:
+    values, order = matrices_in_form(structure, 3, 2), np.array([2, 0, 1])
+    found = as_full(structure, STRUCTURES[structure].permute(values, order), 3, 2)
+    np.testing.assert_array_equal(found, as_full(structure, values, 3, 2)[order])
+
+
+@each_structure
+@each_size
+def test_colored_noise_is_the_factor_times_each_row(structure: str, K: int, d: int) -> None:
+    values, counts = matrices_in_form(structure, K, d), np.arange(K) * 2  # the first component has no row
+    noise = np.random.default_rng(0).normal(size=(counts.sum(), d))
+    L = np.linalg.cholesky(as_full(structure, values, K, d))[np.repeat(np.arange(K), counts)]
+    found = STRUCTURES[structure].color(noise, counts, values)
+    # d products, summed in another order.
+    np.testing.assert_allclose(found, (L @ noise[:, :, np.newaxis])[:, :, 0], rtol=1e-12, atol=1e-14)
 
 
 @each_structure

@@ -13,10 +13,10 @@ from sklearn.mixture import GaussianMixture
 
 import baseline_numpy
 from emix.exceptions import DegenerateCovarianceError
-from emix.models import gaussian
 from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel, GaussianRun
 from emix.models.parameters import GaussianParameters
+from emix.rows import threads
 from models.examples import (
     NAMES,
     after,
@@ -260,7 +260,7 @@ def test_same_bits_in_any_number_of_threads(structure: str, dtype: str, monkeypa
     theta = start(structure, X, 3)
     expected, log_likelihood = GaussianModel(3, 3, structure, n_threads=1).e_step((X, weight), theta)
     for n_threads, operations in ((2, 2e9), (3, 2e9), (10, 2e9), (2, 1.0), (1, 2e5)):
-        monkeypatch.setattr(gaussian, "OPERATIONS_PER_CALL", operations)  # how often signals are looked at
+        monkeypatch.setattr(threads, "OPERATIONS_PER_CALL", operations)  # how often signals are looked at
         found, again = GaussianModel(3, 3, structure, n_threads=n_threads).e_step((X, weight), theta)
         assert again == log_likelihood
         for name in ("weight", "shift", "scatter"):
@@ -327,3 +327,27 @@ def test_run_keeps_the_rows_where_they_are() -> None:
     run = GaussianModel(2, 2).begin(X)
     assert isinstance(run, GaussianRun)
     assert run.source.X is X
+
+
+@pytest.mark.parametrize(("K", "d"), [(1, 2), (2, 1), (3, 2), (2, 4)])
+def test_parameters_of_another_shape_are_refused(K: int, d: int) -> None:
+    theta = GaussianParameters.from_covariances("diag", np.full(K, 1.0 / K), np.zeros((K, d)), np.ones((K, d)))
+    run = GaussianModel(2, 2, "diag").begin(np.zeros((5, 2)))
+    text = rf"parameters are 'diag' with means of shape \({K}, {d}\), expected 'diag' and \(2, 2\), as the model has"
+    for step in (run.e_step, run.hard_step):
+        with pytest.raises(ValueError, match=text):
+            step(theta)
+
+
+def test_parameters_of_another_structure_are_refused() -> None:
+    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], np.zeros((2, 2)), np.ones((2, 2)))
+    with pytest.raises(ValueError, match=r"parameters are 'diag' .* expected 'full'"):
+        GaussianModel(2, 2, "full").e_step(np.zeros((5, 2)), theta)
+
+
+def test_sum_that_overflows_names_no_row() -> None:
+    # −½·1e300·9e4 from each row; 2048 of the rows share a sum.
+    X = np.full((70_000, 1), 1e150)
+    theta = GaussianParameters.from_covariances("diag", [1.0], [[0.0]], [[1.0]])
+    with pytest.raises(ValueError, match="The log-likelihood is not finite, though that of every row is"):
+        GaussianModel(1, 1, "diag").e_step((X, np.full(len(X), 9e4)), theta)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from dataclasses import FrozenInstanceError
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,3 +196,24 @@ def test_pickle_and_copy(structure: str, how: object, named: bool) -> None:
 
 def test_repr_is_short() -> None:
     assert "whitening" not in repr(start("full", X, K))
+
+
+SHAPES = {"full": (2, 3, 3), "tied": (3, 3), "diag": (2, 3), "spherical": (2,)}
+
+
+@pytest.mark.parametrize("make", [GaussianParameters.from_covariances, GaussianParameters.from_precisions])
+@pytest.mark.parametrize("structure", SHAPES)
+def test_shapes_that_do_not_belong_together_are_refused(make: Any, structure: str) -> None:
+    weights, means, right = [0.5, 0.5], np.zeros((2, 3)), SHAPES[structure]
+    what = "covariances" if make == GaussianParameters.from_covariances else "precisions"
+    for wrong in [(1,), (2, 1), (3,), (2, 6), (1, 3, 3), (2, 3, 2), (2, 2), (4, 4), ()]:
+        text = re.escape(f"{what} has shape {wrong}, expected {right}: means of shape (2, 3) are of 2 components in 3 ")
+        with pytest.raises(ValueError, match=text):
+            make(structure, weights, means, np.ones(wrong))
+    good = np.broadcast_to(np.eye(3) if len(right) > 1 and right[-2:] == (3, 3) else 1.0, right)
+    with pytest.raises(ValueError, match=r"weights has shape \(1,\), expected \(2,\)"):
+        make(structure, [1.0], means, good)
+    for bad in (np.zeros(3), np.zeros((0, 3)), np.zeros((2, 0)), 0.0):
+        with pytest.raises(ValueError, match=r"means has shape .* expected \(n_components, n_features\)"):
+            make(structure, weights, bad, good)
+    assert make(structure, weights, means, good).n_features == 3

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from emix.models import scoring
+from emix.kernel import level
+from emix.models import gaussian, scoring
+from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
+from emix.rows import threads
 from models.examples import NAMES, clusters, naive_joint, naive_responsibilities, start
 
 each_structure = pytest.mark.parametrize("structure", NAMES)
@@ -94,7 +97,7 @@ def test_same_bits_in_any_number_of_threads_and_any_layout(
     X = clusters(3000, 3, 3).astype(dtype)
     theta = start(structure, X, 3)
     expected = score_rows(X, theta, n_threads=1, **ALL)
-    monkeypatch.setattr(scoring, "OPERATIONS_PER_THREAD", 1.0)
+    monkeypatch.setattr(threads, "OPERATIONS_PER_THREAD", 1.0)
     variants: list[tuple[Any, int, float]] = [
         (X, 2, 2e9),
         (X, 3, 2e9),
@@ -103,7 +106,7 @@ def test_same_bits_in_any_number_of_threads_and_any_layout(
         (X[::-1].copy()[::-1], 1, 2e9),
     ]
     for rows, n_threads, operations in [*variants, (np.asfortranarray(X), 1, 2e9)]:
-        monkeypatch.setattr(scoring, "OPERATIONS_PER_CALL", operations)
+        monkeypatch.setattr(threads, "OPERATIONS_PER_CALL", operations)
         found = score_rows(rows, theta, n_threads=n_threads, **ALL)
         for name in ALL:
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
@@ -127,3 +130,47 @@ def test_component_of_weight_zero() -> None:
     assert (scores.joint[:, 0] == -np.inf).all()
     np.testing.assert_array_equal(scores.responsibilities, [[0.0, 1.0]] * 30)
     np.testing.assert_array_equal(scores.labels, 1)
+
+
+@pytest.mark.parametrize("d", [1, 2, 4, 6])
+def test_rows_of_other_columns_are_refused(d: int) -> None:
+    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], np.zeros((2, 3)), np.ones((2, 3)))
+    with pytest.raises(ValueError, match=f"X has {d} columns, expected 3, as the parameters have"):
+        score_rows(np.zeros((5, d)), theta)
+
+
+def test_far_rows_are_not_scored_again_where_their_densities_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.zeros((300, 1))  # more than one block
+    X[1] = 1e200
+    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], [[0.0], [1e199]], [[1.0], [1.0]])
+    passes: list[int] = []
+
+    def counted(task: Any, n_threads: int) -> None:
+        passes.append(n_threads)
+        threads.run_in_threads(task, n_threads)
+
+    monkeypatch.setattr(scoring, "run_in_threads", counted)
+    for density, expected in ((True, 1), (False, 2)):
+        passes.clear()
+        scores = score_rows(X, theta, log_density=density, labels=True, n_threads=1)
+        assert scores.labels is not None
+        assert np.flatnonzero(scores.labels).tolist() == [1]
+        assert len(passes) == expected
+
+
+@pytest.mark.parametrize(("forced", "expected"), [("blas", 1), ("baseline", 3)])
+def test_one_thread_beside_those_of_blas(forced: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+
+    def seen(task: Any, n_threads: int) -> None:
+        used.append(n_threads)
+        threads.run_in_threads(task, n_threads)
+
+    monkeypatch.setattr(level, "level_in_use", forced)
+    monkeypatch.setattr(scoring, "run_in_threads", seen)
+    monkeypatch.setattr(gaussian, "run_in_threads", seen)
+    X = clusters(5000, 3, 3)
+    theta = start("full", X, 3)
+    score_rows(X, theta, n_threads=3)
+    GaussianModel(3, 3, n_threads=3).e_step(X, theta)
+    assert used == [expected, expected]

@@ -12,7 +12,7 @@ from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
-from models.examples import NAMES, Array, clusters, naive_joint, naive_responsibilities, start
+from models.examples import NAMES, Array, clusters, naive_joint, naive_responsibilities, scatter_of, start
 
 each_structure = pytest.mark.parametrize("structure", NAMES)
 
@@ -34,7 +34,7 @@ def direct(structure: str, X: Array, theta: GaussianParameters, center: Array, w
         center=center,
         weight=r.sum(axis=0),
         shift=np.stack([r[:, k] @ z[k] for k in range(len(center))]),
-        scatter=STRUCTURES[structure].scatter(z, list(r.T)),
+        scatter=scatter_of(STRUCTURES[structure], z, list(r.T)),
         total_weight=weight.sum(),
         n_rows=len(X),
         log_likelihood=float(weight @ np.logaddexp.reduce(joint, axis=1)),

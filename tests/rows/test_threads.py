@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emix.rows import pool, threads
-from emix.rows.threads import resolve_n_threads, run_in_threads
+from emix.rows import threads
+from emix.rows.threads import plan, resolve_n_threads, run_in_threads
 
 LONG = 60.0  # seconds that only a defect would last
 
@@ -107,6 +107,18 @@ def test_quota_is_read_from_the_control_group(
     threads._container_quota.cache_clear()
 
 
+def test_plan_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "resolve_n_threads", lambda n_threads: n_threads or 8)
+    # 10⁶ operations for each thread, unless the user says how many.
+    assert [plan(n, 100.0, 512, None, 99)[0] for n in (1, 9_999, 10_000, 69_999, 70_000, 10**9)] == [1, 1, 2, 7, 8, 8]
+    assert [plan(n, 100.0, 512, 3, 99)[0] for n in (1, 10**9)] == [3, 3]
+    # No more than there are shares, and one where there is nothing to do.
+    assert [plan(10**9, 100.0, 512, given, 2)[0] for given in (None, 1, 3)] == [2, 1, 2]
+    assert plan(0, 100.0, 512, 3, 0)[0] == 1
+    # 2·10⁹ operations of a call, in whole units of rows, at least one.
+    assert [plan(1, work, 512, None, 1)[1] for work in (100.0, 1e6, 1e7)] == [19_999_744, 1536, 512]
+
+
 # One task for each
 
 
@@ -173,16 +185,26 @@ def test_error_of_any_thread_stops_the_others_and_is_raised(
 def test_interrupt_while_waiting_for_the_others_stops_them() -> None:
     ended: list[bool] = []
 
+    def interrupt_once(*_: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
     def task(thread: int, stop: Any) -> None:
         if thread == 1:
-            main = threading.main_thread().ident
+            main, end = threading.main_thread().ident, time.monotonic() + LONG
             assert main is not None
-            time.sleep(0.1)  # until it waits: a signal in the moment before is seen by Python only after the wait
-            signal.pthread_kill(main, signal.SIGINT)
-            ended.append(until_stopped(stop))
+            while not stop[0] and time.monotonic() < end:
+                # Again and again: one in the moment before the other thread waits, Python sees only after the wait.
+                signal.pthread_kill(main, signal.SIGINT)
+                time.sleep(0.01)
+            ended.append(stop[0] == 1)
 
-    with pytest.raises(KeyboardInterrupt):
-        run_in_threads(task, 2)
+    before = signal.signal(signal.SIGINT, interrupt_once)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_in_threads(task, 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended == [True]
 
 
@@ -194,22 +216,3 @@ def test_pool_serves_again_after_an_error() -> None:
         with pytest.raises(RuntimeError, match="thread"):
             run_in_threads(task, 2)
     test_each_thread_once_and_the_first_is_the_caller(3)
-
-
-def test_pool_is_made_anew_in_the_child_of_a_fork() -> None:
-    run_in_threads(lambda thread, stop: None, 2)
-    parents = pool._pool
-    try:
-        pool._renew()
-        test_each_thread_once_and_the_first_is_the_caller(2)
-        assert pool._pool is not parents
-    finally:
-        pool._pool = parents
-
-
-def test_share_that_is_begun_after_the_pass_has_stopped_does_nothing() -> None:
-    stop = np.ones(1, dtype=np.int32)
-    share = pool.Share(lambda thread, stop: pytest.fail("it was called"), 1, stop)
-    share.do()
-    share.wait()
-    assert share.error is None

@@ -76,12 +76,7 @@ class _ByRows:
 
 def _blocks_of(data: Any) -> Callable[[], Iterable[Any]]:
     if callable(data):
-        first, second = data(), data()
-        if first is second and isinstance(first, Iterator):
-            raise TypeError(
-                "data() returned the same iterator twice, which one pass exhausts: return a new one at each call."
-            )
-        return data  # type: ignore[no-any-return]  # a callable of the user's
+        return _Called(data)
     if isinstance(data, Iterator):
         raise TypeError(
             f"data is a {type(data).__name__}, which can be read only once; EM makes many passes. Pass an array, or a "
@@ -101,6 +96,24 @@ def _blocks_of(data: Any) -> Callable[[], Iterable[Any]]:
             yield block if isinstance(data, tuple) else block[0]
 
     return blocks
+
+
+class _Called:
+    """A callable of the user's, called once for each pass."""
+
+    def __init__(self, data: Callable[[], Iterable[Any]]) -> None:
+        self._data = data
+        # Held on to: the next iterator could otherwise be a new one at the same address.
+        self._last: Iterable[Any] | None = None
+
+    def __call__(self) -> Iterable[Any]:
+        blocks = self._data()
+        if blocks is self._last and isinstance(blocks, Iterator):
+            raise TypeError(
+                "data() returned the same iterator twice, which one pass exhausts: return a new one at each call."
+            )
+        self._last = blocks
+        return blocks
 
 
 def _n_rows(block: Any) -> int:

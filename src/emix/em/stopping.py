@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from emix.exceptions import warn_convergence
 
@@ -34,7 +34,7 @@ class StoppingRule:
         if not tol >= 0.0:
             raise ValueError(f"tol is {tol!r}, expected 0 or more.")
         self._tol, self._stop, self._weight = tol, stop, passes.weight
-        self._eps = float(np.finfo(passes.dtype).eps)
+        self._rounding = _rounding(passes.dtype, passes.weight)
         self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)
         self._shortfall: Callable[[Any], float] = getattr(model, "shortfall", lambda statistics: 0.0)
         self._before: tuple[Any, Any] | None = None
@@ -55,7 +55,7 @@ class StoppingRule:
         before, self._before = self._before, (parameters, statistics)
         if before is None:
             return None
-        rounding = 8.0 * self._eps * (abs(log_likelihood) + self._weight)
+        rounding = self._rounding * (abs(log_likelihood) + self._weight)
         if -change > rounding and -change > rounding + self._shortfall(before[1]):
             self._falls.append((n_iter, -change))
             return None
@@ -72,9 +72,21 @@ class StoppingRule:
         n_iter, fall = max(self._falls, key=lambda found: found[1])
         warn_convergence(
             f"The log-likelihood fell in {len(self._falls)} iterations, most in iteration {n_iter}, by {fall:.6g} "
-            "nats: more than rounding and reg_covar explain. Rescale ill-conditioned data, or check the model's steps.",
-            stacklevel=4,
+            "nats: more than rounding and reg_covar explain. Rescale ill-conditioned data, or check the model's steps."
         )
+
+
+def _rounding(dtype: DTypeLike, weight: float) -> float:
+    """A change of ℓ that rounding can make, relative to |ℓ| + W: 8 eps.
+
+    Log-densities of single precision are rounded one by one and added in double precision, where their errors average
+    out: 8/√W of them are left, and no less than one eps for what the parameters, rounded anew in each pass, do to all
+    rows alike (measured, for 300 to 200 000 rows of 2 to 30 features: at most 0.45 eps).
+    """
+    eps = float(np.finfo(dtype).eps)
+    if eps < 1e-12 or weight <= 1.0:
+        return 8.0 * eps
+    return eps * max(1.0, 8.0 / math.sqrt(weight))
 
 
 def relative_distance(old: Any, new: Any) -> float:

@@ -46,7 +46,7 @@ def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None
         or it is in some direction far narrower than the components are on average.
     """
     structure, n_features = parameters.structure, parameters.n_features
-    if structure.name == "tied":
+    if structure.is_shared:
         # No component has a covariance of its own to shrink: the likelihood is bounded.
         return None
     rows = parameters.weights * n_effective
@@ -56,18 +56,26 @@ def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None
         return f"component {smallest} holds {rows[smallest]:.3g} rows, too few for its covariance: {least} or less"
     n_components = parameters.n_components
     covariances = structure.to_full(parameters.covariances, n_components, n_features)
-    pooled = (parameters.weights @ covariances.reshape(n_components, -1)).reshape(n_features, n_features)
-    # With Σ_k⁻¹ = WᵀW: the largest eigenvalue of W pooled Wᵀ is one over the smallest relative variance of component k,
-    # and no larger than the trace. That settles all but suspicious cases, in a tenth of the time.
-    whitening = structure.to_full(parameters.whitening, n_components, n_features)
-    if np.add.reduce((whitening @ pooled) * whitening, axis=(1, 2)).max() <= 1.0 / _LEAST_VARIANCE:
-        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        pooled = (parameters.weights @ covariances.reshape(n_components, -1)).reshape(n_features, n_features)
+        # Σ_k⁻¹ = WᵀW: the largest eigenvalue of W pooled Wᵀ is one over the smallest relative variance of component
+        # k, and no larger than the trace. That settles all but suspicious cases, in a tenth of the time.
+        whitening = structure.to_full(parameters.whitening, n_components, n_features)
+        if np.add.reduce((whitening @ pooled) * whitening, axis=(1, 2)).max() <= 1.0 / _LEAST_VARIANCE:
+            return None
+    if not np.isfinite(pooled).all():
+        return "the pooled covariance is not finite"
     # Variances relative to the pooled ones, in every direction: the eigenvalues of L⁻¹ Σ_k L⁻ᵀ with L Lᵀ pooled.
     try:
         inverse = np.linalg.inv(np.linalg.cholesky(pooled))
     except np.linalg.LinAlgError:
         return "the pooled covariance is not positive definite to working precision"
-    relative = np.linalg.eigvalsh(inverse @ covariances @ inverse.T)[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = inverse @ covariances @ inverse.T
+    # LAPACK may never return from a matrix with infinities.
+    if not np.isfinite(scaled).all():
+        return "covariances relative to the pooled one are not finite"
+    relative = np.linalg.eigvalsh(scaled)[:, 0]
     narrowest = int(np.argmin(relative))
     if relative[narrowest] < _LEAST_VARIANCE:
         return f"component {narrowest} has shrunk to {relative[narrowest]:.1g} of the pooled variance in a direction"

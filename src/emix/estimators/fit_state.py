@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emix.models.parameters import GaussianParameters
 
-__all__ = ["attributes_of", "parameters_of"]
+__all__ = ["attributes_of", "parameters_of", "relinked", "unlinked"]
 
 _PUBLIC = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 
@@ -27,35 +27,48 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
     -------
     dict of str to object
     """
-    structure, whitening = parameters.structure.name, parameters.whitening
-    precisions: NDArray[np.float64]
-    if structure in ("full", "tied"):
-        # Σ⁻¹ = WᵀW = U Uᵀ with U = Wᵀ
-        precisions_cholesky = np.ascontiguousarray(whitening.swapaxes(-1, -2))
-        precisions = precisions_cholesky @ whitening
-    else:
-        precisions_cholesky = whitening
-        precisions = whitening * whitening
+    precisions_cholesky = parameters.structure.precisions_cholesky(parameters.whitening)
     arrays = {
         "weights_": parameters.weights,
         "means_": parameters.means,
         "covariances_": parameters.covariances,
         "precisions_cholesky_": precisions_cholesky,
-        "precisions_": precisions,
+        "precisions_": parameters.structure.precisions(precisions_cholesky),
     }
     state: dict[str, Any] = {name: array.astype(dtype) for name, array in arrays.items()}
     state["_parameters"] = parameters
     # By these, an array that the user has put in the place of one is recognized.
-    state["_published"] = tuple(state[name] for name in _PUBLIC)
+    state["_published"] = {name: _read_only(state[name]) for name in arrays}
     return state
+
+
+def unlinked(state: dict[str, Any]) -> dict[str, Any]:
+    """Return an estimator's state with the names of the published arrays that still stand, not the arrays.
+
+    That two attributes are one array does not outlast every way of storing them (joblib's, for one).
+    """
+    if "_published" not in state:
+        return state
+    return {**state, "_published": [name for name, array in state["_published"].items() if state.get(name) is array]}
+
+
+def relinked(state: dict[str, Any]) -> dict[str, Any]:
+    """Inverse of `unlinked`."""
+    if "_published" not in state:
+        return state
+    return {**state, "_published": {name: _read_only(state[name]) for name in state["_published"]}}
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array
 
 
 def parameters_of(estimator: Any) -> GaussianParameters:
     """Return the parameters that the attributes hold.
 
-    Those of the fit, unless the user has set one of `weights_`, `means_`, `covariances_`, `precisions_cholesky_`: then
-    the attributes count, `precisions_cholesky_` before `covariances_` if it was set. What is written into the arrays
-    is not seen.
+    Those of the fit, in float64, but for what the user has put in the place of `weights_`, `means_`, `covariances_` or
+    `precisions_cholesky_`. The last counts for more than `covariances_` if both were replaced.
 
     Parameters
     ----------
@@ -68,24 +81,19 @@ def parameters_of(estimator: Any) -> GaussianParameters:
 
     Raises
     ------
+    ValueError
+        If the shapes of what was replaced and of the rest do not agree.
     DegenerateCovarianceError
-        If covariances that were set are not positive definite.
+        If covariances that were put there are not positive definite.
     """
-    weights, means, covariances, precisions_cholesky = estimator._published
-    parameters: GaussianParameters = estimator._parameters
-    if (
-        estimator.weights_ is weights
-        and estimator.means_ is means
-        and estimator.covariances_ is covariances
-        and estimator.precisions_cholesky_ is precisions_cholesky
-    ):
-        return parameters
-    structure = parameters.structure.name
-    new_weights = np.asarray(estimator.weights_, dtype=np.float64)
-    new_means = np.asarray(estimator.means_, dtype=np.float64)
-    if estimator.precisions_cholesky_ is not precisions_cholesky:
+    fitted: GaussianParameters = estimator._parameters
+    replaced = {name for name in _PUBLIC if getattr(estimator, name) is not estimator._published.get(name)}
+    if not replaced:
+        return fitted
+    weights = np.asarray(estimator.weights_, dtype=np.float64) if "weights_" in replaced else fitted.weights
+    means = np.asarray(estimator.means_, dtype=np.float64) if "means_" in replaced else fitted.means
+    if "precisions_cholesky_" in replaced:
         factor = np.asarray(estimator.precisions_cholesky_, dtype=np.float64)
-        precisions = factor @ factor.swapaxes(-1, -2) if structure in ("full", "tied") else factor * factor
-        return GaussianParameters.from_precisions(structure, new_weights, new_means, precisions)
-    new_covariances = np.asarray(estimator.covariances_, dtype=np.float64)
-    return GaussianParameters.from_covariances(structure, new_weights, new_means, new_covariances)
+        return GaussianParameters.from_precisions(fitted.structure, weights, means, fitted.structure.precisions(factor))
+    covariances = estimator.covariances_ if "covariances_" in replaced else fitted.covariances
+    return GaussianParameters.from_covariances(fitted.structure, weights, means, covariances)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emix.estimators.fit_state import parameters_of
-from emix.estimators.parameters_check import integer_in_range, random_source
+from emix.estimators.criteria import aic, bic, entropies, icl
+from emix.estimators.fit_state import parameters_of, relinked, unlinked
+from emix.estimators.parameters_check import integer_in_range
+from emix.estimators.random_source import random_source
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
 from emix.models.parameters import GaussianParameters
@@ -116,7 +117,7 @@ class FittedMixture(SklearnEstimator):
         float
         """
         total, weight = self._total(self._rows(X), sample_weight)
-        return -2.0 * total + self._n_parameters() * math.log(weight)
+        return bic(total, self._n_parameters(), weight)
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion, 2 p − 2 log L; smaller is better.
@@ -131,7 +132,7 @@ class FittedMixture(SklearnEstimator):
         float
         """
         total, _ = self._total(self._rows(X), sample_weight)
-        return -2.0 * total + 2.0 * self._n_parameters()
+        return aic(total, self._n_parameters())
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood, BIC + 2 × entropy of the responsibilities; smaller is better.
@@ -160,14 +161,12 @@ class FittedMixture(SklearnEstimator):
             block = slice(start, start + _ROWS_AT_A_TIME)
             scores = self._score_rows(rows[block], log_density=True, responsibilities=True)
             assert scores.responsibilities is not None and scores.log_density is not None
-            r = scores.responsibilities.astype(np.float64)
-            uncertainty = -np.sum(r * np.log(np.where(r > 0.0, r, 1.0)), axis=1)
             density = scores.log_density.astype(np.float64)
             block_weight = np.ones(len(density)) if row_weight is None else row_weight[block]
             total += _weighted_sum(density, block_weight)
-            entropy += float(uncertainty @ block_weight)
+            entropy += float(entropies(scores.responsibilities) @ block_weight)
         weight = float(rows.shape[0]) if row_weight is None else float(row_weight.sum())
-        return -2.0 * total + self._n_parameters() * math.log(weight) + 2.0 * entropy
+        return icl(total, self._n_parameters(), weight, entropy)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Draw rows from the mixture.
@@ -192,7 +191,13 @@ class FittedMixture(SklearnEstimator):
         counts = source.multinomial(n_samples, parameters.weights / parameters.weights.sum())
         labels = np.repeat(np.arange(len(counts)), counts)
         noise = source.standard_normal((n_samples, parameters.means.shape[1]))
-        return parameters.means[labels] + _coloured(noise, counts, parameters), labels
+        return parameters.means[labels] + parameters.structure.color(noise, counts, parameters.covariances), labels
+
+    def __getstate__(self) -> dict[str, Any]:
+        return unlinked(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(relinked(state))
 
     def _n_parameters(self) -> int:
         """Count the free parameters."""
@@ -212,8 +217,7 @@ class FittedMixture(SklearnEstimator):
         names = feature_names(X)
         fitted_names = vars(self).get("feature_names_in_")
         if names is not None or fitted_names is not None:
-            # The caller of the public method.
-            check_feature_names(names, fitted_names, caller=caller, stacklevel=4)
+            check_feature_names(names, fitted_names, caller=caller)
         rows = as_rows(X, caller=caller)
         check_n_features(rows, self.n_features_in_, caller=caller)
         return rows
@@ -243,22 +247,3 @@ class FittedMixture(SklearnEstimator):
 def _weighted_sum(density: FloatArray, weight: NDArray[np.float64]) -> float:
     """Return Σ w·log p, where a weight of zero leaves a row out even at log p = -inf."""
     return float(np.sum(np.where(weight > 0.0, density, 0.0) * weight))
-
-
-def _coloured(
-    noise: NDArray[np.float64], counts: NDArray[np.integer[Any]], parameters: GaussianParameters
-) -> NDArray[np.float64]:
-    """Give rows of white noise, in order of component, the components' covariances: L z with L Lᵀ = Σ."""
-    covariances = parameters.covariances
-    structure = parameters.structure.name
-    labels = np.repeat(np.arange(len(counts)), counts)
-    if structure == "spherical":
-        return noise * np.sqrt(covariances)[labels, np.newaxis]
-    if structure == "diag":
-        return noise * np.sqrt(covariances)[labels]
-    if structure == "tied":
-        return noise @ np.linalg.cholesky(covariances).T
-    ends = np.cumsum(counts)
-    for k, (start, end) in enumerate(zip(ends - counts, ends)):
-        noise[start:end] = noise[start:end] @ np.linalg.cholesky(covariances[k]).T
-    return noise

@@ -15,15 +15,15 @@ from emix.estimators.fit_state import attributes_of
 from emix.estimators.fitted_mixture import FittedMixture
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
 from emix.estimators.parameters_check import (
-    COVARIANCE_TYPES,
     check_given_start,
     check_means,
     check_settings,
     check_spread,
     check_weights,
-    seed_of,
 )
+from emix.estimators.random_source import seed_of
 from emix.exceptions import warn_convergence
+from emix.models.covariance import STRUCTURES
 from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import (
@@ -87,7 +87,8 @@ class GaussianMixture(FittedMixture):
     verbose_interval : int
         Iterations from one line to the next.
     n_threads : int or None
-        Most threads to use; None leaves it to the processors there are. Results do not depend on it.
+        Most threads to use; None leaves it to the processors there are, and small work to one. Results do not depend
+        on it. With ``EMIX_LEVEL=blas`` it is one, as BLAS has threads of its own.
 
     Attributes
     ----------
@@ -97,11 +98,16 @@ class GaussianMixture(FittedMixture):
         Of shape (n_components, n_features, n_features) for "full", (n_features, n_features) for "tied",
         (n_components, n_features) for "diag", (n_components,) for "spherical". All these have the data's dtype.
     precisions_cholesky_ : ndarray
-        For "full" and "tied" upper triangular U with precision U Uᵀ; else the inverse standard deviations.
+        For "full" and "tied" upper triangular U with precision U Uᵀ; else the inverse standard deviations. All five
+        are read-only. Another array may be put in the place of one and counts from then on; the others stay as they
+        are: those of precisions do not follow new covariances. Of `covariances_` and `precisions_cholesky_`, if both
+        are replaced, the latter counts, and a new `precisions_` is not looked at.
     log_likelihood_ : float
         Total log-likelihood of the training data under these parameters, nats, rows weighted.
+    total_weight_ : float
+        Sum of the weights of the training data; without weights the number of rows.
     lower_bound_ : float
-        `log_likelihood_` divided by the sum of the weights.
+        `log_likelihood_` / `total_weight_`.
     lower_bounds_ : list of float
         The same after each accepted iteration, from the start (first) to the parameters returned (last).
     history_ : list of EMRecord
@@ -141,6 +147,7 @@ class GaussianMixture(FittedMixture):
     precisions_: FloatArray
     precisions_cholesky_: FloatArray
     log_likelihood_: float
+    total_weight_: float
     lower_bound_: float
     lower_bounds_: list[float]
     history_: list[EMRecord]
@@ -271,8 +278,8 @@ class GaussianMixture(FittedMixture):
             raise ValueError(
                 f"means has shape {shape}, expected (n_components, n_features): one row for each component."
             )
-        if covariance_type not in COVARIANCE_TYPES:
-            raise ValueError(f"covariance_type is {covariance_type!r}, expected one of {COVARIANCE_TYPES}.")
+        if covariance_type not in STRUCTURES:
+            raise ValueError(f"covariance_type is {covariance_type!r}, expected one of {tuple(STRUCTURES)}.")
         n_components, n_features = shape
         parameters = GaussianParameters.from_covariances(
             covariance_type,
@@ -335,11 +342,11 @@ class GaussianMixture(FittedMixture):
             result, runs = fit_from_starts(settings, given, seed_of(self.random_state), source)
 
         if not result.converged and settings.max_iter > 0:
-            # Shown at the line that calls fit or fit_predict.
-            warn_convergence(_NOT_CONVERGED, stacklevel=4)
+            warn_convergence(_NOT_CONVERGED)
         state = attributes_of(result.parameters, rows.dtype)
         state.update(
             log_likelihood_=result.log_likelihood,
+            total_weight_=source.total_weight,
             lower_bound_=result.log_likelihood / source.total_weight,
             lower_bounds_=[record.log_likelihood / source.total_weight for record in result.history if record.accepted],
             history_=result.history,

@@ -14,14 +14,14 @@ from emix.em.restarts import RunReport
 from emix.estimators.fit_state import attributes_of
 from emix.estimators.model_file import ModelFileError, load_model, save_model
 from emix.models.covariance import STRUCTURES
-from emix.models.parameters import GaussianParameters
+from emix.models.parameters import GaussianParameters, check_shapes
 
 __all__ = ["load_mixture", "save_mixture"]
 
 KIND = "GaussianMixture"
 
 _START_ARRAYS = ("weights_init", "means_init", "precisions_init")
-_FIT_NUMBERS = ("log_likelihood_", "lower_bound_", "converged_", "n_iter_", "stopped_by_", "fit_time_")
+_FIT_NUMBERS = ("log_likelihood_", "total_weight_", "lower_bound_", "converged_", "n_iter_", "stopped_by_", "fit_time_")
 
 Mixture = TypeVar("Mixture")
 
@@ -97,7 +97,7 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
         whitening=arrays["whitening"],
         log_det=arrays["log_det"],
     )
-    _check_shapes(parameters)
+    _check_parameters(parameters)
     state = attributes_of(parameters, np.dtype(header["dtype"]))
     state["n_features_in_"] = parameters.means.shape[1]
     if header["feature_names"] is not None:
@@ -112,16 +112,16 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
     return mixture
 
 
-def _check_shapes(parameters: GaussianParameters) -> None:
-    n_components, n_features = parameters.means.shape
-    shape = parameters.structure.shape(n_components, n_features)
-    if (
-        parameters.weights.shape != (n_components,)
-        or parameters.log_det.shape != (n_components,)
-        or parameters.covariances.shape != shape
-        or parameters.whitening.shape != shape
-    ):
-        raise ValueError(f"weights, means, covariances and factors do not belong together: expected shape {shape}")
+def _check_parameters(parameters: GaussianParameters) -> None:
+    check_shapes(
+        parameters.structure,
+        parameters.weights,
+        parameters.means,
+        covariances=parameters.covariances,
+        whitening=parameters.whitening,
+    )
+    if parameters.log_det.shape != parameters.weights.shape:
+        raise ValueError(f"log_det has shape {parameters.log_det.shape}, expected {parameters.weights.shape}.")
 
 
 def _columns(prefix: str, records: list[Any], kind: type) -> dict[str, Any]:

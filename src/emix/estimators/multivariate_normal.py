@@ -18,7 +18,8 @@ from emix.estimators.covariance_factor import (
     factorize,
     mahalanobis_distance,
 )
-from emix.estimators.normal_integral import RandomState, as_generator, box_probability
+from emix.estimators.normal_integral import box_probability
+from emix.estimators.random_source import RandomState, random_source
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
 from emix.rows.conversion import as_numbers
@@ -318,7 +319,7 @@ class MultivariateNormal:
         if size < 0:
             raise ValueError(f"size is {size}, expected at least 0.")
         # x = μ + F z with F Fᵀ = Σ
-        normals = as_generator(random_state).standard_normal((size, self.rank))
+        normals = random_source(random_state).standard_normal((size, self.rank))
         points: Float64Array = normals @ self._factor.columns.T
         points += self._mean
         return points

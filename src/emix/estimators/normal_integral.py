@@ -7,16 +7,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from emix.estimators.random_source import RandomState, random_source
+
 Float64Array: TypeAlias = npt.NDArray[np.float64]
-# As text: importing numpy.random takes as long as importing all of emix.
-RandomState: TypeAlias = "int | np.integer | np.random.Generator | np.random.RandomState | None"
-
-
-def as_generator(random_state: RandomState) -> np.random.Generator | np.random.RandomState:
-    """Return what to draw from: a generator as it is, or a new one with this seed (None: from the system)."""
-    if isinstance(random_state, np.random.Generator | np.random.RandomState):
-        return random_state
-    return np.random.default_rng(random_state)
 
 
 def box_probability(
@@ -42,7 +35,7 @@ def box_probability(
 
     # Singularity is no matter for a distribution function; SciPy would refuse condition numbers above 4.5e9.
     normal = multivariate_normal(mean[kept], covariance[np.ix_(kept, kept)], allow_singular=True)
-    normal.random_state = as_generator(random_state)
+    normal.random_state = random_source(random_state)
     probability = float(normal.cdf(upper[kept], lower_limit=lower[kept]))
     # The error of the integration may lead past the ends.
     return sign * min(max(probability, 0.0), 1.0)

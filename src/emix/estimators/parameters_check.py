@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.estimators.starts import STARTS
+from emix.models.covariance import STRUCTURES
 from emix.rows.conversion import as_numbers
 
 __all__ = [
-    "COVARIANCE_TYPES",
-    "INIT_PARAMS",
     "GivenStart",
-    "RandomSource",
     "Settings",
     "check_given_start",
     "check_means",
@@ -23,16 +22,8 @@ __all__ = [
     "check_spread",
     "check_weights",
     "integer_in_range",
-    "random_source",
     "real_in_range",
-    "seed_of",
 ]
-
-COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
-INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
-
-# As text: importing numpy.random takes as long as importing all of emix.
-RandomSource: TypeAlias = "np.random.RandomState | np.random.Generator"
 
 
 @dataclass(frozen=True)
@@ -79,12 +70,12 @@ def check_settings(estimator: Any) -> Settings:
     verbose = int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose
     return Settings(
         n_components=integer_in_range("n_components", estimator.n_components, 1, caller=caller),
-        covariance_type=_choice("covariance_type", estimator.covariance_type, COVARIANCE_TYPES, caller),
+        covariance_type=_choice("covariance_type", estimator.covariance_type, tuple(STRUCTURES), caller),
         tol=real_in_range("tol", estimator.tol, 0.0, caller=caller),
         reg_covar=real_in_range("reg_covar", estimator.reg_covar, 0.0, caller=caller),
         max_iter=integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
         n_init=integer_in_range("n_init", estimator.n_init, 1, caller=caller),
-        init_params=_choice("init_params", estimator.init_params, INIT_PARAMS, caller),
+        init_params=_choice("init_params", estimator.init_params, STARTS, caller),
         warm_start=bool(estimator.warm_start),
         verbose=integer_in_range("verbose", verbose, 0, caller=caller),
         verbose_interval=integer_in_range("verbose_interval", estimator.verbose_interval, 1, caller=caller),
@@ -182,30 +173,25 @@ def check_spread(
         If the shape is another, or a matrix is not symmetric and positive definite, a variance not positive.
     """
     found = as_numbers(values, argument)
-    shape = {
-        "full": (n_components, n_features, n_features),
-        "tied": (n_features, n_features),
-        "diag": (n_components, n_features),
-        "spherical": (n_components,),
-    }[covariance_type]
+    structure = STRUCTURES[covariance_type]
     _check_shape(
         found,
-        shape,
+        structure.shape(n_components, n_features),
         f"{covariance_type} {kind}",
         f"that is the shape of {argument} with covariance_type={covariance_type!r}, n_components={n_components} "
         f"and {n_features} features",
     )
     _check_finite(found, argument)
     found = found.astype(np.float64)
-    if covariance_type in ("diag", "spherical"):
+    if not structure.has_matrices:
         if found.min() <= 0.0:
             place = np.unravel_index(int(np.argmax(found <= 0.0)), found.shape)
             raise ValueError(
                 f"'{covariance_type} {kind}' should be positive: {_element(argument, place)} is {found[place]:g}."
             )
         return found
-    for k, matrix in enumerate(found if covariance_type == "full" else found[np.newaxis]):
-        which = f"{argument}[{k}]" if covariance_type == "full" else argument
+    for k, matrix in enumerate(found[np.newaxis] if structure.is_shared else found):
+        which = argument if structure.is_shared else f"{argument}[{k}]"
         start = f"'{covariance_type} {kind}' should be symmetric, positive-definite: {which} "
         # The tolerance of numpy.isclose, which scikit-learn applies too.
         if not np.allclose(matrix, matrix.T):
@@ -261,57 +247,6 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
         )
         raise (ValueError if a_number else TypeError)(message)
     return float(value)
-
-
-def random_source(random_state: Any) -> RandomSource:
-    """Return a generator of random numbers; an int gives the same one each time, None a new one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is none of None, a non-negative int, a Generator, a RandomState.
-    """
-    if random_state is None:
-        return np.random.default_rng()
-    if _is_seed(random_state):
-        return np.random.default_rng(int(random_state))
-    if isinstance(random_state, (np.random.RandomState, np.random.Generator)):
-        return random_state
-    # scikit-learn's checks set random_state to numpy.random, the module of the legacy generator.
-    if random_state is np.random:
-        return np.random.mtrand._rand  # NumPy has no public name for it
-    raise TypeError(_not_random(random_state))
-
-
-def seed_of(random_state: Any) -> int:
-    """Return the seed of a fit: an int is its own seed, a generator is asked for one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `random_source`.
-    """
-    if _is_seed(random_state):
-        return int(random_state)
-    source = random_source(random_state)
-    if isinstance(source, np.random.Generator):
-        return int(source.integers(2**63))
-    return int(source.randint(2**31 - 1))
-
-
-def _is_seed(random_state: Any) -> bool:
-    if not isinstance(random_state, (int, np.integer)) or isinstance(random_state, bool):
-        return False
-    if random_state < 0:
-        raise ValueError(_not_random(random_state))
-    return True
-
-
-def _not_random(random_state: Any) -> str:
-    return (
-        "The 'random_state' parameter must be None, an int in the range [0, inf), a numpy.random.Generator or a "
-        f"numpy.random.RandomState. Got {random_state!r} instead."
-    )
 
 
 def _choice(name: str, value: Any, choices: tuple[str, ...], caller: str) -> str:

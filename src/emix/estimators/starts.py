@@ -5,6 +5,8 @@ A start looks at no more than `SAMPLE_ROWS` rows and works on standardized colum
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ from emix.estimators.sampling import sample_rows
 from emix.estimators.uniforms import RandomNumbers, Uniforms
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel.level import clusters
-from emix.models.covariance import STRUCTURES, CovarianceStructure
+from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
@@ -139,20 +141,23 @@ def _of_random_responsibilities(
     total = np.zeros(len(X))
     for k in range(model.n_components):
         total += uniform(k)
-    weights = [weight * uniform(k) / total for k in range(model.n_components)]
-    return _statistics([X] * model.n_components, weights, X, model)
+    return _statistics(((X, weight * uniform(k) / total) for k in range(model.n_components)), len(X), model)
 
 
-def _statistics(rows: list[Array], weights: list[Array], X: Array, model: GaussianModel) -> GaussianStatistics:
-    """Statistics of rows given to components, each about its own mean."""
-    structure: CovarianceStructure = model.structure
-    held = np.array([w.sum() for w in weights])
-    sums = np.stack([w @ x for x, w in zip(rows, weights)])
+def _statistics(parts: Iterable[tuple[Array, Array]], n_rows: int, model: GaussianModel) -> GaussianStatistics:
+    """Statistics of rows given to components, each about its own mean; `parts` has rows and weights of each."""
+    structure, K, d = model.structure, model.n_components, model.n_features
+    held, sums, shift = np.zeros(K), np.zeros((K, d)), np.zeros((K, d))
+    scatter = np.zeros(structure.shape(K, d))
+    for k, (x, w) in enumerate(parts):
+        held[k] = w.sum()
+        if held[k] > 0.0:
+            sums[k] = w @ x
+            z = x - sums[k] / held[k]
+            shift[k] = w @ z
+            structure.add_scatter(scatter, k, z, w)
     # A component that holds nothing stands at the mean of all.
     empty = held == 0.0
     sums[empty] = sums.sum(axis=0)
     center = sums / np.where(empty, held.sum(), held)[:, np.newaxis]
-    centered = [x - c for x, c in zip(rows, center)]
-    shift = np.stack([w @ z for z, w in zip(centered, weights)])
-    scatter = structure.scatter(centered, weights)
-    return GaussianStatistics(structure, center, held, shift, scatter, float(held.sum()), len(X), 0.0, None)
+    return GaussianStatistics(structure, center, held, shift, scatter, float(held.sum()), n_rows, 0.0, None)

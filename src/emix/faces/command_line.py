@@ -33,7 +33,7 @@ _EXIT_CODES = f"""\
 exit codes:
   {EXIT_OK:3}  success
   {EXIT_ERROR:3}  the data, the model file or the fit was refused; nothing is printed on standard output
-  {EXIT_USAGE:3}  wrong arguments
+  {EXIT_USAGE:3}  wrong arguments, or results that would overwrite what is read
   {EXIT_DOUBTFUL:3}  fit: the iterations ran out before convergence, or a component shrank onto too few rows
        in every run; a warning says which, and all results are written
   {EXIT_INTERRUPTED:3}  interrupted (Ctrl-C), as a shell reports it
@@ -99,6 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _abandon_stdout()
         return EXIT_PIPE
+    except commands.UsageError as error:
+        print(f"emix: error: {_one_line(error)}", file=sys.stderr)
+        return EXIT_USAGE
     except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"emix: error: {_one_line(error)}", file=sys.stderr)
         return EXIT_ERROR
@@ -217,6 +220,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", metavar="A,B,...", type=_names, help=_COLUMNS_HELP)
     parser.add_argument("--no-header", action="store_true", help="the CSV has no line of column names: x0, x1, ...")
+    parser.add_argument(
+        "--separator",
+        metavar="CHARACTER",
+        type=_separator,
+        help="what separates the columns of a CSV, such as ';' or tab (default: a comma, in .tsv a tab)",
+    )
 
 
 def _names(text: str) -> list[str]:
@@ -225,6 +234,14 @@ def _names(text: str) -> list[str]:
     if not names or "" in names:
         raise argparse.ArgumentTypeError(f"{text!r} has an empty name, expected names separated by commas")
     return names
+
+
+def _separator(text: str) -> str:
+    character = {"tab": "\t", "\\t": "\t"}.get(text.lower(), text)
+    # polars separates by one byte; letters, digits, points and signs are parts of numbers, quotation marks of texts.
+    if len(character) != 1 or not character.isascii() or character.isalnum() or character in "\n\r\"'.+-_":
+        raise argparse.ArgumentTypeError(f"{text!r}, expected one character, such as ';' or tab")
+    return character
 
 
 def _count(text: str) -> int:

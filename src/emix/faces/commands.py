@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 import time
 import warnings
@@ -17,14 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emix.datasets.faithful import faithful_csv, load_faithful
+from emix.faces.csv_files import STANDARD_STREAM
+from emix.faces.requirements import require
 from emix.faces.summary import summary
 from emix.faces.tables import (
-    STANDARD_STREAM,
     WRITABLE,
     check_readable,
     check_writable,
     read_table,
-    require,
     write_columns,
 )
 
@@ -52,6 +53,10 @@ DATASETS = {"faithful": (load_faithful, faithful_csv)}
 _PATIENCE_SECONDS = 2.0
 
 
+class UsageError(ValueError):
+    """Arguments that do not go together; the exit code is that of wrong arguments."""
+
+
 def fit(arguments: argparse.Namespace) -> int:
     """`emix fit`: fit, write what was asked for, print the summary."""
     from emix import GaussianMixture
@@ -62,8 +67,15 @@ def fit(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         check_writable(arguments.plot, PICTURES)
         require("matplotlib.figure", "plot", "--plot")
+    _refuse_overwriting(arguments.out, "--out", FILE=arguments.file)
+    _refuse_overwriting(arguments.plot, "--plot", FILE=arguments.file, **{"--out": arguments.out})
     table = read_table(
-        arguments.file, columns=arguments.columns, weights=arguments.weights, header=not arguments.no_header
+        arguments.file,
+        columns=arguments.columns,
+        weights=arguments.weights,
+        header=not arguments.no_header,
+        separator=arguments.separator,
+        to_fit=True,
     )
     estimator = GaussianMixture(
         arguments.components,
@@ -114,6 +126,7 @@ def score(arguments: argparse.Namespace) -> int:
     require("polars", "cli", "writing tables")
     if arguments.out is not None and arguments.out != STANDARD_STREAM:
         check_writable(arguments.out, WRITABLE)
+        _refuse_overwriting(arguments.out, "--out", FILE=arguments.file, MODEL=arguments.model)
     estimator = _load(GaussianMixture, arguments.model)
     rows = _rows_for(estimator, arguments)
     with warnings.catch_warnings():
@@ -150,6 +163,19 @@ def data(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _refuse_overwriting(path: str | None, option: str, **others: str | None) -> None:
+    """Refuse to write to a file that the same command reads, or writes for another option."""
+    for name, other in others.items():
+        if path is not None and other not in (None, STANDARD_STREAM) and _same_file(path, str(other)):
+            raise UsageError(f"{option} is the same file as {name}, {other}: it would be overwritten")
+
+
+def _same_file(path: str, other: str) -> bool:
+    if os.path.exists(path) and os.path.exists(other):
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
 def _reason(estimator: GaussianMixture) -> str:
     """Why the run that was kept counts as degenerate."""
     return next(run.message for run in estimator.runs_ if run.chosen)
@@ -167,7 +193,7 @@ def _rows_for(estimator: GaussianMixture, arguments: argparse.Namespace) -> pl.D
     has_names = not arguments.no_header and not arguments.file.lower().endswith(".npy")
     if columns is None and names is not None and has_names:
         columns = [str(name) for name in names]
-    table = read_table(arguments.file, columns=columns, header=not arguments.no_header)
+    table = read_table(arguments.file, columns=columns, header=not arguments.no_header, separator=arguments.separator)
     n_features = estimator.means_.shape[1]
     if len(table.names) != n_features:
         raise ValueError(

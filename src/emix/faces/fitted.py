@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emix.estimators.criteria import aic, bic, entropies, icl
+from emix.models.covariance import STRUCTURES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
@@ -54,26 +57,15 @@ def criteria(estimator: GaussianMixture, assignment: Assignment | None = None) -
     if log_likelihood is None or not math.isfinite(log_likelihood):
         return None
     n_parameters = int(estimator._n_parameters())
-    total_weight = fitted_weight(estimator)
-    bic = -2.0 * log_likelihood + n_parameters * math.log(total_weight)
-    icl = None
-    if assignment is not None:
-        icl = bic + 2.0 * assignment.entropy
+    total_weight = estimator.total_weight_
     return Criteria(
         log_likelihood=float(log_likelihood),
         n_parameters=n_parameters,
         total_weight=total_weight,
-        bic=bic,
-        aic=-2.0 * log_likelihood + 2.0 * n_parameters,
-        icl=icl,
+        bic=bic(log_likelihood, n_parameters, total_weight),
+        aic=aic(log_likelihood, n_parameters),
+        icl=None if assignment is None else icl(log_likelihood, n_parameters, total_weight, assignment.entropy),
     )
-
-
-def fitted_weight(estimator: GaussianMixture) -> float:
-    """Total weight of the rows of the fit: `lower_bound_` is the log-likelihood divided by it."""
-    # A quotient of two numbers that carry rounding: a count comes out as a count.
-    weight = float(estimator.log_likelihood_) / float(estimator.lower_bound_)
-    return float(round(weight)) if abs(weight - round(weight)) < 1e-9 * weight else weight
 
 
 @dataclass(frozen=True)
@@ -108,7 +100,7 @@ def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floatin
         r = np.asarray(estimator.predict_proba(take_rows(X, block)), dtype=np.float64)
         counts += np.bincount(r.argmax(axis=1), weights=w[block], minlength=len(counts))
         largest += float(r.max(axis=1) @ w[block])
-        entropy -= float((r * np.log(np.where(r > 0.0, r, 1.0))).sum(axis=1) @ w[block])
+        entropy += float(entropies(r) @ w[block])
     return Assignment(len(X), counts, largest / float(w.sum()), entropy)
 
 
@@ -151,13 +143,7 @@ def full_covariances(estimator: GaussianMixture) -> NDArray[np.float64]:
     """Covariances of all components as matrices, shape (n_components, n_features, n_features)."""
     n_components, n_features = estimator.means_.shape
     covariances = np.asarray(estimator.covariances_, dtype=np.float64)
-    if estimator.covariance_type == "full":
-        return covariances
-    if estimator.covariance_type == "tied":
-        return np.broadcast_to(covariances, (n_components, n_features, n_features))
-    # diag (K, d) and spherical (K,): variances on the diagonal.
-    variances = covariances.reshape(n_components, -1)
-    return np.asarray(np.eye(n_features) * variances[:, None, :])
+    return STRUCTURES[estimator.covariance_type].to_full(covariances, n_components, n_features)
 
 
 def stop_sentence(estimator: GaussianMixture) -> str:

@@ -21,12 +21,12 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _INK = "#222222"
 _PALE = "#9a9a9a"
+_CONTOUR = "#1b4f72"
 # With more components the numbers at the means say enough, and a legend would hide the data.
 _MAX_LEGEND = 6
 _GRID_POINTS = 220
 # Shares of the probability inside the contours of the density.
 _REGIONS = (0.99, 0.9, 0.75, 0.5, 0.25)
-_MAX_LABELLED = 4
 _MANY_POINTS = 1000
 _MAX_BOUNDARIES = 30
 
@@ -158,22 +158,38 @@ def region_levels(density: NDArray[np.float64]) -> tuple[list[float], list[float
 
 
 def draw_density_plane(axes: Axes, view: View, points: NDArray[np.float64]) -> None:
-    """The mixture's density: shaded regions of highest density, each labelled with its probability."""
+    """The mixture's density: shaded regions of highest density, and a legend of their probabilities."""
+    from matplotlib.patches import Patch
+
     x, y, log_parts = _on_grid(axes, view, points)
     density = np.exp(log_parts).sum(axis=1).reshape(len(y), len(x))
     levels, shares = region_levels(density)
+    blues = _blues(len(levels))
     if len(levels) > 1:
-        axes.contourf(x, y, density, levels=[*levels, 1.01 * float(density.max())], colors=_blues(len(levels)))
+        axes.contourf(x, y, density, levels=[*levels, 1.01 * float(density.max())], colors=blues)
     if levels:
-        lines = axes.contour(x, y, density, levels=levels, colors="#1b4f72", linewidths=0.8)
-        if len(view.weights) <= _MAX_LABELLED:
-            # Where there is room; the note says the same.
-            outer = {level: f"{share:.0%}" for level, share in list(zip(levels, shares, strict=True))[:3:2]}
-            axes.clabel(lines, levels=list(outer), fmt=outer, fontsize=8)
+        axes.contour(x, y, density, levels=levels, colors=_CONTOUR, linewidths=0.8)
+        # A legend and not numbers on the lines, the inner ones of which are too short; above the panel, off the data.
+        regions = [
+            Patch(facecolor=blue, edgecolor=_CONTOUR, linewidth=0.8, label=f"{share:.0%}")
+            for blue, share in zip(blues, shares, strict=True)
+        ]
+        axes.legend(
+            handles=[Patch(alpha=0.0, label="probability inside:"), *regions],
+            ncols=len(regions) + 1,
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            fontsize=8,
+            labelcolor="#666666",
+            frameon=False,
+            borderaxespad=0.0,
+            handlelength=1.0,
+            handletextpad=0.4,
+            columnspacing=0.6,
+        )
     size = 0.3 * _dot_size(len(points))
     axes.scatter(points[:, 0], points[:, 1], s=size, c=_INK, alpha=0.4, linewidths=0, rasterized=True)
-    listed = ", ".join(f"{100 * share:.0f}" for share in shares)
-    _style(axes, "Density", view.labels[0], view.labels[1], note=f"smallest regions that hold {listed} %")
+    _style(axes, "Density", view.labels[0], view.labels[1])
 
 
 def _blues(n: int) -> list[tuple[float, float, float]]:
@@ -207,10 +223,11 @@ def draw_uncertainty_plane(
     bar.set_label("1 − largest responsibility", fontsize=9)
     bar.ax.tick_params(labelsize=8.5)
     bar.outline.set_visible(False)
-    doubtful = f"rows above 0.1: {int((uncertainty > 0.1).sum())}"
+    n_doubtful = int((uncertainty > 0.1).sum())
+    doubtful = f"{n_doubtful} of {len(points)} rows above 0.1"
     n_components = len(view.weights)
     if view.axes.shape[1] == 2 and 1 < n_components <= _MAX_BOUNDARIES:
-        doubtful = f"lines: equally likely; {doubtful}"
+        doubtful += "; lines: two components tie"
         x, y, log_parts = _on_grid(axes, view, points)
         for k in range(n_components - (n_components == 2)):
             # Zero where component k is as likely as the likeliest of the others.
@@ -285,18 +302,18 @@ def draw_distribution_line(axes: Axes, view: View, x: NDArray[np.float64], w: ND
 
 
 def draw_convergence(figure: Figure, place: SubplotSpec, history: list[Any], note: str) -> None:
-    """The log-likelihood by iteration, and below it its distance to the end on a log scale."""
+    """The log-likelihood by iteration, and below it how far it is below its end, on a log scale."""
     from matplotlib.ticker import MaxNLocator
 
     cells = place.subgridspec(2, 1, height_ratios=(1.0, 1.0), hspace=0.05)
     upper = figure.add_subplot(cells[0])
-    _style(upper, "Convergence", "", "log-likelihood")
+    _style(upper, "Convergence", "", "log-likelihood, in nats")
     if not history:
         upper.set(xticks=[], yticks=[])
         upper.text(0.5, 0.5, "the model has no history", ha="center", va="center", transform=upper.transAxes)
         return
     lower = figure.add_subplot(cells[1], sharex=upper)
-    _style(lower, "", "iteration", "distance to the end")
+    _style(lower, "", "iteration", "nats below the end")
     upper.tick_params(labelbottom=False)
     iterations = np.array([record.iteration for record in history])
     values = np.array([record.log_likelihood for record in history], dtype=np.float64)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 # 86.5 % of a two-dimensional Gaussian lies within two standard deviations, 98.9 % within three.
 _MARGIN_DEVIATIONS = 3.0
-# A label beside a panel holds about fifty characters, fifteen of which are not names.
-_LABEL_LENGTH = 34
+# A label beside a panel holds about fifty characters, twelve of which are not loadings.
+_LABEL_LENGTH = 38
 _NAME_LENGTH = 24
 
 
@@ -106,12 +106,12 @@ def choose_view(
         directions, deviations, origin, shares = principal_plane(pi, mu, covariances)
         axes = directions / deviations
         labels = tuple(
-            f"axis {i} ({share:.0%}): {_heaviest(direction, names)}"
+            f"PC {i} ({share:.0%}): {_loadings(direction, names)}"
             for i, (direction, share) in enumerate(zip(directions, shares, strict=True), start=1)
         )
         note = (
-            f"seen on the plane of the two largest principal axes of the {n_features} standardized columns "
-            f"({shares.sum():.0%} of their variance)"
+            f"seen on the first two principal components (PC) of the {n_features} standardized columns "
+            f"({shares.sum():.0%} of their variance; loadings on the axes)"
         )
     seen = axes @ covariances @ axes.T
     return View(axes, origin, labels, note, pi, (mu - origin) @ axes.T, seen)
@@ -136,12 +136,12 @@ def principal_plane(
     return signs[:, None] * largest, deviations, centre, values[[-1, -2]] / values.sum()
 
 
-def _heaviest(direction: NDArray[np.float64], names: list[str]) -> str:
-    """Signs and names of the columns that weigh most in a direction, as many as a label can hold."""
+def _loadings(direction: NDArray[np.float64], names: list[str]) -> str:
+    """The largest loadings of a direction with their columns, as many as a label can hold."""
     text = ""
     for j in np.argsort(-np.abs(direction), kind="stable"):
         name = names[j] if len(names[j]) <= _NAME_LENGTH else names[j][: _NAME_LENGTH - 1] + "…"
-        term = f"{'−' if direction[j] < 0.0 else '+'} {name}"
+        term = f"{'−' if direction[j] < 0.0 else '+'} {abs(direction[j]):.2f} {name}"
         if text and len(text) + len(term) > _LABEL_LENGTH:
             return f"{text} …"
         text = f"{text} {term}" if text else term.removeprefix("+ ")

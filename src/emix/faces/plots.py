@@ -31,7 +31,7 @@ from emix.faces.panels import (
     draw_uncertainty_plane,
 )
 from emix.faces.planes import View, choose_view
-from emix.faces.tables import require
+from emix.faces.requirements import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +145,7 @@ def _description(
     parts = [f"{n_components} component{plural}, {estimator.covariance_type} covariances, {n_samples:,} rows"]
     values = criteria(estimator)
     if values is not None:
-        numbers = f"log-likelihood {values.log_likelihood:.3f}     BIC {values.bic:.2f}     AIC {values.aic:.2f}"
+        numbers = f"log-likelihood {values.log_likelihood:.3f} nats     BIC {values.bic:.2f}     AIC {values.aic:.2f}"
         # A minus, not a hyphen, as on the axes. (log-likelihood's own hyphen has no digit after it.)
         parts.append(re.sub(r"-(?=[0-9])", "\u2212", numbers))
     if view.note:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emix.faces.fitted import Assignment, assign, column_names, criteria, full_covariances, stop_sentence
+from emix.faces.scales import scale_warnings
 from emix.faces.text_table import format_numbers, format_table
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def summary(
         A fitted mixture.
     X : array or frame of shape (n_samples, n_features), optional
         The data of the fit. With it the summary also has the number of rows in each component,
-        the certainty of the assignment, and ICL.
+        the mean largest responsibility, and ICL.
     sample_weight : ndarray of shape (n_samples,), optional
         The weights of the fit, with `X`.
     feature_names : sequence of str, optional
@@ -65,6 +66,8 @@ def summary(
     assignment = None if X is None else assign(estimator, X, sample_weight)
     facts = _data_facts(names, assignment, sample_weight)
     facts += _fit_facts(estimator, assignment)
+    if hasattr(estimator, "log_likelihood_"):  # of a fit, not of given parameters
+        facts += [("Warning", text) for text in scale_warnings(estimator, names, X, sample_weight)]
     width = max(len(label) for label, _ in facts)
     for label, text in facts:
         first, *others = textwrap.wrap(text, _PAGE_WIDTH - width - 2) or [""]
@@ -104,14 +107,28 @@ def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> lis
     if values.icl is not None:
         facts.append(("ICL", f"{values.icl:.4f}"))
     if assignment is not None and len(assignment.counts) > 1:
-        facts.append(("Certainty", f"{assignment.certainty:.4f} (mean of each row's largest responsibility)"))
+        facts.append(("Separation", f"mean largest responsibility {assignment.certainty:.4f}"))
     n_iter = int(estimator.n_iter_)
     facts.append(("Iterations", f"{n_iter}, {stop_sentence(estimator)}"))
     facts += _run_facts(estimator)
+    facts.append(("Settings", _settings(estimator)))
     seconds = getattr(estimator, "fit_time_", None)
     if seconds is not None:
         facts.append(("Time", format_seconds(float(seconds))))
     return facts
+
+
+def _settings(estimator: GaussianMixture) -> str:
+    """What the fit needs to be done again: the start, its seed, and what is added to the variances."""
+    given = [name for name in ("weights_init", "means_init", "precisions_init") if getattr(estimator, name) is not None]
+    seed = estimator.random_state
+    texts = [
+        f"start {estimator.init_params}" + (f" (given: {', '.join(given)})" if given else ""),
+        f"random_state = {seed if seed is None or isinstance(seed, (int, np.integer)) else 'a generator'}",
+        f"n_init = {estimator.n_init}",
+        f"reg_covar = {estimator.reg_covar:g}",
+    ]
+    return ", ".join(texts)
 
 
 def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:

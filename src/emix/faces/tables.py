@@ -6,13 +6,17 @@ could not use is refused here, in terms of the file: the column's name and the f
 
 from __future__ import annotations
 
-import importlib
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from emix.faces.csv_files import STANDARD_STREAM, listed, load_csv
+from emix.faces.requirements import require
+from emix.rows.validation import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,12 +26,10 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-STANDARD_STREAM = "-"
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 READABLE = (".csv", ".tsv", ".parquet", ".npy")
 WRITABLE = (".csv", ".tsv", ".parquet")
-# What R, pandas and spreadsheets write for "no value".
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?[0-9]+,[0-9]+\s*")
 # Rows formatted at a time on the way to standard output.
 _CHUNK_ROWS = 65_536
 
@@ -55,27 +57,14 @@ class Table:
         return self.rows if isinstance(self.rows, np.ndarray) else self.rows.to_numpy()
 
 
-def require(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import an optional library, or say how to install it.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed; the message names the extra that brings it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        top = module.partition(".")[0]
-        raise ImportError(f'{purpose} needs {top}, which is not installed: pip install "emix[{extra}]"') from error
-
-
 def read_table(
     source: str,
     *,
     columns: Sequence[str] | None = None,
     weights: str | None = None,
     header: bool = True,
+    separator: str | None = None,
+    to_fit: bool = False,
 ) -> Table:
     """Read numeric columns of a file.
 
@@ -90,6 +79,10 @@ def read_table(
         The column that holds the rows' weights.
     header : bool, default=True
         Whether the first line of a CSV file names its columns.
+    separator : str, optional
+        What separates the columns of a CSV file; by default a comma, in a .tsv file a tab.
+    to_fit : bool, default=False
+        Also refuse values too large to fit.
 
     Returns
     -------
@@ -98,18 +91,21 @@ def read_table(
     Raises
     ------
     ValueError
-        If the format is unknown, a column is not there or not numeric, or a value is missing or
-        not finite; the message names the column and the first such row, counted from 1.
+        If the format is unknown, there are no rows, a column is not there or not numeric, or a value is missing, not
+        finite or too large, or a weight negative; the message names the column and the first such row of data,
+        counted from 1.
     OSError
         If the file cannot be read.
     ImportError
         If polars is needed and not installed.
     """
     suffix = Path(source).suffix.lower()
-    if source != STANDARD_STREAM and suffix not in READABLE:
-        raise ValueError(f"{source}: unknown format {suffix!r}, expected one of {', '.join(READABLE)}")
     if source != STANDARD_STREAM:
+        if suffix not in READABLE and not Path(source).is_dir():
+            raise ValueError(f"{source}: unknown format {suffix!r}, expected one of {', '.join(READABLE)}")
         check_readable(source)
+        if separator is not None and suffix not in _SEPARATORS:
+            raise ValueError(f"{source}: a separator is given, but {suffix} files have none")
     if columns is not None and len(set(columns)) < len(columns):
         twice = next(name for i, name in enumerate(columns) if name in columns[:i])
         raise ValueError(f"column {twice!r} is chosen twice")
@@ -117,8 +113,19 @@ def read_table(
         raise ValueError(f"column {weights!r} is chosen both as weights and as data")
     try:
         if suffix == ".npy":
-            return _read_npy(source, columns, weights)
-        return _read_frame(source, columns, weights, header)
+            table = _read_npy(source, columns, weights)
+        else:
+            frame = (
+                _read_parquet(source)
+                if suffix == ".parquet"
+                else load_csv(source, header=header, separator=separator or _SEPARATORS.get(suffix, ","))
+            )
+            table = _from_frame(frame, columns, weights)
+        if to_fit:
+            _check_size(table)
+        if table.weights is not None and weights is not None:
+            _check_weights(weights, table.weights)
+        return table
     except ValueError as error:
         raise ValueError(f"{_name(source)}: {error}") from error
 
@@ -195,6 +202,8 @@ def _read_npy(source: str, columns: Sequence[str] | None, weights: str | None) -
     if array.dtype.kind not in "iufb":
         raise ValueError(f"holds an array of dtype {array.dtype}, expected numbers")
     n_columns = array.shape[1]
+    if not array.shape[0]:
+        raise ValueError(f"holds no rows (an array of shape {array.shape})")
     weight_column = None if weights is None else _column_number(weights, n_columns)
     chosen = [_column_number(name, n_columns) for name in columns or map(str, range(n_columns))]
     if columns is None:
@@ -220,13 +229,30 @@ def _column_number(text: str, n_columns: int) -> int:
     return int(digits)
 
 
-def _read_frame(source: str, columns: Sequence[str] | None, weights: str | None, header: bool) -> Table:
-    frame = _load_frame(source, header)
+def _polars() -> ModuleType:
+    return require("polars", "cli", "reading CSV and Parquet files")
+
+
+def _read_parquet(source: str) -> pl.DataFrame:
+    polars = _polars()
+    try:
+        frame: pl.DataFrame = polars.read_parquet(source)
+    except polars.exceptions.PolarsError as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise ValueError(f"cannot be read: {first_line or type(error).__name__}") from error
+    return frame
+
+
+def _from_frame(frame: pl.DataFrame, columns: Sequence[str] | None, weights: str | None) -> Table:
     names = tuple(columns) if columns is not None else tuple(name for name in frame.columns if name != weights)
     wanted = names if weights is None else (*names, weights)
     for name in wanted:
         if name not in frame.columns:
-            raise ValueError(f"no column {name!r}: the columns are {_listed(frame.columns)}")
+            raise ValueError(f"no column {name!r}: the columns are {listed(frame.columns)}")
+    if not names:
+        raise ValueError("there is no column of data" + ("" if weights is None else f" beside the weights {weights!r}"))
+    if not frame.height:
+        raise ValueError(f"there are columns ({listed(frame.columns)}), but no rows")
     numeric = [name for name in frame.columns if frame[name].dtype.is_numeric()]
     values = {name: _numbers(frame[name], numeric) for name in wanted}
     row_weights = None if weights is None else values.pop(weights).cast(_polars().Float64).to_numpy()
@@ -234,37 +260,6 @@ def _read_frame(source: str, columns: Sequence[str] | None, weights: str | None,
     if any(dtype != _polars().Float32 for dtype in rows.dtypes):
         rows = rows.cast(_polars().Float64)
     return Table(rows, names, row_weights)
-
-
-def _polars() -> ModuleType:
-    return require("polars", "cli", "reading CSV and Parquet files")
-
-
-def _load_frame(source: str, header: bool) -> pl.DataFrame:
-    polars = _polars()
-    try:
-        if source.lower().endswith(".parquet"):
-            frame: pl.DataFrame = polars.read_parquet(source)
-            return frame
-        frame = polars.read_csv(
-            sys.stdin.buffer if source == STANDARD_STREAM else source,
-            has_header=header,
-            separator=_SEPARATORS.get(Path(source).suffix.lower(), ","),
-            null_values=_MISSING,
-            # All rows decide a column's type: a fraction in row 10 000 is not an error.
-            infer_schema_length=None,
-        )
-    except polars.exceptions.PolarsError as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise ValueError(f"cannot be read: {first_line or type(error).__name__}") from error
-    if not header:
-        return frame.rename({name: f"x{j}" for j, name in enumerate(frame.columns)})
-    if all(_is_number(name) for name in frame.columns):
-        raise ValueError(
-            f"the first line holds numbers ({_listed(frame.columns)}), expected column names: "
-            "pass --no-header if it is a row of data"
-        )
-    return frame
 
 
 def _numbers(series: pl.Series, numeric: Sequence[str]) -> pl.Series:
@@ -281,9 +276,13 @@ def _numbers(series: pl.Series, numeric: Sequence[str]) -> pl.Series:
         texts = series.dtype == polars.String
         odd: Sequence[int] = series.cast(polars.Float64, strict=False).is_null().arg_true().to_list() if texts else []
         row = odd[0] if odd else 0
+        if texts and _DECIMAL_COMMA.fullmatch(series[row]):
+            raise ValueError(
+                f"column {series.name!r} holds {series[row]!r} in row {row + 1}: write decimals with a point"
+            )
         raise ValueError(
             f"column {series.name!r} holds {series[row]!r} in row {row + 1}, expected numbers: choose columns with "
-            f"--columns (numeric: {_listed(numeric)})"
+            f"--columns (numeric: {listed(numeric)})"
         )
     if series.dtype != polars.Float32:
         series = series.cast(polars.Float64)
@@ -298,14 +297,33 @@ def _check_finite(name: str, column: NDArray[np.floating]) -> None:
         raise ValueError(f"column {name!r} holds {column[row]} in row {row + 1}, expected finite numbers")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text.partition("_duplicated_")[0])
-    except ValueError:
-        return False
-    return True
+def _check_size(table: Table) -> None:
+    """Refuse values whose squares, summed with weights, could overflow: the library's limit, in terms of the file."""
+    rows = table.rows
+    for j, name in enumerate(table.names):
+        column = rows[:, j] if isinstance(rows, np.ndarray) else rows[name].to_numpy()
+        limit = LARGEST[column.dtype.char]
+        if column.max() > limit or column.min() < -limit:
+            row = int(np.argmax(np.abs(column) > limit))
+            raise ValueError(
+                f"column {name!r} holds {column[row]} in row {row + 1}, expected values of at most {limit:g}: "
+                "divide the column by a large number"
+            )
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(str, names[:12])) or "none"
-    return shown + (f", … ({len(names)} in all)" if len(names) > 12 else "")
+def _check_weights(name: str, weights: NDArray[np.float64]) -> None:
+    """Refuse weights that are negative, all zero, or too large to add up."""
+    if weights.min() < 0.0:
+        row = int(np.argmax(weights < 0.0))
+        raise ValueError(
+            f"column {name!r} holds {weights[row]:g} in row {row + 1}, expected weights that are not negative: "
+            "a row that should not count has the weight 0"
+        )
+    with np.errstate(over="ignore"):
+        total = float(weights.sum())
+    if total == 0.0:
+        raise ValueError(f"column {name!r} holds 0 in every row, expected weights some of which are above zero")
+    if not np.isfinite(total):
+        raise ValueError(
+            f"column {name!r} holds weights whose sum overflows: divide them by their largest, {weights.max():g}"
+        )

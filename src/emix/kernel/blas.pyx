@@ -3,17 +3,20 @@
 #
 # A block in lanes, (d, STRIDE) in C order, is a matrix of STRIDE × d in Fortran's, of which the first rows are in use.
 
-from libc.math cimport sqrt
 from scipy.linalg.cython_blas cimport dsyrk, dtrmm, ssyrk, strmm
 
 include "lanes.pxi"
 include "block.pxi"
+include "bounds.pxi"
+include "densities.pxi"
+include "posterior.pxi"
+include "moments.pxi"
 include "passes.pxi"
 
 
 cdef void log_densities_triangular(
     Workspace *work, const real *c, const real *w, const real *b,       # IN: w (d, d) lower triangular
-    real constant, Py_ssize_t d, Py_ssize_t n_vectors,                  # IN
+    real constant, real limit, Py_ssize_t d, Py_ssize_t n_vectors,      # IN; every sum is complete here, limit or not
     real *p,                                                            # OUT, and work.best INOUT
 ) noexcept nogil:
     """p = a_k − ½‖w (x − c) − b‖²"""
@@ -71,7 +74,7 @@ cdef void scatter_rows(
     """scatter += Σ (√r z)(√r z)ᵀ over packed rows, its lower triangle"""
     cdef int rows = <int> n_rows, n_features = <int> d
     cdef int width = <int> ((d + LANES - 1) // LANES * LANES)
-    cdef const unsigned short *live = <const unsigned short *> work.rows
+    cdef const unsigned short *live = work.rows
     cdef double one = 1
     cdef float one_single = 1, zero_single = 0
     cdef real root

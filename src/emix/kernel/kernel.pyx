@@ -9,6 +9,10 @@
 
 include "lanes.pxi"
 include "block.pxi"
+include "bounds.pxi"
+include "densities.pxi"
+include "posterior.pxi"
+include "moments.pxi"
 include "passes.pxi"
 
 
@@ -47,16 +51,18 @@ cdef inline void squared_norm_tile(
 
 
 cdef inline void squared_norm_tiles(
-    bint centered, const real *w, const real *b, Py_ssize_t d, const real *x, const real *c,    # IN
-    vec *norm,                                                                                  # OUT
+    bint centered, const real *w, const real *b, Py_ssize_t d, const real *x, const real *c, real limit,    # IN
+    vec *norm,                                                                                              # OUT
 ) noexcept nogil:
-    """norm = ‖w (x − c) − b‖²"""
+    """norm = ‖w (x − c) − b‖², or where that is above the limit in all of the tile, the first part of the sum to be so"""
     cdef Py_ssize_t first
     cdef int v
     for v in range(TILE_VECTORS):
         norm[v] = vec_of(0)
     for first in range(0, d - 3, 4):
         squared_norm_tile(4, centered, first, w, b, d, x, c, norm)
+        if limit < REAL_MAX and all_above(norm, limit):
+            return
     first = d - d % 4
     if d % 4 == 3:
         squared_norm_tile(3, centered, first, w, b, d, x, c, norm)
@@ -68,10 +74,10 @@ cdef inline void squared_norm_tiles(
 
 cdef void log_densities_triangular(
     Workspace *work, const real *c, const real *w, const real *b,       # IN: w (d, d) lower triangular
-    real constant, Py_ssize_t d, Py_ssize_t n_vectors,                  # IN
+    real constant, real limit, Py_ssize_t d, Py_ssize_t n_vectors,      # IN
     real *p,                                                            # OUT, and work.best INOUT
 ) noexcept nogil:
-    """p = a_k − ½‖w (x − c) − b‖²"""
+    """p = a_k − ½‖w (x − c) − b‖², and no more than a_k − ½ limit where that is enough"""
     cdef Py_ssize_t vector = 0
     cdef vec norm[4]
     # Up to two tiles, subtracting in each is no more work than storing the differences.
@@ -80,9 +86,9 @@ cdef void log_densities_triangular(
         center(work.x, c, d, n_vectors, work.z)
     while vector < n_vectors:
         if centered:
-            squared_norm_tiles(True, w, b, d, work.z + vector * LANES, c, norm)
+            squared_norm_tiles(True, w, b, d, work.z + vector * LANES, c, limit, norm)
         else:
-            squared_norm_tiles(False, w, b, d, work.x + vector * LANES, c, norm)
+            squared_norm_tiles(False, w, b, d, work.x + vector * LANES, c, limit, norm)
         put_log_densities(norm, constant, vector, p, work.best)
         vector += TILE_VECTORS
 

@@ -18,6 +18,7 @@ cdef extern from "simd.h" nogil:
     const real REAL_MAX
     const real *EXP_COEFFICIENTS      # EXP_TERMS of them
     const real *LOG_COEFFICIENTS      # LOG_TERMS of them
+    int load_flag(const int *flag) noexcept
     vec vec_of(real a) noexcept
     wordvec word_bits(vec a) noexcept
     vec real_bits(wordvec a) noexcept

@@ -74,6 +74,11 @@ clusters: Any = importlib.import_module(
 )
 
 
+def has_own_threads() -> bool:
+    """Whether the level in use starts threads itself, as BLAS does: ours beside them would only wait for each other."""
+    return level_in_use == "blas"
+
+
 def config() -> dict[str, str]:
     """What was built and what is in use, as `show_config` prints it."""
     from emix import __version__

@@ -9,6 +9,7 @@
 #ifdef EMIX_SINGLE
 typedef float real;
 typedef int32_t word;
+typedef uint32_t unsigned_word;
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
 #define ROUNDER 12582912.0f         /* 1.5 * 2^23: adding it rounds to an integer, kept in the low bits */
@@ -21,6 +22,7 @@ typedef int32_t word;
 #else
 typedef double real;
 typedef int64_t word;
+typedef uint64_t unsigned_word;
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
 #define ROUNDER 6755399441055744.0  /* 1.5 * 2^52 */
@@ -47,12 +49,14 @@ typedef int64_t word;
 #define LANES (VECTOR_BYTES / (int)sizeof(real))
 typedef real vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef word wordvec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef unsigned_word unsigned_wordvec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 static inline vec vec_of(real a) { return a - (vec){0}; }
 static inline wordvec vec_less(vec a, vec b) { return (wordvec)(a < b); }
 #else
 #define LANES 1
 typedef real vec;
 typedef word wordvec;
+typedef unsigned_word unsigned_wordvec;
 static inline vec vec_of(real a) { return a; }
 static inline wordvec vec_less(vec a, vec b) { return -(word)(a < b); }
 #endif
@@ -68,14 +72,21 @@ static const real LOG_COEFFICIENTS[11] = {
     1, (real)(1.0 / 3), (real)(1.0 / 5), (real)(1.0 / 7), (real)(1.0 / 9), (real)(1.0 / 11), (real)(1.0 / 13),
     (real)(1.0 / 15), (real)(1.0 / 17), (real)(1.0 / 19), (real)(1.0 / 21)};
 
+/* A flag that another thread may set meanwhile */
+#if defined(__GNUC__) || defined(__clang__)
+static inline int load_flag(const int *flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
+#else
+static inline int load_flag(const int *flag) { return *(const volatile int *)flag; }
+#endif
 /* mask ? a : b, lane by lane; a mask is all ones or all zeros */
 static inline vec vec_select(wordvec mask, vec a, vec b)
 {
     return real_bits((mask & word_bits(a)) | (~mask & word_bits(b)));
 }
-/* a * 2^n, with n in the low bits of `rounded` = n + ROUNDER */
+/* a * 2^n, with n in the low bits of `rounded` = n + ROUNDER; unsigned, because a lane that is not used may wrap around */
 static inline vec vec_scale(vec a, vec rounded)
 {
-    return real_bits(word_bits(a) + (word_bits(rounded) << MANTISSA_BITS));
+    unsigned_wordvec n = (unsigned_wordvec)word_bits(rounded);
+    return real_bits((wordvec)((unsigned_wordvec)word_bits(a) + (n << MANTISSA_BITS)));
 }
 #endif

@@ -1,7 +1,7 @@
 """Covariance structures: for each, the M-step from statistics, whitening, and the number of free parameters.
 
-A structure is all that sets one kind of Gaussian mixture apart from another; nothing else asks which one it is, but the
-compiled kernel by its `code`.
+A structure is all that sets one kind of Gaussian mixture apart from another. Nothing else asks which one it is, but the
+compiled kernel by its `code`, and messages and pictures, which call things by their names.
 """
 
 from __future__ import annotations
@@ -24,10 +24,23 @@ Array = NDArray[np.float64]
 
 
 class CovarianceStructure(ABC):
-    """One kind of covariances of K components in d dimensions."""
+    """One kind of covariances of K components in d dimensions.
+
+    Attributes
+    ----------
+    name : str
+    code : int
+        What the compiled kernel calls it.
+    has_matrices : bool
+        Its covariances are matrices; else they are variances, for which W, Σ and Σ⁻¹ are arithmetic on numbers.
+    is_shared : bool
+        All components have one covariance.
+    """
 
     name: str
     code: int
+    has_matrices: bool
+    is_shared = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _structure_named, (self.name,)
@@ -93,9 +106,26 @@ class CovarianceStructure(ABC):
             If a precision is not positive definite.
         """
 
+    def precisions_cholesky(self, whitening: Array) -> Array:
+        """U = Wᵀ with Σ⁻¹ = U Uᵀ; inverse standard deviations where there are variances."""
+        return np.ascontiguousarray(whitening.swapaxes(-1, -2)) if self.has_matrices else whitening
+
+    def precisions(self, precisions_cholesky: Array) -> Array:
+        """Σ⁻¹ = U Uᵀ."""
+        U = precisions_cholesky
+        return np.asarray(U @ U.swapaxes(-1, -2) if self.has_matrices else U * U)
+
+    def permute(self, covariances: Array, order: NDArray[np.intp]) -> Array:
+        """Covariances of components in another order."""
+        return covariances if self.is_shared else covariances[order]
+
     @abstractmethod
-    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
-        """Σ w z zᵀ of rows z of each component, in the structure's form."""
+    def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
+        """L_k z with L_k L_kᵀ = Σ_k for rows z of white noise, the first counts[0] of them the first component's."""
+
+    @abstractmethod
+    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
+        """Add Σ w z zᵀ of a component's rows z to the scatter of all, in the structure's form."""
 
     @abstractmethod
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
@@ -108,6 +138,10 @@ class CovarianceStructure(ABC):
     @abstractmethod
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         """‖W_k Δ_k W_kᵀ‖ (Frobenius) of a symmetric change of each covariance."""
+
+    @abstractmethod
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        """At most σ_min(T_k) with T_k = W′_k W_k⁻¹: how much a whitened distance can shrink; (K,), or (1,) for tied."""
 
     @abstractmethod
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
@@ -131,6 +165,7 @@ class Full(CovarianceStructure):
 
     name = "full"
     code = 0
+    has_matrices = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return n_components, n_features, n_features
@@ -143,8 +178,12 @@ class Full(CovarianceStructure):
         result: Array = whitening.transpose(0, 2, 1) @ whitening
         return result
 
-    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
-        return np.stack([(z.T * w) @ z for z, w in zip(centered, weights)])
+    def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
+        parts = np.split(noise, np.cumsum(counts)[:-1])
+        return np.concatenate([z @ np.linalg.cholesky(sigma).T for z, sigma in zip(parts, covariances)])
+
+    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
+        total[component] += (centered.T * weight) @ centered
 
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
         cross = shift[:, :, np.newaxis] * moved[:, np.newaxis, :]
@@ -159,6 +198,11 @@ class Full(CovarianceStructure):
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         result: Array = np.linalg.norm(whitening @ differences @ whitening.transpose(0, 2, 1), axis=(1, 2))
         return result
+
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        # W⁻¹ = Σ Wᵀ, and σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius)
+        change = new_whitening @ (covariances @ whitening.transpose(0, 2, 1)) - np.eye(covariances.shape[-1])
+        return np.asarray(1.0 - np.linalg.norm(change, axis=(1, 2)))
 
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
@@ -178,6 +222,8 @@ class Tied(CovarianceStructure):
 
     name = "tied"
     code = 1
+    has_matrices = True
+    is_shared = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return n_features, n_features
@@ -190,8 +236,11 @@ class Tied(CovarianceStructure):
         result: Array = whitening.T @ whitening
         return result
 
-    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
-        return np.asarray(np.sum([(z.T * w) @ z for z, w in zip(centered, weights)], axis=0))
+    def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
+        return np.asarray(noise @ np.linalg.cholesky(covariances).T)
+
+    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
+        total += (centered.T * weight) @ centered
 
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
         cross = shift.T @ moved
@@ -204,6 +253,10 @@ class Tied(CovarianceStructure):
 
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         return np.array([np.linalg.norm(whitening @ differences @ whitening.T)])
+
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        change = new_whitening @ (covariances @ whitening.T) - np.eye(covariances.shape[-1])
+        return np.array([1.0 - np.linalg.norm(change)])
 
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
@@ -223,6 +276,7 @@ class Diag(CovarianceStructure):
 
     name = "diag"
     code = 2
+    has_matrices = False
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return n_components, n_features
@@ -235,8 +289,11 @@ class Diag(CovarianceStructure):
         result: Array = 1.0 / precisions
         return result
 
-    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
-        return np.stack([w @ (z * z) for z, w in zip(centered, weights)])
+    def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
+        return np.asarray(noise * np.repeat(np.sqrt(covariances), counts, axis=0))
+
+    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
+        total[component] += weight @ (centered * centered)
 
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
         result: Array = scatter + 2.0 * shift * moved + weight[:, np.newaxis] * moved * moved
@@ -248,6 +305,9 @@ class Diag(CovarianceStructure):
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         result: Array = np.linalg.norm(whitening * whitening * differences, axis=1)
         return result
+
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        return np.asarray((new_whitening / whitening).min(axis=1))
 
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))
@@ -267,6 +327,7 @@ class Spherical(CovarianceStructure):
 
     name = "spherical"
     code = 3
+    has_matrices = False
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components,)
@@ -279,8 +340,11 @@ class Spherical(CovarianceStructure):
         result: Array = 1.0 / precisions
         return result
 
-    def scatter(self, centered: list[Array], weights: list[Array]) -> Array:
-        return np.array([np.sum(w @ (z * z)) for z, w in zip(centered, weights)])
+    def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
+        return np.asarray(noise * np.repeat(np.sqrt(covariances), counts)[:, np.newaxis])
+
+    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
+        total[component] += np.sum(weight @ (centered * centered))
 
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
         result: Array = scatter + 2.0 * np.sum(shift * moved, axis=1) + weight * np.sum(moved * moved, axis=1)
@@ -292,6 +356,9 @@ class Spherical(CovarianceStructure):
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         # Frobenius, as for the others: √d for a multiple of the identity.
         return np.asarray(math.sqrt(n_features) * np.abs(whitening * whitening * differences))
+
+    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
+        return np.asarray(new_whitening / whitening)
 
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel import factors
+from emix.kernel.level import has_own_threads
 from emix.rows.arrays import ArraySource, as_source
-from emix.rows.threads import resolve_n_threads, run_in_threads
+from emix.rows.threads import plan, run_in_threads
 
+from .bounds import CarriedBounds
 from .covariance import STRUCTURES, CovarianceStructure
 from .kernel_arguments import KernelArguments
 from .parameters import GaussianParameters
@@ -25,12 +27,6 @@ Array = NDArray[np.float64]
 # Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
 # number that depends on neither rows nor threads, so that the order of the sums does not either.
 MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
-
-# Between two looks at pending signals a thread does about this many operations: below a second on any processor.
-OPERATIONS_PER_CALL = 2e9
-
-# A second thread pays from about this many operations of a pass on (a dispatch costs some 40 µs).
-OPERATIONS_PER_THREAD = 1e6
 
 
 class GaussianModel:
@@ -127,7 +123,7 @@ class GaussianModel:
         return old.distance(new)
 
     def _collapsed(self, component: int, statistics: GaussianStatistics) -> DegenerateCovarianceError:
-        if self.structure.name == "tied":
+        if self.structure.is_shared:
             n_effective = float(statistics.weight.sum())
             which = "the common covariance (covariance_type='tied')"
         else:
@@ -161,24 +157,21 @@ class GaussianRun:
         self.dtype = source.X.dtype
         self._sample_weight, self._weight_unit = _in_moderate_units(source.sample_weight)
         self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
-        self._scatter_shape = model.structure.shape(K, d)
+        self._means_shape, self._scatter_shape = (K, d), model.structure.shape(K, d)
         width = K + K * d + math.prod(self._scatter_shape) + 1
         super_block = self._arguments.kernel.super_block_rows
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * width)))
         self._n_slots = min(n_slots, -(-source.n_rows // super_block))
-        operations_per_row = 2.0 * K * (d * d + 8 * d + 32)
-        self._rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // super_block) * super_block
-        self._n_threads = self._choose_threads(operations_per_row * source.n_rows)
+        most = 1 if has_own_threads() else self._n_slots
+        # Statistics take about as many operations as log-densities.
+        operations = 2.0 * operations_per_row(K, d)
+        self._n_threads, self._rows_per_call = plan(source.n_rows, operations, super_block, model.n_threads, most)
         self._slots = np.empty((self._n_slots, width))
         self._workspaces = [np.empty(self._arguments.workspace_size, dtype=self.dtype) for _ in range(self._n_threads)]
         self._weight_before: Array | None = None
-
-    def _choose_threads(self, operations: float) -> int:
-        wanted = self._n_slots
-        if self.model.n_threads is None:
-            wanted = min(wanted, 1 + int(operations / OPERATIONS_PER_THREAD))
-        # What the process may use is asked for only where it matters.
-        return 1 if wanted == 1 else max(1, min(wanted, resolve_n_threads(self.model.n_threads)))
+        self._bounds = None
+        if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
+            self._bounds = CarriedBounds(self._arguments.kernel, source.n_rows, K)
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
@@ -186,7 +179,8 @@ class GaussianRun:
         Raises
         ------
         ValueError
-            If the log-likelihood is not finite; a row of which it is so is named.
+            If the parameters are not of the model, or the log-likelihood is not finite: a row of which it is so is
+            named.
         """
         before, self._weight_before = self._weight_before, None
         statistics = self._pass(parameters, before)
@@ -210,26 +204,33 @@ class GaussianRun:
         self, parameters: GaussianParameters, weight_before: Array | None, hard: bool = False
     ) -> GaussianStatistics:
         model, source, arguments, slots = self.model, self.source, self._arguments, self._slots
+        if parameters.structure is not model.structure or parameters.means.shape != self._means_shape:
+            raise ValueError(
+                f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
+                f"{model.structure.name!r} and {self._means_shape}, as the model has."
+            )
+        kernel = arguments.kernel
         arguments.fill(parameters, weight_before)
         slots[:] = 0.0
 
+        bounds = None if hard or self._bounds is None else self._bounds.begin_pass(parameters)
+        n_computed = [0.0] * self._n_threads
+
         def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
+            workspace = self._workspaces[thread]
             for first in range(0, source.n_rows, self._rows_per_call):
-                arguments.kernel.accumulate(
-                    source.X,
-                    self._sample_weight,
-                    first,
-                    min(first + self._rows_per_call, source.n_rows),
-                    thread,
-                    self._n_threads,
-                    hard,
-                    *arguments.values,
-                    self._workspaces[thread],
-                    slots,
-                    stop,
-                )
+                last = min(first + self._rows_per_call, source.n_rows)
+                part = (source.X, self._sample_weight, first, last, thread, self._n_threads)
+                if bounds is None:
+                    kernel.accumulate(*part, hard, *arguments.values, workspace, slots, stop)
+                else:
+                    n_computed[thread] += kernel.accumulate_bounded(
+                        *part, *arguments.values, *bounds, workspace, slots, stop
+                    )
 
         run_in_threads(accumulate, self._n_threads)
+        if self._bounds is not None and bounds is not None:
+            self._bounds.end_pass(sum(n_computed))
         K, d = model.n_components, model.n_features
         total = np.empty(slots.shape[1])
         log_likelihood = factors.add_slots(model.structure.code, slots, K, d, self._weight_unit, total)
@@ -252,11 +253,20 @@ class GaussianRun:
         assert density is not None
         counts = np.ones(len(density)) if self.source.sample_weight is None else self.source.sample_weight
         bad = np.flatnonzero(~np.isfinite(density) & (counts > 0.0))
-        row = int(bad[0]) if bad.size else -1
+        if not bad.size:
+            return ValueError(
+                "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide the columns, "
+                "or sample_weight, by their largest magnitudes."
+            )
         return ValueError(
-            f"The log-likelihood is not finite: row {row} lies so far from every component that its density is zero "
+            f"The log-likelihood is not finite: row {bad[0]} lies so far from every component that its density is zero "
             f"in {self.dtype.name}. Start closer to the data, scale the columns, or leave the row out."
         )
+
+
+def operations_per_row(n_components: int, n_features: int) -> float:
+    """Operations for a row's log-densities, by which threads and calls are planned."""
+    return float(n_components * (n_features * n_features + 8 * n_features + 32))
 
 
 def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float]:

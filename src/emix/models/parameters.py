@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .covariance import STRUCTURES, CovarianceStructure
 
-__all__ = ["GaussianParameters"]
+__all__ = ["GaussianParameters", "check_shapes"]
 
 Array = NDArray[np.float64]
 
@@ -59,11 +59,14 @@ class GaussianParameters:
 
         Raises
         ------
+        ValueError
+            If the shapes do not belong together.
         DegenerateCovarianceError
             If a covariance is not positive definite to working precision.
         """
         form = STRUCTURES[structure] if isinstance(structure, str) else structure
-        pi, mu, sigma = (np.array(a, dtype=np.float64, order="C", ndmin=1) for a in (weights, means, covariances))
+        pi, mu, sigma = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, covariances))
+        check_shapes(form, pi, mu, covariances=sigma)
         return cls.of(form, pi, mu, sigma)
 
     @classmethod
@@ -74,16 +77,19 @@ class GaussianParameters:
 
         Raises
         ------
+        ValueError
+            If the shapes do not belong together.
         DegenerateCovarianceError
             If a precision is not positive definite to working precision.
         """
         form = STRUCTURES[structure] if isinstance(structure, str) else structure
-        inverse = np.array(precisions, dtype=np.float64, order="C", ndmin=1)
-        return cls.from_covariances(form, weights, means, form.from_precisions(inverse))
+        pi, mu, inverse = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, precisions))
+        check_shapes(form, pi, mu, precisions=inverse)
+        return cls.of(form, pi, mu, form.from_precisions(inverse))
 
     @classmethod
     def of(cls, structure: CovarianceStructure, weights: Array, means: Array, covariances: Array) -> GaussianParameters:
-        """Make parameters from arrays that are theirs from now on; nothing is copied."""
+        """Make parameters from arrays that are theirs from now on; nothing is copied, and no shape is checked."""
         whitening, log_det = structure.whiten(covariances, *means.shape)
         return cls(structure, weights, means, covariances, whitening, log_det)
 
@@ -128,7 +134,7 @@ class GaussianParameters:
     def permuted(self, order: ArrayLike) -> GaussianParameters:
         """Return the same mixture with its components in another order."""
         index = np.asarray(order)
-        covariances = self.covariances if self.structure.name == "tied" else self.covariances[index]
+        covariances = self.structure.permute(self.covariances, index)
         return GaussianParameters.from_covariances(self.structure, self.weights[index], self.means[index], covariances)
 
     def distance(self, other: GaussianParameters) -> float:
@@ -146,3 +152,34 @@ class GaussianParameters:
         if len(spread) == len(alive):
             spread = spread[alive]
         return float(max(weights.max(), means.max(), spread.max()))
+
+
+def check_shapes(structure: CovarianceStructure, weights: Array, means: Array, **matrices: Array) -> None:
+    """Refuse arrays that are not of one mixture; compiled code trusts their shapes.
+
+    Parameters
+    ----------
+    structure : CovarianceStructure
+    weights, means : ndarray
+    **matrices : ndarray
+        Covariances, precisions or factors of them, by the names that messages give them.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not belong together.
+    """
+    if means.ndim != 2 or 0 in means.shape:
+        raise ValueError(
+            f"means has shape {means.shape}, expected (n_components, n_features): one row for each component."
+        )
+    n_components, n_features = means.shape
+    expected = structure.shape(n_components, n_features)
+    for name, array, shape in [("weights", weights, (n_components,))] + [
+        (name, matrix, expected) for name, matrix in matrices.items()
+    ]:
+        if array.shape != shape:
+            raise ValueError(
+                f"{name} has shape {array.shape}, expected {shape}: means of shape {means.shape} are of {n_components} "
+                f"components in {n_features} dimensions, and the covariance structure is {structure.name!r}."
+            )

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.rows.threads import resolve_n_threads, run_in_threads
+from emix.kernel.level import has_own_threads
+from emix.rows.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
-from .gaussian import OPERATIONS_PER_CALL, OPERATIONS_PER_THREAD
+from .gaussian import operations_per_row
 from .kernel_arguments import KernelArguments, arguments_for_scores
 from .parameters import GaussianParameters
 
@@ -66,9 +67,16 @@ def score_rows(
     Returns
     -------
     Scores
+
+    Raises
+    ------
+    ValueError
+        If X has not as many columns as the parameters have features.
     """
     n_rows, d = X.shape
     K = parameters.n_components
+    if d != parameters.n_features:
+        raise ValueError(f"X has {d} columns, expected {parameters.n_features}, as the parameters have.")
     arguments = arguments_for_scores(parameters, X.dtype)
     density = np.empty(n_rows, dtype=X.dtype) if log_density else None
     posterior = np.empty((n_rows, K), dtype=X.dtype) if responsibilities else None
@@ -76,14 +84,15 @@ def score_rows(
     best = np.empty(n_rows, dtype=np.intp) if labels else None
     outputs = density, posterior, components, best
 
-    operations_per_row = K * (d * d + 8 * d + 32)
-    if n_rows * operations_per_row <= OPERATIONS_PER_THREAD:
+    if n_rows <= arguments.block_rows:
         workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
         n_far = arguments.kernel.score(X, 0, n_rows, *arguments.values, workspace, *outputs, _GO_ON)
     else:
-        n_far = _score_in_threads(X, arguments, outputs, operations_per_row, n_threads)
+        n_far = _score_in_threads(X, arguments, outputs, operations_per_row(K, d), n_threads)
     if n_far and (responsibilities or labels):
-        _settle_far_rows(X, parameters, posterior, best)
+        density_of_all = density if density is not None else score_rows(X, parameters, n_threads=n_threads).log_density
+        assert density_of_all is not None
+        _settle_far_rows(X, parameters, density_of_all, posterior, best)
     return Scores(*outputs)
 
 
@@ -91,14 +100,14 @@ def _score_in_threads(
     X: FloatArray,
     arguments: KernelArguments,
     outputs: tuple[NDArray[Any] | None, ...],
-    operations_per_row: int,
+    operations: float,
     n_threads: int | None,
 ) -> int:
     """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
-    block = arguments.kernel.block_rows
+    block = arguments.block_rows
     n_blocks = -(-len(X) // block)
-    threads = min(resolve_n_threads(n_threads), n_blocks)
-    rows_per_call = max(1, int(OPERATIONS_PER_CALL / operations_per_row) // block) * block
+    most = 1 if has_own_threads() else n_blocks
+    threads, rows_per_call = plan(len(X), operations, block, n_threads, most)
     n_far = np.zeros(threads, dtype=np.int64)
 
     def share(thread: int, stop: NDArray[np.int32]) -> None:
@@ -113,11 +122,13 @@ def _score_in_threads(
 
 
 def _settle_far_rows(
-    X: FloatArray, parameters: GaussianParameters, posterior: FloatArray | None, best: NDArray[np.intp] | None
+    X: FloatArray,
+    parameters: GaussianParameters,
+    density: FloatArray,
+    posterior: FloatArray | None,
+    best: NDArray[np.intp] | None,
 ) -> None:
     """Give rows whose every squared distance overflows to the component with the smallest ‖W(x − μ)‖."""
-    density = score_rows(X, parameters).log_density
-    assert density is not None
     for row in np.flatnonzero(density == -np.inf):
         component = _nearest_by_scale(X[row].astype(np.float64), parameters)
         if posterior is not None:

@@ -46,8 +46,10 @@ class Share:
 
     def wait(self) -> None:
         """Return once it is done."""
-        with self._done:
+        # By turns: Python may look at a signal that came just before a wait only after it.
+        while not self._done.acquire(timeout=0.1):
             pass
+        self._done.release()
 
 
 class _Pool:

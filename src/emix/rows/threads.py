@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from .pool import Share, submit
 
-__all__ = ["resolve_n_threads", "run_in_threads"]
+__all__ = ["plan", "resolve_n_threads", "run_in_threads"]
+
+# Between two looks at pending signals a thread does about this many operations: below a second on any processor.
+OPERATIONS_PER_CALL = 2e9
+
+# A second thread pays from about this many operations of a pass on (a dispatch costs some 40 µs).
+OPERATIONS_PER_THREAD = 1e6
 
 Task = Callable[[int, NDArray[np.int32]], None]
 """(thread, stop): does this thread's share, and soon returns once stop[0] is not 0."""
@@ -32,6 +38,31 @@ def resolve_n_threads(n_threads: int | None) -> int:
     limits = [_processors(), _container_quota()]
     limits += [_from_environment(name) for name in ("EMIX_NUM_THREADS", "OMP_NUM_THREADS")]
     return max(1, min(limit for limit in limits if limit is not None))
+
+
+def plan(n_rows: int, operations_per_row: float, unit: int, n_threads: int | None, most: int) -> tuple[int, int]:
+    """How many threads do a pass over rows, and how many rows each does in one call of compiled code.
+
+    Parameters
+    ----------
+    n_rows : int
+    operations_per_row : float
+    unit : int
+        Rows of a call are a multiple of this.
+    n_threads : int or None
+        As the user gave it. Only None leaves it to the amount of work.
+    most : int
+        More threads would have no share.
+
+    Returns
+    -------
+    threads, rows_per_call : int
+    """
+    if n_threads is None:
+        most = min(most, 1 + int(n_rows * operations_per_row / OPERATIONS_PER_THREAD))
+    # What the process may use is asked for only where it matters.
+    threads = min(most, resolve_n_threads(n_threads)) if most > 1 else 1
+    return threads, max(1, int(OPERATIONS_PER_CALL / operations_per_row) // unit) * unit
 
 
 def _processors() -> int:

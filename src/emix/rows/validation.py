@@ -8,12 +8,12 @@ words for an error that its users know, they are used.
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.exceptions import warn
 from emix.kernel.values import within
 from emix.rows.conversion import as_numbers, is_frame, is_ready
 
@@ -216,9 +216,7 @@ def feature_names(X: Any) -> NDArray[np.object_] | None:
     return array
 
 
-def check_feature_names(
-    found: NDArray[np.object_] | None, fitted: NDArray[np.object_] | None, *, caller: str, stacklevel: int = 3
-) -> None:
+def check_feature_names(found: NDArray[np.object_] | None, fitted: NDArray[np.object_] | None, *, caller: str) -> None:
     """Compare the names of columns with those at the fit.
 
     Parameters
@@ -226,8 +224,6 @@ def check_feature_names(
     found, fitted : ndarray of shape (n_features,), object, or None
     caller : str
         The estimator's name in messages.
-    stacklevel : int
-        As in :func:`warnings.warn`.
 
     Raises
     ------
@@ -237,12 +233,10 @@ def check_feature_names(
     if found is None and fitted is None:
         return
     if fitted is None:
-        warnings.warn(f"X has feature names, but {caller} was fitted without feature names", stacklevel=stacklevel)
+        warn(f"X has feature names, but {caller} was fitted without feature names")
         return
     if found is None:
-        warnings.warn(
-            f"X does not have valid feature names, but {caller} was fitted with feature names", stacklevel=stacklevel
-        )
+        warn(f"X does not have valid feature names, but {caller} was fitted with feature names")
         return
     if list(found) == list(fitted):
         return

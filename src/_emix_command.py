@@ -1,0 +1,19 @@
+"""Where the command `emix` begins: outside the package, so that even its import may fail in one line.
+
+`import emix` refuses an EMIX_LEVEL that does not exist, and fails where NumPy is missing; the promise of one line per
+error and of the exit code 1 holds there too.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Import the command and run it; return its exit code."""
+    try:
+        from emix.faces.command_line import main as run
+    except ImportError as error:
+        print(f"emix: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return run()

@@ -1,0 +1,83 @@
+# Bounds that carry over: components that cannot count in a group of rows are left out without looking at the rows.
+#
+# Let a component move from (μ, W) to (μ′, W′). With T = W′ W⁻¹, W′ (x − μ′) = T W (x − μ) + W′ (μ − μ′), so that
+#
+#     ‖W′ (x − μ′)‖ ≥ σ_min(T) ‖W (x − μ)‖ − ‖W′ (μ − μ′)‖
+#
+# and σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius). `near` keeps, for each group of rows and component, a lower bound of the
+# smallest ‖W (x − μ)‖ in the group: measured when the component was last computed, carried by the line above since.
+# Then log p_k(x) ≤ a_k − ½ near² for every row of the group. The components that counted in the last pass are computed
+# first. The least of their rows' best log-densities is a lower bound of every row's best; a component that stays below it
+# by its margin (as in `exponentials`) would have been left out of every row's sums, and is not computed. One of which
+# the bound says too little is computed as far as it takes to see the same: its squares add up, and part of the sum is a
+# lower bound of the distance too.
+#
+# A negative `near` says that the component counted in the last pass; 0 that nothing is known.
+
+cdef struct Bounds:
+    float *near                 # (K,): INOUT, the group's
+    const float *shrink         # (K,): at most σ_min(T)
+    const float *moved          # (K,): at least ‖W′ (μ − μ′)‖
+    Py_ssize_t n_computed       # INOUT: quarters of log-densities computed: 4 for a whole one, 1 for one begun
+
+cdef:
+    # What rounding may add to a measured distance: d κ(W) eps is less for condition numbers κ(Σ) up to 1e16.
+    double MEASURED = 1 - 1e-4
+    double CARRIED = 1 - 1e-6
+
+
+cdef double measure(
+    Mixture *mixture, Bounds *bounds, Py_ssize_t k, real limit, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """Compute p[k], and near[k] from its largest value, which is returned: ‖W (x − μ)‖² = 2 (a_k − p[k])"""
+    cdef vec largest = vec_of(-<real> INFINITY)
+    cdef double highest = -INFINITY
+    cdef Py_ssize_t v, l
+    log_density(mixture, k, limit, work, n_vectors)
+    for v in range(n_vectors):
+        largest = vec_max(largest, (<vec *> (work.p + k * STRIDE))[v])
+    for l in range(LANES):
+        highest = max(highest, <double> (<real *> &largest)[l])
+    bounds.near[k] = <float> (sqrt(2 * max(mixture.log_constant[k] - highest, 0.0)) * MEASURED)
+    return highest
+
+
+cdef void log_densities_bounded(
+    Mixture *mixture, Bounds *bounds, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """p[k] of the components that may count;  active: which these are"""
+    cdef Py_ssize_t k, v, l
+    cdef vec least
+    cdef double worst = INFINITY, near, enough
+    for k in range(mixture.n_components):
+        work.live[k] = bounds.near[k] <= 0
+        if work.live[k]:
+            measure(mixture, bounds, k, <real> INFINITY, work, n_vectors)
+    least = (<vec *> work.best)[0]
+    for v in range(1, n_vectors):
+        least = vec_select(vec_less((<vec *> work.best)[v], least), (<vec *> work.best)[v], least)
+    for l in range(LANES):
+        worst = min(worst, <double> (<real *> &least)[l])
+    work.n_active = 0
+    for k in range(mixture.n_components):
+        if not work.live[k]:
+            enough = worst - mixture.margin[k]
+            near = (<double> bounds.shrink[k] * bounds.near[k] - bounds.moved[k]) * CARRIED
+            if near > 0 and mixture.log_constant[k] - 0.5 * near * near < enough:
+                bounds.near[k] = <float> near
+                continue
+            if measure(mixture, bounds, k, <real> (2 * (mixture.log_constant[k] - enough)), work, n_vectors) < enough:
+                bounds.n_computed += 1
+                continue
+        bounds.n_computed += 4
+        work.active[work.n_active] = <int> k
+        work.n_active += 1
+
+
+cdef void mark_live(Bounds *bounds, Workspace *work) noexcept nogil:
+    """Tell the next pass which components counted"""
+    cdef Py_ssize_t a, k
+    for a in range(work.n_active):
+        k = work.active[a]
+        if work.live[k] > 0:
+            bounds.near[k] = -bounds.near[k]

@@ -1,0 +1,101 @@
+# Log-densities of a block under the components.
+
+cdef void center(
+    const real *x, const real *c, Py_ssize_t n_features, Py_ssize_t n_vectors,  # IN
+    real *z,                                                                    # OUT
+) noexcept nogil:
+    """z = x − c"""
+    cdef Py_ssize_t j, v
+    for j in range(n_features):
+        for v in range(n_vectors):
+            (<vec *> (z + j * STRIDE))[v] = (<const vec *> (x + j * STRIDE))[v] - c[j]
+
+
+cdef inline void put_log_densities(
+    const vec *norm, real constant, Py_ssize_t first,   # IN: a tile's ‖y‖², a_k
+    real *p, real *best,                                # OUT; INOUT
+) noexcept nogil:
+    """p = a_k − ½‖y‖²;  best = max(best, p). A norm that overflows, or was inf − inf on the way, makes p −inf."""
+    cdef vec infinite = vec_of(<real> INFINITY), largest = vec_of(REAL_MAX), value
+    cdef int v
+    for v in range(TILE_VECTORS):
+        # NaN compares false, as does infinity
+        value = constant - vec_select(vec_less(norm[v], largest), norm[v], infinite) * <real> 0.5
+        (<vec *> p)[first + v] = value
+        (<vec *> best)[first + v] = vec_max((<vec *> best)[first + v], value)
+
+
+cdef inline bint all_above(const vec *norm, real limit) noexcept nogil:
+    """Is every number of a tile above the limit? False where one is NaN."""
+    cdef int v, l
+    for v in range(TILE_VECTORS):
+        for l in range(LANES):
+            if not (<const real *> norm)[v * LANES + l] > limit:
+                return False
+    return True
+
+
+cdef void log_densities_diagonal(
+    const real *x, const real *c, const real *w, Py_ssize_t step, const real *b,    # IN: step 0 for one w for all features
+    real constant, real limit, Py_ssize_t n_features, Py_ssize_t n_vectors,         # IN
+    real *p, real *best,                                                            # OUT; INOUT
+) noexcept nogil:
+    """p = a_k − ½ Σ_j (w_j (x_j − c_j) − b_j)², or, for rows in which that is above the limit, some part of the sum"""
+    cdef Py_ssize_t j, first = 0
+    cdef int v
+    cdef vec norm[4]
+    cdef vec y
+    while first < n_vectors:
+        for v in range(TILE_VECTORS):
+            norm[v] = vec_of(0)
+        for j in range(n_features):
+            for v in range(TILE_VECTORS):
+                y = ((<const vec *> (x + j * STRIDE))[first + v] - c[j]) * w[j * step] - b[j]
+                norm[v] += y * y
+            if j % 4 == 3 and limit < REAL_MAX and all_above(norm, limit):
+                break
+        put_log_densities(norm, constant, first, p, best)
+        first += TILE_VECTORS
+
+
+cdef void log_density(
+    Mixture *mixture, Py_ssize_t k, real limit, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """p[k] = a_k − ½‖W_k (x − c_k) − b_k‖²;  best = max(best, p[k])
+
+    A tile of rows in which every sum of squares has passed the limit is left there: p[k] is too large then, but below
+    a_k − ½ limit. The limit is infinite where all are wanted.
+    """
+    cdef Py_ssize_t d = mixture.n_features
+    cdef const real *c = mixture.center + k * d
+    cdef const real *b = mixture.offset + k * d
+    cdef real *p = work.p + k * STRIDE
+    if mixture.structure == DIAG:
+        log_densities_diagonal(
+            work.x, c, mixture.whitening + k * d, 1, b, mixture.log_constant[k],
+            limit, d, n_vectors, p, work.best)
+    elif mixture.structure == SPHERICAL:
+        log_densities_diagonal(
+            work.x, c, mixture.whitening + k, 0, b, mixture.log_constant[k],
+            limit, d, n_vectors, p, work.best)
+    else:
+        log_densities_triangular(
+            work, c, mixture.whitening + (k * d * d if mixture.structure == FULL else 0), b, mixture.log_constant[k],
+            limit, d, n_vectors, p)
+
+
+cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
+    """p[k] of all components, or with bounds of those that may count;  best = max_k p[k]
+
+    best is the lowest finite number where every log-density is −inf.
+    """
+    cdef Py_ssize_t k, v
+    for v in range(n_vectors):
+        (<vec *> work.best)[v] = vec_of(-REAL_MAX)
+    if bounds != NULL:
+        log_densities_bounded(mixture, bounds, work, n_vectors)
+        return
+    for k in range(mixture.n_components):
+        log_density(mixture, k, <real> INFINITY, work, n_vectors)
+        work.active[k] = <int> k
+    work.n_active = mixture.n_components

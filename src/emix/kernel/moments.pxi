@@ -1,0 +1,177 @@
+# The sums of a block: N_k, s_k and S_k.
+#
+# Where most rows of a component are live, vectors hold one feature of several rows, and a sum over rows ends with a sum
+# over lanes. Where few are, they are packed, and vectors hold several features of one row: no sum over lanes, and
+# nothing is spent on the others.
+
+cdef Py_ssize_t list_live(const real *responsibility, Py_ssize_t n_rows, unsigned short *live) noexcept nogil:
+    """Numbers of the rows whose responsibility is not 0; how many"""
+    cdef Py_ssize_t n_live = 0, i
+    for i in range(n_rows):
+        live[n_live] = <unsigned short> i
+        n_live += responsibility[i] != 0
+    return n_live
+
+
+cdef void pack_rows(
+    Block *block, const real *c, Py_ssize_t n_live, Py_ssize_t n_features,      # IN
+    Workspace *work,                                                            # IN: x, rows; OUT: z
+) noexcept nogil:
+    """z := the live rows − c, features side by side, 0 up to a whole vector"""
+    cdef const unsigned short *live = work.rows
+    cdef Py_ssize_t width = (n_features + LANES - 1) // LANES * LANES, l, j
+    cdef real *z = work.z
+    cdef const real *x
+    cdef bint side_by_side = block.feature_stride == sizeof(real)
+    for l in range(n_live):
+        if side_by_side:
+            x = <const real *> (block.rows + place(block, live[l]) * block.row_stride)
+            for j in range(n_features):
+                z[j] = x[j] - c[j]
+        else:
+            x = work.x + live[l]
+            for j in range(n_features):
+                z[j] = x[j * STRIDE] - c[j]
+        for j in range(n_features, width):
+            z[j] = 0
+        z += width
+
+
+cdef void moments_of_rows(
+    const real *r, Py_ssize_t n_live, Py_ssize_t n_features,                    # IN
+    bint squares, Py_ssize_t square_step,                                       # IN: diag and spherical
+    Workspace *work,                                                            # IN: rows, z, packed; OUT: rz
+    double *weight, double *shift, double *scatter,                             # INOUT
+) noexcept nogil:
+    """rz = r z;  N += Σ r;  s += Σ r z;  and with `squares`, S_j += Σ r z_j² (square_step 0: the trace)"""
+    cdef const unsigned short *live = work.rows
+    cdef Py_ssize_t n_vectors = (n_features + LANES - 1) // LANES, l, v, j
+    cdef const vec *z = <const vec *> work.z
+    cdef vec *rz = <vec *> work.rz
+    # Sums over the block's rows, behind the packed rows
+    cdef vec *first = rz + n_live * n_vectors
+    cdef vec *second = <vec *> work.z + n_live * n_vectors
+    cdef real responsibility
+    for v in range(n_vectors):
+        first[v] = vec_of(0)
+        second[v] = vec_of(0)
+    for l in range(n_live):
+        responsibility = r[live[l]]
+        weight[0] += responsibility
+        for v in range(n_vectors):
+            rz[v] = responsibility * z[v]
+            first[v] += rz[v]
+            if squares:
+                second[v] += rz[v] * z[v]
+        z += n_vectors
+        rz += n_vectors
+    for j in range(n_features):
+        shift[j] += (<real *> first)[j]
+        if squares:
+            scatter[j * square_step] += (<real *> second)[j]
+
+
+cdef void moments(
+    const real *z, const real *r, Py_ssize_t n_features, Py_ssize_t n_vectors,  # IN
+    bint squares, Py_ssize_t square_step,                                       # IN: diag and spherical
+    real *rz,                                                                   # OUT
+    double *weight, double *shift, double *scatter,                             # INOUT
+) noexcept nogil:
+    """rz = r z;  N += Σ r;  s += Σ r z;  and with `squares`, S_j += Σ r z_j² (square_step 0: the trace)"""
+    cdef Py_ssize_t j, v
+    cdef vec first = vec_of(0), second, product
+    for v in range(n_vectors):
+        first += (<const vec *> r)[v]
+    weight[0] += vec_sum(first)
+    for j in range(n_features):
+        first = vec_of(0)
+        second = vec_of(0)
+        for v in range(n_vectors):
+            product = (<const vec *> r)[v] * (<const vec *> (z + j * STRIDE))[v]
+            first += product
+            if squares:
+                second += product * (<const vec *> (z + j * STRIDE))[v]
+            else:
+                (<vec *> (rz + j * STRIDE))[v] = product
+        shift[j] += vec_sum(first)
+        if squares:
+            scatter[j * square_step] += vec_sum(second)
+
+
+cdef inline void moments_tile(
+    const real *x, const real *c, const real *r, int n_features, Py_ssize_t n_vectors,  # IN
+    double *weight, double *shift, double *scatter,                                     # INOUT
+) noexcept nogil:
+    """N += Σ r;  s += Σ r z;  S += Σ r z zᵀ, its lower triangle, for few features: every sum in a register"""
+    cdef vec total = vec_of(0)
+    cdef vec first[4]
+    cdef vec second[4][4]
+    cdef vec z[4]
+    cdef vec product
+    cdef int a, b
+    cdef Py_ssize_t v
+    for a in range(n_features):
+        first[a] = vec_of(0)
+        for b in range(a + 1):
+            second[a][b] = vec_of(0)
+    for v in range(n_vectors):
+        total += (<const vec *> r)[v]
+        for a in range(n_features):
+            z[a] = (<const vec *> (x + a * STRIDE))[v] - c[a]
+            product = (<const vec *> r)[v] * z[a]
+            first[a] += product
+            for b in range(a + 1):
+                second[a][b] += product * z[b]
+    weight[0] += vec_sum(total)
+    for a in range(n_features):
+        shift[a] += vec_sum(first[a])
+        for b in range(a + 1):
+            scatter[a * n_features + b] += vec_sum(second[a][b])
+
+
+cdef void moments_small(
+    const real *x, const real *c, const real *r, Py_ssize_t n_features, Py_ssize_t n_vectors,   # IN
+    double *weight, double *shift, double *scatter,                                             # INOUT
+) noexcept nogil:
+    """moments_tile for 1 to 4 features"""
+    if n_features == 1:
+        moments_tile(x, c, r, 1, n_vectors, weight, shift, scatter)
+    elif n_features == 2:
+        moments_tile(x, c, r, 2, n_vectors, weight, shift, scatter)
+    elif n_features == 3:
+        moments_tile(x, c, r, 3, n_vectors, weight, shift, scatter)
+    else:
+        moments_tile(x, c, r, 4, n_vectors, weight, shift, scatter)
+
+
+cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
+    """Add the block's N, s and S to a slot: [N (K) | s (K, d) | S | log-likelihood]"""
+    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_live
+    cdef Py_ssize_t n_vectors = (block.n_rows + LANES - 1) // LANES
+    cdef bint squares = mixture.structure == DIAG or mixture.structure == SPHERICAL
+    cdef Py_ssize_t square_step = mixture.structure == DIAG
+    cdef double *shift
+    cdef double *scatter
+    cdef const real *r
+    cdef const real *c
+    for a in range(work.n_active):
+        k = work.active[a]
+        if work.live[k] == 0:
+            continue
+        r = work.p + k * STRIDE
+        c = mixture.center + k * d
+        shift = slot + K + k * d
+        scatter = slot + K + K * d + k * mixture.scatter_step
+        if work.live[k] < mixture.packed_below * block.n_rows:
+            n_live = list_live(r, block.n_rows, work.rows)
+            pack_rows(block, c, n_live, d, work)
+            moments_of_rows(r, n_live, d, squares, square_step, work, slot + k, shift, scatter)
+            if not squares:
+                scatter_rows(work, r, n_live, d, scatter)
+        elif d <= 4 and not squares:
+            moments_small(work.x, c, r, d, n_vectors, slot + k, shift, scatter)
+        else:
+            center(work.x, c, d, n_vectors, work.z)
+            moments(work.z, r, d, n_vectors, squares, square_step, work.rz, slot + k, shift, scatter)
+            if not squares:
+                scatter_triangular(work, r, d, n_vectors, scatter)

@@ -1,0 +1,46 @@
+"""Seeds and generators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emix.estimators.random_source import random_source, seed_of
+
+
+def test_an_int_is_its_own_seed() -> None:
+    assert seed_of(7) == seed_of(np.int64(7)) == 7
+    assert random_source(7).random() == random_source(7).random()
+
+
+def test_generators_give_seeds() -> None:
+    for make in (np.random.default_rng, np.random.RandomState):
+        source = make(0)
+        assert random_source(source) is source
+        seeds = [seed_of(source), seed_of(source)]
+        assert seeds[0] != seeds[1]
+        assert seed_of(make(0)) == seeds[0]
+
+
+def test_without_a_seed_each_is_another() -> None:
+    assert seed_of(None) != seed_of(None)
+
+
+def test_module_of_the_legacy_generator() -> None:
+    np.random.seed(0)  # noqa: NPY002  # what scikit-learn takes numpy.random for
+    first = seed_of(np.random)
+    np.random.seed(0)  # noqa: NPY002
+    assert seed_of(np.random) == first
+
+
+@pytest.mark.parametrize("bad", [True, 1.0, "0", [1], np.random.SeedSequence(0)])
+def test_what_is_no_source_of_random_numbers(bad: Any) -> None:
+    for function in (random_source, seed_of):
+        with pytest.raises(
+            TypeError, match=r"must be None, an int in the range \[0, inf\), a numpy\.random\.Generator"
+        ):
+            function(bad)
+        with pytest.raises(ValueError, match=r"Got -1 instead"):
+            function(-1)

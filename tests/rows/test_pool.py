@@ -1,0 +1,109 @@
+"""The pool of threads and the shares that it does."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emix.rows import pool
+from emix.rows.pool import Share, submit
+
+LONG = 60.0  # seconds that only a defect would last
+
+
+def going_on() -> Any:
+    return np.zeros(1, dtype=np.int32)
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool without threads, as in the child of a fork."""
+    monkeypatch.setattr(pool, "_pool", pool._Pool())
+
+
+def run(n_shares: int, n_threads: int) -> list[tuple[int, str]]:
+    """Numbers of the shares, and names of the threads that did them."""
+    done: list[tuple[int, str]] = []
+    shares = [
+        Share(lambda number, stop: done.append((number, threading.current_thread().name)), number, going_on())
+        for number in range(n_shares)
+    ]
+    for share in shares:
+        submit(share, n_threads)
+    for share in shares:
+        share.wait()
+        assert share.error is None
+    return sorted(done)
+
+
+def emix_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("emix-")}
+
+
+@pytest.mark.usefixtures("fresh")
+def test_threads_are_started_when_they_are_needed() -> None:
+    before = emix_threads()
+    assert [number for number, _ in run(5, 1)] == [0, 1, 2, 3, 4]
+    first = emix_threads() - before
+    assert len(first) == 1
+    assert all(thread.daemon for thread in first)  # they never keep the process from ending
+    run(5, 1)
+    assert emix_threads() - before == first
+    # Never more than there are processors, whatever is asked for.
+    run(3, 10_000)
+    assert len(emix_threads() - before) == (os.cpu_count() or 1)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_shares_are_done_by_threads_of_the_pool() -> None:
+    assert {name.split("-")[0] for _, name in run(20, 2)} == {"emix"}
+
+
+def test_error_is_kept_for_the_one_who_waits_and_sets_the_stop_flag() -> None:
+    def task(thread: int, stop: Any) -> None:
+        raise SystemExit(f"share {thread}")
+
+    share = Share(task, 4, stop := going_on())
+    submit(share, 1)
+    share.wait()
+    assert isinstance(share.error, SystemExit) and share.error.args == ("share 4",)
+    assert stop[0] == 1
+    assert run(3, 1)  # the thread lives on
+
+
+def test_share_that_is_begun_after_the_pass_has_stopped_does_nothing() -> None:
+    share = Share(lambda thread, stop: pytest.fail("it was called"), 1, np.ones(1, dtype=np.int32))
+    share.do()
+    share.wait()
+    assert share.error is None
+
+
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="this system has no fork")
+def test_pool_is_made_anew_in_the_child_of_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(2, 2)
+    parents = pool._pool
+    monkeypatch.setattr(pool, "_pool", parents)  # and back again afterwards
+    pool._renew()
+    assert pool._pool is not parents
+    assert [number for number, _ in run(3, 2)] == [0, 1, 2]
+
+
+def test_idle_threads_keep_nothing_alive() -> None:
+    class Rows:
+        pass
+
+    rows = Rows()
+    gone = weakref.ref(rows)
+    share: Any = Share(lambda thread, stop, rows=rows: None, 1, going_on())
+    submit(share, 1)
+    share.wait()
+    del share, rows
+    run(4 * (os.cpu_count() or 1), 1)  # until the thread that did it has let go of it
+    gc.collect()
+    assert gone() is None
