@@ -120,18 +120,32 @@ def test_centres_are_distinct_while_rows_are() -> None:
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n_clusters", [1, 2, 5])
-def test_same_as_scikit_learn_from_the_same_centres(n_clusters: int, weighted: bool) -> None:
+def test_same_as_scikit_learn_from_the_same_centres(
+    n_clusters: int, weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Z = blobs()
     weight = np.random.default_rng(2).uniform(0.0, 2.0, len(Z)) if weighted else np.ones(len(Z))
     start = Z[:n_clusters]
+    monkeypatch.setattr(module, "SQUARED_STEP", 0.0)
     centers, labels = kmeans(Z, weight, start, 1)
     reference = sklearn.cluster.KMeans(n_clusters, init=start, n_init=1, tol=0.0, max_iter=300).fit(
         Z, sample_weight=weight
     )
-    # Both end where no row changes its cluster (of 400 rows, one that did would move a centre by far more than 1e-4);
-    # means of 400 rows are rounded to 1e-13 or so.
+    # Both end where no row changes its cluster; means of 400 rows are rounded to 1e-13 or so.
     np.testing.assert_allclose(centers, reference.cluster_centers_, atol=1e-12)
     np.testing.assert_array_equal(labels, reference.labels_)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 4])
+def test_same_end_as_scikit_learn_before_the_last_row_has_settled(seed: int) -> None:
+    Z = blobs(3000, seed=seed)
+    start = Z[:6]
+    centers, _ = kmeans(Z, np.ones(len(Z)), start, 1)
+    # Its tol is relative to the columns' mean variance, 1 here.
+    reference = sklearn.cluster.KMeans(6, init=start, n_init=1, tol=1e-4, algorithm="lloyd").fit(Z)
+    settled = sklearn.cluster.KMeans(6, init=start, n_init=1, tol=0.0, algorithm="lloyd").fit(Z)
+    np.testing.assert_allclose(centers, reference.cluster_centers_, atol=1e-12)  # means of 3000 rows
+    assert np.abs(centers - settled.cluster_centers_).max() > 1e-6
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ import emix
 from emix.datasets.faithful import faithful_csv
 from emix.faces.command_line import main
 from emix.faces.commands import _Progress
+from emix.models.scoring import score_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,20 @@ def test_score_is_the_estimator_s(csv_file: Path, model_file: Path, tmp_path: Pa
     np.testing.assert_array_equal(scores["log_density"].to_numpy(), mixture.score_samples(frame))
     np.testing.assert_array_equal(scores["component"].to_numpy(), mixture.predict(frame))
     np.testing.assert_array_equal(scores.select("r0", "r1").to_numpy(), mixture.predict_proba(frame))
+
+
+def test_rows_are_scored_once(
+    csv_file: Path, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def counted(*args: Any, **keywords: Any) -> Any:
+        calls.append(keywords)
+        return score_rows(*args, **keywords)
+
+    monkeypatch.setattr("emix.estimators.fitted_mixture.score_rows", counted)
+    assert run("score", model_file, csv_file, "--out", tmp_path / "scores.csv") == 0
+    assert len(calls) == 1
 
 
 def test_score_finds_columns_by_name(

@@ -249,3 +249,27 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
     np.testing.assert_array_equal(found[: K * d].reshape(K, d), mu)
     assert not found[K * d : 2 * K * d].any()
     assert np.isposinf(found[2 * K * d + K : 2 * K * d + 2 * K]).all()
+
+
+@each_structure
+def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(structure: str) -> None:
+    code = STRUCTURES[structure]
+    weight, center = np.array([2.0, 0.0]), np.ones((2, 3))
+
+    def cancels(shift: float, left: float, limit: float = 1e-6, rounding: float = 1e-9) -> bool:
+        s = np.array([[0.0, 2.0 * shift, 0.0], [0.0, 0.0, 0.0]])
+        moments = np.array([1.0, 2.0 * shift**2 + left, 1.0])  # N δ² and what is left
+        if structure == "spherical":
+            scatter = np.array([moments[1], 0.0])
+        elif structure == "diag":
+            scatter = np.stack([moments, np.zeros(3)])
+        else:
+            scatter = np.stack([np.diag(moments), np.zeros((3, 3))])[: 1 if structure == "tied" else 2]
+        return bool(factors.cancels(code, limit, rounding, weight, center, s, scatter.ravel()))
+
+    assert cancels(1.0, 1e-6)
+    assert not cancels(1.0, 3e-6)
+    assert cancels(-1e5, 1e-6)
+    # A shift within rounding of the centre, as of a constant column.
+    assert not cancels(1e-10, 0.0)
+    assert not cancels(0.0, 0.0)

@@ -22,6 +22,7 @@ from models.examples import (
     after,
     assert_same_mixture,
     clusters,
+    in_form,
     naive_joint,
     naive_responsibilities,
     start,
@@ -351,3 +352,55 @@ def test_sum_that_overflows_names_no_row() -> None:
     theta = GaussianParameters.from_covariances("diag", [1.0], [[0.0]], [[1.0]])
     with pytest.raises(ValueError, match="The log-likelihood is not finite, though that of every row is"):
         GaussianModel(1, 1, "diag").e_step((X, np.full(len(X), 9e4)), theta)
+
+
+# Jumps
+
+
+@each_structure
+def test_start_far_from_the_rows_costs_no_digits(structure: str) -> None:
+    z = np.random.default_rng(0).normal(size=(300, 2))
+    X = np.vstack([1e8 + z, [[0.0, 0.0]]])  # the last row has no weight
+    z = X[:-1] - 1e8  # exact
+    K, form = 1, STRUCTURES[structure]
+    theta = GaussianParameters.from_covariances(form, [1.0], [[0.0, 0.0]], form.from_pooled(np.eye(2) * 1e10, K))
+    model = GaussianModel(1, 2, form)
+    found = model.m_step(model.e_step((X, np.append(np.ones(300), 0.0)), theta)[0])
+    expected = in_form(structure, np.cov(z, rowvar=False, bias=True)[np.newaxis], np.ones(1))
+    # 300 terms about a centre that is at most a few spreads off.
+    np.testing.assert_allclose(found.covariances, expected, rtol=1e-12, atol=1e-12)
+
+
+@each_structure
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_components_that_jump_a_long_way_keep_their_digits(structure: str, dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    # Both clusters within the columns' range, both starts in the gap between: 3e7 (2e4) new deviations away.
+    away, variance = (1e8, 1e10) if dtype == "float64" else (5e4, 1e4)
+    X = np.vstack([rng.normal(size=(200, 2)), away + rng.normal(size=(300, 2))]).astype(dtype)
+    z = [X[:200].astype(np.float64), X[200:].astype(np.float64) - away]
+    form = STRUCTURES[structure]
+    means = np.array([[0.3, 0.3], [0.7, 0.7]]) * away
+    theta = GaussianParameters.from_covariances(form, [0.5, 0.5], means, form.from_pooled(np.eye(2) * variance, 2))
+    model = GaussianModel(2, 2, form)
+    found = model.m_step(model.e_step(X, theta)[0])
+    each = np.stack([np.cov(part, rowvar=False, bias=True) for part in z])
+    expected = in_form(structure, each, np.array([200.0, 300.0]))
+    rtol = 1e-12 if dtype == "float64" else 1e-5  # float32 rows: squares in single precision
+    np.testing.assert_allclose(found.covariances, expected, rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(found.means, [part.mean(axis=0) for part in z] + np.array([[0.0], [away]]), rtol=1e-7)
+
+
+@each_structure
+def test_rows_are_read_once_where_nothing_cancels(structure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = clusters(500, 3, 2)
+    X[:, 1] = 1.0 / 3.0  # a constant column has no variance, wherever the centre is
+    theta = start(structure, X + 1e-3 * np.random.default_rng(0).normal(size=X.shape), 2)
+    run, model = GaussianModel(2, 3, structure, 1e-6).begin(X), GaussianModel(2, 3, structure, 1e-6)
+    theta = model.m_step(run.e_step(theta)[0])
+    passes: list[Any] = []
+    one_pass = run._pass
+    monkeypatch.setattr(run, "_pass", lambda *args, **keywords: passes.append(keywords) or one_pass(*args, **keywords))
+    for _ in range(10):
+        theta = model.m_step(run.e_step(theta)[0])
+    assert passes == [{}] * 10

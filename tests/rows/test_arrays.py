@@ -24,6 +24,15 @@ def test_column_range(layout: Any, dtype: Any) -> None:
     assert source.column_range is source.column_range  # taken once
 
 
+def test_rows_of_weight_zero_have_no_part_in_the_column_range() -> None:
+    rows, weight = X.copy(), np.ones(50)
+    rows[[0, 7, 8, 9, 49]] = 1e30
+    weight[[0, 7, 8, 9, 49]] = 0.0
+    least, greatest = ArraySource(rows, weight).column_range
+    np.testing.assert_array_equal(least, rows[weight > 0.0].min(axis=0))
+    np.testing.assert_array_equal(greatest, rows[weight > 0.0].max(axis=0))
+
+
 def test_column_range_leaves_the_rows_alone() -> None:
     rows = X.copy()
     assert not np.shares_memory(ArraySource(rows).column_range, rows)

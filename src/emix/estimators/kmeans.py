@@ -15,9 +15,9 @@ __all__ = ["by_features", "draw_rows", "kmeans", "kmeans_plus_plus"]
 
 Array = NDArray[np.float64]
 
-# A start needs clusters, not their last digits: Lloyd's iterations end when the centres' mean square step is below this
-# (columns have variance 1), or after so many.
-CENTER_STEP = 1e-4
+# A start needs clusters, not their last digits: Lloyd's iterations end when the centres' squared steps add up to this
+# or less, or after so many. It is scikit-learn's criterion: 1e-4 of the columns' mean variance, which is 1 here.
+SQUARED_STEP = 1e-4
 MAX_ITERATIONS = 100
 
 # Rows whose sums are taken at one time, by one thread: sums do not depend on the number of threads.
@@ -125,7 +125,7 @@ def kmeans(Z: Array, weight: Array, centers: Array, n_threads: int | None) -> tu
             distances[weight == 0.0] = 0.0
             centers[held == 0.0] = Z[np.argsort(distances, kind="stable")[::-1][:n_empty]]
             step = np.sum((centers - old) ** 2)
-        if step <= CENTER_STEP**2 * n_features * n_clusters:
+        if step <= SQUARED_STEP:
             break
     labels = np.empty(len(Z), dtype=np.intp)
     assign(labels, None, None)

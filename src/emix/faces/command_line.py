@@ -21,9 +21,11 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from emix.estimators.starts import STARTS
 from emix.faces import commands
 from emix.faces.commands import EXIT_DOUBTFUL, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, EXIT_PIPE, EXIT_USAGE
 from emix.faces.tables import READABLE, WRITABLE
+from emix.models.covariance import STRUCTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -142,7 +144,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", "--components", metavar="K", type=_count, required=True, help="number of components")
     parser.add_argument(
         "--covariance",
-        choices=("full", "tied", "diag", "spherical"),
+        choices=tuple(STRUCTURES),
         default="full",
         help="structure of the covariances (default: %(default)s)",
     )
@@ -162,7 +164,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--n-init", metavar="N", type=_count, default=1, help="runs, the best one wins (default: 1)")
     search.add_argument(
         "--init",
-        choices=("kmeans", "k-means++", "random", "random_from_data"),
+        choices=STARTS,
         default="kmeans",
         help="how a run starts (default: %(default)s)",
     )

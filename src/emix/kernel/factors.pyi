@@ -17,6 +17,15 @@ def add_slots(
     total: NDArray[np.float64],
 ) -> float: ...
 def has_shrunk(before: NDArray[np.float64], after: NDArray[np.float64], factor: float) -> bool: ...
+def cancels(
+    structure: int,
+    limit: float,
+    rounding: float,
+    weight: NDArray[np.float64],
+    center: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    scatter: NDArray[np.float64],
+) -> bool: ...
 def maximize(
     structure: int,
     reg_covar: float,

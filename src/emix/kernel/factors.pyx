@@ -6,7 +6,7 @@
 # vectors without reordering a sum. Arrays in a covariance structure's shape come flat: full K × d × d, tied d × d, diag
 # K × d, spherical K numbers.
 
-from libc.math cimport INFINITY, isfinite, log, sqrt
+from libc.math cimport INFINITY, fabs, isfinite, log, sqrt
 
 cdef double EPSILON = 2.220446049250313e-16
 cdef double LOG_TWO_PI = 1.8378770664093453
@@ -155,6 +155,49 @@ def has_shrunk(const double[::1] before, const double[::1] after, double factor)
     for k in range(before.shape[0]):
         if after[k] * factor < before[k]:
             return True
+    return False
+
+
+def cancels(
+    int structure, double limit, double rounding,               # IN
+    const double[::1] weight, const double[:, ::1] center,      # IN: N (K,), c (K, d)
+    const double[:, ::1] shift, const double[::1] scatter,      # IN: s (K, d), S
+):
+    """Would the M-step leave less than `limit` of a diagonal of S? That is S[j, j] − N δ_j² < limit · S[j, j].
+
+    Spherical: of the trace; tied: of Σ_k S_k. A |δ_j| of no more than `rounding` · |c_j| does not count: other centres
+    would be no better.
+    """
+    cdef Py_ssize_t K = center.shape[0], d = center.shape[1], k, j
+    cdef Py_ssize_t step = d * d if structure == FULL else d if structure == DIAG else 1
+    cdef double square = 0, delta, moment
+    cdef bint far = False
+    if structure == TIED:
+        for j in range(d):
+            square, far = 0, False
+            for k in range(K):
+                if weight[k] > 0:
+                    delta = shift[k, j] / weight[k]
+                    square += shift[k, j] * delta
+                    far = far or fabs(delta) > rounding * fabs(center[k, j])
+            moment = scatter[j * (d + 1)]
+            if far and moment - square < limit * moment:
+                return True
+        return False
+    for k in range(K):
+        if not weight[k] > 0:
+            continue
+        square, far = 0, False
+        for j in range(d):
+            delta = shift[k, j] / weight[k]
+            square += shift[k, j] * delta
+            far = far or fabs(delta) > rounding * fabs(center[k, j])
+            if structure == SPHERICAL and j < d - 1:
+                continue
+            moment = scatter[k * step + (j * (d + 1) if structure == FULL else j if structure == DIAG else 0)]
+            if far and moment - square < limit * moment:
+                return True
+            square, far = 0, False
     return False
 
 

@@ -169,6 +169,7 @@ class GaussianRun:
         self._slots = np.empty((self._n_slots, width))
         self._workspaces = [np.empty(self._arguments.workspace_size, dtype=self.dtype) for _ in range(self._n_threads)]
         self._weight_before: Array | None = None
+        self._eps = float(np.finfo(self.dtype).eps)
         self._bounds = None
         if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
             self._bounds = CarriedBounds(self._arguments.kernel, source.n_rows, K)
@@ -186,9 +187,14 @@ class GaussianRun:
         statistics = self._pass(parameters, before)
         if before is not None and factors.has_shrunk(before, statistics.weight, 20.0):
             # What was negligible beside the old weight may not be beside the new one.
-            statistics = self._pass(parameters, None)
+            before, statistics = None, self._pass(parameters, None)
         if not math.isfinite(statistics.log_likelihood):
             raise self._not_finite(parameters)
+        if self._cancels(statistics):
+            # A component is about to jump by so many of its new standard deviations that the sums about its old mean
+            # hold nothing else. They are taken once more, about the new one.
+            held = np.where(statistics.weight > 0.0, statistics.weight, 1.0)[:, np.newaxis]
+            statistics = self._pass(parameters, before, center=statistics.center + statistics.shift / held)
         self._weight_before = statistics.weight
         return statistics, statistics.log_likelihood
 
@@ -200,8 +206,23 @@ class GaussianRun:
         statistics = self._pass(parameters, None, hard=True)
         return statistics, statistics.log_likelihood
 
+    def _cancels(self, statistics: GaussianStatistics) -> bool:
+        return factors.cancels(
+            self.model.structure.code,
+            math.sqrt(self._eps),  # of a sum of squares, half of its digits must be left
+            16.0 * self._eps,  # no mean of rows is more exact
+            statistics.weight,
+            statistics.center,
+            statistics.shift,
+            statistics.scatter.ravel(),
+        )
+
     def _pass(
-        self, parameters: GaussianParameters, weight_before: Array | None, hard: bool = False
+        self,
+        parameters: GaussianParameters,
+        weight_before: Array | None,
+        hard: bool = False,
+        center: Array | None = None,
     ) -> GaussianStatistics:
         model, source, arguments, slots = self.model, self.source, self._arguments, self._slots
         if parameters.structure is not model.structure or parameters.means.shape != self._means_shape:
@@ -210,7 +231,7 @@ class GaussianRun:
                 f"{model.structure.name!r} and {self._means_shape}, as the model has."
             )
         kernel = arguments.kernel
-        arguments.fill(parameters, weight_before)
+        arguments.fill(parameters, weight_before, center)
         slots[:] = 0.0
 
         bounds = None if hard or self._bounds is None else self._bounds.begin_pass(parameters)

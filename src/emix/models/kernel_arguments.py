@@ -74,7 +74,9 @@ class KernelArguments:
             rounded[constants + K : constants + 2 * K],
         )
 
-    def fill(self, parameters: GaussianParameters, weight_before: Array | None = None) -> None:
+    def fill(
+        self, parameters: GaussianParameters, weight_before: Array | None = None, center: Array | None = None
+    ) -> None:
         """Take new parameters.
 
         Parameters
@@ -83,6 +85,8 @@ class KernelArguments:
         weight_before : ndarray of shape (K,) or None
             N_k of the pass before. A component is left out of the sums of a row where it lies more than NEGLIGIBLE +
             log ΣN/N_k below the best; None leaves out nothing.
+        center : ndarray of shape (K, d) or None
+            Centres to use instead of the clamped means.
         """
         factors.prepare(
             self._structure.code,
@@ -96,6 +100,12 @@ class KernelArguments:
             weight_before,
             self._numbers,
         )
+        if center is not None:
+            K, d = self._shape
+            rounded = center.astype(self._rounded.dtype).astype(np.float64)
+            self._numbers[: K * d] = rounded.ravel()
+            offset = self._structure.whitened(parameters.whitening, parameters.means - rounded)
+            self._numbers[K * d : 2 * K * d] = offset.ravel()
         if self._single:
             self._rounded[:] = self._numbers
 

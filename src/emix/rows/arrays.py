@@ -35,12 +35,12 @@ class ArraySource:
 
     @property
     def column_range(self) -> NDArray[np.float64]:
-        """Least and greatest value of each column (2, d); taken once."""
+        """Least and greatest value of each column (2, d), over rows of weight above zero; taken once."""
         # Not a cached_property: before Python 3.12 that has one lock for all instances. Fits of other threads would
         # wait for it, and the child of a fork for ever.
         if self._column_range is None:
             extremes = np.empty((2, self.n_features))
-            values.column_range(self.X, self.X.dtype.char == "f", extremes)
+            values.column_range(self.X, self.X.dtype.char == "f", self.sample_weight, extremes)
             self._column_range = extremes
         return self._column_range
 
