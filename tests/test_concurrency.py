@@ -164,7 +164,10 @@ def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyP
         kernel.accumulate(*arguments)
 
     broken = SimpleNamespace(
-        accumulate=accumulate, super_block_rows=kernel.super_block_rows, workspace_size=kernel.workspace_size
+        accumulate=accumulate,
+        block_rows=kernel.block_rows,
+        super_block_rows=kernel.super_block_rows,
+        workspace_size=kernel.workspace_size,
     )
     monkeypatch.setattr(emix.models.kernel_arguments, "kernel_for", lambda dtype: broken)
     start = GaussianParameters.from_covariances("spherical", [1.0], [[0.0] * 3], [1.0])

@@ -327,7 +327,7 @@ def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -
     about_means = statistics.recentered(parameters.means)
     held = about_means.weight > 0.0
     with np.errstate(divide="ignore"):
-        constants = np.log(parameters.weights) + parameters.log_det
+        constants = np.log(parameters.weights) + parameters.log_det_whitening
     constants -= 0.5 * parameters.n_features * math.log(2.0 * math.pi)
     squares = parameters.structure.mahalanobis(parameters.whitening, about_means.scatter)
     return float(np.sum(about_means.weight[held] * constants[held]) - 0.5 * squares)

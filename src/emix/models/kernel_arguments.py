@@ -42,6 +42,8 @@ class KernelArguments:
         The compiled one.
     workspace_size : int
         Numbers that one thread's workspace holds.
+    block_rows : int
+        Rows that the kernel takes at a time.
     values : tuple
         Structure, centres, offsets, whitenings, constants and margins, in the order of the kernel's parameters.
     """
@@ -62,6 +64,7 @@ class KernelArguments:
         constants = 2 * K * d
         self.kernel = kernel_for(dtype)
         self.workspace_size: int = self.kernel.workspace_size(K, d)
+        self.block_rows: int = self.kernel.block_rows
         self.values = (
             structure.code,
             rounded[: K * d].reshape(K, d),
@@ -92,7 +95,7 @@ class KernelArguments:
             parameters.weights,
             parameters.means,
             parameters.whitening.ravel(),
-            parameters.log_det,
+            parameters.log_det_whitening,
             self._column_range,
             weight_before,
             self._numbers,
