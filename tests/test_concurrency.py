@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import emix.kernel.level
-import emix.models.gaussian
+import emix.models.kernel_arguments
 from emix import GaussianMixture, GaussianModel, GaussianParameters, fit_em
 from emix.kernel.level import available_levels, kernel_for
 from emix.models.scoring import score_rows

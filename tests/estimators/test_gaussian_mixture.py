@@ -58,6 +58,7 @@ def quietly(gm: Any, X: Any, **keywords: Any) -> Any:
 # The same as scikit-learn
 
 
+# Ten iterations carry the rounding of each on: half of the digits of float64, and some fewer of float32.
 @each_type
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-8), (np.float32, 1e-4)])
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -105,6 +106,7 @@ def test_log_likelihood_belongs_to_the_parameters_returned(covariance_type: str)
     gm = quietly(
         GaussianMixture(3, covariance_type=covariance_type, max_iter=5, random_state=0), X, sample_weight=weight
     )
+    # Sums of 300 terms in another order.
     assert gm.log_likelihood_ == pytest.approx(float(weight @ gm.score_samples(X)), rel=1e-12)
     assert gm.lower_bound_ == pytest.approx(gm.score(X, sample_weight=weight), rel=1e-12)
     assert gm.lower_bounds_[-1] == gm.lower_bound_
@@ -145,6 +147,7 @@ def test_no_iterations_leave_the_start() -> None:
 @each_type
 def test_precisions_agree_with_covariances(covariance_type: str) -> None:
     gm = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    # Products of three terms; an inverse loses the condition number, below 1e4 here.
     if covariance_type in ("full", "tied"):
         identity = np.eye(3)
         factor = gm.precisions_cholesky_
@@ -168,7 +171,7 @@ def test_weights_equal_repetition(covariance_type: str) -> None:
     settings = start(X, covariance_type)
     a = quietly(GaussianMixture(**settings, tol=0.0, max_iter=20), X, sample_weight=weight)
     b = quietly(GaussianMixture(**settings, tol=0.0, max_iter=20), repeated)
-    # The sums are the same up to their order.
+    # The sums are the same up to their order, in each of 20 iterations.
     np.testing.assert_allclose(a.means_, b.means_, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(a.covariances_, b.covariances_, rtol=1e-8, atol=1e-9)
     assert a.log_likelihood_ == pytest.approx(b.log_likelihood_, rel=1e-12)
@@ -195,6 +198,7 @@ def test_row_of_weight_zero_may_be_anywhere() -> None:
     settings = start(X, "full")
     a = GaussianMixture(**settings).fit(far, sample_weight=weight)
     b = GaussianMixture(**settings).fit(X)
+    # A row of weight zero moves others to other places in the sums.
     np.testing.assert_allclose(a.means_, b.means_, rtol=1e-10)
     assert math.isfinite(a.score(far, sample_weight=weight))
 
@@ -330,6 +334,7 @@ def test_criteria_are_their_formulae() -> None:
     assert gm._n_parameters() == n_parameters
     assert gm.aic(X) == pytest.approx(-2.0 * total + 2.0 * n_parameters, rel=1e-14)
     assert gm.bic(X) == pytest.approx(-2.0 * total + math.log(n) * n_parameters, rel=1e-14)
+    # Entropies of 300 rows in another order; the rest is the same arithmetic.
     entropy = scipy.stats.entropy(gm.predict_proba(X), axis=1).sum()
     assert gm.icl(X) == pytest.approx(gm.bic(X) + 2.0 * entropy, rel=1e-12)
     one = GaussianMixture().fit(X)
@@ -385,6 +390,7 @@ def test_known_parameters_score_as_scipy_does(covariance_type: str) -> None:
     density = sum(
         w * scipy.stats.multivariate_normal(m, c).pdf(X) for w, m, c in zip(gm.weights_, gm.means_, full, strict=True)
     )
+    # SciPy takes eigenvalues of covariances with condition numbers up to 1e4.
     np.testing.assert_allclose(known.score_samples(X), np.log(density), rtol=1e-10)
     np.testing.assert_array_equal(known.predict(X), gm.predict(X))
     assert known.n_components == 3

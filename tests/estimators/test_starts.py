@@ -68,22 +68,25 @@ def test_start_is_a_mixture(structure: str, init_params: str, dtype: Any) -> Non
 
 
 @pytest.mark.parametrize("init_params", ["k-means++", "random_from_data"])
-def test_means_only_take_equal_weights_and_the_covariance_of_all(init_params: str) -> None:
+def test_means_only_take_equal_weights_and_the_pooled_covariance_within_groups(init_params: str) -> None:
     weight = np.random.default_rng(1).uniform(0.0, 2.0, len(X))
-    covariance = np.cov(X.T, aweights=weight, bias=True)
-    expected = {
-        "full": np.stack([covariance] * 3),
-        "tied": covariance,
-        "diag": np.stack([np.diag(covariance)] * 3),
-        "spherical": np.full(3, np.trace(covariance) / 3),
-    }
+    deviation = np.sqrt(np.cov(X.T, aweights=weight, bias=True).diagonal())
     for structure in STRUCTURES:
         theta = start(init_params, X, weight, structure, reg_covar=0.25)
         np.testing.assert_array_equal(theta.weights, np.full(3, 1 / 3))
         assert (X[:, None] == theta.means).all(axis=2).any(axis=0).all()  # means are rows
+        group = (((X[:, None] - theta.means) / deviation) ** 2).sum(axis=2).argmin(axis=1)
+        Z = X - theta.means[group]
+        covariance = (Z.T * weight) @ Z / weight.sum()
+        expected = {
+            "full": np.stack([covariance] * 3),
+            "tied": covariance,
+            "diag": np.stack([np.diag(covariance)] * 3),
+            "spherical": np.full(3, np.trace(covariance) / 3),
+        }
         added = 0.25 * np.eye(3) if structure in ("full", "tied") else 0.25
         # 300 terms, and the covariances' entries are not small beside their variances.
-        np.testing.assert_allclose(theta.covariances, expected[structure] + added, rtol=1e-12)
+        np.testing.assert_allclose(theta.covariances, expected[structure] + added, rtol=1e-11)
 
 
 def test_clusters_give_their_weights_means_and_covariances() -> None:
@@ -250,12 +253,13 @@ def test_fewer_distinct_rows_than_components(structure: str, init_params: str) -
     assert (theta.means >= 0.0).all() and (theta.means <= [1.0, 3.0]).all()
 
 
-def test_cluster_too_small_for_its_covariance_takes_that_of_all() -> None:
+def test_cluster_too_small_for_its_covariance_takes_that_of_the_groups() -> None:
     data = np.vstack([X, [[300.0, 300.0, 300.0]]])
     theta = start("kmeans", data, K=2)
     assert [300.0, 300.0, 300.0] in theta.means.tolist()
     np.testing.assert_array_equal(theta.weights, [0.5, 0.5])
-    np.testing.assert_allclose(theta.covariances, [np.cov(data.T, bias=True)] * 2, rtol=1e-12)  # 301 terms
+    # About the two means: the one of X, and the row itself. 301 terms.
+    np.testing.assert_allclose(theta.covariances, [np.cov(X.T, bias=True) * 300 / 301] * 2, rtol=1e-11)
 
 
 @each_start

@@ -46,8 +46,8 @@ def test_column_range(dtype: Any, order: str) -> None:
     X = rows(dtype, order)
     for n_rows in (1, 2, 7):
         extremes = np.full((2, 3), np.nan)
-        column_range(X[:n_rows], dtype is np.float32, None, extremes)
+        column_range(X[:n_rows], None, dtype is np.float32, extremes)
         np.testing.assert_array_equal(extremes, [X[:n_rows].min(axis=0), X[:n_rows].max(axis=0)])
     weight = np.array([0.0, 1.0, 0.0, 2.0, 1e-300, 0.0, 0.0])
-    column_range(X, dtype is np.float32, weight, extremes)
+    column_range(X, weight, dtype is np.float32, extremes)
     np.testing.assert_array_equal(extremes, [X[[1, 3, 4]].min(axis=0), X[[1, 3, 4]].max(axis=0)])

@@ -33,8 +33,8 @@ def other(structure: str) -> GaussianParameters:
 def test_whitening_and_log_determinants(structure: str) -> None:
     theta = start(structure, X, K)
     full = STRUCTURES[structure].to_full(theta.covariances, K, D)
-    assert theta.log_det.shape == (K,)
-    np.testing.assert_allclose(theta.log_det, -0.5 * np.linalg.slogdet(full)[1], rtol=1e-12)
+    assert theta.log_det_whitening.shape == (K,)
+    np.testing.assert_allclose(theta.log_det_whitening, -0.5 * np.linalg.slogdet(full)[1], rtol=1e-12)
     assert theta.whitening.shape == theta.covariances.shape == STRUCTURES[structure].shape(K, D)
     assert (theta.n_components, theta.n_features) == (K, D)
 
@@ -190,7 +190,7 @@ def test_pickle_and_copy(structure: str, how: object, named: bool) -> None:
     assert "digest" not in twin.__dict__  # taken anew, of what arrived
     assert twin.digest == theta.digest
     assert twin.structure is theta.structure
-    for name in ("whitening", "log_det"):
+    for name in ("whitening", "log_det_whitening"):
         np.testing.assert_array_equal(getattr(twin, name), getattr(theta, name))
 
 

@@ -140,22 +140,21 @@ def test_rows_of_other_columns_are_refused(d: int) -> None:
 
 
 def test_far_rows_are_not_scored_again_where_their_densities_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    X = np.zeros((300, 1))  # more than one block
-    X[1] = 1e200
+    X = np.array([[0.0], [1e200]])
     theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], [[0.0], [1e199]], [[1.0], [1.0]])
-    passes: list[int] = []
+    again: list[int] = []
 
-    def counted(task: Any, n_threads: int) -> None:
-        passes.append(n_threads)
-        threads.run_in_threads(task, n_threads)
+    def counted(*arguments: Any, **options: Any) -> Any:
+        again.append(1)
+        return score_rows(*arguments, **options)
 
-    monkeypatch.setattr(scoring, "run_in_threads", counted)
-    for density, expected in ((True, 1), (False, 2)):
-        passes.clear()
+    monkeypatch.setattr(scoring, "score_rows", counted)
+    for density, expected in ((True, 0), (False, 1)):
+        again.clear()
         scores = score_rows(X, theta, log_density=density, labels=True, n_threads=1)
         assert scores.labels is not None
-        assert np.flatnonzero(scores.labels).tolist() == [1]
-        assert len(passes) == expected
+        assert scores.labels.tolist() == [0, 1]
+        assert len(again) == expected
 
 
 @pytest.mark.parametrize(("forced", "expected"), [("blas", 1), ("baseline", 3)])
@@ -173,4 +172,5 @@ def test_one_thread_beside_those_of_blas(forced: str, expected: int, monkeypatch
     theta = start("full", X, 3)
     score_rows(X, theta, n_threads=3)
     GaussianModel(3, 3, n_threads=3).e_step(X, theta)
-    assert used == [expected, expected]
+    # One thread may do without `run_in_threads`.
+    assert set(used) == {expected}

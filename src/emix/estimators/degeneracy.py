@@ -42,29 +42,33 @@ def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None
     Returns
     -------
     str or None
-        A component holds no more effective rows than its covariance has free parameters, or than there are features,
-        or it is in some direction far narrower than the components are on average.
+        A component holds no row, or too few rows for a covariance of its own to mean something (`least_rows` of the
+        structure), or it is in some direction far narrower than the components are on average.
     """
     structure, n_features = parameters.structure, parameters.n_features
+    rows = parameters.weights * n_effective
+    least = structure.least_rows(n_features)
+    smallest = int(rows.argmin())
+    if rows[smallest] <= 1e-6:
+        return f"component {smallest} holds no rows"
+    if rows[smallest] <= least:
+        return f"component {smallest} holds {rows[smallest]:.3g} rows, too few for its covariance: {least} or less"
     if structure.is_shared:
         # No component has a covariance of its own to shrink: the likelihood is bounded.
         return None
-    rows = parameters.weights * n_effective
-    least = max(n_features, structure.n_parameters(1, n_features))
-    smallest = int(rows.argmin())
-    if rows[smallest] <= least:
-        return f"component {smallest} holds {rows[smallest]:.3g} rows, too few for its covariance: {least} or less"
     n_components = parameters.n_components
     covariances = structure.to_full(parameters.covariances, n_components, n_features)
     with np.errstate(over="ignore", invalid="ignore"):
         pooled = (parameters.weights @ covariances.reshape(n_components, -1)).reshape(n_features, n_features)
-        # Σ_k⁻¹ = WᵀW: the largest eigenvalue of W pooled Wᵀ is one over the smallest relative variance of component
-        # k, and no larger than the trace. That settles all but suspicious cases, in a tenth of the time.
-        whitening = structure.to_full(parameters.whitening, n_components, n_features)
-        if np.add.reduce((whitening @ pooled) * whitening, axis=(1, 2)).max() <= 1.0 / _LEAST_VARIANCE:
-            return None
     if not np.isfinite(pooled).all():
         return "the pooled covariance is not finite"
+    # With Σ_k⁻¹ = WᵀW: the largest eigenvalue of W pooled Wᵀ is one over the smallest relative variance of component k,
+    # and no larger than the trace. That settles all but suspicious cases, in a tenth of the time.
+    whitening = structure.to_full(parameters.whitening, n_components, n_features)
+    with np.errstate(over="ignore", invalid="ignore"):
+        traces = np.add.reduce((whitening @ pooled) * whitening, axis=(1, 2))
+    if traces.max() <= 1.0 / _LEAST_VARIANCE:  # not so for NaN
+        return None
     # Variances relative to the pooled ones, in every direction: the eigenvalues of L⁻¹ Σ_k L⁻ᵀ with L Lᵀ pooled.
     try:
         inverse = np.linalg.inv(np.linalg.cholesky(pooled))

@@ -219,7 +219,7 @@ class GaussianMixture(FittedMixture):
         Warns
         -----
         ConvergenceWarning
-            If the run that is kept did not converge in `max_iter` iterations.
+            If the run that is kept did not converge in `max_iter` iterations, or is degenerate.
         """
         self._fit(X, sample_weight)
         return self
@@ -343,6 +343,12 @@ class GaussianMixture(FittedMixture):
 
         if not result.converged and settings.max_iter > 0:
             warn_convergence(_NOT_CONVERGED)
+        chosen = next(report for report in runs if report.chosen)
+        if chosen.degenerate:
+            warn_convergence(
+                f"The fit is degenerate: {chosen.message}. Its log-likelihood says little about the data: decrease "
+                "n_components, increase n_init or reg_covar, or choose a covariance_type with fewer parameters."
+            )
         state = attributes_of(result.parameters, rows.dtype)
         state.update(
             log_likelihood_=result.log_likelihood,

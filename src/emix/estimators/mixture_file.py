@@ -39,7 +39,7 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         "means": parameters.means,
         "covariances": parameters.covariances,
         "whitening": parameters.whitening,
-        "log_det": parameters.log_det,
+        "log_det_whitening": parameters.log_det_whitening,
     }
     for name in _START_ARRAYS:
         given = settings.pop(name)
@@ -95,7 +95,7 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
         means=arrays["means"],
         covariances=arrays["covariances"],
         whitening=arrays["whitening"],
-        log_det=arrays["log_det"],
+        log_det_whitening=arrays["log_det_whitening"],
     )
     _check_parameters(parameters)
     state = attributes_of(parameters, np.dtype(header["dtype"]))
@@ -120,8 +120,9 @@ def _check_parameters(parameters: GaussianParameters) -> None:
         covariances=parameters.covariances,
         whitening=parameters.whitening,
     )
-    if parameters.log_det.shape != parameters.weights.shape:
-        raise ValueError(f"log_det has shape {parameters.log_det.shape}, expected {parameters.weights.shape}.")
+    if parameters.log_det_whitening.shape != parameters.weights.shape:
+        found, expected = parameters.log_det_whitening.shape, parameters.weights.shape
+        raise ValueError(f"log_det_whitening has shape {found}, expected {expected}.")
 
 
 def _columns(prefix: str, records: list[Any], kind: type) -> dict[str, Any]:

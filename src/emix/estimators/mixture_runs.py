@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from emix.em.loop import EMResult, fit_em
 from emix.em.restarts import RunReport, best_run
 from emix.estimators.degeneracy import degeneracy, effective_rows
@@ -16,6 +18,7 @@ from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
 
 __all__ = ["continue_fit", "fit_from_starts"]
+
 
 # The words of scikit-learn, which its users may look for.
 _COLLAPSED = (
@@ -72,9 +75,9 @@ def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: A
     if given.weights is not None and given.means is not None and given.precisions is not None:
         return GaussianParameters.from_precisions(structure, given.weights, given.means, given.precisions)
     # Weights and covariances of clusters belong to these and not to other means, whose order would be another.
-    # A start that makes means only has equal weights and the covariance of all rows beside them.
+    # A start that makes means only has equal weights and the pooled covariance about them.
     made = make_start(
-        settings.init_params if given.means is None else "random_from_data",
+        settings.init_params,
         source.X,
         source.sample_weight,
         structure,
@@ -83,6 +86,7 @@ def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: A
         seed,
         run,
         settings.n_threads,
+        given.means,
     )
     if given.weights is None and given.means is None and given.precisions is None:
         return made
@@ -119,4 +123,15 @@ def _best(
     try:
         return best_run(run, n_init, lambda result: degeneracy(result.parameters, n_effective))
     except DegenerateCovarianceError as error:
-        raise DegenerateCovarianceError(f"{_COLLAPSED} {error}", error.component, error.n_effective) from error
+        message = f"{error}{_constant_columns(source)} {_COLLAPSED}"
+        raise DegenerateCovarianceError(message, error.component, error.n_effective) from error
+
+
+def _constant_columns(source: ArraySource) -> str:
+    """Name columns without variance, the plainest reason for a collapse."""
+    least, greatest = source.column_range
+    constant = np.flatnonzero(least == greatest)
+    if not constant.size:
+        return ""
+    which = f"Column {constant[0]} is" if constant.size == 1 else f"Columns {', '.join(map(str, constant[:5]))} are"
+    return f" {which} constant: leave out what does not vary."

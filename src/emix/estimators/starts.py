@@ -6,6 +6,7 @@ A start looks at no more than `SAMPLE_ROWS` rows and works on standardized colum
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ def make_start(
     seed: int,
     restart: int,
     n_threads: int | None = None,
+    means: Array | None = None,
 ) -> GaussianParameters:
     """Return parameters to start EM from.
 
@@ -45,7 +47,8 @@ def make_start(
     ----------
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}
         "kmeans" and "random" take the weights, means and covariances of the clusters or of the responsibilities. The
-        others give means only: weights are equal then, and all covariances that of the rows together.
+        others give means only: weights are equal then, and all covariances that of the rows about the means nearest to
+        them, pooled.
     X : ndarray of shape (n_samples, n_features), float64 or float32
     sample_weight : ndarray of shape (n_samples,) or None
     structure : {"full", "tied", "diag", "spherical"}
@@ -54,6 +57,8 @@ def make_start(
     seed, restart : int
         The same pair gives the same start.
     n_threads : int or None
+    means : ndarray of shape (n_components, n_features), optional
+        Means to take in the place of those of `init_params`, which makes nothing then.
 
     Returns
     -------
@@ -72,6 +77,8 @@ def make_start(
     form = STRUCTURES[structure]
     model = GaussianModel(n_components, X.shape[1], form, reg_covar, n_threads)
 
+    if means is not None:
+        return _of_means(sample, weight, means, model)
     if init_params == "random":
         return model.m_step(_of_random_responsibilities(sample, weight, model, seed, restart))
     if init_params == "random_from_data":
@@ -104,14 +111,40 @@ def _distinct_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[n
 
 
 def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> GaussianParameters:
-    """Equal weights, and the covariance of all rows, in the structure's form, for every component."""
-    center = weight @ X / weight.sum()
-    Z = X - center
-    covariance: Array = (Z.T * weight) @ Z / weight.sum()
-    covariance[np.diag_indices_from(covariance)] += model.reg_covar
+    """Equal weights, and the pooled covariance within groups for every component, in the structure's form.
+
+    A row's group is that of the mean nearest to it on standardized columns; its deviation is from that mean. Where that
+    is not positive definite, as with hardly more distinct rows than means, it is the covariance of all rows.
+    """
+    whole = _scatter_about(X, weight, weight @ X / weight.sum())
+    deviation = np.sqrt(whole.diagonal() / weight.sum())
+    scale = np.where(deviation > 0.0, deviation, 1.0)
+    nearest, labels = np.full(len(X), np.inf), np.zeros(len(X), dtype=np.intp)
+    for k, mean in enumerate(means):
+        distance = np.square((X - mean) / scale).sum(axis=1)
+        closer = distance < nearest
+        nearest[closer], labels[closer] = distance[closer], k
     weights = np.full(model.n_components, 1.0 / model.n_components)
-    pooled = model.structure.from_pooled(covariance, model.n_components)
-    return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
+    for scatter in (_scatter_about(X, weight, means[labels]), whole):
+        covariance = scatter / weight.sum()
+        covariance[np.diag_indices_from(covariance)] += model.reg_covar
+        pooled = model.structure.from_pooled(covariance, model.n_components)
+        with suppress(DegenerateCovarianceError):
+            return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
+    raise DegenerateCovarianceError(
+        f"Ill-defined empirical covariance: that of all {len(X)} rows, with which every one of {model.n_components} "
+        f"components would start, is not positive definite with reg_covar={model.reg_covar:g}. Columns that are "
+        "constant or depend on each other make it so: leave them out, increase reg_covar, or choose a covariance_type "
+        "with fewer parameters.",
+        0,
+        float(weight.sum()) / model.n_components,
+    )
+
+
+def _scatter_about(X: Array, weight: Array, center: Array) -> Array:
+    Z = X - center
+    scatter: Array = (Z.T * weight) @ Z
+    return scatter
 
 
 def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:

@@ -7,10 +7,10 @@
 # and σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius). `near` keeps, for each group of rows and component, a lower bound of the
 # smallest ‖W (x − μ)‖ in the group: measured when the component was last computed, carried by the line above since.
 # Then log p_k(x) ≤ a_k − ½ near² for every row of the group. The components that counted in the last pass are computed
-# first. The least of their rows' best log-densities is a lower bound of every row's best; a component that stays below it
-# by its margin (as in `exponentials`) would have been left out of every row's sums, and is not computed. One of which
-# the bound says too little is computed as far as it takes to see the same: its squares add up, and part of the sum is a
-# lower bound of the distance too.
+# first. The least of their rows' best log-densities is a lower bound of every row's best; a component that stays below
+# it by its margin (as in `exponentials`) would have been left out of every row's sums, and is not computed. One of
+# which the bound says too little is computed as far as it takes to see the same: its squares add up, and part of the
+# sum is a lower bound of the distance too.
 #
 # A negative `near` says that the component counted in the last pass; 0 that nothing is known.
 

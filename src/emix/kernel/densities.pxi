@@ -36,7 +36,7 @@ cdef inline bint all_above(const vec *norm, real limit) noexcept nogil:
 
 
 cdef void log_densities_diagonal(
-    const real *x, const real *c, const real *w, Py_ssize_t step, const real *b,    # IN: step 0 for one w for all features
+    const real *x, const real *c, const real *w, Py_ssize_t step, const real *b,    # IN: step 0 for one w for all
     real constant, real limit, Py_ssize_t n_features, Py_ssize_t n_vectors,         # IN
     real *p, real *best,                                                            # OUT; INOUT
 ) noexcept nogil:

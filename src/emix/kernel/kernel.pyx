@@ -54,7 +54,7 @@ cdef inline void squared_norm_tiles(
     bint centered, const real *w, const real *b, Py_ssize_t d, const real *x, const real *c, real limit,    # IN
     vec *norm,                                                                                              # OUT
 ) noexcept nogil:
-    """norm = ‖w (x − c) − b‖², or where that is above the limit in all of the tile, the first part of the sum to be so"""
+    """norm = ‖w (x − c) − b‖², or, where that is above the limit in all of the tile, the first part of it to be so"""
     cdef Py_ssize_t first
     cdef int v
     for v in range(TILE_VECTORS):
@@ -197,7 +197,8 @@ cdef void scatter_rows(
         while left > 0:
             z = work.z + column
             if left >= TILE_VECTORS:
-                scatter_rows_tile(TILE_VECTORS, n_rows, width, rz, z, n_outputs, d - column, d, scatter + first * d + column)
+                scatter_rows_tile(
+                    TILE_VECTORS, n_rows, width, rz, z, n_outputs, d - column, d, scatter + first * d + column)
             elif left == 3:
                 scatter_rows_tile(3, n_rows, width, rz, z, n_outputs, d - column, d, scatter + first * d + column)
             elif left == 2:

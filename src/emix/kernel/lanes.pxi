@@ -42,7 +42,7 @@ cdef inline vec vec_exp_above(vec a, vec limit) noexcept nogil:
 
 
 cdef inline vec vec_log(vec a) noexcept nogil:
-    """log(a) for normal a > 0: n log 2 + 2 artanh((f − 1)/(f + 1)) with f in [√½, √2), where ((f−1)/(f+1))² ≤ 0.0295."""
+    """log(a) for normal a > 0: n log 2 + 2 artanh(t), t = (f − 1)/(f + 1) with f in [√½, √2), where t² ≤ 0.0295."""
     cdef wordvec bits = word_bits(a)
     cdef wordvec exponent = (bits >> MANTISSA_BITS) - EXPONENT_BIAS
     cdef vec n = real_bits(exponent + word_bits(vec_of(ROUNDER))) - ROUNDER

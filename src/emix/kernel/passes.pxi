@@ -12,7 +12,8 @@ cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
 
 cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
     """Numbers that one thread's workspace holds."""
-    cdef Py_ssize_t numbers = (3 * n_features + 2 * LANES + n_components + 6) * STRIDE + n_features * n_features + 2 * n_components
+    cdef Py_ssize_t numbers = (3 * n_features + 2 * LANES + n_components + 6) * STRIDE
+    numbers += n_features * n_features + 2 * n_components
     return numbers + ALIGNMENT // sizeof(real)
 
 
@@ -34,7 +35,8 @@ cdef Mixture describe(
     mixture.structure = <Structure> structure
     mixture.n_components = K
     mixture.n_features = d
-    mixture.scatter_size = K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K
+    mixture.scatter_size = (
+        K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K)
     if not (
         offset.shape[0] == log_constant.shape[0] == margin.shape[0] == K and offset.shape[1] == d
         and whitening.shape[0] == mixture.scatter_size
@@ -164,8 +166,8 @@ def accumulate_bounded(
     unsigned short[::1] labels,
     real[::1] workspace, double[:, ::1] slots, int[::1] stop,
 ):
-    """`accumulate` with bounds: see bounds.pxi. Returns how many log-densities of a group and component were computed, those
-    begun and left as quarters.
+    """`accumulate` with bounds: see bounds.pxi. Returns how many log-densities of a group and component were computed,
+    those begun and left as quarters.
 
     Rows are visited in `order`: row i of the order is row order[i] of its window of window_rows rows. `near`
     (groups, K) is kept from pass to pass; rows of a group are those of one line of `near`, group_rows(K) of them.

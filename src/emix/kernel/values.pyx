@@ -15,16 +15,14 @@ cdef bint rows_within(const floating[:, :] X, floating limit) noexcept nogil:
     return True
 
 
-cdef void reach(
-    const floating[:, :] X, const double[:] weight, double *least, double *greatest,
-) noexcept nogil:
+cdef void reach(const floating[:, :] X, const double[:] weight, double *least, double *greatest) noexcept nogil:
     cdef Py_ssize_t i, j
     cdef double value
     for j in range(X.shape[1]):
         least[j] = INFINITY
         greatest[j] = -INFINITY
     for i in range(X.shape[0]):
-        if weight is not None and weight[i] == 0:
+        if weight is not None and not weight[i] > 0:
             continue
         for j in range(X.shape[1]):
             value = X[i, j]
@@ -48,15 +46,15 @@ def within(X, bint single, double limit):
     return found
 
 
-def column_range(X, bint single, const double[:] sample_weight, double[:, ::1] extremes):
-    """extremes (2, d) := the least and the greatest value of each column of X (n, d), but for rows of weight 0"""
+def column_range(X, const double[:] weight, bint single, double[:, ::1] extremes):
+    """extremes (2, d) := the least and the greatest value of each column of X (n, d), over rows of weight above zero"""
     cdef const double[:, :] rows
     cdef const float[:, :] single_rows
     if single:
         single_rows = X
         with nogil:
-            reach(single_rows, sample_weight, &extremes[0, 0], &extremes[1, 0])
+            reach(single_rows, weight, &extremes[0, 0], &extremes[1, 0])
     else:
         rows = X
         with nogil:
-            reach(rows, sample_weight, &extremes[0, 0], &extremes[1, 0])
+            reach(rows, weight, &extremes[0, 0], &extremes[1, 0])

@@ -53,6 +53,14 @@ class CovarianceStructure(ABC):
         """Shape of the covariances, of their whitenings and of the scatter."""
 
     @abstractmethod
+    def least_rows(self, n_features: int) -> int:
+        """Rows that a component must exceed for its covariance to mean something.
+
+        A matrix is regular from d + 1 rows on, but of the many planes near d rows some are close by chance: twice as
+        many are asked for. A variance needs two.
+        """
+
+    @abstractmethod
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
 
@@ -170,6 +178,9 @@ class Full(CovarianceStructure):
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return n_components, n_features, n_features
 
+    def least_rows(self, n_features: int) -> int:
+        return 2 * n_features
+
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
 
@@ -228,6 +239,9 @@ class Tied(CovarianceStructure):
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return n_features, n_features
 
+    def least_rows(self, n_features: int) -> int:
+        return 0
+
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
 
@@ -281,6 +295,9 @@ class Diag(CovarianceStructure):
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return n_components, n_features
 
+    def least_rows(self, n_features: int) -> int:
+        return 2
+
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
 
@@ -331,6 +348,9 @@ class Spherical(CovarianceStructure):
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components,)
+
+    def least_rows(self, n_features: int) -> int:
+        return 2
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return n_components

@@ -156,8 +156,8 @@ class GaussianRun:
         self.model, self.source = model, source
         self.dtype = source.X.dtype
         self._sample_weight, self._weight_unit = _in_moderate_units(source.sample_weight)
-        self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
         self._means_shape, self._scatter_shape = (K, d), model.structure.shape(K, d)
+        self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
         width = K + K * d + math.prod(self._scatter_shape) + 1
         super_block = self._arguments.kernel.super_block_rows
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * width)))
@@ -221,7 +221,6 @@ class GaussianRun:
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
                 f"{model.structure.name!r} and {self._means_shape}, as the model has."
             )
-        kernel = arguments.kernel
         arguments.fill(parameters, weight_before, center)
         slots[:] = 0.0
 
@@ -234,9 +233,9 @@ class GaussianRun:
                 last = min(first + self._rows_per_call, source.n_rows)
                 part = (source.X, self._sample_weight, first, last, thread, self._n_threads)
                 if bounds is None:
-                    kernel.accumulate(*part, False, *arguments.values, workspace, slots, stop)
+                    arguments.kernel.accumulate(*part, hard, *arguments.values, workspace, slots, stop)
                 else:
-                    n_computed[thread] += kernel.accumulate_bounded(
+                    n_computed[thread] += arguments.kernel.accumulate_bounded(
                         *part, *arguments.values, *bounds, workspace, slots, stop
                     )
 
@@ -319,7 +318,7 @@ def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -
     about_means = statistics.recentered(parameters.means)
     held = about_means.weight > 0.0
     with np.errstate(divide="ignore"):
-        constants = np.log(parameters.weights) + parameters.log_det
+        constants = np.log(parameters.weights) + parameters.log_det_whitening
     constants -= 0.5 * parameters.n_features * math.log(2.0 * math.pi)
     squares = parameters.structure.mahalanobis(parameters.whitening, about_means.scatter)
     return float(np.sum(about_means.weight[held] * constants[held]) - 0.5 * squares)

@@ -95,7 +95,7 @@ class KernelArguments:
             parameters.weights,
             parameters.means,
             parameters.whitening.ravel(),
-            parameters.log_det,
+            parameters.log_det_whitening,
             self._column_range,
             weight_before,
             self._numbers,

@@ -34,7 +34,7 @@ class GaussianParameters:
     whitening : ndarray
         W_k, lower triangular with Σ_k⁻¹ = W_kᵀ W_k, in the shape of the covariances: the transpose of the precision
         Cholesky factor; for diag and spherical the inverse standard deviations.
-    log_det : ndarray of shape (K,)
+    log_det_whitening : ndarray of shape (K,)
         Σ_j log W_k[j, j].
 
     Examples
@@ -49,7 +49,7 @@ class GaussianParameters:
     means: Array
     covariances: Array
     whitening: Array = field(repr=False)
-    log_det: Array = field(repr=False)
+    log_det_whitening: Array = field(repr=False)
 
     @classmethod
     def from_covariances(

@@ -84,15 +84,19 @@ def score_rows(
     best = np.empty(n_rows, dtype=np.intp) if labels else None
     outputs = density, posterior, components, best
 
-    if n_rows <= arguments.block_rows:
+    operations = operations_per_row(K, d)
+    n_blocks = -(-n_rows // arguments.kernel.block_rows)
+    most = 1 if has_own_threads() else n_blocks
+    threads, rows_per_call = plan(n_rows, operations, arguments.kernel.block_rows, n_threads, most)
+    if threads == 1 and n_rows <= rows_per_call:
         workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
         n_far = arguments.kernel.score(X, 0, n_rows, *arguments.values, workspace, *outputs, _GO_ON)
     else:
-        n_far = _score_in_threads(X, arguments, outputs, operations_per_row(K, d), n_threads)
+        n_far = _score_in_threads(X, arguments, outputs, threads, rows_per_call)
     if n_far and (responsibilities or labels):
-        density_of_all = density if density is not None else score_rows(X, parameters, n_threads=n_threads).log_density
-        assert density_of_all is not None
-        _settle_far_rows(X, parameters, density_of_all, posterior, best)
+        known = density if density is not None else score_rows(X, parameters, n_threads=n_threads).log_density
+        assert known is not None
+        _settle_far_rows(X, parameters, known, posterior, best)
     return Scores(*outputs)
 
 
@@ -100,14 +104,12 @@ def _score_in_threads(
     X: FloatArray,
     arguments: KernelArguments,
     outputs: tuple[NDArray[Any] | None, ...],
-    operations: float,
-    n_threads: int | None,
+    threads: int,
+    rows_per_call: int,
 ) -> int:
     """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
-    block = arguments.block_rows
+    block = arguments.kernel.block_rows
     n_blocks = -(-len(X) // block)
-    most = 1 if has_own_threads() else n_blocks
-    threads, rows_per_call = plan(len(X), operations, block, n_threads, most)
     n_far = np.zeros(threads, dtype=np.int64)
 
     def share(thread: int, stop: NDArray[np.int32]) -> None:

@@ -40,7 +40,7 @@ class ArraySource:
         # wait for it, and the child of a fork for ever.
         if self._column_range is None:
             extremes = np.empty((2, self.n_features))
-            values.column_range(self.X, self.X.dtype.char == "f", self.sample_weight, extremes)
+            values.column_range(self.X, self.sample_weight, self.X.dtype.char == "f", extremes)
             self._column_range = extremes
         return self._column_range
 

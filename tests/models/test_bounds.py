@@ -1,0 +1,173 @@
+"""Bounds that carry over: they bound, they change nothing but the order of sums, and they go where they do not pay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emix.kernel import level
+from emix.models.bounds import MIN_ROWS, CarriedBounds
+from emix.models.covariance import STRUCTURES
+from emix.models.gaussian import GaussianModel, GaussianRun
+from emix.models.parameters import GaussianParameters
+
+N, K = MIN_ROWS + 700, 12  # the last group and the last super-block are not full
+
+Case = tuple[np.ndarray[Any, Any], GaussianParameters]
+
+
+def case(structure: str, d: int = 8, separation: float = 4.0, dtype: Any = np.float64) -> Case:
+    """Rows of K components, and a start that is not far from them."""
+    rng = np.random.default_rng([d, int(10 * separation)])
+    means = rng.normal(size=(K, d)) * separation
+    X = (means[rng.integers(0, K, N)] + rng.normal(size=(N, d))).astype(dtype)
+    form = STRUCTURES[structure]
+    start = means + 0.3 * rng.normal(size=(K, d))
+    return X, GaussianParameters.from_covariances(
+        structure, np.full(K, 1 / K), start, form.from_pooled(2.0 * np.eye(d), K)
+    )
+
+
+def bounds_of(run: GaussianRun) -> CarriedBounds:
+    assert run._bounds is not None
+    return run._bounds
+
+
+def check_near(run: GaussianRun, X: np.ndarray[Any, Any], theta: GaussianParameters) -> None:
+    """No row of a group is nearer to a component, under the parameters of the last pass, than `near` says."""
+    bounds = bounds_of(run)
+    rows_of_group = level.kernel_for(X.dtype).group_rows(K)
+    window = level.kernel_for(X.dtype).window_rows
+    places = np.arange(N) // window * window + bounds._order
+    W = theta.structure.to_full(theta.whitening, K, X.shape[1])
+    for k in range(K):
+        distance = np.linalg.norm((X[places] - theta.means[k]) @ W[k].T, axis=1)
+        least = np.minimum.reduceat(distance, np.arange(0, N, rows_of_group))
+        # Rounding of the distances themselves, for float32 rows.
+        assert np.all(np.abs(bounds._near[:, k]) <= least * (1.0 + 1e-6) + 1e-25)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_pass_with_bounds_gives_the_sums_of_a_plain_one(structure: str, dtype: Any) -> None:
+    X, theta = case(structure, dtype=dtype)
+    model = GaussianModel(K, 8, structure, 1e-6)
+    run = model.begin(X)
+    # float64: 17 000 terms in another order. float32: blocks of other rows are summed in single precision.
+    rtol = 1e-12 if dtype is np.float64 else 1e-5
+    for _ in range(8):
+        statistics, log_likelihood = run.e_step(theta)
+        plain, expected = model.e_step(X, theta)
+        assert log_likelihood == pytest.approx(expected, rel=rtol)
+        np.testing.assert_allclose(statistics.weight, plain.weight, rtol=rtol)
+        scale = np.sqrt(np.abs(plain.weight).max()) * 1e2
+        np.testing.assert_allclose(statistics.shift, plain.shift, rtol=rtol, atol=rtol * scale)
+        np.testing.assert_allclose(statistics.scatter, plain.scatter, rtol=10 * rtol, atol=10 * rtol * scale)
+        theta = model.m_step(statistics)
+    # Components lie 11 standard deviations apart: nearly all of them are left out of nearly all groups.
+    bounds = bounds_of(run)
+    assert bounds._on
+    assert np.mean(bounds._near > 0.0) > 0.75
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_near_is_a_lower_bound_through_random_changes(structure: str) -> None:
+    X, theta = case(structure)
+    model, rng = GaussianModel(K, 8, structure), np.random.default_rng(0)
+    run = model.begin(X)
+    for step in (0.0, 1e-3, 0.1, 1.0, 0.03, 0.0):
+        means = theta.means + step * rng.normal(size=theta.means.shape)
+        covariances = theta.covariances * np.exp(step * rng.normal())
+        theta = GaussianParameters.from_covariances(structure, rng.dirichlet(np.ones(K)), means, covariances)
+        run.e_step(theta)
+        if bounds_of(run)._on:
+            check_near(run, X, theta)
+
+
+def test_near_is_a_lower_bound_through_changes_that_are_meant_to_break_it() -> None:
+    X, theta = case("full")
+    run = GaussianModel(K, 8).begin(X)
+    run.e_step(theta)
+    run.e_step(theta)
+    toward, checked = theta.means[0] - theta.means, 0
+    for change in range(4):
+        if change == 0:  # every mean halfway to the first one
+            means, covariances = theta.means + 0.5 * toward, theta.covariances
+        elif change == 1:  # wide along the line to the first mean alone
+            means = theta.means
+            covariances = theta.covariances + 25.0 * toward[:, :, None] * toward[:, None, :] / 8.0
+        elif change == 2:  # back, and very narrow
+            means, covariances = theta.means, theta.covariances * 1e-2
+        else:  # components change places
+            means, covariances = theta.means[::-1].copy(), theta.covariances
+        moved = GaussianParameters.from_covariances("full", theta.weights, means, covariances)
+        statistics, log_likelihood = run.e_step(moved)
+        plain, expected = GaussianModel(K, 8).e_step(X, moved)
+        assert log_likelihood == pytest.approx(expected, rel=1e-12)
+        # A component that takes no part at all may have any weight below rounding of the rows.
+        np.testing.assert_allclose(statistics.weight, plain.weight, rtol=1e-11, atol=1e-12)
+        if bounds_of(run)._on:
+            check_near(run, X, moved)
+            checked += 1
+    assert checked >= 1
+
+
+@pytest.mark.parametrize("structure", ["full", "diag"])
+def test_same_bits_for_any_number_of_threads(structure: str) -> None:
+    X, theta = case(structure)
+    found = []
+    for n_threads in (1, 2, 3):
+        model, parameters = GaussianModel(K, 8, structure, n_threads=n_threads), theta
+        run = model.begin(X)
+        for _ in range(7):
+            statistics, log_likelihood = run.e_step(parameters)
+            parameters = model.m_step(statistics)
+        found.append((log_likelihood, parameters))
+    for log_likelihood, parameters in found[1:]:
+        assert log_likelihood == found[0][0]
+        np.testing.assert_array_equal(parameters.covariances, found[0][1].covariances)
+
+
+def test_rows_keep_their_weights_in_any_order() -> None:
+    X, theta = case("full")
+    weight = np.random.default_rng(0).uniform(0.0, 3.0, N)
+    weight[::7] = 0.0
+    model = GaussianModel(K, 8)
+    run = model.begin((X, weight))
+    for _ in range(3):
+        statistics, log_likelihood = run.e_step(theta)
+    plain, expected = model.e_step((X, weight), theta)
+    assert log_likelihood == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(statistics.weight, plain.weight, rtol=1e-12)
+
+
+def test_order_is_of_rows_within_windows() -> None:
+    X, theta = case("full")
+    run = GaussianModel(K, 8).begin(X)
+    run.e_step(theta)
+    order = bounds_of(run)._order
+    assert order.dtype == np.uint16
+    np.testing.assert_array_equal(np.sort(order), np.arange(N))
+    assert not np.array_equal(order, np.arange(N))
+
+
+def test_they_are_off_where_components_overlap() -> None:
+    X, theta = case("full", separation=0.1)
+    model = GaussianModel(K, 8)
+    run = model.begin(X)
+    on = []
+    for _ in range(4):
+        theta = model.m_step(run.e_step(theta)[0])
+        on.append(bounds_of(run)._on)
+    assert on == [True, False, False, False]  # the first pass orders the rows, the second finds that it was in vain
+
+
+@pytest.mark.parametrize(
+    ("structure", "shape"),
+    [("full", (MIN_ROWS - 1, K, 8)), ("full", (N, 3, 8)), ("full", (N, K, 2)), ("diag", (N, K, 2))],
+)
+def test_small_work_does_without(structure: str, shape: tuple[int, int, int]) -> None:
+    assert not CarriedBounds.may_pay(STRUCTURES[structure], *shape)
+    assert CarriedBounds.may_pay(STRUCTURES["full"], N, K, 8)
