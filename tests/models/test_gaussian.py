@@ -285,20 +285,6 @@ def test_fits_at_once_in_eight_threads() -> None:
     assert [theta.digest for theta in found] == [theta.digest for theta in expected]
 
 
-def test_hard_step_gives_each_row_to_the_nearest() -> None:
-    X = clusters(1000, 2, 4)
-    centers = X[:4]
-    theta = GaussianParameters.from_covariances("spherical", [0.25] * 4, centers, np.ones(4))
-    statistics, _ = GaussianModel(4, 2, "spherical").begin(X).hard_step(theta)
-    nearest = ((X[:, np.newaxis] - centers) ** 2).sum(axis=2).argmin(axis=1)
-    np.testing.assert_array_equal(statistics.weight, np.bincount(nearest))
-    np.testing.assert_allclose(
-        statistics.center + statistics.shift / statistics.weight[:, np.newaxis],
-        [X[nearest == k].mean(axis=0) for k in range(4)],
-        rtol=1e-12,
-    )
-
-
 # Refusals
 
 
@@ -335,9 +321,8 @@ def test_parameters_of_another_shape_are_refused(K: int, d: int) -> None:
     theta = GaussianParameters.from_covariances("diag", np.full(K, 1.0 / K), np.zeros((K, d)), np.ones((K, d)))
     run = GaussianModel(2, 2, "diag").begin(np.zeros((5, 2)))
     text = rf"parameters are 'diag' with means of shape \({K}, {d}\), expected 'diag' and \(2, 2\), as the model has"
-    for step in (run.e_step, run.hard_step):
-        with pytest.raises(ValueError, match=text):
-            step(theta)
+    with pytest.raises(ValueError, match=text):
+        run.e_step(theta)
 
 
 def test_parameters_of_another_structure_are_refused() -> None:

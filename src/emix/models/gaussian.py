@@ -198,14 +198,6 @@ class GaussianRun:
         self._weight_before = statistics.weight
         return statistics, statistics.log_likelihood
 
-    def hard_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
-        """Return the statistics with each row given whole to its best component, the E-step of k-means.
-
-        Also the sum of the best components' log-densities.
-        """
-        statistics = self._pass(parameters, None, hard=True)
-        return statistics, statistics.log_likelihood
-
     def _cancels(self, statistics: GaussianStatistics) -> bool:
         return factors.cancels(
             self.model.structure.code,
@@ -221,7 +213,6 @@ class GaussianRun:
         self,
         parameters: GaussianParameters,
         weight_before: Array | None,
-        hard: bool = False,
         center: Array | None = None,
     ) -> GaussianStatistics:
         model, source, arguments, slots = self.model, self.source, self._arguments, self._slots
@@ -233,7 +224,7 @@ class GaussianRun:
         arguments.fill(parameters, weight_before, center)
         slots[:] = 0.0
 
-        bounds = None if hard or self._bounds is None else self._bounds.begin_pass(parameters)
+        bounds = None if self._bounds is None else self._bounds.begin_pass(parameters)
         n_computed = [0.0] * self._n_threads
 
         def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
