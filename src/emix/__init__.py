@@ -1,4 +1,4 @@
-"""Expectation-maximization for mixture models, with Gaussian mixtures as fast as the hardware allows."""
+"""Expectation-maximization for mixture models, with a compiled core for Gaussian mixtures."""
 
 from __future__ import annotations
 

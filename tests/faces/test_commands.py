@@ -219,7 +219,7 @@ def test_a_degenerate_fit_is_an_exit_code_and_a_warning(tmp_path: Path, capsys: 
     np.save(tmp_path / "rows.npy", np.array([[0.0], [50.0], [51.0], [53.0]]))
     assert run("fit", tmp_path / "rows.npy", "-k", 2, "--out", tmp_path / "m.npz") == 3
     captured = capsys.readouterr()
-    assert captured.err.startswith("emix: warning: the fit is degenerate: component ")
+    assert captured.err.startswith("emix: warning: The fit is degenerate: component ")
     assert captured.err.count("\n") == 1
     assert "\nDegenerate" in captured.out
     assert (tmp_path / "m.npz").exists()

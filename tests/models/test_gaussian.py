@@ -373,7 +373,9 @@ def test_components_that_jump_a_long_way_keep_their_digits(structure: str, dtype
     expected = in_form(structure, each, np.array([200.0, 300.0]))
     rtol = 1e-12 if dtype == "float64" else 1e-5  # float32 rows: squares in single precision
     np.testing.assert_allclose(found.covariances, expected, rtol=rtol, atol=rtol)
-    np.testing.assert_allclose(found.means, [part.mean(axis=0) for part in z] + np.array([[0.0], [away]]), rtol=1e-7)
+    # Means near 0 of rows of deviation 1 in single precision: to 1e-7 of the deviation.
+    expected_means = [part.mean(axis=0) for part in z] + np.array([[0.0], [away]])
+    np.testing.assert_allclose(found.means, expected_means, rtol=1e-7, atol=1e-7)
 
 
 @each_structure

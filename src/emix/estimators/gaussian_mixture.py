@@ -47,8 +47,8 @@ class GaussianMixture(FittedMixture):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
     The parameters, attributes and methods are scikit-learn's, with two differences: the default `tol` is 1e-6, which
-    reaches the mode where 1e-3 stops on the way to it, and `lower_bound_` is that of the parameters returned, not of
-    those before the last step. What scikit-learn lacks: `sample_weight`, `n_threads`, the history of the fit, `icl`,
+    goes further towards the mode than 1e-3, and `lower_bound_` is that of the parameters returned, not of those before
+    the last step. What scikit-learn lacks: `sample_weight`, `n_threads`, the history of the fit, `icl`,
     `from_parameters`, `save` and `load`.
 
     Parameters

@@ -113,9 +113,8 @@ def fit(arguments: argparse.Namespace) -> int:
         print(summary(estimator, table.rows, table.weights, feature_names=table.names))
         if written:
             print("", *written, sep="\n")
+    # The fit has warned of either.
     degenerate = any(run.chosen and run.degenerate for run in estimator.runs_)
-    if degenerate:
-        print(f"emix: warning: the fit is degenerate: {_reason(estimator)}", file=sys.stderr)
     return EXIT_OK if estimator.converged_ and not degenerate else EXIT_DOUBTFUL
 
 
@@ -177,11 +176,6 @@ def _same_file(path: str, other: str) -> bool:
     if os.path.exists(path) and os.path.exists(other):
         return os.path.samefile(path, other)
     return os.path.realpath(path) == os.path.realpath(other)
-
-
-def _reason(estimator: GaussianMixture) -> str:
-    """Why the run that was kept counts as degenerate."""
-    return next(run.message for run in estimator.runs_ if run.chosen)
 
 
 def _load(kind: type[GaussianMixture], path: str) -> GaussianMixture:
