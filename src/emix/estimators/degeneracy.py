@@ -60,15 +60,14 @@ def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None
     covariances = structure.to_full(parameters.covariances, n_components, n_features)
     with np.errstate(over="ignore", invalid="ignore"):
         pooled = (parameters.weights @ covariances.reshape(n_components, -1)).reshape(n_features, n_features)
+        # With Σ_k⁻¹ = WᵀW: the largest eigenvalue of W pooled Wᵀ is one over the smallest relative variance of
+        # component k, and no larger than the trace. That settles all but suspicious cases, in a tenth of the time.
+        whitening = structure.to_full(parameters.whitening, n_components, n_features)
+        traces = np.add.reduce((whitening @ pooled) * whitening, axis=(1, 2))
+    if traces.max() <= 1.0 / _LEAST_VARIANCE:  # not so for NaN, nor for infinite covariances
+        return None
     if not np.isfinite(pooled).all():
         return "the pooled covariance is not finite"
-    # With Σ_k⁻¹ = WᵀW: the largest eigenvalue of W pooled Wᵀ is one over the smallest relative variance of component k,
-    # and no larger than the trace. That settles all but suspicious cases, in a tenth of the time.
-    whitening = structure.to_full(parameters.whitening, n_components, n_features)
-    with np.errstate(over="ignore", invalid="ignore"):
-        traces = np.add.reduce((whitening @ pooled) * whitening, axis=(1, 2))
-    if traces.max() <= 1.0 / _LEAST_VARIANCE:  # not so for NaN
-        return None
     # Variances relative to the pooled ones, in every direction: the eigenvalues of L⁻¹ Σ_k L⁻ᵀ with L Lᵀ pooled.
     try:
         inverse = np.linalg.inv(np.linalg.cholesky(pooled))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emix.estimators.uniforms import RandomNumbers
 from emix.kernel.level import clusters
-from emix.rows.threads import OPERATIONS_PER_THREAD, resolve_n_threads, run_in_threads
+from emix.rows.threads import plan, run_in_threads
 
 __all__ = ["by_features", "draw_rows", "kmeans", "kmeans_plus_plus"]
 
@@ -101,7 +101,7 @@ def kmeans(Z: Array, weight: Array, centers: Array, n_threads: int | None) -> tu
     features, centers = by_features(Z), np.array(centers)
     n_chunks = -(-len(Z) // CHUNK)
     sums, held = np.empty((n_chunks, n_clusters, 1 + n_features)), np.empty(n_clusters)
-    threads = _choose_threads(n_chunks, len(Z) * centers.size, n_threads)
+    threads, _ = plan(len(Z), 3.0 * centers.size, CHUNK, n_threads, n_chunks)
 
     def assign(labels: NDArray[np.intp] | None, distances: Array | None, sums: Array | None) -> None:
         def share(thread: int, stop: NDArray[np.int32]) -> None:
@@ -136,10 +136,3 @@ def by_features(Z: Array) -> Array:
     """Return rows as the compiled code takes them, (n_features, n_rows) with the rows next to each other."""
     features = Z.T
     return features if features.strides[1] == features.itemsize else np.ascontiguousarray(features)
-
-
-def _choose_threads(n_chunks: int, operations: int, n_threads: int | None) -> int:
-    """One thread for small work."""
-    if n_chunks == 1 or operations < OPERATIONS_PER_THREAD:
-        return 1
-    return min(n_chunks, resolve_n_threads(n_threads))

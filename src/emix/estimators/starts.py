@@ -116,16 +116,15 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
     A row's group is that of the mean nearest to it on standardized columns; its deviation is from that mean. Where that
     is not positive definite, as with hardly more distinct rows than means, it is the covariance of all rows.
     """
-    whole = _scatter_about(X, weight, weight @ X / weight.sum())
+    center = weight @ X / weight.sum()
+    labels = np.zeros(len(X), dtype=np.intp)
+    whole = _scatter_about(X, weight, labels, center[np.newaxis])
     deviation = np.sqrt(whole.diagonal() / weight.sum())
     scale = np.where(deviation > 0.0, deviation, 1.0)
-    nearest, labels = np.full(len(X), np.inf), np.zeros(len(X), dtype=np.intp)
-    for k, mean in enumerate(means):
-        distance = np.square((X - mean) / scale).sum(axis=1)
-        closer = distance < nearest
-        nearest[closer], labels[closer] = distance[closer], k
+    features = np.ascontiguousarray(((X - center) / scale).T)
+    clusters.assign(features, weight, (means - center) / scale, 0, len(X), labels, None, None)
     weights = np.full(model.n_components, 1.0 / model.n_components)
-    for scatter in (_scatter_about(X, weight, means[labels]), whole):
+    for scatter in (_scatter_about(X, weight, labels, means), whole):
         covariance = scatter / weight.sum()
         covariance[np.diag_indices_from(covariance)] += model.reg_covar
         pooled = model.structure.from_pooled(covariance, model.n_components)
@@ -141,9 +140,11 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
     )
 
 
-def _scatter_about(X: Array, weight: Array, center: Array) -> Array:
-    Z = X - center
-    scatter: Array = (Z.T * weight) @ Z
+def _scatter_about(X: Array, weight: Array, labels: NDArray[np.intp], centers: Array) -> Array:
+    """Σ w z zᵀ of all rows, z from the centre of a row's label."""
+    d, shift = X.shape[1], np.empty(centers.shape)
+    scatter = np.empty((d, d))
+    clusters.moments(STRUCTURES["tied"].code, X, weight, labels, centers, np.empty(d), shift, scatter.ravel())
     return scatter
 
 

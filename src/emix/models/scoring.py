@@ -84,10 +84,12 @@ def score_rows(
     best = np.empty(n_rows, dtype=np.intp) if labels else None
     outputs = density, posterior, components, best
 
-    operations = operations_per_row(K, d)
-    n_blocks = -(-n_rows // arguments.kernel.block_rows)
-    most = 1 if has_own_threads() else n_blocks
-    threads, rows_per_call = plan(n_rows, operations, arguments.kernel.block_rows, n_threads, most)
+    block = arguments.block_rows
+    # One block, which is one thread's, needs no plan: that would be a sixth of the time for a single row.
+    threads, rows_per_call = 1, block
+    if n_rows > block:
+        most = 1 if has_own_threads() else -(-n_rows // block)
+        threads, rows_per_call = plan(n_rows, operations_per_row(K, d), block, n_threads, most)
     if threads == 1 and n_rows <= rows_per_call:
         workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
         n_far = arguments.kernel.score(X, 0, n_rows, *arguments.values, workspace, *outputs, _GO_ON)
@@ -108,7 +110,7 @@ def _score_in_threads(
     rows_per_call: int,
 ) -> int:
     """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
-    block = arguments.kernel.block_rows
+    block = arguments.block_rows
     n_blocks = -(-len(X) // block)
     n_far = np.zeros(threads, dtype=np.int64)
 
