@@ -115,5 +115,8 @@ class CarriedBounds:
             self._near[(start + np.arange(len(found))) // group, found[order]] = 0.0
 
     def _as_given(self) -> NDArray[np.uint16]:
-        order: NDArray[np.uint16] = (np.arange(self._n_rows) % self._kernel.window_rows).astype(np.uint16)
+        order = np.empty(self._n_rows, dtype=np.uint16)
+        window = np.arange(self._kernel.window_rows, dtype=np.uint16)
+        for start in range(0, self._n_rows, len(window)):
+            order[start : start + len(window)] = window[: self._n_rows - start]
         return order
