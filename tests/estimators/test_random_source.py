@@ -31,7 +31,7 @@ def test_without_a_seed_each_is_another() -> None:
 def test_module_of_the_legacy_generator() -> None:
     np.random.seed(0)  # noqa: NPY002  # what scikit-learn takes numpy.random for
     first = seed_of(np.random)
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002  # as above
     assert seed_of(np.random) == first
 
 

@@ -194,8 +194,8 @@ def draw_density_plane(axes: Axes, view: View, points: NDArray[np.float64]) -> N
 
 def _blues(n: int) -> list[tuple[float, float, float]]:
     """Blues from pale to deep; lightness falls evenly, so it reads in grey as well."""
-    pale, deep = np.array([0.90, 0.945, 0.98]), np.array([0.16, 0.47, 0.71])
-    return [tuple(map(float, pale + (deep - pale) * t)) for t in np.linspace(0.0, 1.0, n)]  # type: ignore[misc]
+    reds, greens, blues = np.linspace([0.90, 0.945, 0.98], [0.16, 0.47, 0.71], n).T.tolist()
+    return list(zip(reds, greens, blues))
 
 
 def draw_uncertainty_plane(
