@@ -20,6 +20,8 @@ cdef extern from "simd.h" nogil:
     const real *LOG_COEFFICIENTS      # LOG_TERMS of them
     int load_flag(const int *flag) noexcept
     vec vec_of(real a) noexcept
+    void add_lanes(double *sum, vec a) noexcept
+    vec load_unaligned(const real *first) noexcept
     wordvec word_bits(vec a) noexcept
     vec real_bits(wordvec a) noexcept
     wordvec vec_less(vec a, vec b) noexcept

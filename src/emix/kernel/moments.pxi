@@ -98,50 +98,47 @@ cdef void moments(
             scatter[j * square_step] += vec_sum(second)
 
 
-cdef inline void moments_tile(
-    const real *x, const real *c, const real *r, int n_features, Py_ssize_t n_vectors,  # IN
-    double *weight, double *shift, double *scatter,                                     # INOUT
+cdef void pack_rooted(
+    Block *block, const real *c, const real *r, Py_ssize_t n_live, Py_ssize_t d,    # IN
+    Workspace *work,                                                                # IN: x, rows; OUT: z
+    double *weight, double *shift,                                                  # INOUT
 ) noexcept nogil:
-    """N += Σ r;  s += Σ r z;  S += Σ r z zᵀ, its lower triangle, for few features: every sum in a register"""
-    cdef vec total = vec_of(0)
-    cdef vec first[4]
-    cdef vec second[4][4]
-    cdef vec z[4]
-    cdef vec product
-    cdef int a, b
-    cdef Py_ssize_t v
-    for a in range(n_features):
-        first[a] = vec_of(0)
-        for b in range(a + 1):
-            second[a][b] = vec_of(0)
+    """z := √r (x − c) of the live rows, features side by side, 0 up to a whole vector;  N += Σ r;  s += Σ r (x − c)
+
+    The scatter is Σ z zᵀ then: one array to go through where r (x − c) beside x − c would be two.
+    """
+    cdef const unsigned short *live = work.rows
+    cdef Py_ssize_t n_whole = d // LANES, n_vectors = (d + LANES - 1) // LANES, l, v, j
+    cdef real *z = work.z
+    cdef vec *sum = <vec *> work.rz
+    cdef const real *x
+    cdef real root
+    cdef vec value
+    cdef bint side_by_side = block.feature_stride == sizeof(real)
     for v in range(n_vectors):
-        total += (<const vec *> r)[v]
-        for a in range(n_features):
-            z[a] = (<const vec *> (x + a * STRIDE))[v] - c[a]
-            product = (<const vec *> r)[v] * z[a]
-            first[a] += product
-            for b in range(a + 1):
-                second[a][b] += product * z[b]
-    weight[0] += vec_sum(total)
-    for a in range(n_features):
-        shift[a] += vec_sum(first[a])
-        for b in range(a + 1):
-            scatter[a * n_features + b] += vec_sum(second[a][b])
-
-
-cdef void moments_small(
-    const real *x, const real *c, const real *r, Py_ssize_t n_features, Py_ssize_t n_vectors,   # IN
-    double *weight, double *shift, double *scatter,                                             # INOUT
-) noexcept nogil:
-    """moments_tile for 1 to 4 features"""
-    if n_features == 1:
-        moments_tile(x, c, r, 1, n_vectors, weight, shift, scatter)
-    elif n_features == 2:
-        moments_tile(x, c, r, 2, n_vectors, weight, shift, scatter)
-    elif n_features == 3:
-        moments_tile(x, c, r, 3, n_vectors, weight, shift, scatter)
-    else:
-        moments_tile(x, c, r, 4, n_vectors, weight, shift, scatter)
+        sum[v] = vec_of(0)
+    for l in range(n_live):
+        weight[0] += r[live[l]]
+        root = <real> sqrt(r[live[l]])
+        if side_by_side:
+            x = <const real *> (block.rows + place(block, live[l]) * block.row_stride)
+        else:
+            for j in range(d):
+                z[j] = work.x[j * STRIDE + live[l]]
+            x = z
+        for v in range(n_whole):
+            value = (load_unaligned(x + v * LANES) - load_unaligned(c + v * LANES)) * root
+            (<vec *> z)[v] = value
+            sum[v] += value * root
+        if n_whole < n_vectors:
+            for j in range(n_whole * LANES, d):
+                z[j] = (x[j] - c[j]) * root
+            for j in range(d, n_vectors * LANES):
+                z[j] = 0
+            sum[n_whole] += (<vec *> z)[n_whole] * root
+        z += n_vectors * LANES
+    for j in range(d):
+        shift[j] += (<real *> sum)[j]
 
 
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
@@ -164,14 +161,14 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
         scatter = slot + K + K * d + k * mixture.scatter_step
         if work.live[k] < mixture.packed_below * block.n_rows:
             n_live = list_live(r, block.n_rows, work.rows)
-            pack_rows(block, c, n_live, d, work)
-            moments_of_rows(r, n_live, d, squares, square_step, work, slot + k, shift, scatter)
-            if not squares:
-                scatter_rows(work, r, n_live, d, scatter)
-        elif d <= 4 and not squares:
-            moments_small(work.x, c, r, d, n_vectors, slot + k, shift, scatter)
-        else:
+            if squares:
+                pack_rows(block, c, n_live, d, work)
+                moments_of_rows(r, n_live, d, squares, square_step, work, slot + k, shift, scatter)
+            else:
+                pack_rooted(block, c, r, n_live, d, work, slot + k, shift)
+                scatter_rows(work, n_live, d, scatter)
+        elif squares:
             center(work.x, c, d, n_vectors, work.z)
             moments(work.z, r, d, n_vectors, squares, square_step, work.rz, slot + k, shift, scatter)
-            if not squares:
-                scatter_triangular(work, r, d, n_vectors, scatter)
+        else:
+            moments_triangular(work, c, r, d, n_vectors, slot + k, shift, scatter)

@@ -50,7 +50,10 @@ typedef uint64_t unsigned_word;
 typedef real vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef word wordvec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef unsigned_word unsigned_wordvec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef double widevec __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 static inline vec vec_of(real a) { return a - (vec){0}; }
+/* sum[l] += a[l], in double precision, wherever sum lies */
+static inline void add_lanes(double *sum, vec a) { *(widevec *)sum += __builtin_convertvector(a, widevec); }
 static inline wordvec vec_less(vec a, vec b) { return (wordvec)(a < b); }
 #else
 #define LANES 1
@@ -58,8 +61,10 @@ typedef real vec;
 typedef word wordvec;
 typedef unsigned_word unsigned_wordvec;
 static inline vec vec_of(real a) { return a; }
+static inline void add_lanes(double *sum, vec a) { *sum += a; }
 static inline wordvec vec_less(vec a, vec b) { return -(word)(a < b); }
 #endif
+static inline vec load_unaligned(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
 static inline wordvec word_bits(vec v) { wordvec w; memcpy(&w, &v, sizeof v); return w; }
 static inline vec real_bits(wordvec w) { vec v; memcpy(&v, &w, sizeof w); return v; }
 /* 1/k!, the Taylor coefficients of exp: on |f| <= log(2)/2 what is left out is below half a rounding unit */
