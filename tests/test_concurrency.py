@@ -158,17 +158,13 @@ def test_one_estimator_scores_from_eight_threads_at_once() -> None:
 def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = kernel_for(np.dtype(np.float64))
 
-    def accumulate(*arguments: Any) -> None:
-        if arguments[4] == 1:  # the thread
-            raise MemoryError("in thread 1")
-        kernel.accumulate(*arguments)
+    class Broken(kernel.Accumulator):  # type: ignore[misc, name-defined]
+        def accumulate(self, thread: int, *arguments: Any) -> None:
+            if thread == 1:
+                raise MemoryError("in thread 1")
+            super().accumulate(thread, *arguments)
 
-    broken = SimpleNamespace(
-        accumulate=accumulate,
-        block_rows=kernel.block_rows,
-        super_block_rows=kernel.super_block_rows,
-        workspace_size=kernel.workspace_size,
-    )
+    broken = SimpleNamespace(**{**vars(kernel), "Accumulator": Broken})
     monkeypatch.setattr(emix.models.kernel_arguments, "kernel_for", lambda dtype: broken)
     start = GaussianParameters.from_covariances("spherical", [1.0], [[0.0] * 3], [1.0])
     with pytest.raises(MemoryError, match="in thread 1"):

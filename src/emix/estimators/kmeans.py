@@ -104,9 +104,9 @@ def kmeans(Z: Array, weight: Array, centers: Array, n_threads: int | None) -> tu
     threads, _ = plan(len(Z), 3.0 * centers.size, CHUNK, n_threads, n_chunks)
 
     def assign(labels: NDArray[np.intp] | None, distances: Array | None, sums: Array | None) -> None:
-        def share(thread: int, stop: NDArray[np.int32]) -> None:
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
             for chunk in range(thread, n_chunks, threads):
-                if stop[0]:
+                if stop is not None and stop[0]:
                     return
                 first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, len(Z))
                 chunk_sums = None if sums is None else sums[chunk]

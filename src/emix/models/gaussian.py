@@ -167,7 +167,11 @@ class GaussianRun:
         operations = 2.0 * operations_per_row(K, d)
         self._n_threads, self._rows_per_call = plan(source.n_rows, operations, super_block, model.n_threads, most)
         self._slots = np.empty((self._n_slots, width))
-        self._workspaces = [np.empty(self._arguments.workspace_size, dtype=self.dtype) for _ in range(self._n_threads)]
+        kernel, arguments = self._arguments.kernel, self._arguments.packed
+        workspaces = np.empty((self._n_threads, kernel.workspace_size(K, d)), dtype=self.dtype)
+        self._accumulator = kernel.Accumulator(
+            model.structure.code, K, d, arguments, source.X, self._sample_weight, workspaces, self._slots
+        )
         self._weight_before: Array | None = None
         self._eps = float(np.finfo(self.dtype).eps)
         self._bounds = None
@@ -227,17 +231,13 @@ class GaussianRun:
         bounds = None if self._bounds is None else self._bounds.begin_pass(parameters)
         n_computed = [0.0] * self._n_threads
 
-        def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
-            workspace = self._workspaces[thread]
+        def accumulate(thread: int, stop: NDArray[np.int32] | None) -> None:
             for first in range(0, source.n_rows, self._rows_per_call):
                 last = min(first + self._rows_per_call, source.n_rows)
-                part = (source.X, self._sample_weight, first, last, thread, self._n_threads)
                 if bounds is None:
-                    arguments.kernel.accumulate(*part, False, *arguments.values, workspace, slots, stop)
+                    self._accumulator.accumulate(thread, first, last, stop)
                 else:
-                    n_computed[thread] += arguments.kernel.accumulate_bounded(
-                        *part, *arguments.values, *bounds, workspace, slots, stop
-                    )
+                    n_computed[thread] += self._accumulator.accumulate_bounded(thread, first, last, *bounds, stop)
 
         run_in_threads(accumulate, self._n_threads)
         if self._bounds is not None and bounds is not None:

@@ -14,7 +14,7 @@ from emix.kernel.level import kernel_for
 from .covariance import CovarianceStructure
 from .parameters import GaussianParameters
 
-__all__ = ["KernelArguments", "arguments_for_scores"]
+__all__ = ["KernelArguments", "scorer_for"]
 
 Array = NDArray[np.float64]
 
@@ -40,12 +40,8 @@ class KernelArguments:
     ----------
     kernel : module
         The compiled one.
-    workspace_size : int
-        Numbers that one thread's workspace holds.
-    block_rows : int
-        Rows that the kernel takes at a time.
-    values : tuple
-        Structure, centres, offsets, whitenings, constants and margins, in the order of the kernel's parameters.
+    packed : ndarray, of the rows' dtype
+        [c | b | a | margin | W], as the kernel takes them.
     """
 
     def __init__(
@@ -60,19 +56,8 @@ class KernelArguments:
         self._single = dtype.char == "f"
         K, d = self._shape
         self._numbers = np.empty(2 * K * (d + 1) + math.prod(structure.shape(K, d)))
-        rounded = self._rounded = np.empty(len(self._numbers), dtype) if self._single else self._numbers
-        constants = 2 * K * d
+        self.packed = np.empty(len(self._numbers), dtype) if self._single else self._numbers
         self.kernel = kernel_for(dtype)
-        self.workspace_size: int = self.kernel.workspace_size(K, d)
-        self.block_rows: int = self.kernel.block_rows
-        self.values = (
-            structure.code,
-            rounded[: K * d].reshape(K, d),
-            rounded[K * d : constants].reshape(K, d),
-            rounded[constants + 2 * K :],
-            rounded[constants : constants + K],
-            rounded[constants + K : constants + 2 * K],
-        )
 
     def fill(
         self, parameters: GaussianParameters, weight_before: Array | None = None, center: Array | None = None
@@ -102,12 +87,12 @@ class KernelArguments:
         )
         if center is not None:
             K, d = self._shape
-            rounded = center.astype(self._rounded.dtype).astype(np.float64)
+            rounded = center.astype(self.packed.dtype).astype(np.float64)
             self._numbers[: K * d] = rounded.ravel()
             offset = self._structure.whitened(parameters.whitening, parameters.means - rounded)
             self._numbers[K * d : 2 * K * d] = offset.ravel()
         if self._single:
-            self._rounded[:] = self._numbers
+            self.packed[:] = self._numbers
 
     def center(self) -> Array:
         """Return a copy of the centres (K, d)."""
@@ -115,14 +100,15 @@ class KernelArguments:
         return self._numbers[: K * d].reshape(K, d).copy()
 
 
-def arguments_for_scores(parameters: GaussianParameters, dtype: np.dtype[Any]) -> KernelArguments:
-    """Return the arguments for scores of rows of a dtype, made once for each parameters and dtype."""
-    key = "arguments_single" if dtype.char == "f" else "arguments_double"
-    found: KernelArguments | None = parameters.__dict__.get(key)
+def scorer_for(parameters: GaussianParameters, dtype: np.dtype[Any]) -> Any:
+    """Return the kernel's Scorer of rows of a dtype under the parameters, made once for each dtype."""
+    key = "scorer_single" if dtype.char == "f" else "scorer_double"
+    found = parameters.__dict__.get(key)
     if found is None:
-        K, d = parameters.means.shape
-        found = KernelArguments(parameters.structure, K, d, dtype)
-        found.fill(parameters)
+        structure, (K, d) = parameters.structure, parameters.means.shape
+        arguments = KernelArguments(structure, K, d, dtype)
+        arguments.fill(parameters)
+        found = arguments.kernel.Scorer(structure.code, K, d, arguments.packed)
         # Two threads may both get here: either's will do.
         parameters.__dict__[key] = found
     return found
