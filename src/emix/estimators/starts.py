@@ -154,7 +154,7 @@ def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: Gauss
     held, center, shift, scatter = np.empty(K), np.empty((K, d)), np.empty((K, d)), np.empty(structure.shape(K, d))
     clusters.means(X, weight, labels, held, center)
     clusters.moments(structure.code, X, weight, labels, center, np.empty(d), shift, scatter.ravel())
-    statistics = GaussianStatistics(
+    statistics = GaussianStatistics.of(
         structure, center, held, shift, scatter, float(held.sum()), len(X), 0.0, taken_under=None
     )
     try:
@@ -194,4 +194,4 @@ def _statistics(parts: Iterable[tuple[Array, Array]], n_rows: int, model: Gaussi
     empty = held == 0.0
     sums[empty] = sums.sum(axis=0)
     center = sums / np.where(empty, held.sum(), held)[:, np.newaxis]
-    return GaussianStatistics(structure, center, held, shift, scatter, float(held.sum()), n_rows, 0.0, None)
+    return GaussianStatistics.of(structure, center, held, shift, scatter, float(held.sum()), n_rows, 0.0, None)

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.kernel import factors
 from emix.kernel.level import has_own_threads, kernel_for
 from emix.rows.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
 from .gaussian import operations_per_row
-from .kernel_arguments import scorer_for
 from .parameters import GaussianParameters
 
 __all__ = ["Scores", "score_rows"]
@@ -77,7 +77,7 @@ def score_rows(
     K = parameters.n_components
     if d != parameters.n_features:
         raise ValueError(f"X has {d} columns, expected {parameters.n_features}, as the parameters have.")
-    scorer = scorer_for(parameters, X.dtype)
+    scorer = _scorer(parameters, X.dtype)
     density = np.empty(n_rows, dtype=X.dtype) if log_density else None
     posterior = np.empty((n_rows, K), dtype=X.dtype) if responsibilities else None
     components = np.empty((n_rows, K), dtype=X.dtype) if joint else None
@@ -99,6 +99,21 @@ def score_rows(
         assert known is not None
         _settle_far_rows(X, parameters, known, posterior, best)
     return Scores(*outputs)
+
+
+def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any]) -> Any:
+    """Return the kernel's Scorer of rows of a dtype under the parameters, made once for each dtype."""
+    single = dtype.char == "f"
+    key = "scorer_single" if single else "scorer_double"
+    found = parameters.__dict__.get(key)
+    if found is None:
+        structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
+        arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size)
+        factors.prepare(structure.code, K, d, single, parameters.packed, arguments)
+        found = kernel_for(dtype).Scorer(structure.code, K, d, arguments.astype(dtype, copy=False))
+        # Two threads may both get here: either's will do.
+        parameters.__dict__[key] = found
+    return found
 
 
 def _score_in_threads(
