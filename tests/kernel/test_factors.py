@@ -332,3 +332,23 @@ def test_arrays_of_another_length_are_refused() -> None:
         between.exchange.end(None, np.zeros(1))
     with pytest.raises(ValueError, match="an array has 19 numbers, expected 20"):
         factors.maximize(STRUCTURES["diag"], 2, 3, 0.0, between.statistics[1:], between.parameters)
+
+
+@each_structure
+def test_largest_trace_relative_to_the_pooled_covariance(structure: str) -> None:
+    K, d = 3, 4
+    matrices = np.stack([with_condition(d, 100.0, seed) * 4.0**seed for seed in range(K)])
+    covariances, pi = in_form(structure, matrices), np.array([0.5, 0.3, 0.2])
+    form = covariance.STRUCTURES[structure]
+    whitening, log_det = form.whiten(covariances, K, d)
+    pooled = np.einsum("k,kij->ij", pi, form.to_full(covariances, K, d))
+    W = form.to_full(whitening, K, d)
+    parameters = packed(pi, np.zeros((K, d)), covariances, whitening, log_det)
+
+    def found() -> float:
+        return factors.largest_trace(STRUCTURES[structure], K, d, parameters, np.full(d * (d + 1), np.nan))
+
+    # A sum of squares of condition 100 at most.
+    assert found() == pytest.approx(max(np.trace(w @ pooled @ w.T) for w in W), rel=1e-12)
+    parameters[K + K * d] = np.nan
+    assert math.isnan(found())

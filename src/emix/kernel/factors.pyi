@@ -24,6 +24,13 @@ def prepare(
     parameters: NDArray[np.float64],
     arguments: NDArray[np.float64],
 ) -> None: ...
+def largest_trace(
+    structure: int,
+    K: int,
+    d: int,
+    parameters: NDArray[np.float64],
+    scratch: NDArray[np.float64],
+) -> float: ...
 
 class Exchange:
     def __init__(

@@ -10,7 +10,7 @@
 #     parameters  [π (K) | μ (K, d) | Σ | W | log_det (K)]
 #     arguments   [c (K, d) | b (K, d) | a (K) | margin (K) | W], what the kernel takes
 
-from libc.math cimport INFINITY, fabs, log, sqrt
+from libc.math cimport INFINITY, fabs, isnan, log, sqrt
 from libc.string cimport memset
 
 cdef double LOG_TWO_PI = 1.8378770664093453
@@ -276,6 +276,54 @@ def prepare(
     check_length(arguments.shape[0], 2 * K * (1 + d) + spread)
     with nogil:
         prepare_arguments(structure, K, d, single, 0, &parameters[0], NULL, NULL, NULL, NULL, &arguments[0])
+
+
+def largest_trace(
+    int structure, Py_ssize_t K, Py_ssize_t d, const double[::1] parameters,    # IN
+    double[::1] scratch,                                                        # overwritten, (d, d) and (d,)
+):
+    """max_k tr(W_k Σ̄ W_kᵀ) with Σ̄ = Σ_k π_k Σ_k, NaN if one is"""
+    cdef Py_ssize_t spread = spread_size(structure, K, d), size, i, j, k, l
+    check_length(parameters.shape[0], K * (2 + d) + 2 * spread)
+    check_length(scratch.shape[0], d * (d + 1))
+    cdef const double *weights = &parameters[0]
+    cdef const double *sigma = weights + K * (1 + d)
+    cdef const double *w = sigma + spread
+    cdef double *pooled = &scratch[0]
+    cdef double *row = pooled + d * d
+    cdef double trace, largest = 0
+    cdef bint matrices = structure == FULL or structure == TIED
+    with nogil:
+        size = d * d if matrices else spread // K
+        for i in range(size):
+            pooled[i] = 0
+        for k in range(K):
+            for i in range(size):
+                pooled[i] += weights[k] * sigma[i]
+            if structure != TIED:
+                sigma += size
+        for k in range(K if structure != TIED else 1):
+            trace = 0
+            if not matrices:
+                for i in range(size):
+                    trace += w[i] * w[i] * pooled[i]
+                trace *= d // size
+            else:
+                # Σ_i w_i Σ̄ w_iᵀ over the rows of W, of which the first i + 1 numbers are not 0
+                for i in range(d):
+                    for l in range(i + 1):
+                        row[l] = 0
+                    for j in range(i + 1):
+                        for l in range(i + 1):
+                            row[l] += w[i * d + j] * pooled[j * d + l]
+                    for l in range(i + 1):
+                        trace += row[l] * w[i * d + l]
+            if not trace <= largest:
+                largest = trace
+                if isnan(trace):
+                    break
+            w += size
+    return largest
 
 
 cdef class Exchange:

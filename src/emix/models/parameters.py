@@ -133,7 +133,7 @@ class GaussianParameters:
 
     @property
     def log_det_whitening(self) -> Array:
-        """log det W_k, (K,)."""
+        """Σ_j log W_k[j, j], (K,)."""
         return self.packed[-self.n_components :]
 
     def _spread(self, place: int) -> Array:
