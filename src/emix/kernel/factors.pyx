@@ -283,7 +283,7 @@ def largest_trace(
     double[::1] scratch,                                                        # overwritten, (d, d) and (d,)
 ):
     """max_k tr(W_k Σ̄ W_kᵀ) with Σ̄ = Σ_k π_k Σ_k, NaN if one is"""
-    cdef Py_ssize_t spread = spread_size(structure, K, d), size, i, j, k, l
+    cdef Py_ssize_t spread = spread_size(structure, K, d), size, i, j, k, l, _
     check_length(parameters.shape[0], K * (2 + d) + 2 * spread)
     check_length(scratch.shape[0], d * (d + 1))
     cdef const double *weights = &parameters[0]
@@ -300,9 +300,8 @@ def largest_trace(
         for k in range(K):
             for i in range(size):
                 pooled[i] += weights[k] * sigma[i]
-            if structure != TIED:
-                sigma += size
-        for k in range(K if structure != TIED else 1):
+            sigma += 0 if structure == TIED else size
+        for _ in range(1 if structure == TIED else K):
             trace = 0
             if not matrices:
                 for i in range(size):
