@@ -73,7 +73,7 @@ def statistics_of_labels(
     double[::1] statistics,                                             # OUT: as in factors.pyx
     double[::1] z,                                                      # overwritten, (d,)
 ):
-    """statistics := [N | s | S | c] of rows given to labels, each about its mean, that of an empty one about all rows'"""
+    """statistics := [N | s | S | c] of rows given to labels, each about its mean, an empty one's about all rows'"""
     cdef Py_ssize_t K = n_labels, d = X.shape[1], n_spread = statistics.shape[0] - K * (1 + 2 * d)
     cdef double *shift = &statistics[K]
     cdef double *scatter = shift + K * d
