@@ -32,7 +32,8 @@ cdef bint all_within(const floating *x, Py_ssize_t n, floating limit) noexcept n
 
 cdef bint rows_within(const floating[:, :] X, floating limit) noexcept nogil:
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], number = sizeof(floating), i, j
-    if (X.strides[1] == number and X.strides[0] == d * number) or (X.strides[0] == number and X.strides[1] == n * number):
+    cdef Py_ssize_t along_rows = X.strides[1], along_columns = X.strides[0]
+    if along_rows == number and along_columns == d * number or along_columns == number and along_rows == n * number:
         return all_within(&X[0, 0], n * d, limit)
     for i in range(n):
         for j in range(d):
