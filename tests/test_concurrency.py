@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import emix.kernel.level
-import emix.models.kernel_arguments
+import emix.models.gaussian
 from emix import GaussianMixture, GaussianModel, GaussianParameters, fit_em
 from emix.kernel.level import available_levels, kernel_for
 from emix.models.scoring import score_rows
@@ -158,18 +158,14 @@ def test_one_estimator_scores_from_eight_threads_at_once() -> None:
 def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = kernel_for(np.dtype(np.float64))
 
-    def accumulate(*arguments: Any) -> None:
-        if arguments[4] == 1:  # the thread
-            raise MemoryError("in thread 1")
-        kernel.accumulate(*arguments)
+    class Broken(kernel.Accumulator):  # type: ignore[misc, name-defined]
+        def accumulate(self, thread: int, *arguments: Any) -> None:
+            if thread == 1:
+                raise MemoryError("in thread 1")
+            super().accumulate(thread, *arguments)
 
-    broken = SimpleNamespace(
-        accumulate=accumulate,
-        block_rows=kernel.block_rows,
-        super_block_rows=kernel.super_block_rows,
-        workspace_size=kernel.workspace_size,
-    )
-    monkeypatch.setattr(emix.models.kernel_arguments, "kernel_for", lambda dtype: broken)
+    broken = SimpleNamespace(**{**vars(kernel), "Accumulator": Broken})
+    monkeypatch.setattr(emix.models.gaussian, "kernel_for", lambda dtype: broken)
     start = GaussianParameters.from_covariances("spherical", [1.0], [[0.0] * 3], [1.0])
     with pytest.raises(MemoryError, match="in thread 1"):
         fit_em(GaussianModel(1, 3, "spherical", n_threads=2), rows(2000), start, tol=0.0, max_iter=1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emix.kernel import factors
 from emix.kernel.factors import whiten
+from emix.models import covariance
 
 Array = NDArray[np.float64]
 EPS = np.finfo(np.float64).eps
@@ -137,6 +138,10 @@ def in_form(structure: str, matrices: Array) -> Array:
     return variances.copy() if structure == "diag" else np.asarray(variances.sum(axis=1))
 
 
+def packed(*parts: Array) -> Array:
+    return np.concatenate([part.ravel() for part in parts])
+
+
 @each_structure
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 @pytest.mark.parametrize("empty", [False, True], ids=["all held", "one empty"])
@@ -148,18 +153,16 @@ def test_maximize_is_the_formula(structure: str, offset: float, empty: bool) -> 
     roots = rng.normal(size=(K, d, d + 2))
     spread = roots @ roots.transpose(0, 2, 1) * (N > 0.0)[:, np.newaxis, np.newaxis]
     S = N[:, np.newaxis, np.newaxis] * (spread + delta[:, :, np.newaxis] * delta[:, np.newaxis, :])
-    weights, means, covariances = np.full(K, np.nan), np.full((K, d), np.nan), np.full(SHAPES[structure], np.nan)
-    factors.maximize(
-        STRUCTURES[structure],
-        reg,
-        N,
-        center,
-        N[:, np.newaxis] * delta,
-        in_form(structure, S).reshape(-1),
-        weights,
-        means,
-        covariances.reshape(-1),
-    )
+    statistics = packed(N, N[:, np.newaxis] * delta, in_form(structure, S), center)
+    size = math.prod(SHAPES[structure])
+    found = np.full(K * (2 + d) + 2 * size, np.nan)
+    failed = factors.maximize(STRUCTURES[structure], K, d, reg, statistics, found)
+    weights, means, covariances = found[:K], found[K : K + K * d].reshape(K, d), found[K + K * d :][:size]
+    assert failed == -1
+    whitening, log_det = np.full(size, np.nan), np.full(K, np.nan)
+    whiten(STRUCTURES[structure], d, covariances, whitening, log_det)
+    np.testing.assert_array_equal(found[K + K * d + size :], packed(whitening, log_det))
+    covariances = covariances.reshape(SHAPES[structure])
     expected = {
         "full": lambda: spread + reg * np.eye(d),
         "tied": lambda: np.einsum("k,kij->ij", N / N.sum(), spread) + reg * np.eye(d),
@@ -191,14 +194,44 @@ def test_whitening_of_each_structure(structure: str) -> None:
     np.testing.assert_allclose(log_det, np.log(diagonals).sum(axis=1), rtol=1e-12)
 
 
+class Between:
+    """An Exchange and its arrays."""
+
+    def __init__(
+        self,
+        structure: str,
+        K: int,
+        d: int,
+        column_range: Array,
+        n_slots: int = 1,
+        unit: float = 1.0,
+        single: bool = False,
+    ) -> None:
+        size = math.prod(in_form(structure, np.zeros((K, d, d))).shape)
+        self.arguments = np.full(2 * K * (1 + d) + size, np.nan)
+        self.rounded = np.full(len(self.arguments), np.nan, np.float32) if single else None
+        self.slots = np.full((n_slots, K * (1 + d) + size + 1), np.nan)
+        eps = np.finfo(np.float32 if single else np.float64).eps
+        self.exchange = factors.Exchange(
+            STRUCTURES[structure], K, d, 40.0, float(eps), unit, column_range, self.arguments, self.rounded, self.slots
+        )
+        self.statistics = np.full(K * (1 + 2 * d) + size, np.nan)
+        self.parameters = np.zeros(K * (2 + d) + 2 * size)
+
+    def end(self, before: Array | None = None) -> tuple[float, bool, bool]:
+        return self.exchange.end(before, self.statistics)
+
+
 @each_structure
 def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     rng = np.random.default_rng(6)
     K, d = 3, 4
     shape = SHAPES[structure]
-    slots = rng.normal(size=(5, K + K * d + math.prod(shape) + 1)) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
-    total = np.full(slots.shape[1], np.nan)
-    log_likelihood = factors.add_slots(STRUCTURES[structure], slots, K, d, 4.0, total)
+    between = Between(structure, K, d, np.zeros((2, d)), n_slots=5, unit=4.0)
+    slots = rng.normal(size=between.slots.shape) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
+    between.slots[:] = slots
+    between.arguments[: K * d] = rng.normal(size=K * d)
+    log_likelihood, _, _ = between.end()
     expected = slots[0]
     for slot in slots[1:]:
         expected = expected + slot
@@ -206,14 +239,21 @@ def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     scatter = expected[K + K * d : -1].reshape(shape)
     if structure in ("full", "tied"):
         scatter = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
-    np.testing.assert_array_equal(total[: K + K * d], expected[: K + K * d])
-    np.testing.assert_array_equal(total[K + K * d : -1].reshape(shape), scatter)
-    assert log_likelihood == total[-1] == expected[-1]
+    np.testing.assert_array_equal(
+        between.statistics, packed(expected[: K + K * d], scatter, between.arguments[: K * d])
+    )
+    assert log_likelihood == expected[-1]
 
 
-def test_has_shrunk() -> None:
-    assert not factors.has_shrunk(np.array([20.0, 0.0]), np.array([1.0, 0.0]), 20.0)
-    assert factors.has_shrunk(np.array([1.0, 20.1]), np.array([1.0, 1.0]), 20.0)
+def test_shrinking_twentyfold_is_told() -> None:
+    between = Between("spherical", 2, 1, np.zeros((2, 1)))
+    between.arguments[:] = 0.0
+    between.slots[:] = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]
+    before = np.zeros(len(between.statistics))
+    for weights, shrunk in (([20.0, 0.0], False), ([1.0, 20.1], True)):
+        before[:2] = weights
+        assert between.end(before)[1] is shrunk
+    assert between.end(None)[1] is False
 
 
 @each_structure
@@ -225,27 +265,32 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
     W = np.tril(rng.normal(size=(K, d, d)))
     W = {"full": W, "tied": W[0], "diag": W[:, 0], "spherical": W[:, 0, 0]}[structure]
     column_range = np.stack([np.full(d, 9.5), np.full(d, 10.5)])
-    before = np.array([8.0, 2.0, 0.0])
-    found = np.full(2 * K * d + 2 * K + W.size, np.nan)
-    factors.prepare(STRUCTURES[structure], single, 40.0, pi, mu, W.ravel(), log_det, column_range, before, found)
-    center = np.clip(mu, *column_range)
-    center = center.astype(np.float32).astype(np.float64) if single else center
-    away = mu - center
-    offset = {
-        "full": lambda: np.einsum("kij,kj->ki", W, away),
-        "tied": lambda: away @ W.T,
-        "diag": lambda: W * away,
-        "spherical": lambda: W[:, np.newaxis] * away,
-    }[structure]()
-    np.testing.assert_array_equal(found[: K * d].reshape(K, d), center)
-    np.testing.assert_allclose(found[K * d : 2 * K * d].reshape(K, d), offset, rtol=1e-14, atol=1e-14)
-    with np.errstate(divide="ignore"):
-        constant = np.log(pi) + log_det - 0.5 * d * np.log(2.0 * np.pi)
-    np.testing.assert_allclose(found[2 * K * d : 2 * K * d + K], constant, rtol=1e-15)
-    np.testing.assert_allclose(found[2 * K * d + K : 2 * K * d + 2 * K], [40 + np.log(1.25), 40 + np.log(5), np.inf])
-    np.testing.assert_array_equal(found[2 * K * d + 2 * K :], W.reshape(-1))
-    # Without a range and a pass before: centres are the means, and nothing is left out.
-    factors.prepare(STRUCTURES[structure], False, 40.0, pi, mu, W.ravel(), log_det, None, None, found)
+    between = Between(structure, K, d, column_range, single=single)
+    parameters = packed(pi, mu, np.full(W.shape, np.nan), W, log_det)
+    before = np.zeros(len(between.statistics))
+    before[:K] = [8.0, 2.0, 0.0]
+    elsewhere = 10.0 + rng.normal(size=(K, d)) / 10.0
+    for given in (None, elsewhere):
+        between.exchange.begin(parameters, before, given)
+        found = between.arguments
+        center = np.clip(mu, *column_range) if given is None else given
+        center = center.astype(np.float32).astype(np.float64) if single else center
+        away = mu - center
+        offset = covariance.STRUCTURES[structure].whitened(W, away)
+        np.testing.assert_array_equal(found[: K * d].reshape(K, d), center)
+        np.testing.assert_allclose(found[K * d : 2 * K * d].reshape(K, d), offset, rtol=1e-14, atol=1e-14)
+        with np.errstate(divide="ignore"):
+            constant = np.log(pi) + log_det - 0.5 * d * np.log(2.0 * np.pi)
+        np.testing.assert_allclose(found[2 * K * d : 2 * K * d + K], constant, rtol=1e-15)
+        np.testing.assert_allclose(
+            found[2 * K * d + K : 2 * K * d + 2 * K], [40 + np.log(1.25), 40 + np.log(5), np.inf]
+        )
+        np.testing.assert_array_equal(found[2 * K * d + 2 * K :], W.reshape(-1))
+        if between.rounded is not None:
+            np.testing.assert_array_equal(between.rounded, found.astype(np.float32))
+        assert not between.slots.any()
+    # For scores: no range and no pass before. Centres are the means, and nothing is left out.
+    factors.prepare(STRUCTURES[structure], K, d, False, parameters, found)
     np.testing.assert_array_equal(found[: K * d].reshape(K, d), mu)
     assert not found[K * d : 2 * K * d].any()
     assert np.isposinf(found[2 * K * d + K : 2 * K * d + 2 * K]).all()
@@ -253,10 +298,12 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
 
 @each_structure
 def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(structure: str) -> None:
-    code = STRUCTURES[structure]
     weight, center = np.array([2.0, 0.0]), np.ones((2, 3))
+    between = Between(structure, 2, 3, np.ones((2, 3)))
+    between.arguments[:6] = center.ravel()
 
-    def cancels(shift: float, left: float, limit: float = 1e-6, rounding: float = 1e-9) -> bool:
+    def cancels(shift: float, left: float) -> bool:
+        """With 2⁻²⁶ of a moment for the limit, and 16 eps of the centre for rounding."""
         s = np.array([[0.0, 2.0 * shift, 0.0], [0.0, 0.0, 0.0]])
         moments = np.array([1.0, 2.0 * shift**2 + left, 1.0])  # N δ² and what is left
         if structure == "spherical":
@@ -265,11 +312,43 @@ def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(struc
             scatter = np.stack([moments, np.zeros(3)])
         else:
             scatter = np.stack([np.diag(moments), np.zeros((3, 3))])[: 1 if structure == "tied" else 2]
-        return bool(factors.cancels(code, limit, rounding, weight, center, s, scatter.ravel()))
+        between.slots[0] = packed(weight, s, scatter, np.zeros(1))
+        return between.end()[2]
 
-    assert cancels(1.0, 1e-6)
-    assert not cancels(1.0, 3e-6)
-    assert cancels(-1e5, 1e-6)
+    assert cancels(1.0, 2.0**-26)
+    assert not cancels(1.0, 2.0**-24)
+    assert cancels(-1e5, 2.0**-26)
     # A shift within rounding of the centre, as of a constant column.
-    assert not cancels(1e-10, 0.0)
+    assert not cancels(8 * EPS, 0.0)
+    assert cancels(32 * EPS, 0.0)
     assert not cancels(0.0, 0.0)
+
+
+def test_arrays_of_another_length_are_refused() -> None:
+    between = Between("diag", 2, 3, np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="an array has 21 numbers, expected 22"):
+        between.exchange.begin(between.parameters[1:], None, None)
+    with pytest.raises(ValueError, match="an array has 1 numbers, expected 20"):
+        between.exchange.end(None, np.zeros(1))
+    with pytest.raises(ValueError, match="an array has 19 numbers, expected 20"):
+        factors.maximize(STRUCTURES["diag"], 2, 3, 0.0, between.statistics[1:], between.parameters)
+
+
+@each_structure
+def test_largest_trace_relative_to_the_pooled_covariance(structure: str) -> None:
+    K, d = 3, 4
+    matrices = np.stack([with_condition(d, 100.0, seed) * 4.0**seed for seed in range(K)])
+    covariances, pi = in_form(structure, matrices), np.array([0.5, 0.3, 0.2])
+    form = covariance.STRUCTURES[structure]
+    whitening, log_det = form.whiten(covariances, K, d)
+    pooled = np.einsum("k,kij->ij", pi, form.to_full(covariances, K, d))
+    W = form.to_full(whitening, K, d)
+    parameters = packed(pi, np.zeros((K, d)), covariances, whitening, log_det)
+
+    def found() -> float:
+        return factors.largest_trace(STRUCTURES[structure], K, d, parameters, np.full(d * (d + 1), np.nan))
+
+    # A sum of squares of condition 100 at most.
+    assert found() == pytest.approx(max(np.trace(w @ pooled @ w.T) for w in W), rel=1e-12)
+    parameters[K + K * d] = np.nan
+    assert math.isnan(found())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The numbers and choices of a fit, checked."""
 
     n_components: int
@@ -43,8 +41,7 @@ class Settings:
     n_threads: int | None
 
 
-@dataclass(frozen=True)
-class GivenStart:
+class GivenStart(NamedTuple):
     """What the user gave of a start, as float64; None where nothing was given."""
 
     weights: NDArray[np.float64] | None

@@ -14,7 +14,7 @@
 # vector holds one feature of LANES rows. Nothing of size n × K or n × d is ever written; the workspace is
 # (3 d + 2 LANES + K + 6) · STRIDE + d² + 2 K numbers and belongs to one thread.
 #
-# Threads: `accumulate` and `score` hold no lock, allocate nothing and write only to what their caller gave them alone.
+# Threads: a pass holds no lock, allocates nothing in its loop and writes only to what its caller gave it alone.
 # Super-block i is rows [SUPER_BLOCK · i, SUPER_BLOCK · (i + 1)) of the whole source. It is added to slot i mod n_slots
 # in order of i, whichever thread has that slot: sums do not depend on the number of threads.
 

@@ -8,44 +8,48 @@ def whiten(
     whitening: NDArray[np.float64],
     log_det: NDArray[np.float64],
 ) -> int: ...
-def add_slots(
-    structure: int,
-    slots: NDArray[np.float64],
-    n_components: int,
-    n_features: int,
-    unit: float,
-    total: NDArray[np.float64],
-) -> float: ...
-def has_shrunk(before: NDArray[np.float64], after: NDArray[np.float64], factor: float) -> bool: ...
-def cancels(
-    structure: int,
-    limit: float,
-    rounding: float,
-    weight: NDArray[np.float64],
-    center: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    scatter: NDArray[np.float64],
-) -> bool: ...
 def maximize(
     structure: int,
+    K: int,
+    d: int,
     reg_covar: float,
-    weight: NDArray[np.float64],
-    center: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    scatter: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    means: NDArray[np.float64],
-    covariances: NDArray[np.float64],
-) -> None: ...
+    statistics: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+) -> int: ...
 def prepare(
     structure: int,
+    K: int,
+    d: int,
     single: bool,
-    negligible: float,
-    weights: NDArray[np.float64],
-    means: NDArray[np.float64],
-    whitening: NDArray[np.float64],
-    log_det: NDArray[np.float64],
-    column_range: NDArray[np.float64] | None,
-    weight_before: NDArray[np.float64] | None,
+    parameters: NDArray[np.float64],
     arguments: NDArray[np.float64],
 ) -> None: ...
+def largest_trace(
+    structure: int,
+    K: int,
+    d: int,
+    parameters: NDArray[np.float64],
+    scratch: NDArray[np.float64],
+) -> float: ...
+
+class Exchange:
+    def __init__(
+        self,
+        structure: int,
+        n_components: int,
+        n_features: int,
+        negligible: float,
+        epsilon: float,
+        unit: float,
+        column_range: NDArray[np.float64],
+        arguments: NDArray[np.float64],
+        rounded: NDArray[np.float32] | None,
+        slots: NDArray[np.float64],
+    ) -> None: ...
+    def begin(
+        self,
+        parameters: NDArray[np.float64],
+        before: NDArray[np.float64] | None,
+        center: NDArray[np.float64] | None,
+    ) -> None: ...
+    def end(self, before: NDArray[np.float64] | None, statistics: NDArray[np.float64]) -> tuple[float, bool, bool]: ...
