@@ -49,6 +49,7 @@ cdef struct Block:
     const char *rows            # the first row, in the caller's memory
     Py_ssize_t row_stride       # bytes
     Py_ssize_t feature_stride   # bytes
+    const char *end             # of memory that may be read from any row on; at its start where strides are negative
     const char *weight          # NULL for ones
     Py_ssize_t weight_stride    # bytes
     const unsigned short *order     # row i of the block is the caller's row order[i], counted from `rows`; NULL: row i

@@ -98,47 +98,82 @@ cdef void moments(
             scatter[j * square_step] += vec_sum(second)
 
 
+cdef inline void pack_columns(
+    int n_vectors, Py_ssize_t first, Py_ssize_t n_features,             # IN: vectors of features, the first, how many
+    Block *block, const real *c, Py_ssize_t n_live, Workspace *work,    # IN: rows, and their roots in scale; OUT: z
+    Py_ssize_t width,                                                   # IN: of a line of z
+    double *shift,                                                      # INOUT
+) noexcept nogil:
+    """z := √r (x − c);  s += Σ r (x − c), of features [first, first + n_features), 0 up to a whole vector"""
+    cdef const unsigned short *live = work.rows
+    cdef vec middle[4]
+    cdef vec sum[4]
+    cdef vec edge[4]
+    cdef vec value
+    cdef vec numbers = vec_of(0)
+    cdef wordvec within
+    cdef real *copy = <real *> edge
+    cdef real *z = work.z + first
+    cdef const real *x
+    cdef const char *past = block.end - n_vectors * LANES * sizeof(real)
+    cdef bint side_by_side = block.feature_stride == sizeof(real)
+    cdef int v, j
+    cdef Py_ssize_t l
+    for j in range(LANES):
+        (<real *> &numbers)[j] = j
+    # of the last vector: lanes that hold a feature
+    within = vec_less(numbers, vec_of(<real> (n_features - (n_vectors - 1) * LANES)))
+    for v in range(n_vectors):
+        sum[v] = vec_of(0)
+    for j in range(n_vectors * LANES):
+        (<real *> middle)[j] = c[first + j] if j < n_features else 0
+    for l in range(n_live):
+        x = <const real *> (block.rows + place(block, live[l]) * block.row_stride) + first
+        if not side_by_side:
+            for j in range(n_features):
+                copy[j] = work.x[(first + j) * STRIDE + live[l]]
+            x = copy
+        elif <const char *> x > past:
+            # A whole vector would reach past the caller's rows.
+            for j in range(n_features):
+                copy[j] = x[j]
+            x = copy
+        for v in range(n_vectors):
+            value = load_unaligned(x + v * LANES) - middle[v]
+            if v == n_vectors - 1:
+                value = vec_select(within, value, vec_of(0))
+            value = value * work.scale[l]
+            (<vec *> z)[v] = value
+            sum[v] += value * work.scale[l]
+        z += width
+    for j in range(n_features):
+        shift[first + j] += (<real *> sum)[j]
+
+
 cdef void pack_rooted(
     Block *block, const real *c, const real *r, Py_ssize_t n_live, Py_ssize_t d,    # IN
-    Workspace *work,                                                                # IN: x, rows; OUT: z
+    Workspace *work,                                                                # IN: x, rows; OUT: z, scale
     double *weight, double *shift,                                                  # INOUT
 ) noexcept nogil:
     """z := √r (x − c) of the live rows, features side by side, 0 up to a whole vector;  N += Σ r;  s += Σ r (x − c)
 
     The scatter is Σ z zᵀ then: one array to go through where r (x − c) beside x − c would be two.
     """
-    cdef const unsigned short *live = work.rows
-    cdef Py_ssize_t n_whole = d // LANES, n_vectors = (d + LANES - 1) // LANES, l, v, j
-    cdef real *z = work.z
-    cdef vec *sum = <vec *> work.rz
-    cdef const real *x
-    cdef real root
-    cdef vec value
-    cdef bint side_by_side = block.feature_stride == sizeof(real)
-    for v in range(n_vectors):
-        sum[v] = vec_of(0)
+    cdef Py_ssize_t width = (d + LANES - 1) // LANES * LANES, first = 0, left, l
     for l in range(n_live):
-        weight[0] += r[live[l]]
-        root = <real> sqrt(r[live[l]])
-        if side_by_side:
-            x = <const real *> (block.rows + place(block, live[l]) * block.row_stride)
+        weight[0] += r[work.rows[l]]
+        work.scale[l] = <real> sqrt(r[work.rows[l]])
+    while first < d:
+        left = d - first
+        if left > 3 * LANES:
+            pack_columns(4, first, min(left, 4 * LANES), block, c, n_live, work, width, shift)
+        elif left > 2 * LANES:
+            pack_columns(3, first, left, block, c, n_live, work, width, shift)
+        elif left > LANES:
+            pack_columns(2, first, left, block, c, n_live, work, width, shift)
         else:
-            for j in range(d):
-                z[j] = work.x[j * STRIDE + live[l]]
-            x = z
-        for v in range(n_whole):
-            value = (load_unaligned(x + v * LANES) - load_unaligned(c + v * LANES)) * root
-            (<vec *> z)[v] = value
-            sum[v] += value * root
-        if n_whole < n_vectors:
-            for j in range(n_whole * LANES, d):
-                z[j] = (x[j] - c[j]) * root
-            for j in range(d, n_vectors * LANES):
-                z[j] = 0
-            sum[n_whole] += (<vec *> z)[n_whole] * root
-        z += n_vectors * LANES
-    for j in range(d):
-        shift[j] += (<real *> sum)[j]
+            pack_columns(1, first, left, block, c, n_live, work, width, shift)
+        first += 4 * LANES
 
 
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:

@@ -52,6 +52,26 @@ typedef word wordvec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef unsigned_word unsigned_wordvec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef double widevec __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 static inline vec vec_of(real a) { return a - (vec){0}; }
+/* Sum of the lanes, in pairs: (0 + half) + (quarter + …). By halves that are vectors themselves: of a loop over 16 lanes
+   no compiler makes them, and through memory a sum takes twice as long. */
+typedef real half_vec __attribute__((vector_size(VECTOR_BYTES / 2), may_alias));
+typedef real quarter_vec __attribute__((vector_size(16), may_alias));
+static inline double vec_sum(vec a)
+{
+#if VECTOR_BYTES == 64
+    half_vec half = ((half_vec *)&a)[0] + ((half_vec *)&a)[1];
+    quarter_vec last = ((quarter_vec *)&half)[0] + ((quarter_vec *)&half)[1];
+#elif VECTOR_BYTES == 32
+    half_vec last = ((half_vec *)&a)[0] + ((half_vec *)&a)[1];
+#else
+    vec last = a;
+#endif
+#ifdef EMIX_SINGLE
+    return (last[0] + last[2]) + (last[1] + last[3]);
+#else
+    return last[0] + last[1];
+#endif
+}
 /* sum[l] += a[l], in double precision, wherever sum lies */
 static inline void add_lanes(double *sum, vec a) { *(widevec *)sum += __builtin_convertvector(a, widevec); }
 static inline wordvec vec_less(vec a, vec b) { return (wordvec)(a < b); }
@@ -61,6 +81,7 @@ typedef real vec;
 typedef word wordvec;
 typedef unsigned_word unsigned_wordvec;
 static inline vec vec_of(real a) { return a; }
+static inline double vec_sum(vec a) { return a; }
 static inline void add_lanes(double *sum, vec a) { *sum += a; }
 static inline wordvec vec_less(vec a, vec b) { return -(word)(a < b); }
 #endif
