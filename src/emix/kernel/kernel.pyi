@@ -22,12 +22,22 @@ class Accumulator:
         workspaces: NDArray[Any],
         slots: NDArray[np.float64],
     ) -> None: ...
-    def accumulate(self, thread: int, first_row: int, last_row: int, stop: NDArray[np.int32] | None) -> None: ...
+    def accumulate(self, thread: int, first_row: int, last_row: int, stop: NDArray[np.int32] | None) -> float: ...
+    def accumulate_labelled(
+        self,
+        thread: int,
+        first_row: int,
+        last_row: int,
+        base: int,
+        labels: NDArray[np.uint16],
+        stop: NDArray[np.int32] | None,
+    ) -> float: ...
     def accumulate_bounded(
         self,
         thread: int,
         first_row: int,
         last_row: int,
+        base: int,
         order: NDArray[np.uint16],
         near: NDArray[np.float32],
         shrink: NDArray[np.float32],

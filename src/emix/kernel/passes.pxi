@@ -2,6 +2,9 @@
 
 from libc.stdlib cimport free, malloc
 
+cdef enum:
+    LARGE_SLOT = 1 << 15    # bytes: from here on super-blocks are visited slot by slot, so that a slot stays in cache
+
 block_rows = BLOCK
 super_block_rows = SUPER_BLOCK
 window_rows = WINDOW
@@ -23,13 +26,14 @@ cdef Mixture describe(int structure, Py_ssize_t n_components, Py_ssize_t n_featu
     """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W], whose length is checked"""
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
-    # What a row of a component costs, in cycles (a model of measurements on Zen 4): among vectors of rows, and packed,
-    # where it is listed and, if live, copied and added to the scatter by vectors of features.
+    # What a row of a component costs, in cycles: dense, among vectors of rows (with its part of the sums over lanes that
+    # end a block); packed, copied and added to the scatter by vectors of features. Listing costs 2 for every row. Fitted
+    # to measured shares of live rows at which both take the same time, d = 5 to 100, AVX-512 and AVX2, both precisions.
     cdef double width = (d + LANES - 1) // LANES
     cdef bint matrices = structure == FULL or structure == TIED
-    cdef double dense = (d * (d + 5) / 2.0 * 1.3 if matrices else 5.0 * d) / LANES
-    cdef double packed = (2 * width * (d + LANES) / 4 * 0.65 if matrices else 0) + 8 * width
-    mixture.packed_below = (dense - 2.5) / packed
+    cdef double dense = d * (d + 8.0) / (2 * LANES) + d * (d + 3.0) * 2 / BLOCK if matrices else 5.0 * d / LANES
+    cdef double packed = 18 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES) if matrices else 8 * width
+    mixture.packed_below = (dense - 2) / packed
     mixture.structure = <Structure> structure
     mixture.n_components = K
     mixture.n_features = d
@@ -56,6 +60,10 @@ cdef Block whole(const real[:, :] X, const double[:] sample_weight, Mixture *mix
     block.rows = <const char *> &X[0, 0]
     block.row_stride = X.strides[0]
     block.feature_stride = X.strides[1]
+    block.end = block.rows
+    if block.row_stride >= 0 and block.feature_stride >= 0:
+        block.end += (
+            (X.shape[0] - 1) * block.row_stride + (X.shape[1] - 1) * block.feature_stride + <Py_ssize_t> sizeof(real))
     block.n_rows = X.shape[0]
     block.order = NULL
     block.weight = NULL
@@ -91,19 +99,23 @@ cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
     return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
 
 
-cdef void add_block(
+cdef double add_block(
     Mixture *mixture, Block *block, Bounds *bounds, Workspace *work, double *slot
 ) noexcept nogil:
-    """E-step of a block, added to a slot"""
-    cdef Py_ssize_t n_vectors = load(block, mixture.n_features, work)
+    """E-step of a block, added to a slot; how many responsibilities are above 0"""
+    cdef Py_ssize_t n_vectors = load(block, mixture.n_features, work), a
+    cdef double n_live = 0
     log_densities(mixture, bounds, work, n_vectors)
     exponentials(mixture, work, n_vectors)
     posterior(mixture, work, n_vectors)
+    for a in range(work.n_active):
+        n_live += work.live[work.active[a]]
     if bounds != NULL:
         mark_live(bounds, work)
     statistics(mixture, block, work, slot)
     slot[slot_width(mixture) - 1] += log_likelihood(
         work, mixture.n_components, block.weight != NULL, block.n_rows, n_vectors)
+    return n_live
 
 
 cdef void put_labels(Workspace *work, Py_ssize_t n_rows, unsigned short *labels) noexcept nogil:
@@ -159,64 +171,101 @@ cdef class Accumulator:
         """Add the statistics of rows [first_row, last_row) to the slots that this thread has.
 
         `first_row` is a multiple of super_block_rows; slot s belongs to thread s mod the number of workspaces. Returns
-        early, with slots half filled, once stop[0] is not 0; None where nothing stops it.
+        how many responsibilities are above 0; early, with slots half filled, once stop[0] is not 0 (None: never).
         """
-        cdef Workspace work = self.workspace(thread)
-        cdef Block block
-        cdef Py_ssize_t start = first_row, last, slot
-        check_range(first_row, last_row, self.rows.n_rows)
-        with nogil:
-            while start < last_row and not stopped(stop):
-                slot = start // SUPER_BLOCK % self.slots.shape[0]
-                last = min(start + SUPER_BLOCK, last_row)
-                if slot % self.workspaces.shape[0] != thread:
-                    start = last
-                while start < last:
-                    block = part(&self.rows, start, min(start + BLOCK, last))
-                    add_block(&self.mixture, &block, NULL, &work, &self.slots[slot, 0])
-                    start += BLOCK
-                start = last
+        return self.sweep(thread, first_row, last_row, NULL, 0, NULL, stop)
+
+    def accumulate_labelled(
+        self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
+        Py_ssize_t base, unsigned short[::1] labels, const int[::1] stop,
+    ):
+        """`accumulate`, and labels[i] := the best component of row base + i"""
+        self.check_region(first_row, last_row, base, labels.shape[0])
+        return self.sweep(thread, first_row, last_row, NULL, base, &labels[0], stop)
 
     def accumulate_bounded(
         self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
-        const unsigned short[::1] order, float[:, ::1] near, const float[::1] shrink, const float[::1] moved,
+        Py_ssize_t base, const unsigned short[::1] order,
+        float[:, ::1] near, const float[::1] shrink, const float[::1] moved,
         unsigned short[::1] labels, const int[::1] stop,
     ):
         """`accumulate` with bounds: see bounds.pxi. Returns how many log-densities of a group and component were
         computed, those begun and left as quarters.
 
-        Rows are visited in `order`: row i of the order is row order[i] of its window of window_rows rows. `near`
-        (groups, K) is kept from pass to pass; rows of a group are those of one line of `near`, group_rows(K) of them.
-        `labels`, if given, gets the best component of each row of X.
+        Rows are visited in `order`, which begins at row `base`, as do `near` and `labels`: place i is row order[i] of
+        the window of window_rows rows in which row base + i lies. `near` (groups, K) is kept from pass to pass; rows of
+        a group are those of one line of `near`, group_rows(K) of them. `labels`, if given, gets the best component of
+        each row.
         """
-        cdef Workspace work = self.workspace(thread)
-        cdef Block block
         cdef Bounds bounds
-        cdef Py_ssize_t start = first_row, last, slot, window, i, group = group_rows(self.mixture.n_components)
-        cdef unsigned short found[BLOCK]
-        check_range(first_row, last_row, self.rows.n_rows)
+        self.check_region(first_row, last_row, base, order.shape[0])
+        bounds.order = &order[0]
+        bounds.all_near = &near[0, 0]
         bounds.shrink = &shrink[0]
         bounds.moved = &moved[0]
         bounds.n_computed = 0
-        with nogil:
-            while start < last_row and not stopped(stop):
-                slot = start // SUPER_BLOCK % self.slots.shape[0]
-                last = min(start + SUPER_BLOCK, last_row)
-                if slot % self.workspaces.shape[0] != thread:
-                    start = last
-                while start < last:
-                    window = start // WINDOW * WINDOW
-                    block = part(&self.rows, window, window + min(group, last - start))
-                    block.order = &order[start]
-                    bounds.near = &near[start // group, 0]
-                    add_block(&self.mixture, &block, &bounds, &work, &self.slots[slot, 0])
-                    if labels is not None:
-                        put_labels(&work, block.n_rows, found)
-                        for i in range(block.n_rows):
-                            labels[window + block.order[i]] = found[i]
-                    start += group
-                start = last
+        self.sweep(thread, first_row, last_row, &bounds, base, NULL if labels is None else &labels[0], stop)
         return 0.25 * bounds.n_computed
+
+    cdef int check_region(self, Py_ssize_t first, Py_ssize_t last, Py_ssize_t base, Py_ssize_t n) except -1:
+        """Rows [first, last) are among the n from `base` on, and whole super-blocks from there"""
+        if not base <= first <= last <= base + n or (first - base) % SUPER_BLOCK or base % SUPER_BLOCK:
+            raise ValueError(f"rows {first} to {last} are asked for, of the {n} from row {base} on")
+        return 0
+
+    cdef double sweep(
+        self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
+        Bounds *bounds, Py_ssize_t base, unsigned short *labels, const int[::1] stop,
+    ) except -1:
+        """A pass over rows [first_row, last_row); how many responsibilities are above 0"""
+        cdef Workspace work = self.workspace(thread)
+        cdef Py_ssize_t n_slots = self.slots.shape[0], n_threads = self.workspaces.shape[0]
+        # Rounds of super-blocks, one for each slot, that have rows of this pass
+        cdef Py_ssize_t first_round = first_row // (SUPER_BLOCK * n_slots)
+        cdef Py_ssize_t n_rounds = (last_row - 1) // (SUPER_BLOCK * n_slots) + 1 - first_round
+        cdef Py_ssize_t n_shares = (n_slots - thread + n_threads - 1) // n_threads
+        cdef bint slot_by_slot = self.slots.shape[1] * sizeof(double) > LARGE_SLOT
+        cdef Py_ssize_t step = 0, turn, slot, start
+        cdef double n_live = 0
+        check_range(first_row, last_row, self.rows.n_rows)
+        with nogil:
+            while step < n_shares * n_rounds and not stopped(stop):
+                slot = thread + n_threads * (step // n_rounds if slot_by_slot else step % n_shares)
+                turn = step % n_rounds if slot_by_slot else step // n_shares
+                start = ((first_round + turn) * n_slots + slot) * SUPER_BLOCK
+                if first_row <= start < last_row:
+                    n_live += self.add_super_block(
+                        start, min(start + SUPER_BLOCK, last_row), bounds, base, labels, &work, &self.slots[slot, 0])
+                step += 1
+        return n_live
+
+    cdef double add_super_block(
+        self, Py_ssize_t start, Py_ssize_t last,                            # IN
+        Bounds *bounds, Py_ssize_t base, unsigned short *labels,            # INOUT, or NULL; OUT, or NULL
+        Workspace *work, double *slot,                                      # INOUT
+    ) noexcept nogil:
+        """E-step of rows [start, last), added to a slot; how many responsibilities are above 0"""
+        cdef Py_ssize_t K = self.mixture.n_components, step = BLOCK if bounds == NULL else group_rows(K)
+        cdef Py_ssize_t i, window
+        cdef Block block
+        cdef unsigned short found[BLOCK]
+        cdef double n_live = 0
+        while start < last:
+            if bounds == NULL:
+                window = start
+                block = part(&self.rows, start, min(start + step, last))
+            else:
+                window = start // WINDOW * WINDOW
+                block = part(&self.rows, window, window + min(step, last - start))
+                block.order = bounds.order + start - base
+                bounds.near = bounds.all_near + (start - base) // step * K
+            n_live += add_block(&self.mixture, &block, bounds, work, slot)
+            if labels != NULL:
+                put_labels(work, block.n_rows, found)
+                for i in range(block.n_rows):
+                    labels[window + place(&block, i) - base] = found[i]
+            start += step
+        return n_live
 
     cdef Workspace workspace(self, Py_ssize_t thread):
         if not 0 <= thread < self.workspaces.shape[0]:

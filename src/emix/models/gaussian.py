@@ -14,7 +14,7 @@ from emix.kernel.level import has_own_threads, kernel_for
 from emix.rows.arrays import ArraySource, as_source
 from emix.rows.threads import plan, run_in_threads
 
-from .bounds import CarriedBounds
+from .bounded_passes import BoundedPasses, Part
 from .covariance import STRUCTURES, CovarianceStructure
 from .parameters import GaussianParameters
 from .statistics import GaussianStatistics
@@ -194,9 +194,9 @@ class GaussianRun:
             structure.code, K, d, arguments if rounded is None else rounded, source.X, sample_weight, workspaces, slots
         )
         self._before: Array | None = None
-        self._bounds = None
-        if CarriedBounds.may_pay(structure, source.n_rows, K, d):
-            self._bounds = CarriedBounds(kernel, source.n_rows, K)
+        self._passes = None
+        if BoundedPasses.may_pay(structure, source.n_rows, K, d):
+            self._passes = BoundedPasses(kernel, source.n_rows, K)
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
@@ -239,23 +239,33 @@ class GaussianRun:
     ) -> tuple[Array, float, bool, bool]:
         """Packed statistics and their log-likelihood; has a component shrunk since `before`; do the sums cancel?"""
         self._exchange.begin(parameters.packed, before, center)
-        bounds = None if self._bounds is None else self._bounds.begin_pass(parameters)
-        n_computed = [0.0] * self._n_threads
-        n_rows, rows_per_call = self.source.n_rows, self._rows_per_call
-
-        def accumulate(thread: int, stop: NDArray[np.int32] | None) -> None:
-            for first in range(0, n_rows, rows_per_call):
-                last = min(first + rows_per_call, n_rows)
-                if bounds is None:
-                    self._accumulator.accumulate(thread, first, last, stop)
-                else:
-                    n_computed[thread] += self._accumulator.accumulate_bounded(thread, first, last, *bounds, stop)
-
-        run_in_threads(accumulate, self._n_threads)
-        if self._bounds is not None and bounds is not None:
-            self._bounds.end_pass(sum(n_computed))
+        if self._passes is None:
+            self._sweep([Part(0, self.source.n_rows)])
+        else:
+            parts = self._passes.begin_pass(parameters)
+            self._passes.end_pass(*self._sweep(parts).sum(axis=0))
         sums = np.empty(self._width + self.model.n_components * self.model.n_features)
         return sums, *self._exchange.end(before, sums)
+
+    def _sweep(self, parts: list[Part]) -> NDArray[np.float64]:
+        """Add the statistics of the rows to the slots. Returns, for each thread, how many responsibilities are above 0
+        in plain parts, and how many log-densities were computed in parts with bounds."""
+        accumulator, rows_per_call = self._accumulator, self._rows_per_call
+        counts = np.zeros((self._n_threads, 2))
+
+        def accumulate(thread: int, stop: NDArray[np.int32] | None) -> None:
+            for first_row, last_row, bounds, labels in parts:
+                for first in range(first_row, last_row, rows_per_call):
+                    place = thread, first, min(first + rows_per_call, last_row)
+                    if bounds is not None:
+                        counts[thread, 1] += accumulator.accumulate_bounded(*place, *bounds, stop)
+                    elif labels is not None:
+                        counts[thread, 0] += accumulator.accumulate_labelled(*place, first_row, labels, stop)
+                    else:
+                        counts[thread, 0] += accumulator.accumulate(*place, stop)
+
+        run_in_threads(accumulate, self._n_threads)
+        return counts
 
     def _not_finite(self, parameters: GaussianParameters) -> ValueError:
         from .scoring import score_rows
