@@ -240,22 +240,31 @@ class GaussianRun:
         """Packed statistics and their log-likelihood; has a component shrunk since `before`; do the sums cancel?"""
         self._exchange.begin(parameters.packed, before, center)
         bounds = None if self._bounds is None else self._bounds.begin_pass(parameters)
-        n_computed = [0.0] * self._n_threads
-        n_rows, rows_per_call = self.source.n_rows, self._rows_per_call
-
-        def accumulate(thread: int, stop: NDArray[np.int32] | None) -> None:
-            for first in range(0, n_rows, rows_per_call):
-                last = min(first + rows_per_call, n_rows)
-                if bounds is None:
-                    self._accumulator.accumulate(thread, first, last, stop)
-                else:
-                    n_computed[thread] += self._accumulator.accumulate_bounded(thread, first, last, *bounds, stop)
-
-        run_in_threads(accumulate, self._n_threads)
-        if self._bounds is not None and bounds is not None:
-            self._bounds.end_pass(sum(n_computed))
+        if self._bounds is None or bounds is None:
+            run_in_threads(self._accumulate, self._n_threads)
+        else:
+            self._bounds.end_pass(self._accumulate_bounded(bounds))
         sums = np.empty(self._width + self.model.n_components * self.model.n_features)
         return sums, *self._exchange.end(before, sums)
+
+    def _accumulate(self, thread: int, stop: NDArray[np.int32] | None) -> None:
+        """One thread's share of a pass."""
+        n_rows, step = self.source.n_rows, self._rows_per_call
+        for first in range(0, n_rows, step):
+            self._accumulator.accumulate(thread, first, min(first + step, n_rows), stop)
+
+    def _accumulate_bounded(self, bounds: tuple[Any, ...]) -> float:
+        """A pass with bounds; how many log-densities of a group and component were computed."""
+        n_rows, step = self.source.n_rows, self._rows_per_call
+        n_computed = [0.0] * self._n_threads
+
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+            for first in range(0, n_rows, step):
+                last = min(first + step, n_rows)
+                n_computed[thread] += self._accumulator.accumulate_bounded(thread, first, last, *bounds, stop)
+
+        run_in_threads(share, self._n_threads)
+        return sum(n_computed)
 
     def _not_finite(self, parameters: GaussianParameters) -> ValueError:
         from .scoring import score_rows
