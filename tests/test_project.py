@@ -114,6 +114,8 @@ def test_stub_agrees_with_the_compiled_module(name: str) -> None:
             declared[node.target.id] = []
         elif isinstance(node, ast.ClassDef):
             declared[node.name] = []
+            methods = {method.name for method in node.body if isinstance(method, ast.FunctionDef)} - {"__init__"}
+            assert methods == {key for key in vars(getattr(module, node.name)) if not key.startswith("_")}
     assert public == set(declared)
 
     for key, arguments in declared.items():
