@@ -155,6 +155,21 @@ def test_one_estimator_scores_from_eight_threads_at_once() -> None:
             np.testing.assert_array_equal(found, expected)
 
 
+def test_single_rows_are_scored_from_eight_threads_at_once() -> None:
+    X = rows(800)
+    gm = GaussianMixture(3, random_state=0).fit(X)
+    expected, labels = gm.score_samples(X), gm.predict(X)
+
+    def share(thread: int) -> None:
+        for i in range(thread, 800, 8):
+            # Each call has a workspace of its own, though the parameters are prepared once for all.
+            assert gm.score_samples(X[i : i + 1])[0] == expected[i]
+            assert gm.predict(X[i : i + 1])[0] == labels[i]
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(share, range(8), timeout=LONG))
+
+
 def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = kernel_for(np.dtype(np.float64))
 

@@ -12,7 +12,8 @@ import numpy as np
 from emix.em.loop import EMRecord
 from emix.em.restarts import RunReport
 from emix.estimators.fit_state import attributes_of
-from emix.estimators.model_file import ModelFileError, load_model, save_model
+from emix.estimators.model_file import load_model, save_model
+from emix.exceptions import ModelFileError
 from emix.models.covariance import STRUCTURES, CovarianceStructure
 from emix.models.parameters import GaussianParameters, check_shapes
 

@@ -194,12 +194,13 @@ cdef class PlusPlus:
         cdef Py_ssize_t n_candidates = uniforms.shape[0], best = 0, start = 0, n_rows, i, k
         if not 1 <= n_candidates <= MOST_CANDIDATES:
             raise ValueError(f"{n_candidates} candidates are asked for, expected 1 to {MOST_CANDIDATES}")
+        cdef bint found
         with nogil:
-            if not draw_rows(
-                &self.weight[0], &self.nearest[0], n, &uniforms[0], n_candidates, &self.cumulative[0], candidates
-            ):
-                with gil:
-                    return -1
+            found = draw_rows(
+                &self.weight[0], &self.nearest[0], n, &uniforms[0], n_candidates, &self.cumulative[0], candidates)
+        if not found:
+            return -1
+        with nogil:
             for k in range(n_candidates):
                 potential[k] = 0
             while start < n:

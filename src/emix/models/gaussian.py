@@ -240,23 +240,29 @@ class GaussianRun:
         """Packed statistics and their log-likelihood; has a component shrunk since `before`; do the sums cancel?"""
         self._exchange.begin(parameters.packed, before, center)
         if self._passes is None:
-            self._sweep([Part(0, self.source.n_rows)])
+            run_in_threads(self._accumulate, self._n_threads)
         else:
             parts = self._passes.begin_pass(parameters)
-            self._passes.end_pass(*self._sweep(parts).sum(axis=0))
+            self._passes.end_pass(*self._accumulate_parts(parts))
         sums = np.empty(self._width + self.model.n_components * self.model.n_features)
         return sums, *self._exchange.end(before, sums)
 
-    def _sweep(self, parts: list[Part]) -> NDArray[np.float64]:
-        """Add the statistics of the rows to the slots. Returns, for each thread, how many responsibilities are above 0
-        in plain parts, and how many log-densities were computed in parts with bounds."""
-        accumulator, rows_per_call = self._accumulator, self._rows_per_call
+    def _accumulate(self, thread: int, stop: NDArray[np.int32] | None) -> None:
+        """One thread's share of a plain pass."""
+        n_rows, step = self.source.n_rows, self._rows_per_call
+        for first in range(0, n_rows, step):
+            self._accumulator.accumulate(thread, first, min(first + step, n_rows), stop)
+
+    def _accumulate_parts(self, parts: list[Part]) -> tuple[float, float]:
+        """A pass in parts. How many responsibilities are above 0 in plain ones; how many log-densities of a group and
+        component were computed in those with bounds."""
+        accumulator, step = self._accumulator, self._rows_per_call
         counts = np.zeros((self._n_threads, 2))
 
-        def accumulate(thread: int, stop: NDArray[np.int32] | None) -> None:
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
             for first_row, last_row, bounds, labels in parts:
-                for first in range(first_row, last_row, rows_per_call):
-                    place = thread, first, min(first + rows_per_call, last_row)
+                for first in range(first_row, last_row, step):
+                    place = thread, first, min(first + step, last_row)
                     if bounds is not None:
                         counts[thread, 1] += accumulator.accumulate_bounded(*place, *bounds, stop)
                     elif labels is not None:
@@ -264,8 +270,9 @@ class GaussianRun:
                     else:
                         counts[thread, 0] += accumulator.accumulate(*place, stop)
 
-        run_in_threads(accumulate, self._n_threads)
-        return counts
+        run_in_threads(share, self._n_threads)
+        n_live, n_computed = counts.sum(axis=0)
+        return float(n_live), float(n_computed)
 
     def _not_finite(self, parameters: GaussianParameters) -> ValueError:
         from .scoring import score_rows

@@ -77,19 +77,19 @@ def score_rows(
     K = parameters.n_components
     if d != parameters.n_features:
         raise ValueError(f"X has {d} columns, expected {parameters.n_features}, as the parameters have.")
-    scorer = _scorer(parameters, X.dtype)
-    density = np.empty(n_rows, dtype=X.dtype) if log_density else None
-    posterior = np.empty((n_rows, K), dtype=X.dtype) if responsibilities else None
-    components = np.empty((n_rows, K), dtype=X.dtype) if joint else None
-    best = np.empty(n_rows, dtype=np.intp) if labels else None
+    dtype = X.dtype
+    scorer = _scorer(parameters, dtype)
+    density = np.empty(n_rows, dtype) if log_density else None
+    posterior = np.empty((n_rows, K), dtype) if responsibilities else None
+    components = np.empty((n_rows, K), dtype) if joint else None
+    best = np.empty(n_rows, np.intp) if labels else None
     outputs = density, posterior, components, best
 
-    block = BLOCK_ROWS
     # One block, which is one thread's, needs no plan: that would be a sixth of the time for a single row.
-    threads, rows_per_call = 1, block
-    if n_rows > block:
-        most = 1 if has_own_threads() else -(-n_rows // block)
-        threads, rows_per_call = plan(n_rows, operations_per_row(K, d), block, n_threads, most)
+    threads, rows_per_call = 1, BLOCK_ROWS
+    if n_rows > BLOCK_ROWS:
+        most = 1 if has_own_threads() else -(-n_rows // BLOCK_ROWS)
+        threads, rows_per_call = plan(n_rows, operations_per_row(K, d), BLOCK_ROWS, n_threads, most)
     if threads == 1 and n_rows <= rows_per_call:
         n_far = scorer.score(X, 0, n_rows, *outputs, None)
     else:
@@ -124,13 +124,12 @@ def _score_in_threads(
     rows_per_call: int,
 ) -> int:
     """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
-    block = BLOCK_ROWS
-    n_blocks = -(-len(X) // block)
+    n_blocks = -(-len(X) // BLOCK_ROWS)
     n_far = np.zeros(threads, dtype=np.int64)
 
     def share(thread: int, stop: NDArray[np.int32] | None) -> None:
-        last = min(len(X), (thread + 1) * n_blocks // threads * block)
-        for first in range(thread * n_blocks // threads * block, last, rows_per_call):
+        last = min(len(X), (thread + 1) * n_blocks // threads * BLOCK_ROWS)
+        for first in range(thread * n_blocks // threads * BLOCK_ROWS, last, rows_per_call):
             end = min(first + rows_per_call, last)
             n_far[thread] += scorer.score(X, first, end, *outputs, stop)
 
