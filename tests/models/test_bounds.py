@@ -45,7 +45,7 @@ def of_all_rows(run: GaussianRun) -> bool:
 
 
 def settled(run: GaussianRun, theta: GaussianParameters) -> None:
-    """Passes after which bounds are in use for all rows: label a sample, try it twice, label all, a pass with bounds."""
+    """Passes until bounds are in use for all rows: label a sample, try it twice, label all, and one with bounds."""
     for _ in range(5):
         run.e_step(theta)
     assert of_all_rows(run)

@@ -254,8 +254,11 @@ class GaussianRun:
             self._accumulator.accumulate(thread, first, min(first + step, n_rows), stop)
 
     def _accumulate_parts(self, parts: list[Part]) -> tuple[float, float]:
-        """A pass in parts. How many responsibilities are above 0 in plain ones; how many log-densities of a group and
-        component were computed in those with bounds."""
+        """A pass in parts.
+
+        Returns how many responsibilities are above 0 in plain ones, and how many log-densities of a group and component
+        were computed in those with bounds.
+        """
         accumulator, step = self._accumulator, self._rows_per_call
         counts = np.zeros((self._n_threads, 2))
 
