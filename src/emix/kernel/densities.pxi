@@ -27,12 +27,11 @@ cdef inline void put_log_densities(
 
 cdef inline bint all_above(const vec *norm, real limit) noexcept nogil:
     """Is every number of a tile above the limit? False where one is NaN."""
-    cdef int v, l
-    for v in range(TILE_VECTORS):
-        for l in range(LANES):
-            if not (<const real *> norm)[v * LANES + l] > limit:
-                return False
-    return True
+    cdef wordvec above = vec_less(vec_of(limit), norm[0])
+    cdef int v
+    for v in range(1, TILE_VECTORS):
+        above = above & vec_less(vec_of(limit), norm[v])
+    return all_set(above)
 
 
 cdef void log_densities_diagonal(

@@ -21,6 +21,8 @@ cdef extern from "simd.h" nogil:
     int load_flag(const int *flag) noexcept
     vec vec_of(real a) noexcept
     double vec_sum(vec a) noexcept
+    bint all_set(wordvec mask) noexcept
+    void prefetch(const char *p) noexcept
     void add_lanes(double *sum, vec a) noexcept
     vec load_unaligned(const real *first) noexcept
     wordvec word_bits(vec a) noexcept

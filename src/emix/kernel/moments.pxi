@@ -9,7 +9,7 @@ cdef Py_ssize_t list_live(const real *responsibility, Py_ssize_t n_rows, unsigne
     cdef Py_ssize_t n_live = 0, i
     for i in range(n_rows):
         live[n_live] = <unsigned short> i
-        n_live += responsibility[i] != 0
+        n_live += responsibility[i] > 0
     return n_live
 
 

@@ -95,6 +95,14 @@ cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     return block
 
 
+cdef void fetch_rows(Block *block, Py_ssize_t n_features, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Ask for places [first, last) of the order, counted from the block's first"""
+    cdef Py_ssize_t n_lines = (n_features * <Py_ssize_t> sizeof(real) + ALIGNMENT - 1) // ALIGNMENT, i, line
+    for i in range(first, last):
+        for line in range(n_lines):
+            prefetch(block.rows + block.order[i] * block.row_stride + line * ALIGNMENT)
+
+
 cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
     return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
 
@@ -246,7 +254,7 @@ cdef class Accumulator:
     ) noexcept nogil:
         """E-step of rows [start, last), added to a slot; how many responsibilities are above 0"""
         cdef Py_ssize_t K = self.mixture.n_components, step = BLOCK if bounds == NULL else group_rows(K)
-        cdef Py_ssize_t i, window
+        cdef Py_ssize_t i, window, ahead
         cdef Block block
         cdef unsigned short found[BLOCK]
         cdef double n_live = 0
@@ -259,6 +267,9 @@ cdef class Accumulator:
                 block = part(&self.rows, window, window + min(step, last - start))
                 block.order = bounds.order + start - base
                 bounds.near = bounds.all_near + (start - base) // step * K
+                # Rows in an order of their own are not where the processor looks ahead.
+                ahead = min(start + 2 * step, last) - start
+                fetch_rows(&block, self.mixture.n_features, min(step, ahead), ahead)
             n_live += add_block(&self.mixture, &block, bounds, work, slot)
             if labels != NULL:
                 put_labels(work, block.n_rows, found)
