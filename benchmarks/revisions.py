@@ -26,7 +26,7 @@ import numpy as np
 
 from compare import log_likelihood
 from data import REVISION_PROBLEMS
-from report import milliseconds
+from comparison import milliseconds
 from workers import HERE, Worker, measure, stage
 
 ROOT = HERE.parent

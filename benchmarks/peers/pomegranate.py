@@ -11,7 +11,7 @@ from data import Start
 from peers import Fit, Run, Unsupported, in_structure, to_full
 
 NAME = "pomegranate"
-NOTE = ""
+NOTE = "keeps the weights of the components in float32"
 
 #: Its names of the structures that it has.
 _TYPES = {"full": "full", "diag": "diag"}

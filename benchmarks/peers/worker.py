@@ -17,21 +17,7 @@ import numpy as np
 
 from data import Start
 from peers import Fit, Unsupported
-
-
-def _blas() -> list[str]:
-    """The BLAS and OpenMP libraries loaded, with their threads."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return ["unknown (threadpoolctl is not installed)"]
-    return sorted(
-        {
-            " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
-            + f", {pool['num_threads']} threads"
-            for pool in threadpool_info()
-        }
-    )
+from results import blas
 
 
 class _Worker:
@@ -54,6 +40,10 @@ class _Worker:
         self.fit = self.peer.prepare(np.load(data), given, structure, n_threads)
         return {}
 
+    def unload(self) -> dict[str, Any]:
+        self.fit = None
+        return {}
+
     def run(self, n_iter: int, save: str | None) -> dict[str, Any]:
         if self.fit is None:
             raise RuntimeError("no problem is loaded")
@@ -63,7 +53,7 @@ class _Worker:
         return {"seconds": result.seconds}
 
     def blas(self) -> dict[str, Any]:
-        return {"blas": _blas()}
+        return {"blas": blas()}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         verb = str(request.pop("verb"))

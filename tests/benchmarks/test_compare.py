@@ -11,7 +11,7 @@ import pytest
 
 from compare import interpreters, judge, main
 from data import Problem, make_data, make_start
-from report import milliseconds, table
+from comparison import milliseconds, table
 from workers import Timing, Worker
 
 
@@ -75,7 +75,6 @@ def test_table_gives_ratios_and_reasons() -> None:
         "machine": {"processor": "p", "cores": 2, "vectors": "avx2", "system": "s"},
         "threads": 2,
         "repeats": 5,
-        "measured": "m",
         "peers": {name: {"versions": {name: "1"}, "note": ""} for name in ("old", "emix")},
         "missing": {"other": "No module named 'other'"},
         "problems": [
