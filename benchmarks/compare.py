@@ -71,7 +71,6 @@ def judge(X: NDArray[np.floating], dtype: str, timings: Mapping[str, Timing]) ->
 def compare(
     problems: Sequence[Problem],
     workers: Mapping[str, Worker],
-    n_threads: int,
     repeats: int,
     budget: float,
     keep: Callable[[dict[str, Any]], None],
@@ -86,7 +85,7 @@ def compare(
             continue
         with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
             files = stage(problem, Path(folder))
-            timings = measure(present, problem, files, n_threads, repeats, rest, budget)
+            timings = measure(present, problem, files, repeats, rest, budget)
             values, complaints = judge(np.load(files[0]), problem.dtype, timings)
         record: dict[str, Any] = {"name": problem.name, **asdict(problem), "complaints": complaints, "peers": {}}
         for name, timing in timings.items():
@@ -200,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 workers[name] = worker
                 results["peers"][name] = about
         to_do = [problem for problem in problems if problem.name not in measured]
-        compare(to_do, workers, options.threads, options.repeats, options.budget, keep, 0.02 if options.quick else REST_SECONDS)
+        compare(to_do, workers, options.repeats, options.budget, keep, 0.02 if options.quick else REST_SECONDS)
         for name, worker in workers.items():  # now, when every library has loaded what it loads lazily
             results["peers"][name].update(worker.ask("blas"))
     save(results, path)

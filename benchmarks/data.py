@@ -36,6 +36,8 @@ class Problem:
     #: validation, setting up and the closing E-step that some libraries do.
     few: int = 2
     many: int = 8
+    #: Whether to start at the components that the data come from, where no component loses its rows.
+    at_components: bool = False
     #: The only peers to measure; empty: all.
     peers: tuple[str, ...] = ()
 
@@ -147,7 +149,9 @@ def make_data(problem: Problem, seed: int = SEED) -> NDArray[np.floating]:
 
 
 def make_start(problem: Problem, X: NDArray[np.floating], seed: int = SEED) -> Start:
-    """Equal weights, means at random rows of ``X``, unit covariances."""
+    """Equal weights, means at random rows of ``X``, unit covariances; or what the data come from."""
+    if problem.at_components:
+        return make_components(problem.n_components, problem.n_features, problem.separation, seed)
     K, d = problem.n_components, problem.n_features
     rows = np.random.default_rng([seed, K]).choice(len(X), size=K, replace=False)
     means = np.ascontiguousarray(X[rows], dtype=np.float64)

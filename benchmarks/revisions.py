@@ -120,7 +120,7 @@ def compare(sites: dict[str, Path], python: Path, only: str, n_threads: int, rep
                 continue
             with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
                 files = stage(problem, Path(folder))
-                timings = measure(workers, problem, files, n_threads, repeats, _REST_SECONDS)
+                timings = measure(workers, problem, files, repeats, _REST_SECONDS)
                 X = np.load(files[0])
             refusals = [f"{name} {t.refusal[0]}: {t.refusal[1]}" for name, t in timings.items() if t.refusal]
             if refusals:

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 #: library's have gone to sleep.
 REST_SECONDS = 0.25
 
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -32,6 +32,13 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "EMIX_NUM_THREADS",
 )
+
+
+def absolute_python_path(variables: dict[str, str]) -> None:
+    """Make PYTHONPATH's entries absolute, for a process that runs in another folder."""
+    if "PYTHONPATH" in variables:
+        entries = variables["PYTHONPATH"].split(os.pathsep)
+        variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in entries if entry)
 
 
 class Worker:
@@ -50,12 +57,9 @@ class Worker:
     """
 
     def __init__(self, peer: str, python: str, n_threads: int, environment: Mapping[str, str] | None = None) -> None:
-        variables = {**os.environ, **(environment or {}), **dict.fromkeys(_THREAD_VARIABLES, str(n_threads))}
-        if "PYTHONPATH" in variables:
-            # The process runs in another folder: relative entries would be lost.
-            entries = variables["PYTHONPATH"].split(os.pathsep)
-            variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in entries if entry)
-        self.peer = peer
+        variables = {**os.environ, **(environment or {}), **dict.fromkeys(THREAD_VARIABLES, str(n_threads))}
+        absolute_python_path(variables)
+        self.peer, self.n_threads = peer, n_threads
         self._process = subprocess.Popen(
             [python, "-m", "peers.worker", peer],
             cwd=HERE,
@@ -150,10 +154,10 @@ def measure(
     workers: Mapping[str, Worker],
     problem: Problem,
     files: tuple[Path, Path],
-    n_threads: int,
     repeats: int,
     rest: float,
     budget: float = math.inf,
+    mapped: bool = False,
 ) -> dict[str, Timing]:
     """Time every worker on a problem, by turns: one round is a short and a long run of each.
 
@@ -164,13 +168,20 @@ def measure(
     budget : float
         A worker that has run for so many seconds has no further round. If the round that only warms up took
         longer, it counts, and is the only one: what warms up does not matter then.
+    mapped : bool
+        Whether the rows are left on disk, as a memory map.
     """
     data_path, start_path = files
     saved = start_path.with_name("fitted.npz")
     timings = {name: Timing(problem.many - problem.few) for name in workers}
     for name, worker in workers.items():
         reply = worker.ask(
-            "load", data=str(data_path), start=str(start_path), structure=problem.structure, n_threads=n_threads
+            "load",
+            data=str(data_path),
+            start=str(start_path),
+            structure=problem.structure,
+            n_threads=worker.n_threads,
+            mapped=mapped,
         )
         timings[name].refusal = _refusal(reply)
     # The round before the first warms up and is thrown away; it brings the parameters to compare.

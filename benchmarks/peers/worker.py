@@ -33,11 +33,14 @@ class _Worker:
             "note": self.peer.NOTE,
         }
 
-    def load(self, data: str, start: str, structure: str, n_threads: int) -> dict[str, Any]:
+    def load(
+        self, data: str, start: str, structure: str, n_threads: int, mapped: bool = False
+    ) -> dict[str, Any]:
         self.fit = None  # lets go of the previous problem's data first
         with np.load(start) as arrays:
             given = Start(arrays["weights"], arrays["means"], arrays["covariances"])
-        self.fit = self.peer.prepare(np.load(data), given, structure, n_threads)
+        X = np.load(data, mmap_mode="r" if mapped else None)
+        self.fit = self.peer.prepare(X, given, structure, n_threads)
         return {}
 
     def unload(self) -> dict[str, Any]:
