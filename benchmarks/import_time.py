@@ -1,6 +1,6 @@
 """Time of an import, each in a fresh process: emix beside numpy, which it needs, and sklearn.mixture.
 
-    python benchmarks/import_time.py [--quick]
+python benchmarks/import_time.py [--quick]
 """
 
 from __future__ import annotations

@@ -16,14 +16,17 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 import drawing
 import fresh
 from data import Problem, make_data
 from results import Results, caption, run
 
-EMIX, SKLEARN, SKLEARN_ONE, EMIX_DEFAULTS = "emix", "scikit-learn", "scikit-learn, BLAS on 1 thread", "emix, its defaults"
+EMIX, SKLEARN, SKLEARN_ONE, EMIX_DEFAULTS = (
+    "emix",
+    "scikit-learn",
+    "scikit-learn, BLAS on 1 thread",
+    "emix, its defaults",
+)
 
 _FITS = (Problem(200, 2, 2), Problem(1_000, 4, 3))
 
@@ -118,7 +121,9 @@ def table(results: Results) -> str:
     for method in results["calls"][EMIX]:
         lines = [f"| {method}, rows (microseconds) | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
         for n in results["calls"][EMIX][method]:
-            cells = [_micro(results["calls"][name][method][n]) if method in results["calls"][name] else "–" for name in names]
+            cells = [
+                _micro(results["calls"][name][method][n]) if method in results["calls"][name] else "–" for name in names
+            ]
             lines.append(f"| {int(n):,} | ".replace(",", " ") + " | ".join(cells) + " |")
         parts.append("\n".join(lines))
     names = list(results["fits"])
@@ -127,15 +132,23 @@ def table(results: Results) -> str:
         cells = []
         for name in names:
             entry = results["fits"][name].get(problem)
-            over = f", {entry['seconds'] / results['fits'][EMIX][problem]['seconds']:.0f}×" if entry and name != EMIX else ""
+            over = (
+                f", {entry['seconds'] / results['fits'][EMIX][problem]['seconds']:.0f}×"
+                if entry and name != EMIX
+                else ""
+            )
             cells.append(f"{_micro(entry['seconds'])} ({entry['iterations']} it.{over})" if entry else "–")
         lines.append(f"| {problem} | {' | '.join(cells)} |")
-    return "\n\n".join([*parts, "\n".join(lines), *(f"- {n} is missing: {why}" for n, why in results["missing"].items())])
+    return "\n\n".join(
+        [*parts, "\n".join(lines), *(f"- {n} is missing: {why}" for n, why in results["missing"].items())]
+    )
 
 
 def draw(results: Results, path: Path) -> None:
     """Time of a call by number of rows, and of small fits."""
-    drawn, (left, middle, right) = drawing.figure(columns=3, width=13.0, height=4.4, gridspec_kw={"width_ratios": (1.2, 1.2, 1)})
+    drawn, (left, middle, right) = drawing.figure(
+        columns=3, width=13.0, height=4.4, gridspec_kw={"width_ratios": (1.2, 1.2, 1)}
+    )
     colors = {EMIX: "#D55E00", SKLEARN: "#E69F00", SKLEARN_ONE: "#0072B2", EMIX_DEFAULTS: "#CC79A7"}
     for axes, method in ((left, "score_samples"), (middle, "predict_proba")):
         ends = {}

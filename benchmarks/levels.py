@@ -33,7 +33,10 @@ def available() -> list[str]:
 def measure_levels(options: argparse.Namespace) -> Results:
     found: list[str] = fresh.call("levels:available")
     work = 2e6 if options.quick else 1e9
-    by_d = [Problem(max(200 * d, round(work / (16 * d * d))), d, 16, at_components=True) for d in (4, 8, 16, 32, 64, 128, 256)]
+    by_d = [
+        Problem(max(200 * d, round(work / (16 * d * d))), d, 16, at_components=True)
+        for d in (4, 8, 16, 32, 64, 128, 256)
+    ]
     shapes = list(MAIN_PROBLEMS + MORE_PROBLEMS)
     if options.quick:
         by_d, shapes = by_d[1:4], [Problem(5_000, 2, 3), Problem(3_000, 10, 10)]
@@ -59,7 +62,9 @@ def _record(problem: Problem, workers: dict[str, Worker], repeats: int) -> dict[
             record["seconds"][level] = timing.per_iteration
         else:
             record["refused"][level] = timing.refusal[1]
-    print(f"    {problem.name:32}", *(f"{level} {milliseconds(s)}" for level, s in record["seconds"].items()), flush=True)
+    print(
+        f"    {problem.name:32}", *(f"{level} {milliseconds(s)}" for level, s in record["seconds"].items()), flush=True
+    )
     return record
 
 

@@ -91,7 +91,10 @@ def table(results: Results) -> str:
     lines = []
     for part, what in (("by_n", f"rows × {_D}, K {_K}, C order"), ("by_order", "order of the rows")):
         names = list(results[part])
-        lines += [f"| {what} (MB above the data) | {' | '.join(names)} | data, MB |", "|---|" + "---:|" * (len(names) + 1)]
+        lines += [
+            f"| {what} (MB above the data) | {' | '.join(names)} | data, MB |",
+            "|---|" + "---:|" * (len(names) + 1),
+        ]
         for key, values in results[part]["emix"].items():
             cells = [f"{results[part][n][key]['above']:.0f}" if key in results[part][n] else "–" for n in names]
             label = drawing.plain(int(key)) if key.isdecimal() else key
@@ -116,7 +119,9 @@ def draw(results: Results, path: Path) -> None:
                           color=colors[name])  # fmt: skip
             ends[name] = points[-1]
     axes.set(xscale="log", yscale="log", xlabel=f"rows (× {_D} features, K = {_K})")
-    axes.set_title("megabytes that a fit takes above its data (logarithmic)", loc="left", fontsize=9.5, color=drawing.QUIET)
+    axes.set_title(
+        "megabytes that a fit takes above its data (logarithmic)", loc="left", fontsize=9.5, color=drawing.QUIET
+    )
     drawing.number_ticks(axes.xaxis)
     drawing.number_ticks(axes.yaxis)
     drawing.label_lines(axes, ends, colors)

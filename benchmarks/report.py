@@ -24,7 +24,9 @@ README = ROOT / "README.md"
 SHOWN = ROOT / "benchmarks" / "results" / "comparison.json"
 
 #: The table in README.md lies between these.
-BEGIN = "<!-- benchmark table: made from benchmarks/results/comparison.json by `python benchmarks/report.py --readme` -->"
+BEGIN = (
+    "<!-- benchmark table: made from benchmarks/results/comparison.json by `python benchmarks/report.py --readme` -->"
+)
 END = "<!-- benchmark table: end -->"
 
 

@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from compare import log_likelihood
-from data import REVISION_PROBLEMS
 from comparison import milliseconds
+from data import REVISION_PROBLEMS
 from workers import HERE, Worker, measure, stage
 
 ROOT = HERE.parent

@@ -127,8 +127,6 @@ def measure_roofline(options: argparse.Namespace) -> Results:
     return {"dgemm": max(roofs["dgemm"]), "exp": max(roofs["exp"]), "roofs": roofs, "problems": records}
 
 
-
-
 def table(results: Results) -> str:
     """Useful Gflop/s, and their share of dgemm; what skipping saves."""
     lines = [
@@ -147,7 +145,10 @@ def table(results: Results) -> str:
         cells.append(f"{100 * saved:.0f} %" if saved is not None else "–")
         cells.append(f"{100 * record['live at the dense start']:.1f} %")
         lines.append(f"| {record['name']} | {' | '.join(cells)} |")
-    lines += ["", "Live: responsibilities above zero where the dense run starts. Skipping saves: of the time without it."]
+    lines += [
+        "",
+        "Live: responsibilities above zero where the dense run starts. Skipping saves: of the time without it.",
+    ]
     return "\n".join(lines)
 
 

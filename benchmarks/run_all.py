@@ -77,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n=== {part}: {PARTS[part]}\n", flush=True)
         started = time.perf_counter()
         code = subprocess.run(command(part, options), check=False).returncode
-        status[part] = ("ok" if code == 0 else f"FAILED, exit status {code}") + f", {time.perf_counter() - started:.0f} s"
+        status[part] = (
+            "ok" if code == 0 else f"FAILED, exit status {code}"
+        ) + f", {time.perf_counter() - started:.0f} s"
 
     print(f"\n=== {time.perf_counter() - begin:.0f} s in all; results in {options.output}\n")
     missing = dict[str, str]()

@@ -1,6 +1,6 @@
 """Threads: time of an EM iteration with 1, 2, … threads, and whether the parameters are the same bits.
 
-    python benchmarks/scaling.py [--quick]
+python benchmarks/scaling.py [--quick]
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ def table(results: Results) -> str:
     """Milliseconds by threads, and how many times faster than one."""
     counts = list(results["problems"][0]["seconds"])
     head = " | ".join("1 thread" if n == "1" else f"{n} threads" for n in counts)
-    lines = [f"| n × d, K (milliseconds per iteration) | {head} | same bits |", "|---|" + "---:|" * len(counts) + "---|"]
+    lines = [
+        f"| n × d, K (milliseconds per iteration) | {head} | same bits |",
+        "|---|" + "---:|" * len(counts) + "---|",
+    ]
     for problem in results["problems"]:
         cells = [milliseconds(problem["seconds"]["1"])]
         for n in counts[1:]:

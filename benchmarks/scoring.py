@@ -158,7 +158,9 @@ def draw(results: Results, path: Path) -> None:
     right.set_yticks(range(len(results["large"])), list(results["large"]))
     right.invert_yaxis()
     right.margins(x=0.2)
-    right.set_title(f"{drawing.plain(results['n'])} × 10, K 10, milliseconds", loc="left", fontsize=9.5, color=drawing.QUIET)
+    right.set_title(
+        f"{drawing.plain(results['n'])} × 10, K 10, milliseconds", loc="left", fontsize=9.5, color=drawing.QUIET
+    )
     drawing.finish(drawn, path, "Scoring", caption(results))
 
 

@@ -115,7 +115,10 @@ def table(results: Results) -> str:
             cells[0] = f"{other['seconds']:.3f} s ({other['iterations']} it.)"
             cells[1] = "never: another mode" if reached is None else f"{reached:.3f} s ({times_faster(other['seconds'] / reached)})"  # fmt: skip
             ratio = f", {times_faster(other['seconds'] / mine['seconds'])}"
-        cells += [f"{mine['seconds']:.3f} s ({mine['iterations']} it.{ratio})", f"{mine['before'] / mine['iteration']:.1f}"]
+        cells += [
+            f"{mine['seconds']:.3f} s ({mine['iterations']} it.{ratio})",
+            f"{mine['before'] / mine['iteration']:.1f}",
+        ]
         lines.append(f"| {name}, defaults | {' | '.join(cells)} |")
     lines += ["", "| n × d, K, same start, tol 1e-3 | scikit-learn | emix | difference of mean log-likelihoods |",
               "|---|---:|---:|---:|"]  # fmt: skip

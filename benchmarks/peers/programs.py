@@ -49,7 +49,9 @@ def run_as_program(command: Sequence[str | Path], files: Mapping[str, np.ndarray
         if not line:
             errors.seek(0)
             said = " ".join(errors.read().split())[-300:]
-            raise RuntimeError(f"{Path(command[0]).name} ended with status {process.wait()}: {said or 'without a word'}")
+            raise RuntimeError(
+                f"{Path(command[0]).name} ended with status {process.wait()}: {said or 'without a word'}"
+            )
         if line.startswith("failed: "):
             raise RuntimeError(line.removeprefix("failed: "))
         return line

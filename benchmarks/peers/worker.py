@@ -33,9 +33,7 @@ class _Worker:
             "note": self.peer.NOTE,
         }
 
-    def load(
-        self, data: str, start: str, structure: str, n_threads: int, mapped: bool = False
-    ) -> dict[str, Any]:
+    def load(self, data: str, start: str, structure: str, n_threads: int, mapped: bool = False) -> dict[str, Any]:
         self.fit = None  # lets go of the previous problem's data first
         with np.load(start) as arrays:
             given = Start(arrays["weights"], arrays["means"], arrays["covariances"])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from compare import interpreters, judge, main
-from data import Problem, make_data, make_start
 from comparison import milliseconds, table
+from data import Problem, make_data, make_start
 from workers import Timing, Worker
 
 
