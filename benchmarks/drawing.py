@@ -70,12 +70,22 @@ def number_ticks(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def unit(axes: Any, text: str) -> None:
+    """What the vertical axis shows, written above it."""
+    axes.set_title(text, loc="left", fontsize=9.5, color=QUIET)
+
+
+def note(axes: Any, text: str, point: tuple[float, float], offset: tuple[float, float], **options: Any) -> None:
+    """Text beside a point, so many points away."""
+    axes.annotate(text, point, xytext=offset, textcoords="offset points", **{"fontsize": 8.5, **options})
+
+
 def label_lines(axes: Any, ends: Mapping[str, tuple[float, float]], colors: Mapping[str, str]) -> None:
     """Write each line's name beside its last point, moved apart where they would overlap."""
     axes.figure.canvas.draw()  # the scales must be settled
     height = 12.0  # points between two labels
     per_point = axes.figure.dpi / 72.0
-    placed = []
+    placed: list[tuple[str, tuple[float, float], float]] = []
     for name, point in sorted(ends.items(), key=lambda item: item[1][1]):
         x, y = axes.transData.transform(point) / per_point
         target = max(y, placed[-1][2] + height) if placed else y

@@ -19,24 +19,17 @@ from typing import Any
 import drawing
 import fresh
 from data import Problem, make_data
+from libraries import gaussian_mixture
 from results import Results, caption, run
 
 EMIX, SKLEARN, SKLEARN_ONE, EMIX_DEFAULTS = (
     "emix",
     "scikit-learn",
-    "scikit-learn, BLAS on 1 thread",
+    "scikit-learn, BLAS 1 thread",
     "emix, its defaults",
 )
 
 _FITS = (Problem(200, 2, 2), Problem(1_000, 4, 3))
-
-
-def _mixture(library: str, **options: Any) -> Any:
-    if library == "emix":
-        from emix import GaussianMixture
-    else:
-        from sklearn.mixture import GaussianMixture
-    return GaussianMixture(**options)
 
 
 def fastest(function: Callable[[], object], seconds: float) -> float:
@@ -58,7 +51,7 @@ def fastest(function: Callable[[], object], seconds: float) -> float:
 def calls(library: str, sizes: list[int], seconds: float) -> dict[str, dict[str, float]]:
     """Seconds of each method for each number of rows; d = 4, K = 3."""
     X = make_data(Problem(max(2_000, *sizes), 4, 3))
-    mixture = _mixture(library, n_components=3, tol=1e-3, random_state=0).fit(X[:2_000])
+    mixture = gaussian_mixture(library)(n_components=3, tol=1e-3, random_state=0).fit(X[:2_000])
     return {
         method: {str(n): fastest(lambda: getattr(mixture, method)(X[:n]), seconds) for n in sizes}  # noqa: B023
         for method in ("score_samples", "predict_proba", "predict")
@@ -75,7 +68,7 @@ def small_fits(library: str, defaults: bool, seconds: float) -> dict[str, dict[s
             warnings.simplefilter("ignore")  # one that does not converge is not slower for it
 
             def fit() -> Any:
-                return _mixture(library, n_components=problem.n_components, random_state=0, **options).fit(X)  # noqa: B023
+                return gaussian_mixture(library)(n_components=problem.n_components, random_state=0, **options).fit(X)  # noqa: B023
 
             found[problem.name] = {"seconds": fastest(fit, seconds), "iterations": int(fit().n_iter_)}
     return found
@@ -90,16 +83,18 @@ def measure_latency(options: argparse.Namespace) -> Results:
     for _ in range(rounds):
         for name, n_threads in ((EMIX, None), (SKLEARN, None), (SKLEARN_ONE, 1)):
             library = "emix" if name == EMIX else "sklearn"
+            fits: dict[str, Any] = {"library": library, "defaults": False, "seconds": 3 * seconds}
             try:
-                _least(found["calls"].setdefault(name, {}),
-                       fresh.call("latency:calls", n_threads, library=library, sizes=sizes, seconds=seconds))  # fmt: skip
-                _least(found["fits"].setdefault(name, {}),
-                       fresh.call("latency:small_fits", n_threads, library=library, defaults=False, seconds=3 * seconds))  # fmt: skip
+                called = fresh.call("latency:calls", n_threads, library=library, sizes=sizes, seconds=seconds)
+                _least(found["calls"].setdefault(name, {}), called)
+                _least(found["fits"].setdefault(name, {}), fresh.call("latency:small_fits", n_threads, **fits))
             except RuntimeError as error:
                 found["missing"][name] = str(error)
                 print(f"{name} is missing: {error}", flush=True)
-        _least(found["fits"].setdefault(EMIX_DEFAULTS, {}),
-               fresh.call("latency:small_fits", library="emix", defaults=True, seconds=3 * seconds))  # fmt: skip
+        _least(
+            found["fits"].setdefault(EMIX_DEFAULTS, {}),
+            fresh.call("latency:small_fits", library="emix", defaults=True, seconds=3 * seconds),
+        )
     return found
 
 
@@ -157,33 +152,44 @@ def draw(results: Results, path: Path) -> None:
                 continue
             points = [(int(n), 1e6 * seconds) for n, seconds in methods[method].items()]
             axes.plot(*zip(*points), color=colors[name], marker="o", ms=4)
-            ends[name.replace(", BLAS on 1 thread", ",\nBLAS 1 thread")] = points[-1]
+            ends[name] = points[-1]
             first = points[0]
-            axes.annotate(f"{first[1]:.3g} µs", first, xytext=(4, 7), textcoords="offset points", fontsize=8.5,
-                          color=colors[name])  # fmt: skip
+            axes.annotate(
+                f"{first[1]:.3g} µs", first, xytext=(4, 7), textcoords="offset points", fontsize=8.5, color=colors[name]
+            )
         axes.set(xscale="log", yscale="log", xlabel="rows")
-        axes.set_title(f"{method}, microseconds a call", loc="left", fontsize=9.5, color=drawing.QUIET)
+        drawing.unit(axes, f"{method}, microseconds a call")
         drawing.number_ticks(axes.xaxis)
         drawing.number_ticks(axes.yaxis)
-        drawing.label_lines(axes, ends, {key: colors[key.replace(",\nBLAS 1", ", BLAS on 1")] for key in ends})
-    rows = [(problem, name) for problem in results["fits"][EMIX] for name in results["fits"] if results["fits"][name]]
-    for row, (problem, name) in enumerate(rows):
-        value = 1e6 * results["fits"][name][problem]["seconds"]
-        right.barh(row, value, color=colors[name], height=0.7)
-        right.annotate(f"{name}: {value:,.0f} µs".replace(",", " "), (value, row), xytext=(4, 0),
-                       textcoords="offset points", va="center", fontsize=8.5)  # fmt: skip
-    half = len(rows) // len(results["fits"][EMIX])
-    for position, problem in enumerate(results["fits"][EMIX]):
-        right.annotate(f"fit of {problem.removesuffix(', full')}", (0.0, position * half - 0.5), xytext=(0, 3),
-                       xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8.5, color=drawing.QUIET)  # fmt: skip
-    right.set_ylim(len(rows) - 0.4, -1.0)
+        drawing.label_lines(axes, ends, colors)
+    row = 0.0
+    for problem in results["fits"][EMIX]:
+        right.annotate(
+            f"fit of {problem.removesuffix(', full')}",
+            (0.0, row),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+        for name, fits in results["fits"].items():
+            row += 1.0
+            value = 1e6 * fits.get(problem, {"seconds": 0.0})["seconds"]
+            if value > 0.0:
+                right.barh(row, value, color=colors[name], height=0.8)
+                said = f"{name}: {_micro(value * 1e-6)} µs"
+                right.annotate(said, (value, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8.5)
+        row += 1.6
+    right.set_ylim(row - 0.8, -0.8)
     right.set_xscale("log")
-    right.margins(x=0.1)
-    low, high = right.get_xlim()
-    right.set_xlim(max(low / 2, 10.0), high * (high / low) ** 1.1)
-    drawing.number_ticks(right.xaxis)
+    largest = max(1e6 * entry["seconds"] for fits in results["fits"].values() for entry in fits.values())
+    right.set_xlim(20.0, largest * (largest / 20.0) ** 0.8)
+    # The bars have their numbers.
+    right.set_xticks([], minor=True)
+    right.set_xticks([])
     right.set_yticks([])
-    right.set_title("small fits, tol 1e-3, microseconds", loc="left", fontsize=9.5, color=drawing.QUIET)
+    drawing.unit(right, "small fits, tol 1e-3, microseconds")
     drawing.finish(drawn, path, "Latency (lower is faster)", "Calls: d = 4, K = 3. " + caption(results))
 
 

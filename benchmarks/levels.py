@@ -98,7 +98,8 @@ def table(results: Results) -> str:
                 over = f" ({times_faster(seconds / best)})" if level != levels[0] and best > 0.0 < seconds else ""
                 cells.append(milliseconds(seconds) + over)
         lines.append(f"| {record['name']} | {' | '.join(cells)} |")
-    refused = {f"- {level}, {r['name']}: {why}" for r in [*results["by_d"], *results["shapes"]] for level, why in r["refused"].items()}  # fmt: skip
+    records = [*results["by_d"], *results["shapes"]]
+    refused = {f"- {level}, {r['name']}: {why}" for r in records for level, why in r["refused"].items()}
     return "\n".join([*lines, "", _crossover(results), *sorted(refused)])
 
 
@@ -116,7 +117,7 @@ def draw(results: Results, path: Path) -> None:
     curves.set(xscale="log", yscale="log", xlabel="features d (K = 16; n·d² is the same everywhere)")
     drawing.ticks(curves.xaxis, [record["d"] for record in results["by_d"]])
     drawing.number_ticks(curves.yaxis)
-    curves.set_title("milliseconds per iteration", loc="left", fontsize=9.5, color=drawing.QUIET)
+    drawing.unit(curves, "milliseconds per iteration")
     drawing.label_lines(curves, ends, colors)
 
     shapes = results["shapes"]
@@ -130,8 +131,7 @@ def draw(results: Results, path: Path) -> None:
     drawing.number_ticks(bars.xaxis)
     bars.set_yticks(range(len(shapes)), [record["name"] for record in shapes], fontsize=8.5)
     bars.set_ylim(len(shapes) - 0.5, -0.5)
-    bars.set_title(f"times as slow as {levels[0]} (colours as in the left panel)", loc="left", fontsize=9.5,
-                   color=drawing.QUIET)  # fmt: skip
+    drawing.unit(bars, f"times as slow as {levels[0]} (colours as in the left panel)")
     below = f"Full covariances unless named, {results['threads']} threads. {_crossover(results)} "
     drawing.finish(drawn, path, "Levels of the kernel", below + caption(results))
 

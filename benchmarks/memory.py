@@ -18,6 +18,7 @@ import numpy as np
 
 import drawing
 import fresh
+from libraries import gaussian_mixture
 from results import Results, caption, run
 
 ORDERS = ("C", "Fortran", "float32", "strided")
@@ -29,25 +30,21 @@ def peak_of_fit(library: str, n_samples: int, order: str) -> dict[str, float]:
     """Megabytes of the data and of the peak above them, in a fit of three iterations from given means."""
     import resource
 
-    if library == "emix":
-        from emix import GaussianMixture
-    else:
-        from sklearn.mixture import GaussianMixture
-
     def peak() -> float:
         # Kilobytes on Linux, bytes on macOS.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1e-6 if sys.platform == "darwin" else 1.024e-3)
 
+    mixture = gaussian_mixture(library)
     rng = np.random.default_rng(0)
     means = rng.normal(scale=3.0, size=(_K, _D))
 
     def fit(X: Any) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # three iterations are not convergence
-            GaussianMixture(_K, tol=0.0, max_iter=3, means_init=means).fit(X)
+            mixture(_K, tol=0.0, max_iter=3, means_init=means).fit(X)
 
     # Code and thread pools that are loaded once are not the fit's.
-    fit(rng.normal(size=(20_000, _D)))
+    fit(rng.normal(size=(2_000, _D)))
     dtype = np.float32 if order == "float32" else np.float64
     held = np.empty((n_samples, 2 * _D if order == "strided" else _D), dtype, order="F" if order == "Fortran" else "C")
     X = held[:, ::2] if order == "strided" else held
@@ -115,13 +112,17 @@ def draw(results: Results, path: Path) -> None:
         points = [(int(n), max(values["above"], 0.1)) for n, values in by_n.items()]
         if points:
             axes.plot(*zip(*points), color=colors[name], marker="o")
-            axes.annotate(f"{points[-1][1]:.0f} MB", points[-1], xytext=(-4, 8), textcoords="offset points", ha="right",
-                          color=colors[name])  # fmt: skip
+            axes.annotate(
+                f"{points[-1][1]:.0f} MB",
+                points[-1],
+                xytext=(-4, 8),
+                textcoords="offset points",
+                ha="right",
+                color=colors[name],
+            )
             ends[name] = points[-1]
     axes.set(xscale="log", yscale="log", xlabel=f"rows (× {_D} features, K = {_K})")
-    axes.set_title(
-        "megabytes that a fit takes above its data (logarithmic)", loc="left", fontsize=9.5, color=drawing.QUIET
-    )
+    drawing.unit(axes, "megabytes that a fit takes above its data (logarithmic)")
     drawing.number_ticks(axes.xaxis)
     drawing.number_ticks(axes.yaxis)
     drawing.label_lines(axes, ends, colors)

@@ -89,7 +89,7 @@ def measure_roofline(options: argparse.Namespace) -> Results:
     n_threads, repeats = options.threads, (1 if options.quick else options.repeats)
     problems = [Problem(2_000, 10, 10), Problem(2_000, 32, 8)] if options.quick else list(MAIN_PROBLEMS)
     size = 512 if options.quick else 3_000
-    roofs = {"dgemm": [], "exp": []}
+    roofs: dict[str, list[float]] = {"dgemm": [], "exp": []}
     records: list[dict[str, Any]] = []
     workers = {
         name: Worker(peer, sys.executable, n_threads)
@@ -130,8 +130,7 @@ def measure_roofline(options: argparse.Namespace) -> Results:
 def table(results: Results) -> str:
     """Useful Gflop/s, and their share of dgemm; what skipping saves."""
     lines = [
-        f"dgemm: {results['dgemm'] / 1e9:.0f} Gflop/s; NumPy's exp: {results['exp'] / 1e9:.2f} thousand million a second; "
-        f"{results['threads']} threads.",
+        f"dgemm: {results['dgemm'] / 1e9:.0f} Gflop/s; NumPy's exp: {results['exp'] / 1e6:.0f} million a second.",
         "",
         "| n × d, K | dense, Gflop/s | of dgemm | no skipping, Gflop/s | emix, Gflop/s | skipping saves | live |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -162,8 +161,14 @@ def draw(results: Results, path: Path) -> None:
     by_exp = 2.0 * grid * (grid + 1.0) * results["exp"] / 1e9
     axes.plot(grid, np.minimum(by_exp, results["dgemm"] / 1e9), color="#555555", lw=2)
     axes.plot(grid, 1.0 / (1.0 / by_exp + 1e9 / results["dgemm"]), color="#aaaaaa", lw=1.5, ls="--")
-    axes.annotate(f"dgemm of SciPy's BLAS: {results['dgemm'] / 1e9:.0f} Gflop/s", (grid[-1], results["dgemm"] / 1e9),
-                  xytext=(0, 5), textcoords="offset points", color="#555555", ha="right")  # fmt: skip
+    axes.annotate(
+        f"dgemm of SciPy's BLAS: {results['dgemm'] / 1e9:.0f} Gflop/s",
+        (grid[-1], results["dgemm"] / 1e9),
+        xytext=(0, 5),
+        textcoords="offset points",
+        color="#555555",
+        ha="right",
+    )
     axes.annotate("exp of NumPy", (grid[0], by_exp[0]), xytext=(6, -14), textcoords="offset points", color="#555555")
     ends = {}
     colors = {SERIES[0]: "#0072B2", SERIES[1]: "#009E73", SERIES[2]: "#D55E00"}
@@ -177,14 +182,16 @@ def draw(results: Results, path: Path) -> None:
             axes.plot(*zip(*points), color=colors[name], marker="o", lw=1.8)
             ends[name] = points[-1]
     axes.set(xscale="log", yscale="log")
+    at_foot = ("data", "axes fraction")
     for record in records:
-        axes.annotate(f"K {record['name'].split('K ')[1].split(',')[0]}", (record["d"], 0.0), xycoords=("data", "axes fraction"),
-                      xytext=(0, 4), textcoords="offset points", ha="center", fontsize=8, color=drawing.QUIET)  # fmt: skip
+        components = record["name"].split("K ")[1].split(",")[0]
+        drawing.note(
+            axes, f"K {components}", (record["d"], 0.0), (0, 4), xycoords=at_foot, ha="center", color=drawing.QUIET
+        )
     drawing.ticks(axes.xaxis, features)
     drawing.number_ticks(axes.yaxis)
     axes.set_xlabel("features d")
-    axes.set_title("useful Gflop/s: 2·n·K·d(d+1) per iteration (logarithmic)", loc="left", fontsize=9.5,
-                   color=drawing.QUIET)  # fmt: skip
+    drawing.unit(axes, "useful Gflop/s: 2·n·K·d(d+1) per iteration (logarithmic)")
     drawing.label_lines(axes, ends, colors)
     below = (
         "Dense: all components overlap and nothing is skipped. Above the roof: work that is skipped counts as done. "

@@ -9,6 +9,7 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def measure_scaling(options: argparse.Namespace) -> Results:
                 repeats = 1 if options.quick else options.repeats
                 timings = measure(workers, problem, stage(problem, Path(folder)), repeats, _REST)
             first = timings["1"].parameters
-            record = {"name": problem.name, "seconds": {}, "spread": {}}
+            record: dict[str, Any] = {"name": problem.name, "seconds": {}, "spread": {}}
             for n, timing in timings.items():
                 if timing.refusal is not None:
                     raise SystemExit(f"{problem.name} with {n} threads {': '.join(timing.refusal)}")
@@ -77,8 +78,15 @@ def draw(results: Results, path: Path) -> None:
     problems = results["problems"]
     counts = [int(n) for n in problems[0]["seconds"]]
     axes.plot(counts, counts, color="#bbbbbb", ls="--")
-    axes.annotate("ideal", (counts[-1], counts[-1]), xytext=(-8, 0), textcoords="offset points", color=drawing.QUIET,
-                  ha="right", va="bottom")  # fmt: skip
+    axes.annotate(
+        "ideal",
+        (counts[-1], counts[-1]),
+        xytext=(-8, 0),
+        textcoords="offset points",
+        color=drawing.QUIET,
+        ha="right",
+        va="bottom",
+    )
     ends, colors = {}, {}
     for problem, color in zip(problems, drawing.COLORS):
         one = problem["seconds"]["1"]
@@ -89,7 +97,7 @@ def draw(results: Results, path: Path) -> None:
     axes.set_xticks(counts)
     axes.set_ylim(bottom=0.0)
     axes.set_xlabel("threads")
-    axes.set_title("times as fast as one thread", loc="left", fontsize=9.5, color=drawing.QUIET)
+    drawing.unit(axes, "times as fast as one thread")
     drawing.label_lines(axes, ends, colors)
     same = all(problem["same bits"] for problem in problems)
     bits = "Same bits for any number of threads. " if same else "THE BITS DIFFER between numbers of threads. "

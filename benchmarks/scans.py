@@ -42,25 +42,18 @@ def problems_by_d(work: float) -> list[Problem]:
 
 
 def problems_by_K(work: float) -> list[Problem]:
-    # One component has converged after one iteration: the second is the last that EM does.
-    return [
-        Problem(
-            max(100 * K, round(work / (K * 100))),
-            10,
-            K,
-            at_components=True,
-            **({"few": 1, "many": 2} if K == 1 else {}),
-        )
+    problems = [
+        Problem(max(100 * K, round(work / (K * 100))), 10, K, at_components=True)
         for K in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
     ]
+    # One component has converged after one iteration: the second is the last that EM does.
+    return [replace(problems[0], few=1, many=2), *problems[1:]]
 
 
 def problems_by_n(largest: int) -> list[Problem]:
-    return [
-        Problem(n, 8, 8, at_components=True, **({"few": 1, "many": 3} if n >= _MAPPED else {}))
-        for n in (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 100_000_000)
-        if n <= largest
-    ]
+    sizes = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 100_000_000)
+    problems = [Problem(n, 8, 8, at_components=True) for n in sizes if n <= largest]
+    return [replace(p, few=1, many=3) if p.n_samples >= _MAPPED else p for p in problems]
 
 
 def measure_all(problems: Sequence[Problem], workers: dict[str, Worker], repeats: int) -> list[Any]:
@@ -82,8 +75,14 @@ def measure_all(problems: Sequence[Problem], workers: dict[str, Worker], repeats
                 files = _stage_mapped(problem, Path(folder))
                 timings = measure(workers, problem, files, 1, _REST, budget=0.0, mapped=True)
         record |= {name: _entry(timing) for name, timing in timings.items()}
-        print(f"    {problem.name:32}", *(f"{name} {milliseconds(t.per_iteration)} ms" if not t.refusal else
-              f"{name} {t.refusal[1][:60]}" for name, t in timings.items()), flush=True)  # fmt: skip
+        print(
+            f"    {problem.name:32}",
+            *(
+                f"{name} {milliseconds(t.per_iteration)} ms" if not t.refusal else f"{name} {t.refusal[1][:60]}"
+                for name, t in timings.items()
+            ),
+            flush=True,
+        )
         records.append(record)
     return records
 
@@ -181,8 +180,11 @@ def _flatness(records: Sequence[Any], names: Sequence[str], scan: str) -> str:
     said = []
     for name in names:
         first = 10_000 if name == "1 thread" else 1_000_000
-        rows = [1e9 * record[name]["seconds"] / record["n"] for record in records
-                if record["n"] >= first and record.get(name, {}).get("seconds", 0.0) > 0.0]  # fmt: skip
+        rows = [
+            1e9 * record[name]["seconds"] / record["n"]
+            for record in records
+            if record["n"] >= first and record.get(name, {}).get("seconds", 0.0) > 0.0
+        ]
         if len(rows) > 1:
             said.append(f"{name}: from {drawing.plain(first)} rows on within {100 * (max(rows) / min(rows) - 1):.0f} %")
     return "\n\nTime per row, " + "; ".join(said) + "." if said else ""

@@ -16,10 +16,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 import drawing
 import fresh
 from comparison import milliseconds
 from data import Problem, make_components, make_data
+from libraries import gaussian_mixture
 from results import Results, caption, run
 
 _METHODS = ("score_samples", "predict_proba", "predict")
@@ -29,13 +32,8 @@ def _fitted(library: str, problem: Problem) -> Any:
     """A mixture with the parameters that the data come from."""
     weights, means, covariances = make_components(problem.n_components, problem.n_features)
     if library == "emix":
-        from emix import GaussianMixture
-
-        return GaussianMixture.from_parameters(weights, means, covariances, covariance_type="full")
-    import numpy as np
-    from sklearn.mixture import GaussianMixture as Other
-
-    mixture = Other(problem.n_components)
+        return gaussian_mixture(library).from_parameters(weights, means, covariances, covariance_type="full")
+    mixture = gaussian_mixture(library)(problem.n_components)
     mixture.weights_, mixture.means_, mixture.covariances_ = weights, means, covariances
     mixture.precisions_cholesky_ = np.linalg.inv(np.linalg.cholesky(covariances)).transpose(0, 2, 1)
     mixture.n_features_in_ = problem.n_features
@@ -129,8 +127,11 @@ def table(results: Results) -> str:
     for name, seconds in results["large"].items():
         lines.append(f"| {name} | {milliseconds(seconds)} | {seconds / e_step:.2f} | {2 * seconds / e_step:.2f} |")
     counts = list(next(iter(results["throughput"].values())))
-    lines += ["", f"| score_samples, 1 000 × 10, K 10, calls a second from | {' | '.join(counts)} at once |",
-              "|---|" + "---:|" * len(counts)]  # fmt: skip
+    lines += [
+        "",
+        f"| score_samples, 1 000 × 10, K 10, calls a second from | {' | '.join(counts)} at once |",
+        "|---|" + "---:|" * len(counts),
+    ]
     for name, rates in results["throughput"].items():
         lines.append(f"| {name} | {' | '.join(drawing.plain(round(rate)) for rate in rates.values())} |")
     return "\n".join([*lines, *(f"- {name} is missing: {why}" for name, why in results["missing"].items())])
@@ -148,19 +149,22 @@ def draw(results: Results, path: Path) -> None:
     left.set(xscale="log", yscale="log", xlabel="callers at once")
     drawing.ticks(left.xaxis, [int(count) for count in next(iter(results["throughput"].values()))])
     drawing.number_ticks(left.yaxis)
-    left.set_title("score_samples of 1 000 × 10, K 10: calls a second (higher is faster)", loc="left", fontsize=9.5,
-                   color=drawing.QUIET)  # fmt: skip
+    drawing.unit(left, "score_samples of 1 000 × 10, K 10: calls a second (higher is faster)")
     drawing.label_lines(left, ends, colors)
     for row, (name, seconds) in enumerate(results["large"].items()):
         right.barh(row, 1e3 * seconds, color="#bbbbbb" if name == "E-step" else "#D55E00", height=0.6)
-        right.annotate(f"{milliseconds(seconds)} ms", (1e3 * seconds, row), xytext=(4, 0), textcoords="offset points",
-                       va="center", fontsize=9)  # fmt: skip
+        right.annotate(
+            f"{milliseconds(seconds)} ms",
+            (1e3 * seconds, row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
     right.set_yticks(range(len(results["large"])), list(results["large"]))
     right.invert_yaxis()
     right.margins(x=0.2)
-    right.set_title(
-        f"{drawing.plain(results['n'])} × 10, K 10, milliseconds", loc="left", fontsize=9.5, color=drawing.QUIET
-    )
+    drawing.unit(right, f"{drawing.plain(results['n'])} × 10, K 10, milliseconds")
     drawing.finish(drawn, path, "Scoring", caption(results))
 
 

@@ -24,7 +24,8 @@ def versions() -> dict[str, str]:
     rscript = shutil.which("Rscript")
     if rscript is None:
         raise ImportError("Rscript is not on the path (R is not installed)")
-    ask = "cat(as.character(packageVersion('mclust')), '\\n', as.character(getRversion()), '\\n', extSoftVersion()['BLAS'])"
+    # Three lines: the versions of mclust and R, and the path of its BLAS.
+    ask = "cat(format(packageVersion('mclust')), format(getRversion()), extSoftVersion()['BLAS'], sep = '\\n')"
     done = subprocess.run([rscript, "-e", ask], capture_output=True, text=True, check=False)
     if done.returncode:
         raise ImportError("R has no package mclust")
