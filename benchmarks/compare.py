@@ -34,7 +34,7 @@ import baseline_numpy
 from data import MAIN_PROBLEMS, MORE_PROBLEMS, QUICK_PROBLEMS, SKIPPING_PROBLEMS, Problem, Start
 from machine import machine
 from peers import PEERS
-from results import save, write
+from results import Results, save, write
 from workers import REST_SECONDS, Timing, Worker, measure, stage
 
 #: Largest relative difference of final log-likelihoods. In float64 rounding leaves about 1e-13; in
@@ -148,15 +148,14 @@ def chosen_problems(options: argparse.Namespace) -> list[Problem]:
     return [problem for problem in problems if options.only in problem.name]
 
 
-def previous(path: Path, n_threads: int) -> list[dict[str, Any]]:
-    """The problems that an earlier run has measured, with the same threads on the same machine."""
+def previous(path: Path, n_threads: int) -> Results:
+    """What an earlier run has measured, with the same threads on the same machine; nothing if there was none."""
     if not path.exists():
-        return []
+        return {"peers": {}, "problems": []}
     results = json.loads(path.read_text(encoding="utf-8"))
     if (results["threads"], results["machine"]["processor"]) != (n_threads, machine()["processor"]):
         raise SystemExit(f"--resume: {path} has other threads or comes from another machine")
-    problems: list[dict[str, Any]] = results["problems"]
-    return problems
+    return {"peers": results["peers"], "problems": results["problems"]}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -167,15 +166,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.budget = min(options.budget, 2.0)
     pythons = interpreters(options.python)
     path = options.output / "comparison.json"
-    results: dict[str, Any] = {
+    results: Results = {
         "kind": "comparison",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "threads": options.threads,
         "repeats": options.repeats,
-        "peers": {},
         "missing": {},
-        "problems": previous(path, options.threads) if options.resume else [],
+        **(previous(path, options.threads) if options.resume else {"peers": {}, "problems": []}),
     }
     measured = {record["name"] for record in results["problems"]}
 
@@ -202,6 +200,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         compare(to_do, workers, options.repeats, options.budget, keep, 0.02 if options.quick else REST_SECONDS)
         for name, worker in workers.items():  # now, when every library has loaded what it loads lazily
             results["peers"][name].update(worker.ask("blas"))
+    # In the order of PEERS, whatever was measured first.
+    order = [str(importlib.import_module(f"peers.{peer}").NAME) for peer in PEERS]
+    results["peers"] = dict(sorted(results["peers"].items(), key=lambda item: order.index(item[0])))
     save(results, path)
     write(path)
     return 1 if any(problem["complaints"] for problem in results["problems"]) else 0

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import comparison
-from results import OUTPUT, write
+from results import OUTPUT, Results, write
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -39,6 +39,12 @@ def with_table(readme: str, table: str) -> str:
     return f"{before}{BEGIN}\n\n{table.strip()}\n\n{END}{after}"
 
 
+def section(results: Results) -> str:
+    """What stands between the markers: the table and the figure."""
+    figure = SHOWN.with_suffix(".png").relative_to(ROOT).as_posix()
+    return f"{comparison.readme_table(results)}\n\n![Time of an EM iteration by problem and library]({figure})"
+
+
 def to_readme(path: Path) -> None:
     """Copy a comparison to where README.md shows it, and write its table there."""
     SHOWN.parent.mkdir(exist_ok=True)
@@ -46,7 +52,7 @@ def to_readme(path: Path) -> None:
         shutil.copyfile(path, SHOWN)
     write(SHOWN)
     results = json.loads(SHOWN.read_text(encoding="utf-8"))
-    text = with_table(README.read_text(encoding="utf-8"), comparison.readme_table(results))
+    text = with_table(README.read_text(encoding="utf-8"), section(results))
     README.write_text(text, encoding="utf-8")
     print(f"written: {README.name}, from {SHOWN.relative_to(ROOT)}")
 

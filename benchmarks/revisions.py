@@ -1,7 +1,8 @@
 """Compare the working tree with an earlier commit: time per iteration and result, under two minutes.
 
 Both are built by pip with the same compiler, options and versions of everything, below
-``build/revisions`` (which git ignores), and run by turns. A commit is built once and kept.
+``build/revisions`` (which git ignores), and run by turns. A commit is built once and kept; the first use, which
+also makes the environment, takes some five minutes more.
 
 Run it as ``python benchmarks/revisions.py HEAD~1`` before every change to the kernel.
 """
