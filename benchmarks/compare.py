@@ -130,7 +130,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--budget",
         type=float,
-        default=15.0,
+        default=10.0,
         metavar="SECONDS",
         help="a library that has run for so long on a problem has no further round (%(default)s)",
     )

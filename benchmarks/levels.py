@@ -42,7 +42,7 @@ def measure_levels(options: argparse.Namespace) -> Results:
         by_d, shapes = by_d[1:4], [Problem(5_000, 2, 3), Problem(3_000, 10, 10)]
     workers = {level: Worker("emix", sys.executable, options.threads, {"EMIX_LEVEL": level}) for level in found}
     try:
-        repeats = 1 if options.quick else min(options.repeats, 3)
+        repeats = 1 if options.quick else min(options.repeats, 2)
         return {
             "levels": found,
             "by_d": [_record(problem, workers, repeats) for problem in by_d],
@@ -55,7 +55,7 @@ def measure_levels(options: argparse.Namespace) -> Results:
 
 def _record(problem: Problem, workers: dict[str, Worker], repeats: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
-        timings = measure(workers, problem, stage(problem, Path(folder)), repeats, _REST, budget=5.0)
+        timings = measure(workers, problem, stage(problem, Path(folder)), repeats, _REST, budget=3.0)
     record: dict[str, Any] = {"name": problem.name, "d": problem.n_features, "seconds": {}, "refused": {}}
     for level, timing in timings.items():
         if timing.refusal is None:

@@ -73,7 +73,7 @@ def measure_all(problems: Sequence[Problem], workers: dict[str, Worker], repeats
                     records.append(record)
                     continue
                 files = _stage_mapped(problem, Path(folder))
-                timings = measure(workers, problem, files, 1, _REST, budget=0.0, mapped=True)
+                timings = measure(workers, problem, files, 1, _REST, mapped=True)
         record |= {name: _entry(timing) for name, timing in timings.items()}
         print(
             f"    {problem.name:32}",
@@ -106,10 +106,10 @@ def _stage_mapped(problem: Problem, folder: Path) -> tuple[Path, Path]:
 
 
 def measure_scans(options: argparse.Namespace) -> Results:
-    work = 2e6 if options.quick else 2e8
+    work = 2e6 if options.quick else 1e8
     largest = 100_000 if options.quick else 100_000_000
-    repeats = 1 if options.quick else options.repeats
-    by_d, by_K = problems_by_d(work), problems_by_K(5 * work)
+    repeats = 1 if options.quick else min(3, options.repeats)
+    by_d, by_K = problems_by_d(work), problems_by_K(10 * work)
     if options.quick:
         by_d, by_K = by_d[::7], by_K[:8:3]
     found: Results = {}
