@@ -195,6 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results["missing"][name] = why
             else:
                 workers[name] = worker
+                about["versions"].pop("path", None)  # it says nothing to others who read the JSON
                 results["peers"][name] = about
         to_do = [problem for problem in problems if problem.name not in measured]
         compare(to_do, workers, options.repeats, options.budget, keep, 0.02 if options.quick else REST_SECONDS)

@@ -10,8 +10,11 @@ from typing import Any
 import drawing
 from results import Results, caption
 
-#: Rows of the README's table and the columns that it leaves out.
+#: A peer that is no other library.
 PLAIN = "emix (no skipping)"
+
+#: Versions that are in the JSON, but that the tables leave out.
+_COMMON = ("python", "numpy")
 
 
 def milliseconds(seconds: float) -> str:
@@ -90,10 +93,11 @@ def table(results: Results, subject: str = "emix") -> str:
 
 
 def _versions(results: Results) -> str:
+    """What each library is, without what all have in common."""
     return "; ".join(
-        f"{name}: "
-        + ", ".join(f"{key} {value}" for key, value in about["versions"].items() if key not in ("path", "python"))
+        f"{name}: {', '.join(f'{key} {version}' for key, version in about['versions'].items() if key not in _COMMON)}"
         for name, about in results["peers"].items()
+        if name not in ("NumPy", PLAIN)
     )
 
 
