@@ -85,17 +85,16 @@ def label_lines(axes: Any, ends: Mapping[str, tuple[float, float]], colors: Mapp
     axes.figure.canvas.draw()  # the scales must be settled
     height = 12.0  # points between two labels
     per_point = axes.figure.dpi / 72.0
-    placed: list[tuple[str, tuple[float, float], float]] = []
+    placed: list[tuple[float, float]] = []
     for name, point in sorted(ends.items(), key=lambda item: item[1][1]):
         x, y = axes.transData.transform(point) / per_point
-        target = max(y, placed[-1][2] + height) if placed else y
-        placed.append((name, (x, y), target))
-    right = max((position[0] for _, position, _ in placed), default=0.0)
-    for name, (x, y), target in placed:
+        beside = [other + height for near, other in placed if abs(near - x) < 60.0]
+        target = max([y, *beside])
+        placed.append((x, target))
         axes.annotate(
             name,
-            ends[name],
-            xytext=(right - x + 7.0, target - y),
+            point,
+            xytext=(7.0, target - y),
             textcoords="offset points",
             va="center",
             color=colors[name],

@@ -161,15 +161,11 @@ def draw(results: Results, path: Path) -> None:
     by_exp = 2.0 * grid * (grid + 1.0) * results["exp"] / 1e9
     axes.plot(grid, np.minimum(by_exp, results["dgemm"] / 1e9), color="#555555", lw=2)
     axes.plot(grid, 1.0 / (1.0 / by_exp + 1e9 / results["dgemm"]), color="#aaaaaa", lw=1.5, ls="--")
-    axes.annotate(
-        f"dgemm of SciPy's BLAS: {results['dgemm'] / 1e9:.0f} Gflop/s",
-        (grid[-1], results["dgemm"] / 1e9),
-        xytext=(0, 5),
-        textcoords="offset points",
-        color="#555555",
-        ha="right",
-    )
-    axes.annotate("exp of NumPy", (grid[0], by_exp[0]), xytext=(6, -14), textcoords="offset points", color="#555555")
+    # Where the two roofs meet, or at the left if dgemm is always the lower.
+    corner = grid[np.argmax(by_exp >= results["dgemm"] / 1e9)]
+    said = f"dgemm of SciPy's BLAS: {results['dgemm'] / 1e9:.0f} Gflop/s"
+    drawing.note(axes, said, (corner, results["dgemm"] / 1e9), (4, 6), color="#555555", fontsize=9.5)
+    drawing.note(axes, "exp of NumPy", (grid[0], by_exp[0]), (16, -20), color="#555555", fontsize=9.5)
     ends = {}
     colors = {SERIES[0]: "#0072B2", SERIES[1]: "#009E73", SERIES[2]: "#D55E00"}
     for name in SERIES:

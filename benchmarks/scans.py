@@ -221,11 +221,12 @@ def draw(results: Results, path: Path) -> None:
         else:
             axes.set_yscale("log")
             drawing.number_ticks(axes.yaxis)
-        drawing.number_ticks(axes.xaxis)
         if scan == "by_d":
             drawing.ticks(axes.xaxis, (1, 2, 4, 8, 16, 32, 64))
+        elif scan == "by_K":
+            drawing.ticks(axes.xaxis, (1, 4, 16, 64, 256))
         drawing.label_lines(axes, ends, colors)
-    below = f"Full covariances, float64, {results['threads']} threads. By d and K: n·K·d² is the same everywhere. "
+    below = f"Full covariances, float64, {results['threads']} threads. By d and K: about the same n·K·d² everywhere. "
     drawing.finish(drawn, path, "Time of an EM iteration by size (lower is faster)", below + caption(results))
 
 
