@@ -24,18 +24,16 @@ versions = emix.versions
 
 def compute_everything() -> None:
     """Switch skipping off in this process."""
-    from emix.models.bounds import CarriedBounds
-    from emix.models.kernel_arguments import KernelArguments
+    from emix.models.bounded_passes import BoundedPasses
+    from emix.models.gaussian import GaussianRun
 
-    fill = KernelArguments.fill
+    one_pass = GaussianRun._pass
 
-    def fill_with_infinite_margins(
-        self: KernelArguments, parameters: Any, weight_before: Any = None, center: Any = None
-    ) -> None:
-        fill(self, parameters, None, center)
+    def pass_with_infinite_margins(self: GaussianRun, parameters: Any, before: Any, center: Any = None) -> Any:
+        return one_pass(self, parameters, None, center)
 
-    setattr(CarriedBounds, "may_pay", staticmethod(lambda *_: False))  # noqa: B010  (mypy forbids the assignment)
-    setattr(KernelArguments, "fill", fill_with_infinite_margins)  # noqa: B010
+    setattr(BoundedPasses, "may_pay", staticmethod(lambda *_: False))  # noqa: B010  (mypy forbids the assignment)
+    setattr(GaussianRun, "_pass", pass_with_infinite_margins)  # noqa: B010
 
 
 def prepare(X: NDArray[np.floating], start: Start, structure: str, n_threads: int) -> Fit:
