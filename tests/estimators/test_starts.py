@@ -240,6 +240,19 @@ def test_start_looks_at_a_sample_only() -> None:
         assert_same(start(init_params, data), start(init_params, data[rows]))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_on_many_rows_every_cluster_is_found(seed: int) -> None:
+    # Twelve clusters: from a single k-means++ start Lloyd's algorithm leaves two of them to one centre for some seeds.
+    rng = np.random.default_rng(7)
+    corners = rng.uniform(-30.0, 30.0, (12, 3))
+    label = rng.integers(12, size=9_000)
+    X = corners[label] + rng.normal(size=(9_000, 3))
+    means = make_start("kmeans", X, None, "full", 12, 1e-6, seed, 0).means
+    distances = np.linalg.norm(corners[:, None] - means, axis=2)
+    # 750 rows a cluster: their mean is within 5 standard errors of the corner.
+    assert np.all(distances.min(axis=1) < 5.0 * np.sqrt(3.0 / 700.0))
+
+
 # Degenerate rows
 
 

@@ -29,6 +29,10 @@ Array = NDArray[np.float64]
 
 STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 
+# k-means from one k-means++ start ends in a poor optimum half of the time with 10 overlapping clusters in 10 dimensions
+# (5 seeds of 10), from the best of 8 on 4 096 rows never (0 of 10), in 25 ms instead of 19 for 30 000 rows.
+TRIES, TRIED_ROWS = 8, 4096
+
 
 def make_start(
     init_params: str,
@@ -47,9 +51,9 @@ def make_start(
     Parameters
     ----------
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}
-        "kmeans" and "random" take the weights, means and covariances of the clusters or of the responsibilities. The
-        others give means only: weights are equal then, and all covariances that of the rows about the means nearest to
-        them, pooled.
+        "kmeans" and "random" take the weights, means and covariances of the clusters or of the responsibilities. From
+        8 192 rows on k-means begins at the best of several tries on a part of the rows. The others give means only:
+        weights are equal then, and all covariances that of the rows about the means nearest to them, pooled.
     X : ndarray of shape (n_samples, n_features), float64 or float32
     sample_weight : ndarray of shape (n_samples,) or None
     structure : {"full", "tied", "diag", "spherical"}
@@ -85,10 +89,14 @@ def make_start(
     if init_params == "random_from_data":
         return _of_means(sample, weight, sample[_distinct_rows(weight, n_components, source)], model)
     standardized = _standardized(sample, weight)
-    chosen = kmeans_plus_plus(standardized, weight, n_components, source)
-    if init_params == "k-means++":
-        return _of_means(sample, weight, sample[chosen], model)
-    _, labels = kmeans(standardized, weight, standardized[chosen], n_threads)
+    if init_params == "kmeans" and len(sample) >= 2 * TRIED_ROWS:
+        centers = _best_of_tries(standardized, weight, n_components, source)
+    else:
+        chosen = kmeans_plus_plus(standardized, weight, n_components, source)
+        if init_params == "k-means++":
+            return _of_means(sample, weight, sample[chosen], model)
+        centers = standardized[chosen]
+    _, labels = kmeans(standardized, weight, centers, n_threads)
     return _of_clusters(sample, weight, labels, model)
 
 
@@ -99,6 +107,22 @@ def _standardized(X: Array, weight: Array) -> Array:
     features = np.empty((n_features, n_rows + 16))[:, :n_rows]
     clusters.standardize(X, weight, features)
     return features.T
+
+
+def _best_of_tries(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers) -> Array:
+    """Return the centres of the k-means with the least Σ ‖z − c‖² of TRIES on TRIED_ROWS rows, drawn by their weights.
+
+    Its descent on all rows is short, which pays for the tries.
+    """
+    drawn = Z[draw_rows(weight, TRIED_ROWS, source)]
+    ones = np.ones(TRIED_ROWS)
+    best, least = drawn[:n_clusters], math.inf
+    for _ in range(TRIES):
+        centers, labels = kmeans(drawn, ones, drawn[kmeans_plus_plus(drawn, ones, n_clusters, source)], 1)
+        inertia = float(np.sum((drawn - centers[labels]) ** 2))
+        if inertia < least:
+            best, least = centers, inertia
+    return best
 
 
 def _distinct_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.intp]:
