@@ -98,6 +98,12 @@ static const real LOG_COEFFICIENTS[11] = {
     1, (real)(1.0 / 3), (real)(1.0 / 5), (real)(1.0 / 7), (real)(1.0 / 9), (real)(1.0 / 11), (real)(1.0 / 13),
     (real)(1.0 / 15), (real)(1.0 / 17), (real)(1.0 / 19), (real)(1.0 / 21)};
 
+/* Ask for the cache line at p, for the second-level cache; p need not be memory of ours */
+#if defined(__GNUC__) || defined(__clang__)
+static inline void prefetch(const char *p) { __builtin_prefetch(p, 0, 2); }
+#else
+static inline void prefetch(const char *p) { (void)p; }
+#endif
 /* A flag that another thread may set meanwhile */
 #if defined(__GNUC__) || defined(__clang__)
 static inline int load_flag(const int *flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
