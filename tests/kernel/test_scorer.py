@@ -43,6 +43,20 @@ def test_only_the_range_is_written(level: str, dtype: str, K: int) -> None:
 
 @each_level
 @each_dtype
+def test_same_bits_in_one_call_and_in_many(level: str, dtype: str) -> None:
+    # One call is long enough to release the lock, the others are not.
+    case = random_case("full", dtype, 12_000, 3, 3)
+    expected = score(level, case)
+    outputs = empty_outputs(case)
+    scorer = scorer_of(level, case)
+    for first in range(0, len(case.X), BLOCK):
+        scorer.score(case.X, first, min(first + BLOCK, len(case.X)), *outputs, None)
+    for array, whole in zip(outputs, expected):
+        np.testing.assert_array_equal(array, whole)
+
+
+@each_level
+@each_dtype
 @pytest.mark.parametrize("asked", [(0,), (1,), (2,), (3,), (0, 3), (1, 2), (1, 3), (2, 3)])
 def test_same_bits_whatever_else_is_asked_for(level: str, dtype: str, asked: tuple[int, ...]) -> None:
     case = random_case("tied", dtype, BLOCK + 11, 5, 6)

@@ -4,6 +4,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 cdef enum:
+    # Rows × components × (64 + d²), some 25 µs of scoring, below which Python's lock is kept. To hand it on and to
+    # wait for it again takes longer: 8 threads on 2 cores, each scoring 1 or 1 000 rows (d = 4, K = 3) at a time, had a
+    # third of one thread's throughput where the lock was released, and have all of it now.
+    HELD = 1 << 20
     LARGE_SLOT = 1 << 15    # bytes: from here on super-blocks are visited slot by slot, so that a slot stays in cache
 
 block_rows = BLOCK
@@ -315,6 +319,38 @@ cdef void put_rows(
         rows += n_components
 
 
+cdef Py_ssize_t score_rows(
+    Mixture *mixture, Block *rows, Py_ssize_t first_row, Py_ssize_t last_row, Workspace *work,                  # IN
+    real[::1] log_density, real[:, ::1] responsibilities, real[:, ::1] joint, Py_ssize_t[::1] labels,           # OUT
+    const int[::1] stop,                                                                                        # IN
+) noexcept nogil:
+    """Scores of rows [first_row, last_row), as Scorer.score has them; the rows far from every component"""
+    cdef Block block
+    cdef Py_ssize_t K = mixture.n_components, start = first_row, n_vectors, n_far = 0
+    while start < last_row and not stopped(stop):
+        block = part(rows, start, min(start + BLOCK, last_row))
+        n_vectors = load(&block, mixture.n_features, work)
+        if responsibilities is not None and block.n_rows * K * <Py_ssize_t> sizeof(real) <= AHEAD:
+            work.output.first = <const char *> &responsibilities[start, 0]
+            work.output.n_bytes = block.n_rows * K * sizeof(real)
+        log_densities(mixture, NULL, work, n_vectors)
+        n_far += count_far(work, block.n_rows)
+        if labels is not None:
+            find_best(K, work, block.n_rows, &labels[start])
+        if joint is not None:
+            put_rows(K, work, block.n_rows, NULL, &joint[start, 0])
+        if log_density is not None or responsibilities is not None:
+            exponentials(mixture, work, n_vectors)
+        if log_density is not None:
+            log_sums(work, n_vectors)
+            memcpy(&log_density[start], work.log_sum, block.n_rows * sizeof(real))
+        if responsibilities is not None:
+            inverse_totals(work, n_vectors)
+            put_rows(K, work, block.n_rows, work.scale, &responsibilities[start, 0])
+        start += BLOCK
+    return n_far
+
+
 cdef class Scorer:
     """Scores under parameters that stay as they are. Any number of threads may use one at once."""
 
@@ -337,37 +373,22 @@ cdef class Scorer:
         Returns the number of rows in which no component has a finite log-density; their responsibilities are 0.
         """
         cdef Mixture mixture = self.mixture
-        cdef Block rows = whole(X, None, &mixture), block
-        cdef Py_ssize_t K = mixture.n_components, start = first_row, n_vectors, n_far = 0
+        cdef Block rows = whole(X, None, &mixture)
+        cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, n_far
         cdef Workspace work
         check_range(first_row, last_row, rows.n_rows)
         # Of its own: other threads may score at the same time. In C, as an array of NumPy's takes longer to make than
         # a row to score.
-        cdef real *buffer = <real *> malloc(workspace_size(K, mixture.n_features) * sizeof(real))
+        cdef real *buffer = <real *> malloc(workspace_size(K, d) * sizeof(real))
         if buffer == NULL:
-            raise MemoryError(f"no memory for a workspace of {workspace_size(K, mixture.n_features)} numbers")
-        with nogil:
-            work = layout(buffer, &mixture)
-            while start < last_row and not stopped(stop):
-                block = part(&rows, start, min(start + BLOCK, last_row))
-                n_vectors = load(&block, mixture.n_features, &work)
-                if responsibilities is not None and block.n_rows * K * <Py_ssize_t> sizeof(real) <= AHEAD:
-                    work.output.first = <const char *> &responsibilities[start, 0]
-                    work.output.n_bytes = block.n_rows * K * sizeof(real)
-                log_densities(&mixture, NULL, &work, n_vectors)
-                n_far += count_far(&work, block.n_rows)
-                if labels is not None:
-                    find_best(K, &work, block.n_rows, &labels[start])
-                if joint is not None:
-                    put_rows(K, &work, block.n_rows, NULL, &joint[start, 0])
-                if log_density is not None or responsibilities is not None:
-                    exponentials(&mixture, &work, n_vectors)
-                if log_density is not None:
-                    log_sums(&work, n_vectors)
-                    memcpy(&log_density[start], work.log_sum, block.n_rows * sizeof(real))
-                if responsibilities is not None:
-                    inverse_totals(&work, n_vectors)
-                    put_rows(K, &work, block.n_rows, work.scale, &responsibilities[start, 0])
-                start += BLOCK
-            free(buffer)
+            raise MemoryError(f"no memory for a workspace of {workspace_size(K, d)} numbers")
+        work = layout(buffer, &mixture)
+        if (last_row - first_row) * K * (64 + d * d) < HELD:
+            n_far = score_rows(
+                &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, joint, labels, stop)
+        else:
+            with nogil:
+                n_far = score_rows(
+                    &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, joint, labels, stop)
+        free(buffer)
         return n_far
