@@ -97,4 +97,6 @@ cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ss
     for k in range(mixture.n_components):
         log_density(mixture, k, <real> INFINITY, work, n_vectors)
         work.active[k] = <int> k
+        fetch(&work.next_rows, k, mixture.n_components)
+        fetch(&work.output, k, mixture.n_components)
     work.n_active = mixture.n_components

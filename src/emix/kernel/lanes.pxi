@@ -19,6 +19,7 @@ cdef extern from "simd.h" nogil:
     const real *EXP_COEFFICIENTS      # EXP_TERMS of them
     const real *LOG_COEFFICIENTS      # LOG_TERMS of them
     int load_flag(const int *flag) noexcept
+    void prefetch(const char *p) noexcept
     vec vec_of(real a) noexcept
     double vec_sum(vec a) noexcept
     bint all_set(wordvec mask) noexcept

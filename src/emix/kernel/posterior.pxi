@@ -20,17 +20,25 @@ cdef void exponentials(Mixture *mixture, Workspace *work, Py_ssize_t n_vectors) 
             (<vec *> work.total)[v] += term
 
 
+cdef void inverse_totals(Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
+    """scale = weight / total, and 0 in a row without a finite log-density; call after `exponentials`"""
+    cdef Py_ssize_t v
+    cdef vec total
+    for v in range(n_vectors):
+        total = (<vec *> work.total)[v]
+        (<vec *> work.scale)[v] = vec_select(
+            vec_less(vec_of(0), total), (<vec *> work.weight)[v] / total, vec_of(0))
+
+
 cdef void posterior(Mixture *mixture, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
     """p[k] = weight · p[k] / total: Bayes' theorem;  live[k], the rows in which it is not 0
 
     Call after `exponentials`. A row without a finite log-density has responsibility 0 for every component.
     """
     cdef Py_ssize_t a, k, v
-    cdef vec scale, count, one = vec_of(1), nothing = vec_of(0)
+    cdef vec count, one = vec_of(1), nothing = vec_of(0)
     cdef vec *p
-    for v in range(n_vectors):
-        scale = (<vec *> work.total)[v]
-        (<vec *> work.scale)[v] = vec_select(vec_less(nothing, scale), (<vec *> work.weight)[v] / scale, nothing)
+    inverse_totals(work, n_vectors)
     for a in range(work.n_active):
         k = work.active[a]
         p = <vec *> (work.p + k * STRIDE)
