@@ -1,7 +1,7 @@
 """Threads for a pass over rows: how many, and one task for each.
 
-The calling thread does the first share itself, threads of the pool do the others. A share never waits for another, so
-any number of passes may use the pool at once.
+The calling thread does the first share itself, threads of the pool do the others, and the caller those that none has
+come to by then. So any number of passes may use the pool at once, and a share may itself be a pass of several.
 """
 
 from __future__ import annotations
