@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 import emix
-from emix.exceptions import warn
+from emix.exceptions import warn, warnings_held
 
 
 class Falling:
@@ -62,3 +63,17 @@ def test_category() -> None:
     with pytest.warns(RuntimeWarning, match="text") as caught:
         warn("text", RuntimeWarning)
     assert caught[0].filename == __file__
+
+
+def test_warnings_are_held_in_one_thread_alone() -> None:
+    with pytest.warns(UserWarning) as caught, warnings_held() as held:
+        warn("mine")
+        with warnings_held() as inner:
+            warn("inner", RuntimeWarning)
+        other = threading.Thread(target=warn, args=("another thread's",))
+        other.start()
+        other.join()
+    assert (held, inner) == ([("mine", UserWarning)], [("inner", RuntimeWarning)])
+    assert [str(warning.message) for warning in caught] == ["another thread's"]
+    with pytest.warns(UserWarning, match="no longer held"):
+        warn("no longer held")

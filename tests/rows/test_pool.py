@@ -39,7 +39,7 @@ def run(n_shares: int, n_threads: int) -> list[tuple[int, str]]:
     shares = [Share(task, number, going_on()) for number in range(n_shares)]
     for share in shares:
         submit(share, n_threads)
-    for share in shares:
+    for _ in shares:
         assert finished.acquire(timeout=LONG)  # waiting for the share itself might do it here
     for share in shares:
         share.wait()

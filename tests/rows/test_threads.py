@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from emix.rows import threads
-from emix.rows.threads import plan, resolve_n_threads, run_in_threads
+from emix.rows.threads import plan, plan_runs, resolve_n_threads, run_in_threads
 
 LONG = 60.0  # seconds that only a defect would last
 
@@ -117,6 +117,13 @@ def test_plan_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(0, 100.0, 512, 3, 0)[0] == 1
     # 2·10⁹ operations of a call, in whole units of rows, at least one.
     assert [plan(1, work, 512, None, 1)[1] for work in (100.0, 1e6, 1e7)] == [19_999_744, 1536, 512]
+
+
+def test_plan_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "resolve_n_threads", lambda n_threads: n_threads or 8)
+    assert [plan_runs(20, operations, None) for operations in (1e6, 3e6, 9e7, 2e8)] == [1, 8, 8, 1]
+    assert [plan_runs(20, 5e6, n_threads) for n_threads in (1, 3, 50)] == [1, 3, 20]
+    assert [plan_runs(n_runs, 5e6, None) for n_runs in (1, 2, 9)] == [1, 2, 8]
 
 
 # One task for each

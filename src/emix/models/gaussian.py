@@ -168,10 +168,8 @@ class GaussianRun:
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * self._width)))
         n_slots = min(n_slots, -(-source.n_rows // kernel.super_block_rows))
         most = 1 if has_own_threads() else n_slots
-        # Statistics take about as many operations as log-densities.
-        operations = 2.0 * operations_per_row(K, d)
         self._n_threads, self._rows_per_call = plan(
-            source.n_rows, operations, kernel.super_block_rows, model.n_threads, most
+            source.n_rows, operations_of_pass(K, d), kernel.super_block_rows, model.n_threads, most
         )
         slots = np.empty((n_slots, self._width + 1))
         arguments = np.empty(2 * K * (1 + d) + spread)
@@ -280,7 +278,7 @@ class GaussianRun:
     def _not_finite(self, parameters: GaussianParameters) -> ValueError:
         from .scoring import score_rows
 
-        density = score_rows(self.source.X, parameters).log_density
+        density = score_rows(self.source.X, parameters, n_threads=self.model.n_threads).log_density
         assert density is not None
         counts = np.ones(len(density)) if self.source.sample_weight is None else self.source.sample_weight
         bad = np.flatnonzero(~np.isfinite(density) & (counts > 0.0))
@@ -298,6 +296,11 @@ class GaussianRun:
 def operations_per_row(n_components: int, n_features: int) -> float:
     """Operations for a row's log-densities, by which threads and calls are planned."""
     return float(n_components * (n_features * n_features + 8 * n_features + 32))
+
+
+def operations_of_pass(n_components: int, n_features: int) -> float:
+    """The same for a pass of a fit: statistics take about as many as log-densities."""
+    return 2.0 * operations_per_row(n_components, n_features)
 
 
 def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float]:
