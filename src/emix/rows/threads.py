@@ -15,13 +15,17 @@ from numpy.typing import NDArray
 
 from .pool import Share, submit
 
-__all__ = ["plan", "plan_runs", "resolve_n_threads", "run_in_threads"]
+__all__ = ["part_of_thread", "plan", "plan_parts", "plan_runs", "resolve_n_threads", "run_in_threads"]
 
 # Between two looks at pending signals a thread does about this many operations: below a second on any processor.
 OPERATIONS_PER_CALL = 2e9
 
 # A second thread pays from about this many operations of a pass on (a dispatch costs some 40 µs).
 OPERATIONS_PER_THREAD = 1e6
+
+# What is done between passes, such as factorizing matrices: a thread pays from so many operations on (100 to 200 µs, as
+# such loops are shorter than those of a pass).
+OPERATIONS_PER_PART = 2e6
 
 # Runs of many passes each go side by side where a pass takes so many operations. Threads that do shorter ones wait for
 # Python's lock more than they compute (measured, 24 runs in 2 threads against one: 2 000 × 4, K 3, 1e6 operations, as
@@ -69,6 +73,20 @@ def plan(n_rows: int, operations_per_row: float, unit: int, n_threads: int | Non
     # What the process may use is asked for only where it matters.
     threads = min(most, resolve_n_threads(n_threads)) if most > 1 else 1
     return threads, max(1, int(OPERATIONS_PER_CALL / operations_per_row) // unit) * unit
+
+
+def plan_parts(n_parts: int, operations: float, n_threads: int | None) -> int:
+    """How many threads do something of so many operations to each of so many parts; one where it is little.
+
+    Unlike passes, whose threads the user may set, it is done in one call between two passes.
+    """
+    most = min(n_parts, int(n_parts * operations / OPERATIONS_PER_PART))
+    return min(most, resolve_n_threads(n_threads)) if most > 1 else 1
+
+
+def part_of_thread(thread: int, n_threads: int, n: int) -> tuple[int, int]:
+    """First and last of n things, the last not included, that are a thread's."""
+    return thread * n // n_threads, (thread + 1) * n // n_threads
 
 
 def plan_runs(n_runs: int, operations: float, n_threads: int | None) -> int:
