@@ -261,11 +261,13 @@ import warnings
 import numpy as np
 from emix import GaussianMixture
 warnings.simplefilter("ignore")
-X = np.random.default_rng(0).normal(size=(100_000, 16))
-gm = GaussianMixture(64, max_iter=1, random_state=0, init_params="random_from_data", n_threads={n_threads}).fit(X)
+X = np.random.default_rng(0).normal(size={shape})
+gm = GaussianMixture({n_components}, max_iter=1, random_state=0, init_params="random_from_data", n_threads={n_threads})
+gm.fit(X)
 before = dict(vars(gm))
-gm.max_iter, gm.tol = 10**9, 0.0
-before.update(max_iter=gm.max_iter, tol=gm.tol)
+endless = dict(max_iter=10**9, tol=0.0, n_init={n_init})
+vars(gm).update(endless)
+before.update(endless)
 try:
     print("ready", flush=True)
     gm.fit(X)
@@ -277,8 +279,16 @@ except KeyboardInterrupt:
 
 @pytest.mark.skipif(os.name == "nt", reason="a signal cannot be sent to one process here")
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_interrupted_fit_ends_soon_and_leaves_the_estimator_as_it_was(n_threads: int) -> None:
-    command = [sys.executable, "-c", INTERRUPTED.format(n_threads=n_threads)]
+@pytest.mark.parametrize(
+    "work",
+    [
+        {"shape": (100_000, 16), "n_components": 64, "n_init": 1},
+        {"shape": (5000, 4), "n_components": 8, "n_init": 10**5},  # side by side if there are threads for it
+    ],
+    ids=["long passes", "many runs"],
+)
+def test_interrupted_fit_ends_soon_and_leaves_the_estimator_as_it_was(work: dict[str, Any], n_threads: int) -> None:
+    command = [sys.executable, "-c", INTERRUPTED.format(n_threads=n_threads, **work)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

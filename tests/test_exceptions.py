@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 import emix
-from emix.exceptions import warn
+from emix.exceptions import warn, warnings_held
 
 
 class Falling:
@@ -62,3 +63,15 @@ def test_category() -> None:
     with pytest.warns(RuntimeWarning, match="text") as caught:
         warn("text", RuntimeWarning)
     assert caught[0].filename == __file__
+
+
+def test_warnings_are_held_in_one_thread_alone() -> None:
+    with warnings_held() as held:
+        warn("mine")
+        with warnings_held() as inner:
+            warn("inner", RuntimeWarning)
+        with pytest.warns(UserWarning, match="another thread's"), ThreadPoolExecutor(1) as other:
+            other.submit(warn, "another thread's").result()
+    assert (held, inner) == ([("mine", UserWarning)], [("inner", RuntimeWarning)])
+    with pytest.warns(UserWarning, match="no longer held"):
+        warn("no longer held")

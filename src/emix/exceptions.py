@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from types import FrameType
 
@@ -12,9 +15,11 @@ __all__ = [
     "DegenerateCovarianceError",
     "ModelFileError",
     "NotFittedError",
+    "Warned",
     "not_fitted",
     "warn",
     "warn_convergence",
+    "warnings_held",
 ]
 
 
@@ -85,8 +90,31 @@ def not_fitted(estimator_name: str) -> Exception:
     return error
 
 
+Warned = list[tuple[str, type[Warning]]]
+"""Messages and categories of warnings."""
+
+_held: ContextVar[Warned | None] = ContextVar("held", default=None)
+
+
+@contextmanager
+def warnings_held() -> Iterator[Warned]:
+    """Hold back what this thread would warn of, for another thread to pass to `warn`.
+
+    That is the one that called into emix, whose line a warning names.
+    """
+    found: Warned = []
+    token = _held.set(found)
+    try:
+        yield found
+    finally:
+        _held.reset(token)
+
+
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line that called into emix, however many calls within emix lie between."""
+    if (held := _held.get()) is not None:
+        held.append((message, category))
+        return
     package = __name__.partition(".")[0]
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _package(frame) == package:

@@ -28,14 +28,19 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(n_shares: int, n_threads: int) -> list[tuple[int, str]]:
-    """Numbers of the shares, and names of the threads that did them."""
+    """Numbers of the shares, and names of the threads of the pool that did them."""
     done: list[tuple[int, str]] = []
-    shares = [
-        Share(lambda number, stop: done.append((number, threading.current_thread().name)), number, going_on())
-        for number in range(n_shares)
-    ]
+    finished = threading.Semaphore(0)
+
+    def task(number: int, stop: Any) -> None:
+        done.append((number, threading.current_thread().name))
+        finished.release()
+
+    shares = [Share(task, number, going_on()) for number in range(n_shares)]
     for share in shares:
         submit(share, n_threads)
+    for _ in shares:
+        assert finished.acquire(timeout=LONG)  # waiting for the share itself might do it here
     for share in shares:
         share.wait()
         assert share.error is None
@@ -70,16 +75,55 @@ def test_error_is_kept_for_the_one_who_waits_and_sets_the_stop_flag() -> None:
         raise SystemExit(f"share {thread}")
 
     share = Share(task, 4, stop := going_on())
-    submit(share, 1)
+    share.do()
     share.wait()
     assert isinstance(share.error, SystemExit) and share.error.args == ("share 4",)
     assert stop[0] == 1
-    assert run(3, 1)  # the thread lives on
 
 
-def test_share_that_is_begun_after_the_pass_has_stopped_does_nothing() -> None:
-    share = Share(lambda thread, stop: pytest.fail("it was called"), 1, np.ones(1, dtype=np.int32))
+def test_thread_lives_on_after_an_error() -> None:
+    def task(thread: int, stop: Any) -> None:
+        begun.set()
+        raise SystemExit
+
+    begun = threading.Event()
+    submit(Share(task, 1, going_on()), 1)
+    assert begun.wait(LONG)
+    assert run(3, 1)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_share_is_done_once_by_whoever_comes_first() -> None:
+    names: list[str] = []
+    share = Share(lambda thread, stop: names.append(threading.current_thread().name), 1, going_on())
+    share.wait()  # no thread of the pool knows of it
     share.do()
+    assert names == [threading.current_thread().name]
+    busy, free = threading.Event(), threading.Event()
+    submit(Share(lambda thread, stop: (busy.set(), free.wait(LONG)), 1, going_on()), 1)  # type: ignore[arg-type, return-value]
+    assert busy.wait(LONG)
+    share = Share(lambda thread, stop: names.append(threading.current_thread().name), 1, going_on())
+    submit(share, 1)
+    share.wait()  # the pool's one thread has other things to do
+    free.set()
+    assert names == [threading.current_thread().name] * 2
+
+
+def test_error_of_a_share_that_is_done_by_the_one_who_waits_is_raised_at_once() -> None:
+    def task(thread: int, stop: Any) -> None:
+        raise KeyboardInterrupt
+
+    share = Share(task, 1, stop := going_on())
+    with pytest.raises(KeyboardInterrupt):
+        share.wait()
+    stop[0] = 1  # as the caller of a pass does
+    share.wait()
+
+
+@pytest.mark.parametrize("first", ["do", "wait"])
+def test_share_that_is_begun_after_the_pass_has_stopped_does_nothing(first: str) -> None:
+    share = Share(lambda thread, stop: pytest.fail("it was called"), 1, np.ones(1, dtype=np.int32))
+    getattr(share, first)()
     share.wait()
     assert share.error is None
 
@@ -100,9 +144,10 @@ def test_idle_threads_keep_nothing_alive() -> None:
 
     rows = Rows()
     gone = weakref.ref(rows)
-    share: Any = Share(lambda thread, stop, rows=rows: None, 1, going_on())
+    done = threading.Event()
+    share: Any = Share(lambda thread, stop, rows=rows: done.set(), 1, going_on())
     submit(share, 1)
-    share.wait()
+    assert done.wait(LONG)
     del share, rows
     run(4 * (os.cpu_count() or 1), 1)  # until the thread that did it has let go of it
     gc.collect()

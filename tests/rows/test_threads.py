@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from emix.rows import threads
-from emix.rows.threads import plan, resolve_n_threads, run_in_threads
+from emix.rows.threads import plan, plan_runs, resolve_n_threads, run_in_threads
 
 LONG = 60.0  # seconds that only a defect would last
 
@@ -119,15 +119,51 @@ def test_plan_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [plan(1, work, 512, None, 1)[1] for work in (100.0, 1e6, 1e7)] == [19_999_744, 1536, 512]
 
 
+def test_plan_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "resolve_n_threads", lambda n_threads: n_threads or 8)
+    assert [plan_runs(20, operations, None) for operations in (1e6, 3e6, 9e7, 2e8)] == [1, 8, 8, 1]
+    assert [plan_runs(20, 5e6, n_threads) for n_threads in (1, 3, 50)] == [1, 3, 20]
+    assert [plan_runs(n_runs, 5e6, None) for n_runs in (1, 2, 9)] == [1, 2, 8]
+
+
 # One task for each
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4 * (os.cpu_count() or 1) + 1])
-def test_each_thread_once_and_the_first_is_the_caller(n_threads: int) -> None:
+def test_each_share_once_and_the_first_is_the_callers(n_threads: int) -> None:
     calls: list[tuple[int, int]] = []
     run_in_threads(lambda thread, stop: calls.append((thread, threading.get_ident())), n_threads)
     assert sorted(thread for thread, _ in calls) == list(range(n_threads))
-    assert [ident == threading.get_ident() for _, ident in sorted(calls)] == [True] + [False] * (n_threads - 1)
+    assert min(calls) == (0, threading.get_ident())
+
+
+def test_another_thread_does_a_share_while_the_caller_does_its_own() -> None:
+    met, idents = threading.Barrier(2), set()
+
+    def task(thread: int, stop: Any) -> None:
+        met.wait(LONG)
+        idents.add(threading.get_ident())
+
+    run_in_threads(task, 2)
+    assert len(idents) == 2
+
+
+def test_shares_that_ask_for_threads_themselves_end() -> None:
+    # More of them than the pool has threads, so that for some no other thread is left.
+    counts = np.zeros((9, 9, 3), dtype=int)
+
+    def outer(i: int, stop: Any) -> None:
+        def middle(j: int, stop: Any) -> None:
+            def inner(k: int, stop: Any) -> None:
+                counts[i, j, k] += 1
+
+            run_in_threads(inner, 3)
+
+        run_in_threads(middle, 9)
+
+    with ThreadPoolExecutor(1) as caller:
+        caller.submit(run_in_threads, outer, 9).result(timeout=LONG)
+    assert (counts == 1).all()
 
 
 def test_calls_from_many_threads_at_once_do_not_wait_for_each_other_for_ever() -> None:
@@ -184,13 +220,17 @@ def test_error_of_any_thread_stops_the_others_and_is_raised(
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
 def test_interrupt_while_waiting_for_the_others_stops_them() -> None:
     ended: list[bool] = []
+    begun = threading.Event()
 
     def interrupt_once(*_: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     def task(thread: int, stop: Any) -> None:
-        if thread == 1:
+        if thread == 0:
+            assert begun.wait(LONG)  # else the caller would do the other share itself
+        else:
+            begun.set()
             main, end = threading.main_thread().ident, time.monotonic() + LONG
             assert main is not None
             while not stop[0] and time.monotonic() < end:
@@ -215,4 +255,4 @@ def test_pool_serves_again_after_an_error() -> None:
     for _ in range(3):
         with pytest.raises(RuntimeError, match="thread"):
             run_in_threads(task, 2)
-    test_each_thread_once_and_the_first_is_the_caller(3)
+    test_each_share_once_and_the_first_is_the_callers(3)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
+from typing import Any
 
-from emix.exceptions import DegenerateCovarianceError
+from emix.exceptions import DegenerateCovarianceError, Warned, warn, warnings_held
+from emix.rows.threads import Task, run_in_threads
 
 from .loop import EMResult
 
 __all__ = ["RunReport", "best_run"]
+
+Run = Callable[[int, Any], EMResult]
+"""(number, stop): does a run; may end it early, with any result, once stop[0] is not 0; None where it never is."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class RunReport:
 
 
 def best_run(
-    run: Callable[[int], EMResult], n_init: int, degeneracy: Callable[[EMResult], str | None]
+    run: Run, n_init: int, degeneracy: Callable[[EMResult], str | None], n_threads: int = 1
 ) -> tuple[EMResult, list[RunReport]]:
     """Run each start and return the result with the highest log-likelihood, and what became of all.
 
@@ -50,10 +57,12 @@ def best_run(
     Parameters
     ----------
     run : callable
-        Number of the run -> its result. It may raise DegenerateCovarianceError.
+        Number of the run, stop flag -> its result. It may raise DegenerateCovarianceError.
     n_init : int
     degeneracy : callable
         Result -> why it is degenerate, or None.
+    n_threads : int
+        Runs at one time. What comes of them, warnings and errors too, does not depend on it.
 
     Returns
     -------
@@ -65,12 +74,13 @@ def best_run(
     DegenerateCovarianceError
         The first run's, if every run raised one.
     """
+    outcome = _side_by_side(run, n_init, n_threads) if n_threads > 1 else lambda number: run(number, None)
     best: tuple[bool, float, int, EMResult] | None = None
     failure: DegenerateCovarianceError | None = None
     found: list[tuple[EMResult | None, str | None]] = []
     for number in range(n_init):
         try:
-            result = run(number)
+            result = outcome(number)
         except DegenerateCovarianceError as error:
             failure = failure or error
             found.append((None, str(error)))
@@ -86,6 +96,47 @@ def best_run(
         raise failure
     reports = [_report(number, result, reason, best[3]) for number, (result, reason) in enumerate(found)]
     return best[3], reports
+
+
+def _side_by_side(run: Run, n_init: int, n_threads: int) -> Callable[[int], EMResult]:
+    """Do the runs in threads; return what a run by itself would be: it warns, returns the result or raises the error.
+
+    After an error that ends the fit no further run is begun. Those that come before it have been, and are done.
+    """
+    left = deque(range(n_init))
+    warned: dict[int, Warned] = {}
+    ends: dict[int, EMResult | Exception] = {}
+
+    def share(thread: int, stop: Any) -> None:
+        while left and not stop[0]:
+            try:
+                number = left.popleft()
+            except IndexError:  # another thread has taken the last one meanwhile
+                return
+            with warnings_held() as warned[number]:
+                try:
+                    ends[number] = run(number, stop)
+                except Exception as error:  # noqa: BLE001  # raised below, when it is its turn
+                    ends[number] = error
+                    if not isinstance(error, DegenerateCovarianceError):
+                        left.clear()
+
+    def outcome(number: int) -> EMResult:
+        for message, category in warned[number]:
+            warn(message, category)
+        end = ends[number]
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    run_in_threads(_in_context(share), n_threads)
+    return outcome
+
+
+def _in_context(task: Task) -> Task:
+    """The task, with context variables in every thread as they are here: what NumPy does about overflow is one."""
+    context = copy_context()
+    return lambda thread, stop: context.copy().run(task, thread, stop)
 
 
 def _report(number: int, result: EMResult | None, reason: str | None, best: EMResult) -> RunReport:

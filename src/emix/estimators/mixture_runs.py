@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emix.em.loop import EMResult, fit_em
+from emix.em.loop import EMRecord, EMResult, fit_em
 from emix.em.restarts import RunReport, best_run
 from emix.estimators.degeneracy import degeneracy, effective_rows
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.estimators.progress import Progress
 from emix.estimators.starts import make_start
 from emix.exceptions import DegenerateCovarianceError
-from emix.models.gaussian import GaussianModel
+from emix.kernel.level import has_own_threads
+from emix.models.gaussian import GaussianModel, operations_of_pass
 from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
+from emix.rows.threads import plan_runs
 
 __all__ = ["continue_fit", "fit_from_starts"]
 
@@ -44,7 +47,13 @@ def fit_from_starts(
     DegenerateCovarianceError
         If in every run the covariance of a component collapsed.
     """
-    return _best(settings, settings.n_init, lambda run: _start(given, settings, seed, run, source), source)
+    at_once = 1
+    if not settings.verbose and not has_own_threads():  # what is printed comes run by run
+        operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
+        at_once = plan_runs(settings.n_init, operations, settings.n_threads)
+    if at_once > 1:
+        settings = settings._replace(n_threads=1)
+    return _best(settings, settings.n_init, lambda run: _start(given, settings, seed, run, source), source, at_once)
 
 
 def continue_fit(
@@ -98,15 +107,24 @@ def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: A
 
 
 def _best(
-    settings: Settings, n_init: int, start: Callable[[int], GaussianParameters], source: ArraySource
+    settings: Settings,
+    n_init: int,
+    start: Callable[[int], GaussianParameters],
+    source: ArraySource,
+    at_once: int = 1,
 ) -> tuple[EMResult, list[RunReport]]:
-    """Run EM from each start and choose."""
+    """Run EM from each start, some at one time, and choose."""
     progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
     model = GaussianModel(
         settings.n_components, source.n_features, settings.covariance_type, settings.reg_covar, settings.n_threads
     )
 
-    def run(index: int) -> EMResult:
+    def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
+        callback: Callable[[EMRecord], object] | None = None
+        if settings.verbose:
+            callback = progress.iteration_ends
+        elif stop is not None:
+            callback = lambda record: bool(stop[0])  # noqa: E731
         progress.run_begins(index)
         result = fit_em(
             model,
@@ -114,14 +132,14 @@ def _best(
             start(index),
             tol=settings.tol,
             max_iter=settings.max_iter,
-            callback=progress.iteration_ends if settings.verbose else None,
+            callback=callback,
         )
         progress.run_ends(result)
         return result
 
     n_effective = effective_rows(source.n_rows, source.sample_weight)
     try:
-        return best_run(run, n_init, lambda result: degeneracy(result.parameters, n_effective))
+        return best_run(run, n_init, lambda result: degeneracy(result.parameters, n_effective), at_once)
     except DegenerateCovarianceError as error:
         message = f"{error}{_constant_columns(source)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error

@@ -15,7 +15,21 @@ def maximize(
     reg_covar: float,
     statistics: NDArray[np.float64],
     parameters: NDArray[np.float64],
+    first: int = 0,
+    last: int = -1,
 ) -> int: ...
+def carry(
+    structure: int,
+    K: int,
+    d: int,
+    before: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    first: int,
+    last: int,
+    shrink: NDArray[np.float32],
+    moved: NDArray[np.float32],
+    row: NDArray[np.float64],
+) -> None: ...
 def prepare(
     structure: int,
     K: int,
@@ -33,6 +47,7 @@ def largest_trace(
 ) -> float: ...
 
 class Exchange:
+    shared: bool
     def __init__(
         self,
         structure: int,
@@ -52,4 +67,6 @@ class Exchange:
         before: NDArray[np.float64] | None,
         center: NDArray[np.float64] | None,
     ) -> None: ...
+    def empty(self, thread: int, n_threads: int) -> None: ...
+    def add(self, thread: int, n_threads: int, statistics: NDArray[np.float64]) -> None: ...
     def end(self, before: NDArray[np.float64] | None, statistics: NDArray[np.float64]) -> tuple[float, bool, bool]: ...

@@ -18,6 +18,10 @@ cdef double LOG_TWO_PI = 1.8378770664093453
 cdef enum Structure:
     FULL, TIED, DIAG, SPHERICAL
 
+# Work on no more numbers than this, some microseconds, does not release Python's lock: to have it back from another
+# thread takes longer.
+cdef Py_ssize_t SHORT = 4096
+
 
 cdef Py_ssize_t spread_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept nogil:
     """Numbers of Σ, W or S"""
@@ -48,109 +52,50 @@ def whiten(
     return failed
 
 
-cdef double add_slots(
-    int structure, Py_ssize_t K, Py_ssize_t d, const double[:, ::1] slots, double unit,     # IN
-    double *total,                                                                          # OUT: [N | s | S]
-) noexcept nogil:
-    """total := unit · (the slots, added in their order); S from its lower triangles. Returns the log-likelihood."""
-    cdef Py_ssize_t width = slots.shape[1] - 1, slot, i, j, n_matrices
-    cdef double log_likelihood = slots[0, width]
-    cdef double *scatter = total + K * (1 + d)
-    for i in range(width):
-        total[i] = slots[0, i]
-    for slot in range(1, slots.shape[0]):
-        for i in range(width):
-            total[i] += slots[slot, i]
-        log_likelihood += slots[slot, width]
-    for i in range(width):
-        total[i] *= unit
-    n_matrices = K if structure == FULL else 1 if structure == TIED else 0
-    while n_matrices:
-        for i in range(d):
-            for j in range(i):
-                scatter[j * d + i] = scatter[i * d + j]
-        scatter += d * d
-        n_matrices -= 1
-    return log_likelihood * unit
-
-
-cdef bint has_shrunk(const double *before, const double *after, Py_ssize_t K, double factor) noexcept nogil:
-    """Is some `after` times the factor below `before`?"""
-    cdef Py_ssize_t k
-    for k in range(K):
-        if after[k] * factor < before[k]:
-            return True
-    return False
-
-
-cdef bint cancels(
-    int structure, Py_ssize_t K, Py_ssize_t d, double limit, double rounding,   # IN
-    const double *statistics,                                                   # IN
-) noexcept nogil:
-    """Would the M-step leave less than `limit` of a diagonal of S? That is S[j, j] − N δ_j² < limit · S[j, j].
-
-    Spherical: of the trace; tied: of Σ_k S_k. A |δ_j| of no more than `rounding` · |c_j| does not count: other centres
-    would be no better.
-    """
-    cdef const double *weight = statistics
-    cdef const double *shift = weight + K
-    cdef const double *scatter = shift + K * d
-    cdef const double *center = scatter + spread_size(structure, K, d)
-    cdef Py_ssize_t step = d * d if structure == FULL else d if structure == DIAG else 1, k, j
-    cdef double square = 0, delta, moment
-    cdef bint far = False
-    if structure == TIED:
-        for j in range(d):
-            square, far = 0, False
-            for k in range(K):
-                if weight[k] > 0:
-                    delta = shift[k * d + j] / weight[k]
-                    square += shift[k * d + j] * delta
-                    far = far or fabs(delta) > rounding * fabs(center[k * d + j])
-            moment = scatter[j * (d + 1)]
-            if far and moment - square < limit * moment:
-                return True
-        return False
-    for k in range(K):
-        if not weight[k] > 0:
-            continue
-        square, far = 0, False
-        for j in range(d):
-            delta = shift[k * d + j] / weight[k]
-            square += shift[k * d + j] * delta
-            far = far or fabs(delta) > rounding * fabs(center[k * d + j])
-            if structure == SPHERICAL and j < d - 1:
-                continue
-            moment = scatter[k * step + (j * (d + 1) if structure == FULL else j if structure == DIAG else 0)]
-            if far and moment - square < limit * moment:
-                return True
-            square, far = 0, False
-    return False
-
-
 def maximize(
     int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, const double[::1] statistics,  # IN
     double[::1] parameters,                                                                     # OUT
+    Py_ssize_t first=0, Py_ssize_t last=-1,                                                     # IN
 ):
     """π_k = N_k / Σ N,  μ_k = c_k + δ_k,  Σ_k = S_k/N_k − δδᵀ + reg_covar · I,  δ_k = s_k/N_k;  W and log det W of Σ
 
     tied: Σ = (Σ_k S_k − N_k δδᵀ) / Σ N; diag: the diagonal; spherical: the trace / d. Where N_k = 0 the sums are zero,
     and so are δ_k and S_k/N_k. Returns the first component whose covariance is not positive definite, or −1.
+
+    For full, components [first, last) alone may be asked for: others stay as they are. −1 is K.
     """
     cdef Py_ssize_t spread = spread_size(structure, K, d), failed
     check_length(statistics.shape[0], K * (1 + 2 * d) + spread)
     check_length(parameters.shape[0], K * (2 + d) + 2 * spread)
-    cdef double *covariances = &parameters[K * (1 + d)]
-    cdef double *whitening = covariances + spread
+    last = K if last < 0 else last
+    if not 0 <= first <= last <= K or structure != FULL and last - first < K:
+        raise ValueError(f"components {first} to {last} are asked for, of {K}")
+    if K * (1 + d) + spread <= SHORT:
+        return maximize_part(structure, K, d, reg_covar, &statistics[0], &parameters[0], first, last)
     with nogil:
-        maximize_q(structure, K, d, reg_covar, &statistics[0], &parameters[0])
-        failed = whiten_spread(structure, K, d, covariances, whitening, whitening + spread)
+        failed = maximize_part(structure, K, d, reg_covar, &statistics[0], &parameters[0], first, last)
     return failed
+
+
+cdef Py_ssize_t maximize_part(
+    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, const double *statistics,      # IN
+    double *parameters,                                                                         # OUT
+    Py_ssize_t first, Py_ssize_t last,                                                          # IN
+) noexcept nogil:
+    cdef Py_ssize_t spread = spread_size(structure, K, d), failed
+    cdef double *sigma = parameters + K * (1 + d)
+    cdef double *w = sigma + spread
+    maximize_q(structure, K, d, reg_covar, statistics, parameters, first, last)
+    if structure != FULL:
+        return whiten_spread(structure, K, d, sigma, w, w + spread)
+    failed = whiten_matrices(sigma + first * d * d, last - first, d, w + first * d * d, w + spread + first)
+    return failed if failed < 0 else first + failed
 
 
 cdef void maximize_q(
     int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, const double *statistics,      # IN
     double *parameters,                                                                         # OUT: π, μ and Σ
+    Py_ssize_t first, Py_ssize_t last,                                                          # IN
 ) noexcept nogil:
     cdef const double *weight = statistics
     cdef const double *shift = weight + K
@@ -166,7 +111,13 @@ cdef void maximize_q(
     if structure == TIED:
         for i in range(d * d):
             sigma[i] = S[i] / total
-    for k in range(K):
+    elif structure == FULL:
+        S += first * d * d
+        sigma += first * d * d
+    delta += first * d
+    shift += first * d
+    center += first * d
+    for k in range(first, last):
         weights[k] = weight[k] / total
         divisor = weight[k] if weight[k] > 0 else 1
         square = 0
@@ -325,83 +276,5 @@ def largest_trace(
     return largest
 
 
-cdef class Exchange:
-    """What a fit's passes take and give: before one, parameters → arguments; after it, slots → statistics.
-
-    The buffers of a fit are asked for once and held.
-    """
-
-    cdef int structure
-    cdef Py_ssize_t K, d
-    cdef double negligible, unit, limit, rounding
-    cdef const double[:, ::1] column_range
-    cdef double[::1] arguments
-    cdef float[::1] rounded
-    cdef double[:, ::1] slots
-
-    def __cinit__(
-        self, int structure, Py_ssize_t n_components, Py_ssize_t n_features,
-        double negligible, double epsilon, double unit, const double[:, ::1] column_range,
-        double[::1] arguments, float[::1] rounded, double[:, ::1] slots,
-    ):
-        """Take the arrays between the steps.
-
-        `negligible`: a margin, see `prepare_arguments`; `epsilon`: of the rows' precision; `unit`: of their weights;
-        `column_range`: (2, d) least and greatest values; `rounded`: `arguments` in single precision, or None.
-        """
-        cdef Py_ssize_t spread = spread_size(structure, n_components, n_features)
-        check_length(column_range.shape[0] * column_range.shape[1], 2 * n_features)
-        check_length(arguments.shape[0], 2 * n_components * (1 + n_features) + spread)
-        check_length(slots.shape[1], n_components * (1 + n_features) + spread + 1)
-        if rounded is not None:
-            check_length(rounded.shape[0], arguments.shape[0])
-        self.structure, self.K, self.d = structure, n_components, n_features
-        self.negligible, self.unit = negligible, unit
-        # Of a sum of squares half of the digits must be left; and no mean of rows is more exact.
-        self.limit, self.rounding = sqrt(epsilon), 16 * epsilon
-        self.column_range, self.arguments, self.rounded, self.slots = column_range, arguments, rounded, slots
-
-    def begin(self, const double[::1] parameters, const double[::1] before, const double[:, ::1] center):
-        """Fill the arguments, and empty the slots, for a pass under these parameters.
-
-        `before`: statistics of the pass before, whose N say what is negligible; None leaves nothing out. `center`: to
-        take sums about instead of the means, or None.
-        """
-        cdef Py_ssize_t K = self.K, d = self.d, i
-        cdef const double *centers = NULL
-        cdef const double *weight_before = NULL
-        check_length(parameters.shape[0], K * (2 + d) + 2 * spread_size(self.structure, K, d))
-        if before is not None:
-            check_length(before.shape[0], K * (1 + 2 * d) + spread_size(self.structure, K, d))
-            weight_before = &before[0]
-        if center is not None:
-            check_length(center.shape[0] * center.shape[1], K * d)
-            centers = &center[0, 0]
-        with nogil:
-            prepare_arguments(
-                self.structure, K, d, self.rounded is not None, self.negligible, &parameters[0],
-                centers, &self.column_range[0, 0], &self.column_range[1, 0], weight_before, &self.arguments[0])
-            if self.rounded is not None:
-                for i in range(self.rounded.shape[0]):
-                    self.rounded[i] = <float> self.arguments[i]
-            memset(&self.slots[0, 0], 0, self.slots.shape[0] * self.slots.shape[1] * sizeof(double))
-
-    def end(self, const double[::1] before, double[::1] statistics):
-        """statistics := the slots' sum and the centres. Returns the log-likelihood, and what a further pass is for:
-
-        whether a component has shrunk twentyfold since `before`, so that what was negligible for it may not be; whether
-        the M-step would find nothing but rounding in the sums about these centres (`cancels`).
-        """
-        cdef Py_ssize_t K = self.K, d = self.d, width = self.slots.shape[1] - 1, i
-        cdef double log_likelihood
-        cdef bint shrunk, useless
-        check_length(statistics.shape[0], width + K * d)
-        if before is not None:
-            check_length(before.shape[0], width + K * d)
-        with nogil:
-            log_likelihood = add_slots(self.structure, K, d, self.slots, self.unit, &statistics[0])
-            for i in range(K * d):
-                statistics[width + i] = self.arguments[i]
-            shrunk = before is not None and has_shrunk(&before[0], &statistics[0], K, 20)
-            useless = cancels(self.structure, K, d, self.limit, self.rounding, &statistics[0])
-        return log_likelihood, shrunk, useless
+include "exchange.pxi"
+include "carried.pxi"

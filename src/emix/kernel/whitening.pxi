@@ -9,29 +9,49 @@ from libc.math cimport isfinite, log, sqrt
 cdef double EPSILON = 2.220446049250313e-16
 
 
+cdef void subtract_rows(
+    const double *u, Py_ssize_t d, Py_ssize_t i, Py_ssize_t first,      # IN
+    double *row,                                                        # INOUT
+) noexcept nogil:
+    """row := row − Σ_{k < i} u[k, i] u[k] from column `first` on, in the order of k, four of them in one go"""
+    cdef Py_ssize_t k = 0, j
+    cdef double a, b, c, e
+    cdef const double *x
+    while k + 4 <= i:
+        x = u + k * d
+        a, b, c, e = x[i], x[d + i], x[2 * d + i], x[3 * d + i]
+        for j in range(first, d):
+            row[j] = row[j] - a * x[j] - b * x[d + j] - c * x[2 * d + j] - e * x[3 * d + j]
+        k += 4
+    while k < i:
+        x = u + k * d
+        a = x[i]
+        for j in range(first, d):
+            row[j] -= a * x[j]
+        k += 1
+
+
 cdef bint cholesky(const double *covariance, Py_ssize_t d, double *u) noexcept nogil:
     """upper triangle of u := Lᵀ, from the lower triangle of the covariance. False if it is not positive definite.
 
     A pivot at or below d·eps·Σ[i, i] is rounding and no more: what is left of a row after elimination carries an error
     of that size (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., theorem 10.3).
     """
-    cdef Py_ssize_t i, j, k
-    cdef double pivot, factor
+    cdef Py_ssize_t i, j
+    cdef double pivot
     for i in range(d):
         for j in range(i, d):
             u[i * d + j] = covariance[j * d + i]
-    for k in range(d):
-        pivot = u[k * d + k]
-        if not (pivot > d * EPSILON * covariance[k * d + k] and isfinite(pivot)):
+    for i in range(d):
+        # u[i] := (u[i] − Σ_{k < i} u[k, i] u[k]) / u[i, i] from column i on
+        subtract_rows(u, d, i, i, u + i * d)
+        pivot = u[i * d + i]
+        if not (pivot > d * EPSILON * covariance[i * d + i] and isfinite(pivot)):
             return False
         pivot = sqrt(pivot)
-        u[k * d + k] = pivot
-        for j in range(k + 1, d):
-            u[k * d + j] /= pivot
-        for i in range(k + 1, d):
-            factor = u[k * d + i]
-            for j in range(i, d):
-                u[i * d + j] -= factor * u[k * d + j]
+        u[i * d + i] = pivot
+        for j in range(i + 1, d):
+            u[i * d + j] /= pivot
     return True
 
 
@@ -40,15 +60,30 @@ cdef double invert_transposed(double *w, Py_ssize_t d) noexcept nogil:
 
     Returns Σ_j log w[j, j]. The two triangles share only the diagonal, and u[i, i] is not needed after row i.
     """
-    cdef Py_ssize_t i, j, l
-    cdef double factor, log_det = 0
+    cdef Py_ssize_t i, j, l, k
+    cdef double a, b, c, e, factor, log_det = 0
+    cdef const double *x
+    cdef double *row
     for i in range(d):
+        row = w + i * d
         for l in range(i):
-            w[i * d + l] = 0
-        for j in range(i):
+            row[l] = 0
+        j = 0
+        # Four rows at a time, as far as all reach; each number sees them in order.
+        while j + 4 <= i:
+            x = w + j * d
+            a, b, c, e = x[i], x[d + i], x[2 * d + i], x[3 * d + i]
+            for l in range(j + 1):
+                row[l] = row[l] - a * x[l] - b * x[d + l] - c * x[2 * d + l] - e * x[3 * d + l]
+            for k in range(j + 1, j + 4):
+                for l in range(j + 1, k + 1):
+                    row[l] -= w[k * d + i] * w[k * d + l]
+            j += 4
+        while j < i:
             factor = w[j * d + i]
             for l in range(j + 1):
-                w[i * d + l] -= factor * w[j * d + l]
+                row[l] -= factor * w[j * d + l]
+            j += 1
         factor = 1 / w[i * d + i]
         for l in range(i):
             w[i * d + l] *= factor

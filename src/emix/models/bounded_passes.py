@@ -52,10 +52,12 @@ class BoundedPasses:
     kernel : module
         The compiled kernel.
     n_rows, n_components : int
+    n_threads : int
+        To carry bounds, which takes a matrix product for each component.
     """
 
-    def __init__(self, kernel: Any, n_rows: int, n_components: int) -> None:
-        self._kernel, self._n_rows, self._n_components = kernel, n_rows, n_components
+    def __init__(self, kernel: Any, n_rows: int, n_components: int, n_threads: int = 1) -> None:
+        self._kernel, self._n_rows, self._n_components, self._n_threads = kernel, n_rows, n_components, n_threads
         self._all = (0, n_rows)
         self._sample = self._rows_of_sample()
         self._region = self._sample
@@ -76,7 +78,7 @@ class BoundedPasses:
         if self._bounds is not None:
             if self._region == self._all and self._passes in REORDERED_AFTER:
                 self._labels = self._room()
-            part = Part(first, last, bounds=self._bounds.arguments(parameters, self._labels))
+            part = Part(first, last, bounds=self._bounds.arguments(parameters, self._labels, self._n_threads))
         elif self._labels is not None:
             part = Part(first, last, labels=self._labels)
         else:

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.kernel import factors
+from emix.rows.threads import part_of_thread, run_in_threads
+
 from .parameters import GaussianParameters
 
 __all__ = ["CarriedBounds"]
 
 # A distance of which nothing is known, but that the component need not be computed first.
 UNKNOWN = np.float32(1e-30)
-
-# Taken off each carried factor: rounding in ‖T − I‖, which is d κ(W) eps, below this for κ(Σ) up to 1e16.
-ROUNDING = 1e-6
 
 
 class CarriedBounds:
@@ -63,22 +63,23 @@ class CarriedBounds:
             self._near[(start + np.arange(len(found))) // self._group, found[order]] = 0.0
             start += len(found)
 
-    def arguments(self, parameters: GaussianParameters, labels: NDArray[np.uint16] | None) -> tuple[Any, ...]:
+    def arguments(
+        self, parameters: GaussianParameters, labels: NDArray[np.uint16] | None, n_threads: int = 1
+    ) -> tuple[Any, ...]:
         """Return what `Accumulator.accumulate_bounded` takes for a pass under the parameters.
 
         That is the first row, the order, `near`, the factors and the moves that carry it, and labels to fill or None.
         Parameters of one pass after the other must all come through here.
         """
         before, self._before = self._before, parameters
-        K = parameters.n_components
-        if before is None:
-            nothing = np.zeros(K, dtype=np.float32)
-            return self._first_row, self._order, self._near, nothing, nothing, labels
-        shrink = parameters.structure.shrinkage(before.covariances, before.whitening, parameters.whitening)
-        step = parameters.structure.whitened(parameters.whitening, parameters.means - before.means)
-        moved = np.linalg.norm(step, axis=1)
-        lower = np.maximum(np.broadcast_to(shrink, K) - ROUNDING, 0.0)
-        # Rounded to float32 to the safe side.
-        down = np.nextafter(lower.astype(np.float32), np.float32(0.0))
-        up = np.nextafter((moved * (1.0 + ROUNDING)).astype(np.float32), np.float32(np.inf))
-        return self._first_row, self._order, self._near, down, up, labels
+        K, d = parameters.n_components, parameters.n_features
+        shrink, moved = np.zeros(K, dtype=np.float32), np.zeros(K, dtype=np.float32)
+        if before is not None:
+            code, numbers = parameters.structure.code, (before.packed, parameters.packed)
+
+            def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+                part = part_of_thread(thread, n_threads, K)
+                factors.carry(code, K, d, *numbers, *part, shrink, moved, np.empty(d))
+
+            run_in_threads(share, n_threads)
+        return self._first_row, self._order, self._near, shrink, moved, labels

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel import factors
+from emix.rows.threads import part_of_thread, plan_parts, run_in_threads
 
 from .statistics import GaussianStatistics
 
@@ -64,17 +65,32 @@ class CovarianceStructure(ABC):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
 
-    def maximize(self, statistics: GaussianStatistics, reg_covar: float) -> tuple[Array, int]:
+    def maximize(self, statistics: GaussianStatistics, reg_covar: float, n_threads: int = 1) -> tuple[Array, int]:
         """M-step: packed parameters, with `reg_covar` on the diagonals; and a component that has no whitening, or −1.
 
         π_k = N_k/ΣN, μ_k = c_k + δ_k, Σ_k = S_k/N_k − δδᵀ in the structure's form, δ_k = s_k/N_k. Tied: each component
         counts by N_k. Where N_k = 0 the mean is c_k and the covariance 0. A component whose covariance is not positive
-        definite to working precision, and those behind it, have no whitening; all else is there.
+        definite to working precision, and those behind it, may have no whitening; all else is there.
         """
         K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
         # Of [N | s | S | c] the parts [π | μ | Σ | W | log det W] come from, S is as large as Σ and as W.
         packed = np.empty(2 * len(sums) - 3 * K * d)
-        return packed, factors.maximize(self.code, K, d, reg_covar, sums, packed)
+        if n_threads == 1:
+            return packed, factors.maximize(self.code, K, d, reg_covar, sums, packed)
+        failed = [-1] * n_threads
+
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+            part = part_of_thread(thread, n_threads, K)
+            failed[thread] = factors.maximize(self.code, K, d, reg_covar, sums, packed, *part)
+
+        run_in_threads(share, n_threads)
+        return packed, min((component for component in failed if component >= 0), default=-1)
+
+    def threads_of_matrices(self, n_components: int, n_features: int, n_threads: int | None) -> int:
+        """How many threads should factorize, or multiply, the matrices of all components."""
+        if not self.has_matrices or self.is_shared:
+            return 1
+        return plan_parts(n_components, float(n_features) ** 3, n_threads)
 
     def whiten(self, covariances: Array, n_components: int, n_features: int) -> tuple[Array, Array]:
         """W with Σ⁻¹ = WᵀW, lower triangular, and log det W of each component (K,).
@@ -139,10 +155,6 @@ class CovarianceStructure(ABC):
         """‖W_k Δ_k W_kᵀ‖ (Frobenius) of a symmetric change of each covariance."""
 
     @abstractmethod
-    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
-        """At most σ_min(T_k) with T_k = W′_k W_k⁻¹: how much a whitened distance can shrink; (K,), or (1,) for tied."""
-
-    @abstractmethod
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         """Σ_k tr(W_k S_k W_kᵀ): the sum of squared Mahalanobis distances that a scatter about the means holds."""
 
@@ -201,11 +213,6 @@ class Full(CovarianceStructure):
         result: Array = np.linalg.norm(whitening @ differences @ whitening.transpose(0, 2, 1), axis=(1, 2))
         return result
 
-    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
-        # W⁻¹ = Σ Wᵀ, and σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius)
-        change = new_whitening @ (covariances @ whitening.transpose(0, 2, 1)) - np.eye(covariances.shape[-1])
-        return np.asarray(1.0 - np.linalg.norm(change, axis=(1, 2)))
-
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
 
@@ -259,10 +266,6 @@ class Tied(CovarianceStructure):
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         return np.array([np.linalg.norm(whitening @ differences @ whitening.T)])
 
-    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
-        change = new_whitening @ (covariances @ whitening.T) - np.eye(covariances.shape[-1])
-        return np.array([1.0 - np.linalg.norm(change)])
-
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
 
@@ -314,9 +317,6 @@ class Diag(CovarianceStructure):
         result: Array = np.linalg.norm(whitening * whitening * differences, axis=1)
         return result
 
-    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
-        return np.asarray((new_whitening / whitening).min(axis=1))
-
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))
 
@@ -367,9 +367,6 @@ class Spherical(CovarianceStructure):
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
         # Frobenius, as for the others: √d for a multiple of the identity.
         return np.asarray(math.sqrt(n_features) * np.abs(whitening * whitening * differences))
-
-    def shrinkage(self, covariances: Array, whitening: Array, new_whitening: Array) -> Array:
-        return np.asarray(new_whitening / whitening)
 
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))

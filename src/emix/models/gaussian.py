@@ -73,6 +73,7 @@ class GaussianModel:
         self.structure = STRUCTURES[structure] if isinstance(structure, str) else structure
         self.reg_covar = reg_covar
         self.n_threads = n_threads
+        self._threads_of_matrices = self.structure.threads_of_matrices(n_components, n_features, n_threads)
 
     def begin(self, data: Any) -> GaussianRun:
         """Return what a fit keeps between its passes over `data`."""
@@ -103,7 +104,7 @@ class GaussianModel:
         DegenerateCovarianceError
             If a covariance is not positive definite: the component, its weight and the rows that hold it are named.
         """
-        packed, failed = self.structure.maximize(statistics, self.reg_covar)
+        packed, failed = self.structure.maximize(statistics, self.reg_covar, self._threads_of_matrices)
         if failed >= 0:
             raise self._collapsed(failed, statistics)
         return GaussianParameters(self.structure, self.n_components, self.n_features, packed)
@@ -168,10 +169,8 @@ class GaussianRun:
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * self._width)))
         n_slots = min(n_slots, -(-source.n_rows // kernel.super_block_rows))
         most = 1 if has_own_threads() else n_slots
-        # Statistics take about as many operations as log-densities.
-        operations = 2.0 * operations_per_row(K, d)
         self._n_threads, self._rows_per_call = plan(
-            source.n_rows, operations, kernel.super_block_rows, model.n_threads, most
+            source.n_rows, operations_of_pass(K, d), kernel.super_block_rows, model.n_threads, most
         )
         slots = np.empty((n_slots, self._width + 1))
         arguments = np.empty(2 * K * (1 + d) + spread)
@@ -196,7 +195,8 @@ class GaussianRun:
         self._before: Array | None = None
         self._passes = None
         if BoundedPasses.may_pay(structure, source.n_rows, K, d):
-            self._passes = BoundedPasses(kernel, source.n_rows, K)
+            threads = structure.threads_of_matrices(K, d, model.n_threads)
+            self._passes = BoundedPasses(kernel, source.n_rows, K, threads)
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
@@ -245,11 +245,15 @@ class GaussianRun:
             parts = self._passes.begin_pass(parameters)
             self._passes.end_pass(*self._accumulate_parts(parts))
         sums = np.empty(self._width + self.model.n_components * self.model.n_features)
+        if self._exchange.shared:
+            run_in_threads(lambda thread, stop: self._exchange.add(thread, self._n_threads, sums), self._n_threads)
         return sums, *self._exchange.end(before, sums)
 
     def _accumulate(self, thread: int, stop: NDArray[np.int32] | None) -> None:
         """One thread's share of a plain pass."""
         n_rows, step = self.source.n_rows, self._rows_per_call
+        if self._exchange.shared:
+            self._exchange.empty(thread, self._n_threads)
         for first in range(0, n_rows, step):
             self._accumulator.accumulate(thread, first, min(first + step, n_rows), stop)
 
@@ -263,6 +267,8 @@ class GaussianRun:
         counts = np.zeros((self._n_threads, 2))
 
         def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+            if self._exchange.shared:
+                self._exchange.empty(thread, self._n_threads)
             for first_row, last_row, bounds, labels in parts:
                 for first in range(first_row, last_row, step):
                     place = thread, first, min(first + step, last_row)
@@ -280,7 +286,7 @@ class GaussianRun:
     def _not_finite(self, parameters: GaussianParameters) -> ValueError:
         from .scoring import score_rows
 
-        density = score_rows(self.source.X, parameters).log_density
+        density = score_rows(self.source.X, parameters, n_threads=self.model.n_threads).log_density
         assert density is not None
         counts = np.ones(len(density)) if self.source.sample_weight is None else self.source.sample_weight
         bad = np.flatnonzero(~np.isfinite(density) & (counts > 0.0))
@@ -298,6 +304,11 @@ class GaussianRun:
 def operations_per_row(n_components: int, n_features: int) -> float:
     """Operations for a row's log-densities, by which threads and calls are planned."""
     return float(n_components * (n_features * n_features + 8 * n_features + 32))
+
+
+def operations_of_pass(n_components: int, n_features: int) -> float:
+    """The same for a pass of a fit: statistics take about as many as log-densities."""
+    return 2.0 * operations_per_row(n_components, n_features)
 
 
 def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float]:

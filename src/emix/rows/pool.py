@@ -21,20 +21,28 @@ __all__ = ["Share", "submit"]
 class Share:
     """One thread's share of a pass.
 
+    Whoever comes to it first does it: a thread of the pool, or the one who waits for it, who would be idle else. So
+    none waits for a share that nobody does, however busy the pool is, and whoever waits may itself be doing a share.
+
     Attributes
     ----------
     error : BaseException or None
-        What it raised. The stop flag is set then.
+        What it raised in a thread of the pool. The stop flag is set then.
     """
 
     def __init__(self, task: Callable[[int, NDArray[np.int32]], None], thread: int, stop: NDArray[np.int32]) -> None:
         self._task, self._thread, self._stop = task, thread, stop
+        # By whom: the first to set it does it. An interrupt between asking and taking note does no harm, as a second
+        # question has the same answer.
+        self._taken: dict[str, str] = {}
         self._done = threading.Lock()
         self._done.acquire()
         self.error: BaseException | None = None
 
     def do(self) -> None:
-        """Do it, unless the pass has stopped meanwhile."""
+        """Do it in a thread of the pool, unless it is taken, or the pass has stopped meanwhile."""
+        if self._taken.setdefault("by", "pool") != "pool":
+            return
         try:
             if not self._stop[0]:
                 self._task(self._thread, self._stop)
@@ -45,7 +53,11 @@ class Share:
             self._done.release()
 
     def wait(self) -> None:
-        """Return once it is done."""
+        """Return once it is done: do it here, unless it is taken, or the pass has stopped meanwhile."""
+        if self._taken.setdefault("by", "caller") == "caller":
+            if not self._stop[0]:
+                self._task(self._thread, self._stop)
+            return
         # By turns: Python may look at a signal that came just before a wait only after it.
         while not self._done.acquire(timeout=0.1):
             pass

@@ -1,7 +1,7 @@
 """Threads for a pass over rows: how many, and one task for each.
 
-The calling thread does the first share itself, threads of the pool do the others. A share never waits for another, so
-any number of passes may use the pool at once.
+The calling thread does the first share itself, threads of the pool do the others, and the caller those that none has
+come to by then. So any number of passes may use the pool at once, and a share may itself be a pass of several.
 """
 
 from __future__ import annotations
@@ -15,13 +15,23 @@ from numpy.typing import NDArray
 
 from .pool import Share, submit
 
-__all__ = ["plan", "resolve_n_threads", "run_in_threads"]
+__all__ = ["part_of_thread", "plan", "plan_parts", "plan_runs", "resolve_n_threads", "run_in_threads"]
 
 # Between two looks at pending signals a thread does about this many operations: below a second on any processor.
 OPERATIONS_PER_CALL = 2e9
 
 # A second thread pays from about this many operations of a pass on (a dispatch costs some 40 µs).
 OPERATIONS_PER_THREAD = 1e6
+
+# What is done between passes, such as factorizing matrices: a thread pays from so many operations on (100 to 200 µs, as
+# such loops are shorter than those of a pass).
+OPERATIONS_PER_PART = 2e6
+
+# Runs of many passes each go side by side where a pass takes so many operations. Threads that do shorter ones wait for
+# Python's lock more than they compute (measured, 24 runs in 2 threads against one: 2 000 × 4, K 3, 1e6 operations, as
+# fast; 2 000 × 8, K 4, 2.6e6, 1.25 times as fast; 5 000 × 8, 6e6, 1.7; 20 000 × 8, 3e7, 1.8, where threads that share
+# each pass give 1.2). Longer ones they share, so that a fit takes the memory of one run, and no thread ends first.
+LEAST_OPERATIONS_OF_RUNS, MOST_OPERATIONS_OF_RUNS = 2e6, 1e8
 
 Task = Callable[[int, NDArray[np.int32] | None], None]
 """(thread, stop): does this thread's share, and soon returns once stop[0] is not 0; None where no other thread is."""
@@ -63,6 +73,36 @@ def plan(n_rows: int, operations_per_row: float, unit: int, n_threads: int | Non
     # What the process may use is asked for only where it matters.
     threads = min(most, resolve_n_threads(n_threads)) if most > 1 else 1
     return threads, max(1, int(OPERATIONS_PER_CALL / operations_per_row) // unit) * unit
+
+
+def plan_parts(n_parts: int, operations: float, n_threads: int | None) -> int:
+    """How many threads do something of so many operations to each of so many parts; one where it is little.
+
+    Unlike passes, whose threads the user may set, it is done in one call between two passes.
+    """
+    most = min(n_parts, int(n_parts * operations / OPERATIONS_PER_PART))
+    return min(most, resolve_n_threads(n_threads)) if most > 1 else 1
+
+
+def part_of_thread(thread: int, n_threads: int, n: int) -> tuple[int, int]:
+    """First and last of n things, the last not included, that are a thread's."""
+    return thread * n // n_threads, (thread + 1) * n // n_threads
+
+
+def plan_runs(n_runs: int, operations: float, n_threads: int | None) -> int:
+    """How many runs go side by side, each in one thread.
+
+    Parameters
+    ----------
+    n_runs : int
+    operations : float
+        Of one pass of a run.
+    n_threads : int or None
+        As the user gave it.
+    """
+    if n_runs == 1 or not LEAST_OPERATIONS_OF_RUNS <= operations <= MOST_OPERATIONS_OF_RUNS:
+        return 1
+    return min(n_runs, resolve_n_threads(n_threads))
 
 
 def _processors() -> int:

@@ -1,0 +1,79 @@
+# How bounds carry over from one pass to the next: bounds.pxi has the bound, of which the factors are taken here.
+#
+#     σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius)  with  T = W′ W⁻¹,        moved = ‖W′ (μ′ − μ)‖
+
+from libc.math cimport nextafterf
+
+# Taken off each factor: rounding in ‖T − I‖, which is d κ(W) eps, below this for κ(Σ) up to 1e16.
+cdef double CARRIED_ROUNDING = 1e-6
+
+
+cdef double least_stretch(const double *w, const double *w_new, Py_ssize_t d, double *row) noexcept nogil:
+    """1 − ‖T − I‖ of lower triangular W and W′, T being so too: T W = W′, row by row from the last column on"""
+    cdef Py_ssize_t i, j, l
+    cdef double t, squares = 0
+    for i in range(d):
+        for l in range(i + 1):
+            row[l] = w_new[i * d + l]
+        for j in range(i, -1, -1):
+            t = row[j] / w[j * d + j]
+            for l in range(j):
+                row[l] -= t * w[j * d + l]
+            if i == j:
+                t -= 1
+            squares += t * t
+    return 1 - sqrt(squares)
+
+
+cdef double whitened_square(const double *w, const double *a, const double *b, Py_ssize_t d) noexcept nogil:
+    """‖W (b − a)‖² of a lower triangular W"""
+    cdef Py_ssize_t i, j
+    cdef double y, squares = 0
+    for i in range(d):
+        y = 0
+        for j in range(i + 1):
+            y += w[i * d + j] * (b[j] - a[j])
+        squares += y * y
+    return squares
+
+
+def carry(
+    int structure, Py_ssize_t K, Py_ssize_t d,
+    const double[::1] before, const double[::1] parameters,     # IN: parameters, of the last pass and of the next
+    Py_ssize_t first, Py_ssize_t last,                          # IN: components [first, last)
+    float[::1] shrink, float[::1] moved,                        # OUT: (K,) each, rounded to the safe side
+    double[::1] row,                                            # overwritten, (d,)
+):
+    """shrink, moved := at most σ_min(T_k), at least ‖W′_k (μ′_k − μ_k)‖"""
+    cdef Py_ssize_t spread = spread_size(structure, K, d), k, j
+    cdef Py_ssize_t step = 0 if structure == TIED else spread // K, next_variance = 1 if structure == DIAG else 0
+    check_length(before.shape[0], K * (2 + d) + 2 * spread)
+    check_length(parameters.shape[0], before.shape[0])
+    check_length(row.shape[0], d)
+    if not (0 <= first <= last <= K == shrink.shape[0] == moved.shape[0]):
+        raise ValueError(f"components {first} to {last} are asked for, of {K}")
+    cdef const double *mean
+    cdef const double *mean_new
+    cdef const double *w
+    cdef const double *w_new
+    cdef double least = 0, square, step_of_mean
+    with nogil:
+        for k in range(first, last):
+            mean, mean_new = &before[K + k * d], &parameters[K + k * d]
+            w, w_new = &before[K * (1 + d) + spread + k * step], &parameters[K * (1 + d) + spread + k * step]
+            if structure == FULL or structure == TIED:
+                if structure == FULL or k == first:
+                    least = least_stretch(w, w_new, d, &row[0])
+                square = whitened_square(w_new, mean, mean_new, d)
+            else:
+                least, square = INFINITY, 0
+                for j in range(d):
+                    least = min(least, w_new[j * next_variance] / w[j * next_variance])
+                    step_of_mean = w_new[j * next_variance] * (mean_new[j] - mean[j])
+                    square += step_of_mean * step_of_mean
+            # What is not a number bounds nothing.
+            least -= CARRIED_ROUNDING
+            shrink[k] = nextafterf(<float> least, 0) if least > 0 else 0
+            least += CARRIED_ROUNDING
+            square = sqrt(square) * (1 + CARRIED_ROUNDING)
+            moved[k] = nextafterf(<float> square, <float> INFINITY) if square >= 0 else <float> INFINITY

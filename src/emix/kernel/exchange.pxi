@@ -1,0 +1,237 @@
+# What the passes of a fit take and give. Statistics and arguments are laid out as factors.pyx says.
+
+# Slots of so many bytes in all are emptied and added up by all threads of a pass: one would take a millisecond, which
+# for 100 000 × 50, K = 20, is a thirtieth of the pass.
+cdef size_t LARGE_SLOTS = 8 << 20
+
+
+cdef void add_lower(
+    const double[:, ::1] slots, Py_ssize_t place, Py_ssize_t d, double unit,    # IN
+    double *total,                                                              # OUT
+) noexcept nogil:
+    """total (d, d) := unit · (the matrices at a place of each slot, added in their order), from lower triangles"""
+    cdef Py_ssize_t slot, i, j
+    cdef const double *matrix
+    for slot in range(slots.shape[0]):
+        matrix = &slots[slot, place]
+        for i in range(d):
+            if slot == 0:
+                for j in range(i * d, i * d + i + 1):
+                    total[j] = matrix[j]
+            else:
+                for j in range(i * d, i * d + i + 1):
+                    total[j] += matrix[j]
+    for i in range(d):
+        for j in range(i + 1):
+            total[i * d + j] *= unit
+            total[j * d + i] = total[i * d + j]
+
+
+cdef void add_numbers(
+    const double[:, ::1] slots, Py_ssize_t place, Py_ssize_t n, double unit,    # IN
+    double *total,                                                              # OUT
+) noexcept nogil:
+    """The same for n numbers"""
+    cdef Py_ssize_t slot, i
+    for i in range(n):
+        total[i] = slots[0, place + i]
+    for slot in range(1, slots.shape[0]):
+        for i in range(n):
+            total[i] += slots[slot, place + i]
+    for i in range(n):
+        total[i] *= unit
+
+
+cdef bint has_shrunk(const double *before, const double *after, Py_ssize_t K, double factor) noexcept nogil:
+    """Is some `after` times the factor below `before`?"""
+    cdef Py_ssize_t k
+    for k in range(K):
+        if after[k] * factor < before[k]:
+            return True
+    return False
+
+
+cdef bint cancels(
+    int structure, Py_ssize_t K, Py_ssize_t d, double limit, double rounding,   # IN
+    const double *statistics,                                                   # IN
+) noexcept nogil:
+    """Would the M-step leave less than `limit` of a diagonal of S? That is S[j, j] − N δ_j² < limit · S[j, j].
+
+    Spherical: of the trace; tied: of Σ_k S_k. A |δ_j| of no more than `rounding` · |c_j| does not count: other centres
+    would be no better.
+    """
+    cdef const double *weight = statistics
+    cdef const double *shift = weight + K
+    cdef const double *scatter = shift + K * d
+    cdef const double *center = scatter + spread_size(structure, K, d)
+    cdef Py_ssize_t step = d * d if structure == FULL else d if structure == DIAG else 1, k, j
+    cdef double square = 0, delta, moment
+    cdef bint far = False
+    if structure == TIED:
+        for j in range(d):
+            square, far = 0, False
+            for k in range(K):
+                if weight[k] > 0:
+                    delta = shift[k * d + j] / weight[k]
+                    square += shift[k * d + j] * delta
+                    far = far or fabs(delta) > rounding * fabs(center[k * d + j])
+            moment = scatter[j * (d + 1)]
+            if far and moment - square < limit * moment:
+                return True
+        return False
+    for k in range(K):
+        if not weight[k] > 0:
+            continue
+        square, far = 0, False
+        for j in range(d):
+            delta = shift[k * d + j] / weight[k]
+            square += shift[k * d + j] * delta
+            far = far or fabs(delta) > rounding * fabs(center[k * d + j])
+            if structure == SPHERICAL and j < d - 1:
+                continue
+            moment = scatter[k * step + (j * (d + 1) if structure == FULL else j if structure == DIAG else 0)]
+            if far and moment - square < limit * moment:
+                return True
+            square, far = 0, False
+    return False
+
+
+cdef class Exchange:
+    """What a fit's passes take and give: before one, parameters → arguments; after it, slots → statistics.
+
+    The buffers of a fit are asked for once and held.
+    """
+
+    cdef int structure
+    cdef Py_ssize_t K, d
+    # Are slots large enough for threads to share them? Then each empties its own, and adds up some matrices.
+    cdef readonly bint shared
+    cdef double negligible, unit, limit, rounding
+    cdef const double[:, ::1] column_range
+    cdef double[::1] arguments
+    cdef float[::1] rounded
+    cdef double[:, ::1] slots
+
+    def __cinit__(
+        self, int structure, Py_ssize_t n_components, Py_ssize_t n_features,
+        double negligible, double epsilon, double unit, const double[:, ::1] column_range,
+        double[::1] arguments, float[::1] rounded, double[:, ::1] slots,
+    ):
+        """Take the arrays between the steps.
+
+        `negligible`: a margin, see `prepare_arguments`; `epsilon`: of the rows' precision; `unit`: of their weights;
+        `column_range`: (2, d) least and greatest values; `rounded`: `arguments` in single precision, or None.
+        """
+        cdef Py_ssize_t spread = spread_size(structure, n_components, n_features)
+        check_length(column_range.shape[0] * column_range.shape[1], 2 * n_features)
+        check_length(arguments.shape[0], 2 * n_components * (1 + n_features) + spread)
+        check_length(slots.shape[1], n_components * (1 + n_features) + spread + 1)
+        if rounded is not None:
+            check_length(rounded.shape[0], arguments.shape[0])
+        self.structure, self.K, self.d = structure, n_components, n_features
+        self.negligible, self.unit = negligible, unit
+        # Of a sum of squares half of the digits must be left; and no mean of rows is more exact.
+        self.limit, self.rounding = sqrt(epsilon), 16 * epsilon
+        self.shared = structure == FULL and slots.shape[0] * slots.shape[1] * sizeof(double) >= LARGE_SLOTS
+        self.column_range, self.arguments, self.rounded, self.slots = column_range, arguments, rounded, slots
+
+    def begin(self, const double[::1] parameters, const double[::1] before, const double[:, ::1] center):
+        """Fill the arguments, and empty the slots, for a pass under these parameters.
+
+        `before`: statistics of the pass before, whose N say what is negligible; None leaves nothing out. `center`: to
+        take sums about instead of the means, or None.
+        """
+        cdef Py_ssize_t K = self.K, d = self.d, i
+        cdef const double *centers = NULL
+        cdef const double *weight_before = NULL
+        check_length(parameters.shape[0], K * (2 + d) + 2 * spread_size(self.structure, K, d))
+        if before is not None:
+            check_length(before.shape[0], K * (1 + 2 * d) + spread_size(self.structure, K, d))
+            weight_before = &before[0]
+        if center is not None:
+            check_length(center.shape[0] * center.shape[1], K * d)
+            centers = &center[0, 0]
+        if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
+            self.prepare(&parameters[0], centers, weight_before)
+        else:
+            with nogil:
+                self.prepare(&parameters[0], centers, weight_before)
+
+    cdef void prepare(
+        self, const double *parameters, const double *centers, const double *weight_before,
+    ) noexcept nogil:
+        """Everything of `begin`"""
+        cdef Py_ssize_t i
+        prepare_arguments(
+            self.structure, self.K, self.d, self.rounded is not None, self.negligible, parameters,
+            centers, &self.column_range[0, 0], &self.column_range[1, 0], weight_before, &self.arguments[0])
+        if self.rounded is not None:
+            for i in range(self.rounded.shape[0]):
+                self.rounded[i] = <float> self.arguments[i]
+        if not self.shared:
+            memset(&self.slots[0, 0], 0, self.slots.shape[0] * self.slots.shape[1] * sizeof(double))
+
+    def empty(self, Py_ssize_t thread, Py_ssize_t n_threads):
+        """Empty the slots of a thread, if they are `shared`: `begin` does not."""
+        cdef Py_ssize_t slot = thread
+        with nogil:
+            while slot < self.slots.shape[0]:
+                memset(&self.slots[slot, 0], 0, self.slots.shape[1] * sizeof(double))
+                slot += n_threads
+
+    def add(self, Py_ssize_t thread, Py_ssize_t n_threads, double[::1] statistics):
+        """A thread's share of the slots' sum, if they are `shared`: of the matrices of every n_threads-th component."""
+        cdef Py_ssize_t k = thread
+        check_length(statistics.shape[0], self.slots.shape[1] - 1 + self.K * self.d)
+        with nogil:
+            while k < self.K:
+                self.add_matrix(k, &statistics[0])
+                k += n_threads
+
+    cdef void add_matrix(self, Py_ssize_t k, double *statistics) noexcept nogil:
+        cdef Py_ssize_t place = self.K * (1 + self.d) + k * self.d * self.d
+        add_lower(self.slots, place, self.d, self.unit, statistics + place)
+
+    def end(self, const double[::1] before, double[::1] statistics):
+        """statistics := the slots' sum and the centres; of `shared` slots the matrices are left to `add`, before this.
+
+        Returns the log-likelihood, and what a further pass is for: whether a component has shrunk twentyfold since
+        `before`, so that what was negligible for it may not be; whether the M-step would find nothing but rounding in
+        the sums about these centres (`cancels`).
+        """
+        cdef Py_ssize_t width = self.slots.shape[1] - 1
+        cdef const double *weight_before = NULL
+        cdef double log_likelihood
+        cdef bint shrunk = False, useless = False
+        check_length(statistics.shape[0], width + self.K * self.d)
+        if before is not None:
+            check_length(before.shape[0], width + self.K * self.d)
+            weight_before = &before[0]
+        if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
+            log_likelihood = self.conclude(weight_before, &statistics[0], &shrunk, &useless)
+        else:
+            with nogil:
+                log_likelihood = self.conclude(weight_before, &statistics[0], &shrunk, &useless)
+        return log_likelihood, shrunk, useless
+
+    cdef double conclude(
+        self, const double *weight_before,                          # IN, or NULL
+        double *statistics, bint *shrunk, bint *useless,            # OUT
+    ) noexcept nogil:
+        """Everything of `end`; the log-likelihood"""
+        cdef Py_ssize_t K = self.K, d = self.d, width = self.slots.shape[1] - 1, i
+        cdef double log_likelihood
+        add_numbers(self.slots, 0, K * (1 + d), self.unit, statistics)
+        add_numbers(self.slots, width, 1, self.unit, &log_likelihood)
+        if self.structure == TIED:
+            self.add_matrix(0, statistics)
+        elif self.structure != FULL:
+            add_numbers(self.slots, K * (1 + d), width - K * (1 + d), self.unit, statistics + K * (1 + d))
+        elif not self.shared:
+            for i in range(K):
+                self.add_matrix(i, statistics)
+        for i in range(K * d):
+            statistics[width + i] = self.arguments[i]
+        shrunk[0] = weight_before != NULL and has_shrunk(weight_before, statistics, K, 20)
+        useless[0] = cancels(self.structure, K, d, self.limit, self.rounding, statistics)
+        return log_likelihood
