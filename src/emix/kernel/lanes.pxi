@@ -23,7 +23,6 @@ cdef extern from "simd.h" nogil:
     vec vec_of(real a) noexcept
     double vec_sum(vec a) noexcept
     bint all_set(wordvec mask) noexcept
-    void prefetch(const char *p) noexcept
     void add_lanes(double *sum, vec a) noexcept
     vec load_unaligned(const real *first) noexcept
     wordvec word_bits(vec a) noexcept

@@ -31,9 +31,10 @@ cdef Mixture describe(int structure, Py_ssize_t n_components, Py_ssize_t n_featu
     """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W], whose length is checked"""
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
-    # What a row of a component costs, in cycles: dense, among vectors of rows (with its part of the sums over lanes that
-    # end a block); packed, copied and added to the scatter by vectors of features. Listing costs 2 for every row. Fitted
-    # to measured shares of live rows at which both take the same time, d = 5 to 100, AVX-512 and AVX2, both precisions.
+    # What a row of a component costs, in cycles: dense, among vectors of rows (with its part of the sums over lanes
+    # that end a block); packed, copied and added to the scatter by vectors of features. Listing costs 2 for every row.
+    # Fitted to measured shares of live rows at which both take the same time, d = 5 to 100, AVX-512 and AVX2, both
+    # precisions.
     cdef double width = (d + LANES - 1) // LANES
     cdef bint matrices = structure == FULL or structure == TIED
     cdef double dense = d * (d + 8.0) / (2 * LANES) + d * (d + 3.0) * 2 / BLOCK if matrices else 5.0 * d / LANES
