@@ -94,6 +94,37 @@ def test_statistics_and_scores_have_the_same_bits_from_any_number_of_threads(
         assert len(set(found)) == 1, f"{n_rows} rows"
 
 
+@pytest.mark.parametrize("separation", [0.5, 10.0], ids=["overlap", "bounds carry"])
+def test_iterations_have_the_same_bits_where_threads_share_more_than_the_rows(separation: float) -> None:
+    # 50 features: slots of 26 MB and 40 matrices, which threads factorize and carry over.
+    n_rows, d, K = 17_000, 50, 40
+    rng = np.random.default_rng(4)
+    means = separation * rng.normal(size=(K, d)) / d**0.5
+    X = rng.normal(size=(n_rows, d)) + means[rng.integers(K, size=n_rows)]
+    start = GaussianParameters.from_covariances("full", np.full(K, 1 / K), means + 0.1, np.stack([2 * np.eye(d)] * K))
+    found = []
+    for n_threads in (1, 2, 3, 5):
+        model = GaussianModel(K, d, reg_covar=1e-3, n_threads=n_threads)
+        assert (model._threads_of_matrices > 1) == (n_threads > 1)
+        assert model.begin(X)._exchange.shared
+        result = fit_em(model, X, start, tol=0.0, max_iter=6)
+        history = np.array([record.log_likelihood for record in result.history])
+        found.append(result.parameters.packed.tobytes() + history.tobytes())
+    assert len(set(found)) == 1
+
+
+def test_first_component_that_collapses_is_named_by_any_number_of_threads() -> None:
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(900, 60)) + 8.0 * np.repeat(np.arange(30.0), 30)[:, np.newaxis]
+    start = GaussianParameters.from_covariances("full", np.full(30, 1 / 30), X[::30], np.stack([np.eye(60)] * 30))
+    messages = set()
+    for n_threads in (1, 2, 3):
+        with pytest.raises(emix.DegenerateCovarianceError) as caught:
+            fit_em(GaussianModel(30, 60, n_threads=n_threads), X, start, tol=0.0, max_iter=1)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
 @pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
 def test_whole_fits_have_the_same_bits_from_any_number_of_threads(init_params: str) -> None:
     X = rows(20_000, 4)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from emix.rows import threads
-from emix.rows.threads import plan, plan_runs, resolve_n_threads, run_in_threads
+from emix.rows.threads import part_of_thread, plan, plan_parts, plan_runs, resolve_n_threads, run_in_threads
 
 LONG = 60.0  # seconds that only a defect would last
 
@@ -109,14 +109,29 @@ def test_quota_is_read_from_the_control_group(
 
 def test_plan_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "resolve_n_threads", lambda n_threads: n_threads or 8)
-    # 10⁶ operations for each thread, unless the user says how many.
-    assert [plan(n, 100.0, 512, None, 99)[0] for n in (1, 9_999, 10_000, 69_999, 70_000, 10**9)] == [1, 1, 2, 7, 8, 8]
+    # 4·10⁶ operations for each thread, unless the user says how many.
+    assert [plan(n, 400.0, 512, None, 99)[0] for n in (1, 9_999, 10_000, 69_999, 70_000, 10**9)] == [1, 1, 2, 7, 8, 8]
     assert [plan(n, 100.0, 512, 3, 99)[0] for n in (1, 10**9)] == [3, 3]
     # No more than there are shares, and one where there is nothing to do.
     assert [plan(10**9, 100.0, 512, given, 2)[0] for given in (None, 1, 3)] == [2, 1, 2]
     assert plan(0, 100.0, 512, 3, 0)[0] == 1
     # 2·10⁹ operations of a call, in whole units of rows, at least one.
     assert [plan(1, work, 512, None, 1)[1] for work in (100.0, 1e6, 1e7)] == [19_999_744, 1536, 512]
+
+
+def test_plan_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "resolve_n_threads", lambda n_threads: n_threads or 8)
+    # 2·10⁶ operations for each thread, whatever the user says.
+    assert [plan_parts(32, operations, None) for operations in (1e4, 1.24e5, 1.26e5, 1e6)] == [1, 1, 2, 8]
+    assert [plan_parts(32, 1e6, n_threads) for n_threads in (1, 3, 50)] == [1, 3, 16]
+    assert plan_parts(3, 1e9, None) == 3
+
+
+@pytest.mark.parametrize(("n", "n_threads"), [(10, 3), (2, 5), (7, 1)])
+def test_parts_of_threads_follow_each_other(n: int, n_threads: int) -> None:
+    parts = [part_of_thread(thread, n_threads, n) for thread in range(n_threads)]
+    assert [parts[0][0], *(last for _, last in parts)] == [0, *(first for first, _ in parts[1:]), n]
+    assert max(last - first for first, last in parts) <= -(-n // n_threads)
 
 
 def test_plan_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:

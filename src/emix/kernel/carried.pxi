@@ -56,7 +56,7 @@ def carry(
     cdef const double *mean_new
     cdef const double *w
     cdef const double *w_new
-    cdef double least = 0, square, step_of_mean
+    cdef double least = 0, stretch, square, step_of_mean
     with nogil:
         for k in range(first, last):
             mean, mean_new = &before[K + k * d], &parameters[K + k * d]
@@ -68,12 +68,13 @@ def carry(
             else:
                 least, square = INFINITY, 0
                 for j in range(d):
-                    least = min(least, w_new[j * next_variance] / w[j * next_variance])
+                    stretch = w_new[j * next_variance] / w[j * next_variance]
+                    if stretch < least or isnan(stretch):
+                        least = stretch
                     step_of_mean = w_new[j * next_variance] * (mean_new[j] - mean[j])
                     square += step_of_mean * step_of_mean
             # What is not a number bounds nothing.
-            least -= CARRIED_ROUNDING
-            shrink[k] = nextafterf(<float> least, 0) if least > 0 else 0
-            least += CARRIED_ROUNDING
+            stretch = least - CARRIED_ROUNDING
+            shrink[k] = nextafterf(<float> stretch, 0) if stretch > 0 else 0
             square = sqrt(square) * (1 + CARRIED_ROUNDING)
             moved[k] = nextafterf(<float> square, <float> INFINITY) if square >= 0 else <float> INFINITY

@@ -167,6 +167,7 @@ class GaussianRun:
         spread = math.prod(structure.shape(K, d))
         self._width = K * (1 + d) + spread
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * self._width)))
+        n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
         n_slots = min(n_slots, -(-source.n_rows // kernel.super_block_rows))
         most = 1 if has_own_threads() else n_slots
         self._n_threads, self._rows_per_call = plan(

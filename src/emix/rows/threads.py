@@ -20,17 +20,18 @@ __all__ = ["part_of_thread", "plan", "plan_parts", "plan_runs", "resolve_n_threa
 # Between two looks at pending signals a thread does about this many operations: below a second on any processor.
 OPERATIONS_PER_CALL = 2e9
 
-# A second thread pays from about this many operations of a pass on (a dispatch costs some 40 µs).
-OPERATIONS_PER_THREAD = 1e6
+# A second thread pays from about this many operations of a pass on, 70 µs of one thread with AVX-512: a dispatch costs
+# some 40 µs (measured: two made fits with passes of 2.6e6 1.17 times slower, left those of 6e6, sped up those of 3e7).
+OPERATIONS_PER_THREAD = 4e6
 
 # What is done between passes, such as factorizing matrices: a thread pays from so many operations on (100 to 200 µs, as
 # such loops are shorter than those of a pass).
 OPERATIONS_PER_PART = 2e6
 
 # Runs of many passes each go side by side where a pass takes so many operations. Threads that do shorter ones wait for
-# Python's lock more than they compute (measured, 24 runs in 2 threads against one: 2 000 × 4, K 3, 1e6 operations, as
-# fast; 2 000 × 8, K 4, 2.6e6, 1.25 times as fast; 5 000 × 8, 6e6, 1.7; 20 000 × 8, 3e7, 1.8, where threads that share
-# each pass give 1.2). Longer ones they share, so that a fit takes the memory of one run, and no thread ends first.
+# Python's lock more than they compute (measured, 24 runs in 2 threads against one: 1 000 × 4, K 3, 5e5 operations, 0.95
+# times as fast; 2 000 × 4, 1e6, as fast; 2 000 × 8, K 4, 2.6e6, 1.3; 5 000 × 8, 6e6, 1.7; 20 000 × 8, 3e7, 1.8, where
+# threads that share each pass give 1.2). Longer ones they share, so that a fit takes the memory of one run.
 LEAST_OPERATIONS_OF_RUNS, MOST_OPERATIONS_OF_RUNS = 2e6, 1e8
 
 Task = Callable[[int, NDArray[np.int32] | None], None]
