@@ -12,7 +12,7 @@
 #
 # A block is BLOCK rows, transposed once into lanes: feature j of all its rows lies along x[j · STRIDE], so that a
 # vector holds one feature of LANES rows. Nothing of size n × K or n × d is ever written; the workspace is
-# (3 d + 2 LANES + K + 6) · STRIDE + d² + 2 K numbers and belongs to one thread.
+# (4 d + 2 LANES + K + 6) · STRIDE + d² + K d + 4 K numbers and belongs to one thread.
 #
 # Threads: `accumulate` and `score` hold no lock, allocate nothing and write only to what their caller gave them alone.
 # Super-block i is rows [SUPER_BLOCK · i, SUPER_BLOCK · (i + 1)) of the whole source. It is added to slot i mod n_slots
@@ -42,6 +42,7 @@ cdef struct Mixture:
     const real *offset          # (K, d): W_k (μ_k − c_k)
     const real *whitening       # full (K, d, d), tied (d, d), diag (K, d), spherical (K,)
     const real *log_constant    # (K,): a_k
+    const real *origin          # (d,): components with this centre are treated together (origin.pxi); NULL: none
     const real *margin          # (K,): a component further than this below a row's best is left out of its sums
     double packed_below         # rows of a component are packed where fewer than this share of them are live
 
@@ -68,6 +69,11 @@ cdef struct Workspace:
     unsigned short *rows    # (STRIDE,): numbers of the live rows
     int *active         # (K,): the components whose log-densities were computed, in ascending order
     Py_ssize_t n_active
+    real *u             # (d, STRIDE): tied: W (x − origin)
+    real *target        # (K, d): b_k, or b_k / w_k, of the components at the origin
+    int *at_origin      # (K,): is the component's centre the origin
+    Py_ssize_t n_at_origin
+    int *listed         # (K,): components at the origin that are taken together
     real *product       # (d, d): for a level that adds to the scatter by way of single precision
 
 
@@ -78,7 +84,8 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.x = <real *> ((<uintptr_t> start + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
     work.z = work.x + d * STRIDE
     work.rz = work.z + (d + LANES) * STRIDE
-    work.p = work.rz + (d + LANES) * STRIDE
+    work.u = work.rz + (d + LANES) * STRIDE
+    work.p = work.u + d * STRIDE
     work.weight = work.p + mixture.n_components * STRIDE
     work.best = work.weight + STRIDE
     work.total = work.best + STRIDE
@@ -89,6 +96,10 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.live = work.product + d * d
     work.active = <int *> (work.live + mixture.n_components)
     work.n_active = 0
+    work.at_origin = work.active + mixture.n_components
+    work.listed = work.at_origin + mixture.n_components
+    work.target = work.live + 4 * mixture.n_components
+    work.n_at_origin = 0
     return work
 
 

@@ -49,3 +49,23 @@ def prepare(
     weight_before: NDArray[np.float64] | None,
     arguments: NDArray[np.float64],
 ) -> None: ...
+def move_to_origin(
+    structure: int,
+    single: bool,
+    limit: float,
+    weights: NDArray[np.float64],
+    means: NDArray[np.float64],
+    whitening: NDArray[np.float64],
+    keep: bool,
+    origin: NDArray[np.float64],
+    arguments: NDArray[np.float64],
+    own: NDArray[np.float64],
+) -> int: ...
+def leave_origin(
+    structure: int,
+    reg_covar: float,
+    origin: NDArray[np.float64],
+    center: NDArray[np.float64],
+    scatter: NDArray[np.float64] | None,
+    total: NDArray[np.float64],
+) -> float: ...

@@ -26,6 +26,7 @@ def accumulate(
     workspace: NDArray[Any],
     slots: NDArray[np.float64],
     stop: NDArray[np.int32],
+    origin: NDArray[Any] | None = None,
 ) -> None: ...
 def accumulate_bounded(
     X: NDArray[Any],
@@ -48,6 +49,7 @@ def accumulate_bounded(
     workspace: NDArray[Any],
     slots: NDArray[np.float64],
     stop: NDArray[np.int32],
+    origin: NDArray[Any] | None = None,
 ) -> float: ...
 def score(
     X: NDArray[Any],
@@ -65,4 +67,17 @@ def score(
     joint: NDArray[Any] | None,
     labels: NDArray[np.intp] | None,
     stop: NDArray[np.int32],
+    origin: NDArray[Any] | None = None,
 ) -> int: ...
+def accumulate_scatter(
+    X: NDArray[Any],
+    sample_weight: NDArray[np.float64] | None,
+    first_row: int,
+    last_row: int,
+    thread: int,
+    n_threads: int,
+    center: NDArray[Any],
+    workspace: NDArray[Any],
+    slots: NDArray[np.float64],
+    stop: NDArray[np.int32],
+) -> None: ...

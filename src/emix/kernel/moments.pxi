@@ -146,7 +146,7 @@ cdef void moments_small(
 
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
     """Add the block's N, s and S to a slot: [N (K) | s (K, d) | S | log-likelihood]"""
-    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_live
+    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_live, n_listed = 0
     cdef Py_ssize_t n_vectors = (block.n_rows + LANES - 1) // LANES
     cdef bint squares = mixture.structure == DIAG or mixture.structure == SPHERICAL
     cdef Py_ssize_t square_step = mixture.structure == DIAG
@@ -154,9 +154,18 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
     cdef double *scatter
     cdef const real *r
     cdef const real *c
+    # First, while z still holds what was put there for all of them
     for a in range(work.n_active):
         k = work.active[a]
-        if work.live[k] == 0:
+        if work.at_origin[k] and work.live[k] > 0 and work.live[k] >= mixture.packed_below * block.n_rows:
+            work.listed[n_listed] = <int> k
+            n_listed += 1
+            work.live[k] = -work.live[k]
+    if n_listed:
+        statistics_at_origin(mixture, work.listed, n_listed, n_vectors, work, slot)
+    for a in range(work.n_active):
+        k = work.active[a]
+        if work.live[k] <= 0:
             continue
         r = work.p + k * STRIDE
         c = mixture.center + k * d
@@ -166,7 +175,7 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
             n_live = list_live(r, block.n_rows, work.rows)
             pack_rows(block, c, n_live, d, work)
             moments_of_rows(r, n_live, d, squares, square_step, work, slot + k, shift, scatter)
-            if not squares:
+            if not squares and not work.at_origin[k]:
                 scatter_rows(work, r, n_live, d, scatter)
         elif d <= 4 and not squares:
             moments_small(work.x, c, r, d, n_vectors, slot + k, shift, scatter)

@@ -12,15 +12,15 @@ cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
 
 cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
     """Numbers that one thread's workspace holds."""
-    cdef Py_ssize_t numbers = (3 * n_features + 2 * LANES + n_components + 6) * STRIDE
-    numbers += n_features * n_features + 2 * n_components
+    cdef Py_ssize_t numbers = (4 * n_features + 2 * LANES + n_components + 6) * STRIDE
+    numbers += n_features * n_features + (4 + n_features) * n_components
     return numbers + ALIGNMENT // sizeof(real)
 
 
 cdef Mixture describe(
     int structure,
     const real[:, ::1] center, const real[:, ::1] offset, const real[::1] whitening,
-    const real[::1] log_constant, const real[::1] margin,
+    const real[::1] log_constant, const real[::1] margin, const real[::1] origin,
 ):
     """The parameters in C; their shapes are checked here, once for each pass"""
     cdef Mixture mixture
@@ -39,7 +39,7 @@ cdef Mixture describe(
         K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K)
     if not (
         offset.shape[0] == log_constant.shape[0] == margin.shape[0] == K and offset.shape[1] == d
-        and whitening.shape[0] == mixture.scatter_size
+        and whitening.shape[0] == mixture.scatter_size and (origin is None or origin.shape[0] == d)
     ):
         raise ValueError("the parameters' arrays do not belong together")
     mixture.scatter_step = d * d if structure == FULL else 0 if structure == TIED else d if structure == DIAG else 1
@@ -48,6 +48,9 @@ cdef Mixture describe(
     mixture.whitening = &whitening[0]
     mixture.log_constant = &log_constant[0]
     mixture.margin = &margin[0]
+    mixture.origin = NULL
+    if origin is not None:
+        mixture.origin = &origin[0]
     return mixture
 
 
@@ -76,7 +79,9 @@ cdef Workspace divide(real[::1] workspace, Mixture *mixture):
     """The workspace in parts, if it is large enough"""
     if workspace.shape[0] < workspace_size(mixture.n_components, mixture.n_features):
         raise ValueError(f"the workspace has {workspace.shape[0]} numbers, fewer than workspace_size tells")
-    return layout(&workspace[0], mixture)
+    cdef Workspace work = layout(&workspace[0], mixture)
+    find_at_origin(mixture, &work)
+    return work
 
 
 cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -98,6 +103,7 @@ cdef void add_block(
 ) noexcept nogil:
     """E-step of a block, added to a slot"""
     cdef Py_ssize_t n_vectors = load(block, mixture.n_features, work)
+    move_to_origin(mixture, work, n_vectors)
     log_densities(mixture, bounds, work, n_vectors)
     if hard:
         nearest(mixture, work, n_vectors)
@@ -131,14 +137,15 @@ def accumulate(
     Py_ssize_t thread, Py_ssize_t n_threads, bint hard,
     int structure, const real[:, ::1] center, const real[:, ::1] offset, const real[::1] whitening,
     const real[::1] log_constant, const real[::1] margin,
-    real[::1] workspace, double[:, ::1] slots, int[::1] stop,
+    real[::1] workspace, double[:, ::1] slots, int[::1] stop, const real[::1] origin=None,
 ):
     """Add the statistics of rows [first_row, last_row) of X to the slots that this thread has.
 
     `first_row` is a multiple of super_block_rows; slot s belongs to thread s mod n_threads. Returns early, with slots
     half filled, once stop[0] is not 0. `hard` gives each row whole to its best component (k-means).
+    Components with `origin` as their centre are treated together: see origin.pxi. If tied's are, no scatter is summed.
     """
-    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin)
+    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin, origin)
     cdef Workspace work = divide(workspace, &mixture)
     cdef Block rows = whole(X, sample_weight, &mixture, last_row), block
     cdef Py_ssize_t start = first_row, last, slot
@@ -164,7 +171,7 @@ def accumulate_bounded(
     const real[::1] log_constant, const real[::1] margin,
     const unsigned short[::1] order, float[:, ::1] near, const float[::1] shrink, const float[::1] moved,
     unsigned short[::1] labels,
-    real[::1] workspace, double[:, ::1] slots, int[::1] stop,
+    real[::1] workspace, double[:, ::1] slots, int[::1] stop, const real[::1] origin=None,
 ):
     """`accumulate` with bounds: see bounds.pxi. Returns how many log-densities of a group and component were computed,
     those begun and left as quarters.
@@ -173,7 +180,7 @@ def accumulate_bounded(
     (groups, K) is kept from pass to pass; rows of a group are those of one line of `near`, group_rows(K) of them.
     `labels`, if given, gets the best component of each row of X.
     """
-    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin)
+    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin, origin)
     cdef Workspace work = divide(workspace, &mixture)
     cdef Block rows = whole(X, sample_weight, &mixture, last_row), block
     cdef Bounds bounds
@@ -205,18 +212,51 @@ def accumulate_bounded(
     return 0.25 * bounds.n_computed
 
 
+def accumulate_scatter(
+    const real[:, :] X, const double[:] sample_weight, Py_ssize_t first_row, Py_ssize_t last_row,
+    Py_ssize_t thread, Py_ssize_t n_threads, const real[::1] center,
+    real[::1] workspace, double[:, ::1] slots, int[::1] stop,
+):
+    """Add Σ w z zᵀ, z = x − center, its lower triangle, of rows [first_row, last_row) to slots d² wide; see `accumulate`.
+
+    The workspace is that of one component.
+    """
+    cdef Mixture mixture
+    cdef Workspace work
+    cdef Block rows, block
+    cdef Py_ssize_t d = center.shape[0], start = first_row, last, slot, n_vectors
+    mixture.structure, mixture.n_components, mixture.n_features, mixture.origin = TIED, 1, d, NULL
+    work = divide(workspace, &mixture)
+    rows = whole(X, sample_weight, &mixture, last_row)
+    if slots.shape[1] != d * d:
+        raise ValueError(f"slots are {slots.shape[1]} wide, expected {d * d}")
+    with nogil:
+        while start < last_row and not load_flag(&stop[0]):
+            slot = start // SUPER_BLOCK % slots.shape[0]
+            last = min(start + SUPER_BLOCK, last_row)
+            if slot % n_threads != thread:
+                start = last
+            while start < last:
+                block = part(&rows, start, min(start + BLOCK, last))
+                n_vectors = load(&block, d, &work)
+                add_scatter(&work, &center[0], d, n_vectors, &slots[slot, 0])
+                start += BLOCK
+            start = last
+
+
 def score(
     const real[:, :] X, Py_ssize_t first_row, Py_ssize_t last_row,
     int structure, const real[:, ::1] center, const real[:, ::1] offset, const real[::1] whitening,
     const real[::1] log_constant, const real[::1] margin, real[::1] workspace,
     real[::1] log_density, real[:, ::1] responsibilities, real[:, ::1] joint, Py_ssize_t[::1] labels, int[::1] stop,
+    const real[::1] origin=None,
 ):
     """Write what is asked for (None: not asked) of rows [first_row, last_row) of X.
 
     log_density: ℓ; responsibilities: exp(log p_k − ℓ); joint: log p_k; labels: the best k, the first of equals.
     Returns the number of rows in which no component has a finite log-density; their responsibilities are 0.
     """
-    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin)
+    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin, origin)
     cdef Workspace work = divide(workspace, &mixture)
     cdef Block rows = whole(X, None, &mixture, last_row), block
     cdef Py_ssize_t K = mixture.n_components, start = first_row, i, k, n_vectors, n_far = 0
@@ -224,6 +264,7 @@ def score(
         while start < last_row and not load_flag(&stop[0]):
             block = part(&rows, start, min(start + BLOCK, last_row))
             n_vectors = load(&block, mixture.n_features, &work)
+            move_to_origin(&mixture, &work, n_vectors)
             log_densities(&mixture, NULL, &work, n_vectors)
             for i in range(block.n_rows):
                 n_far += work.best[i] == -REAL_MAX

@@ -17,6 +17,7 @@ from emix.rows.threads import plan, run_in_threads
 from .bounds import CarriedBounds
 from .covariance import STRUCTURES, CovarianceStructure
 from .kernel_arguments import KernelArguments
+from .origin import CommonOrigin
 from .parameters import GaussianParameters
 from .statistics import GaussianStatistics
 
@@ -170,6 +171,7 @@ class GaussianRun:
         self._workspaces = [np.empty(self._arguments.workspace_size, dtype=self.dtype) for _ in range(self._n_threads)]
         self._weight_before: Array | None = None
         self._eps = float(np.finfo(self.dtype).eps)
+        self._origin = CommonOrigin(source, self._sample_weight, model.structure.is_shared)
         self._bounds = None
         if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
             self._bounds = CarriedBounds(self._arguments.kernel, source.n_rows, K)
@@ -214,6 +216,7 @@ class GaussianRun:
         parameters: GaussianParameters,
         weight_before: Array | None,
         center: Array | None = None,
+        use_origin: bool = True,
     ) -> GaussianStatistics:
         model, source, arguments, slots = self.model, self.source, self._arguments, self._slots
         if parameters.structure is not model.structure or parameters.means.shape != self._means_shape:
@@ -221,7 +224,8 @@ class GaussianRun:
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
                 f"{model.structure.name!r} and {self._means_shape}, as the model has."
             )
-        arguments.fill(parameters, weight_before, center)
+        origin = self._origin
+        arguments.fill(parameters, weight_before, center, use_origin and origin.in_use, origin.fixed)
         slots[:] = 0.0
 
         bounds = None if self._bounds is None else self._bounds.begin_pass(parameters)
@@ -233,10 +237,10 @@ class GaussianRun:
                 last = min(first + self._rows_per_call, source.n_rows)
                 part = (source.X, self._sample_weight, first, last, thread, self._n_threads)
                 if bounds is None:
-                    arguments.kernel.accumulate(*part, False, *arguments.values, workspace, slots, stop)
+                    arguments.kernel.accumulate(*part, False, *arguments.values, workspace, slots, stop, arguments.origin)
                 else:
                     n_computed[thread] += arguments.kernel.accumulate_bounded(
-                        *part, *arguments.values, *bounds, workspace, slots, stop
+                        *part, *arguments.values, *bounds, workspace, slots, stop, arguments.origin
                     )
 
         run_in_threads(accumulate, self._n_threads)
@@ -245,9 +249,18 @@ class GaussianRun:
         K, d = model.n_components, model.n_features
         total = np.empty(slots.shape[1])
         log_likelihood = factors.add_slots(model.structure.code, slots, K, d, self._weight_unit, total)
-        return GaussianStatistics(
+        ratio = 1.0
+        if arguments.origin is not None:
+            place = arguments.origin.astype(np.float64)
+            scatter = origin.scatter(place, self._n_slots, self._n_threads, self._rows_per_call)
+            if scatter is not None:
+                scatter = scatter * self._weight_unit
+            ratio = factors.leave_origin(
+                model.structure.code, model.reg_covar, arguments.center(), arguments.own_center, scatter, total
+            )
+        statistics = GaussianStatistics(
             structure=model.structure,
-            center=arguments.center(),
+            center=arguments.center() if arguments.origin is None else arguments.own_center.copy(),
             weight=total[:K],
             shift=total[K : K + K * d].reshape(K, d),
             scatter=total[K + K * d : -1].reshape(self._scatter_shape),
@@ -256,6 +269,9 @@ class GaussianRun:
             log_likelihood=log_likelihood,
             taken_under=parameters,
         )
+        if arguments.origin is not None and not origin.holds(ratio, statistics, model.reg_covar):
+            return self._pass(parameters, weight_before, center, use_origin=False)
+        return statistics
 
     def _not_finite(self, parameters: GaussianParameters) -> ValueError:
         from .scoring import score_rows

@@ -12,6 +12,7 @@ from emix.kernel import factors
 from emix.kernel.level import kernel_for
 
 from .covariance import CovarianceStructure
+from .origin import MAX_REACH
 from .parameters import GaussianParameters
 
 __all__ = ["KernelArguments", "arguments_for_scores"]
@@ -46,6 +47,10 @@ class KernelArguments:
         Rows that the kernel takes at a time.
     values : tuple
         Structure, centres, offsets, whitenings, constants and margins, in the order of the kernel's parameters.
+    origin : ndarray of shape (d,) or None
+        Centre that components share, if any do (kernel/origin.pxi).
+    own_center : ndarray of shape (K, d), float64
+        The centres that components would have without it.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class KernelArguments:
         self._single = dtype.char == "f"
         K, d = self._shape
         self._numbers = np.empty(2 * K * (d + 1) + math.prod(structure.shape(K, d)))
+        self._code, self._origin, self.own_center = dtype.char, np.empty(d), np.empty((K, d))
+        self.origin: NDArray[Any] | None = None
         rounded = self._rounded = np.empty(len(self._numbers), dtype) if self._single else self._numbers
         constants = 2 * K * d
         self.kernel = kernel_for(dtype)
@@ -75,7 +82,12 @@ class KernelArguments:
         )
 
     def fill(
-        self, parameters: GaussianParameters, weight_before: Array | None = None, center: Array | None = None
+        self,
+        parameters: GaussianParameters,
+        weight_before: Array | None = None,
+        center: Array | None = None,
+        use_origin: bool = True,
+        fixed_origin: Array | None = None,
     ) -> None:
         """Take new parameters.
 
@@ -87,6 +99,10 @@ class KernelArguments:
             log ΣN/N_k below the best; None leaves out nothing.
         center : ndarray of shape (K, d) or None
             Centres to use instead of the clamped means.
+        use_origin : bool
+            Give components a common centre where that costs no accuracy.
+        fixed_origin : ndarray of shape (d,) or None
+            The one to try first.
         """
         factors.prepare(
             self._structure.code,
@@ -106,8 +122,30 @@ class KernelArguments:
             self._numbers[: K * d] = rounded.ravel()
             offset = self._structure.whitened(parameters.whitening, parameters.means - rounded)
             self._numbers[K * d : 2 * K * d] = offset.ravel()
+        self.origin = None
+        if center is None and use_origin:
+            moved = fixed_origin is not None and self._move_to_origin(parameters, fixed_origin)
+            if moved or self._move_to_origin(parameters, None):
+                self.origin = self._origin.astype(self._rounded.dtype)
         if self._single:
             self._rounded[:] = self._numbers
+
+    def _move_to_origin(self, parameters: GaussianParameters, fixed: Array | None) -> bool:
+        if fixed is not None:
+            self._origin[:] = fixed
+        n_moved: int = factors.move_to_origin(
+            self._structure.code,
+            self._single,
+            MAX_REACH[self._code],
+            parameters.weights,
+            parameters.means,
+            parameters.whitening.ravel(),
+            fixed is not None,
+            self._origin,
+            self._numbers,
+            self.own_center,
+        )
+        return n_moved > 0
 
     def center(self) -> Array:
         """Return a copy of the centres (K, d)."""

@@ -92,7 +92,7 @@ def score_rows(
         threads, rows_per_call = plan(n_rows, operations_per_row(K, d), block, n_threads, most)
     if threads == 1 and n_rows <= rows_per_call:
         workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
-        n_far = arguments.kernel.score(X, 0, n_rows, *arguments.values, workspace, *outputs, _GO_ON)
+        n_far = arguments.kernel.score(X, 0, n_rows, *arguments.values, workspace, *outputs, _GO_ON, arguments.origin)
     else:
         n_far = _score_in_threads(X, arguments, outputs, threads, rows_per_call)
     if n_far and (responsibilities or labels):
@@ -119,7 +119,7 @@ def _score_in_threads(
         last = min(len(X), (thread + 1) * n_blocks // threads * block)
         for first in range(thread * n_blocks // threads * block, last, rows_per_call):
             end = min(first + rows_per_call, last)
-            n_far[thread] += arguments.kernel.score(X, first, end, *arguments.values, workspace, *outputs, stop)
+            n_far[thread] += arguments.kernel.score(X, first, end, *arguments.values, workspace, *outputs, stop, arguments.origin)
 
     run_in_threads(share, threads)
     return int(n_far.sum())

@@ -1,0 +1,127 @@
+"""One origin for components of whitened distances that are moderate: when it is used, and what it saves.
+
+kernel/origin.pxi has the forms that are cheaper about an origin m, and the error bounds in which a component's reach
+appears, ‖ |W_k| |μ_k − m| ‖. Whether they are used follows from the parameters, and from the sums that came of it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.exceptions import DegenerateCovarianceError
+from emix.kernel.level import kernel_for
+from emix.rows.arrays import ArraySource
+from emix.rows.threads import run_in_threads
+
+from .statistics import GaussianStatistics
+
+__all__ = ["MAX_REACH", "CommonOrigin"]
+
+Array = NDArray[np.float64]
+
+# By precision, float64 first. The largest reach²: ½‖y‖² then errs by 0.71 n eps/2 · 128 = 1e-14 n at most, relative to
+# 1 + ½‖y‖² (n = 2, and d + 2 for tied), where plain evaluation may err by (d + 2) eps κ; in single precision by 7e-7 n.
+# Sums about the origin lose reach² eps = 4e-12 (3e-5) of a covariance.
+MAX_REACH = {"d": 128.0**2, "f": 16.0**2}
+
+# The largest share of a sum about the origin to what the M-step leaves of it: 2e-11 and 1e-4 in roundings. Where it is
+# more, a component shrank at once, or rows lie far from all means.
+MAX_RATIO = {"d": 2.0**16, "f": 2.0**10}
+
+# The same for tied, whatever its covariance's condition: the error grows by this factor at most, in every direction.
+HARMLESS_RATIO = 16.0
+
+# Passes that had to be repeated before a run leaves it.
+MAX_FAILURES = 2
+
+
+class CommonOrigin:
+    """What a run knows of its origin: whether to use one, and for tied the scatter of all rows about it.
+
+    Parameters
+    ----------
+    source : ArraySource
+    sample_weight : ndarray of shape (n_rows,) or None
+        As the kernel gets them.
+    is_shared : bool
+        All components have one covariance.
+    """
+
+    def __init__(self, source: ArraySource, sample_weight: Array | None, is_shared: bool) -> None:
+        self._source, self._sample_weight, self._is_shared = source, sample_weight, is_shared
+        self._code = source.X.dtype.char
+        self._eps = float(np.finfo(source.X.dtype).eps)
+        self._failures = 0
+        self.fixed: Array | None = None
+        """Where the origin must stay for the scatter to hold, (d,); None if it may lie anywhere."""
+        self._scatter: Array | None = None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether passes may use it."""
+        return self._failures < MAX_FAILURES
+
+    def scatter(self, origin: Array, n_slots: int, n_threads: int, rows_per_call: int) -> Array | None:
+        """Σ w (x − m)(x − m)ᵀ of all rows (d, d), lower triangle, float64; taken once for each origin. Tied only."""
+        if self._is_shared and (self.fixed is None or not np.array_equal(self.fixed, origin)):
+            self._scatter = self._take_scatter(origin, n_slots, n_threads, rows_per_call)
+            self.fixed = origin.copy()
+        return self._scatter
+
+    def holds(self, ratio: float, statistics: GaussianStatistics, reg_covar: float) -> bool:
+        """Whether the statistics are exact enough, by the ratio that `factors.leave_origin` found."""
+        if self._is_shared:
+            exact = ratio <= HARMLESS_RATIO or (
+                ratio <= MAX_RATIO[self._code] and self._scatter_is_exact(statistics, reg_covar)
+            )
+        else:
+            exact = ratio <= MAX_RATIO[self._code]
+        self._failures += not exact
+        return exact
+
+    def _scatter_is_exact(self, statistics: GaussianStatistics, reg_covar: float) -> bool:
+        # Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs by eps ‖ |W| √diag T ‖².
+        assert self._scatter is not None
+        structure = statistics.structure
+        weights, means, covariances = structure.maximize(statistics, reg_covar)
+        try:
+            whitening, _ = structure.whiten(covariances, *means.shape)
+        except DegenerateCovarianceError:
+            return False
+        spread = np.sqrt(np.diagonal(self._scatter) / statistics.weight.sum())
+        return bool(np.sum((np.abs(whitening) @ spread) ** 2) <= MAX_RATIO[self._code])
+
+    def _take_scatter(self, origin: Array, n_slots: int, n_threads: int, rows_per_call: int) -> Array:
+        # In double precision whatever the rows are: a scatter about one point holds the distances between components.
+        source, d = self._source, self._source.n_features
+        kernel: Any = kernel_for(np.dtype(np.float64))
+        size, unit = kernel.workspace_size(1, d), kernel.super_block_rows
+        slots = np.zeros((n_slots, d * d))
+
+        def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
+            workspace = np.empty(size)
+            if source.X.dtype.char == "d":
+                for first in range(0, source.n_rows, rows_per_call):
+                    last = min(first + rows_per_call, source.n_rows)
+                    rows = (source.X, self._sample_weight, first, last, thread, n_threads)
+                    kernel.accumulate_scatter(*rows, origin, workspace, slots, stop)
+                return
+            # Others are widened by the super-block.
+            for block in range(math.ceil(source.n_rows / unit)):
+                slot = block % n_slots
+                if slot % n_threads == thread and not stop[0]:
+                    part = slice(block * unit, (block + 1) * unit)
+                    wide = source.X[part].astype(np.float64)
+                    weight = None if self._sample_weight is None else self._sample_weight[part]
+                    own = slots[slot : slot + 1]
+                    kernel.accumulate_scatter(wide, weight, 0, len(wide), 0, 1, origin, workspace, own, stop)
+
+        run_in_threads(accumulate, n_threads)
+        total = slots[0].copy()
+        for slot in slots[1:]:
+            total += slot
+        return total.reshape(d, d)
