@@ -45,6 +45,7 @@ cdef struct Mixture:
     const real *origin          # (d,): components with this centre are treated together (origin.pxi); NULL: none
     const real *margin          # (K,): a component further than this below a row's best is left out of its sums
     double packed_below         # rows of a component are packed where fewer than this share of them are live
+    double packed_at_origin     # the same for components at the origin
 
 cdef struct Block:
     const char *rows            # the first row, in the caller's memory

@@ -157,7 +157,7 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
     # First, while z still holds what was put there for all of them
     for a in range(work.n_active):
         k = work.active[a]
-        if work.at_origin[k] and work.live[k] > 0 and work.live[k] >= mixture.packed_below * block.n_rows:
+        if work.at_origin[k] and work.live[k] > 0 and work.live[k] >= mixture.packed_at_origin * block.n_rows:
             work.listed[n_listed] = <int> k
             n_listed += 1
             work.live[k] = -work.live[k]
@@ -171,7 +171,7 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
         c = mixture.center + k * d
         shift = slot + K + k * d
         scatter = slot + K + K * d + k * mixture.scatter_step
-        if work.live[k] < mixture.packed_below * block.n_rows:
+        if work.at_origin[k] or work.live[k] < mixture.packed_below * block.n_rows:
             n_live = list_live(r, block.n_rows, work.rows)
             pack_rows(block, c, n_live, d, work)
             moments_of_rows(r, n_live, d, squares, square_step, work, slot + k, shift, scatter)

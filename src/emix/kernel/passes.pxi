@@ -32,6 +32,8 @@ cdef Mixture describe(
     cdef double dense = (d * (d + 5) / 2.0 * 1.3 if matrices else 5.0 * d) / LANES
     cdef double packed = (2 * width * (d + LANES) / 4 * 0.65 if matrices else 0) + 8 * width
     mixture.packed_below = (dense - 2.5) / packed
+    dense = (d if structure == TIED else 2 * d if structure == DIAG else d + 1) * 1.25 / LANES
+    mixture.packed_at_origin = (dense - 2.5) / (8 * width)
     mixture.structure = <Structure> structure
     mixture.n_components = K
     mixture.n_features = d
