@@ -265,12 +265,9 @@ cdef void statistics_at_origin(
 
 cdef void add_scatter(
     Workspace *work, const real *m, Py_ssize_t d, Py_ssize_t n_vectors,     # IN: x, weight; z and rz are overwritten
-    double *scatter,                                                        # INOUT: (d, d)
+    double *slot,                                                           # INOUT: Σ w, Σ w z (d), Σ w z zᵀ (d, d)
 ) noexcept nogil:
-    """scatter += Σ w z zᵀ, its lower triangle"""
-    cdef Py_ssize_t j, v
+    """Add the moments of the rows, whatever component they are of; of the last the lower triangle"""
     center(work.x, m, d, n_vectors, work.z)
-    for j in range(d):
-        for v in range(n_vectors):
-            (<vec *> (work.rz + j * STRIDE))[v] = (<vec *> work.weight)[v] * (<vec *> (work.z + j * STRIDE))[v]
-    scatter_triangular(work, work.weight, d, n_vectors, scatter)
+    moments(work.z, work.weight, d, n_vectors, False, 0, work.rz, slot, slot + 1, NULL)
+    scatter_triangular(work, work.weight, d, n_vectors, slot + 1 + d)

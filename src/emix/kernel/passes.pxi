@@ -219,9 +219,9 @@ def accumulate_scatter(
     Py_ssize_t thread, Py_ssize_t n_threads, const real[::1] center,
     real[::1] workspace, double[:, ::1] slots, int[::1] stop,
 ):
-    """Add Σ w z zᵀ, z = x − center, its lower triangle, of rows [first_row, last_row) to slots d² wide; see `accumulate`.
+    """Add Σ w, Σ w z and Σ w z zᵀ (its lower triangle), z = x − center, of rows [first_row, last_row); see `accumulate`.
 
-    The workspace is that of one component.
+    Slots are 1 + d + d² wide. The workspace is that of one component.
     """
     cdef Mixture mixture
     cdef Workspace work
@@ -230,8 +230,8 @@ def accumulate_scatter(
     mixture.structure, mixture.n_components, mixture.n_features, mixture.origin = TIED, 1, d, NULL
     work = divide(workspace, &mixture)
     rows = whole(X, sample_weight, &mixture, last_row)
-    if slots.shape[1] != d * d:
-        raise ValueError(f"slots are {slots.shape[1]} wide, expected {d * d}")
+    if slots.shape[1] != 1 + d + d * d:
+        raise ValueError(f"slots are {slots.shape[1]} wide, expected {1 + d + d * d}")
     with nogil:
         while start < last_row and not load_flag(&stop[0]):
             slot = start // SUPER_BLOCK % slots.shape[0]

@@ -171,7 +171,8 @@ class GaussianRun:
         self._workspaces = [np.empty(self._arguments.workspace_size, dtype=self.dtype) for _ in range(self._n_threads)]
         self._weight_before: Array | None = None
         self._eps = float(np.finfo(self.dtype).eps)
-        self._origin = CommonOrigin(source, self._sample_weight, model.structure.is_shared)
+        passes = self._n_slots, self._n_threads, self._rows_per_call
+        self._origin = CommonOrigin(source, self._sample_weight, model.structure.is_shared, *passes)
         self._bounds = None
         if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
             self._bounds = CarriedBounds(self._arguments.kernel, source.n_rows, K)
@@ -225,7 +226,8 @@ class GaussianRun:
                 f"{model.structure.name!r} and {self._means_shape}, as the model has."
             )
         origin = self._origin
-        arguments.fill(parameters, weight_before, center, use_origin and origin.in_use, origin.fixed)
+        fixed = origin.fixed
+        arguments.fill(parameters, weight_before, center, use_origin and origin.in_use, fixed)
         slots[:] = 0.0
 
         bounds = None if self._bounds is None else self._bounds.begin_pass(parameters)
@@ -251,10 +253,7 @@ class GaussianRun:
         log_likelihood = factors.add_slots(model.structure.code, slots, K, d, self._weight_unit, total)
         ratio = 1.0
         if arguments.origin is not None:
-            place = arguments.origin.astype(np.float64)
-            scatter = origin.scatter(place, self._n_slots, self._n_threads, self._rows_per_call)
-            if scatter is not None:
-                scatter = scatter * self._weight_unit
+            scatter = None if origin.scatter is None else origin.scatter * self._weight_unit
             ratio = factors.leave_origin(
                 model.structure.code, model.reg_covar, arguments.center(), arguments.own_center, scatter, total
             )

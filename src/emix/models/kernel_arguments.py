@@ -102,7 +102,7 @@ class KernelArguments:
         use_origin : bool
             Give components a common centre where that costs no accuracy.
         fixed_origin : ndarray of shape (d,) or None
-            The one to try first.
+            The only one that may be; None for Σ π_k c_k.
         """
         factors.prepare(
             self._structure.code,
@@ -124,8 +124,7 @@ class KernelArguments:
             self._numbers[K * d : 2 * K * d] = offset.ravel()
         self.origin = None
         if center is None and use_origin:
-            moved = fixed_origin is not None and self._move_to_origin(parameters, fixed_origin)
-            if moved or self._move_to_origin(parameters, None):
+            if self._move_to_origin(parameters, fixed_origin):
                 self.origin = self._origin.astype(self._rounded.dtype)
         if self._single:
             self._rounded[:] = self._numbers

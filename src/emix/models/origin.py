@@ -35,12 +35,16 @@ MAX_RATIO = {"d": 2.0**16, "f": 2.0**10}
 # The same for tied, whatever its covariance's condition: the error grows by this factor at most, in every direction.
 HARMLESS_RATIO = 16.0
 
+# A scatter about the middle of the columns is moved to their mean where it is at most this many times the one about the
+# mean: 2e-13 in roundings.
+FAR_MIDDLE = 2.0**10
+
 # Passes that had to be repeated before a run leaves it.
 MAX_FAILURES = 2
 
 
 class CommonOrigin:
-    """What a run knows of its origin: whether to use one, and for tied the scatter of all rows about it.
+    """What a run knows of its origin: where it is, whether to use it, and for tied the scatter of all rows about it.
 
     Parameters
     ----------
@@ -49,28 +53,58 @@ class CommonOrigin:
         As the kernel gets them.
     is_shared : bool
         All components have one covariance.
+    n_slots, n_threads, rows_per_call : int
+        As for other passes.
     """
 
-    def __init__(self, source: ArraySource, sample_weight: Array | None, is_shared: bool) -> None:
+    def __init__(
+        self,
+        source: ArraySource,
+        sample_weight: Array | None,
+        is_shared: bool,
+        n_slots: int,
+        n_threads: int,
+        rows_per_call: int,
+    ) -> None:
         self._source, self._sample_weight, self._is_shared = source, sample_weight, is_shared
+        self._n_slots, self._n_threads, self._rows_per_call = n_slots, n_threads, rows_per_call
         self._code = source.X.dtype.char
-        self._eps = float(np.finfo(source.X.dtype).eps)
         self._failures = 0
-        self.fixed: Array | None = None
-        """Where the origin must stay for the scatter to hold, (d,); None if it may lie anywhere."""
-        self._scatter: Array | None = None
+        self._fixed: Array | None = None
+        self.scatter: Array | None = None
+        """Σ w (x − m)(x − m)ᵀ of all rows (d, d), the lower triangle, float64; tied only."""
 
     @property
     def in_use(self) -> bool:
-        """Whether passes may use it."""
+        """Whether passes may use one."""
         return self._failures < MAX_FAILURES
 
-    def scatter(self, origin: Array, n_slots: int, n_threads: int, rows_per_call: int) -> Array | None:
-        """Σ w (x − m)(x − m)ᵀ of all rows (d, d), lower triangle, float64; taken once for each origin. Tied only."""
-        if self._is_shared and (self.fixed is None or not np.array_equal(self.fixed, origin)):
-            self._scatter = self._take_scatter(origin, n_slots, n_threads, rows_per_call)
-            self.fixed = origin.copy()
-        return self._scatter
+    @property
+    def fixed(self) -> Array | None:
+        """Where it must be for the scatter to hold: at the mean of the rows, rounded to their precision. None: anywhere.
+
+        The first call takes a pass over the rows.
+        """
+        if self._is_shared and self._fixed is None:
+            self._fixed, self.scatter = self._total_scatter()
+            if not np.isfinite(self.scatter).all():
+                self._failures = MAX_FAILURES
+        return self._fixed
+
+    def _total_scatter(self) -> tuple[Array, Array]:
+        # About the middle of the columns first. Where their mean lies many standard deviations from there, for some rows
+        # are far out, once more about the mean.
+        middle = self._source.column_range.mean(axis=0)
+        for _ in range(2):
+            weight, shift, scatter = self._moments(middle)
+            mean = middle + shift / weight
+            if (shift * shift <= weight * np.diagonal(scatter) * (1.0 - 1.0 / FAR_MIDDLE)).all():
+                break
+            middle = mean
+        origin = mean.astype(self._source.X.dtype).astype(np.float64)
+        moved = middle - origin
+        cross = np.outer(shift, moved)
+        return origin, scatter + cross + cross.T + weight * np.outer(moved, moved)
 
     def holds(self, ratio: float, statistics: GaussianStatistics, reg_covar: float) -> bool:
         """Whether the statistics are exact enough, by the ratio that `factors.leave_origin` found."""
@@ -85,28 +119,28 @@ class CommonOrigin:
 
     def _scatter_is_exact(self, statistics: GaussianStatistics, reg_covar: float) -> bool:
         # Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs by eps ‖ |W| √diag T ‖².
-        assert self._scatter is not None
+        assert self.scatter is not None
         structure = statistics.structure
         weights, means, covariances = structure.maximize(statistics, reg_covar)
         try:
             whitening, _ = structure.whiten(covariances, *means.shape)
         except DegenerateCovarianceError:
             return False
-        spread = np.sqrt(np.diagonal(self._scatter) / statistics.weight.sum())
+        spread = np.sqrt(np.diagonal(self.scatter) / statistics.weight.sum())
         return bool(np.sum((np.abs(whitening) @ spread) ** 2) <= MAX_RATIO[self._code])
 
-    def _take_scatter(self, origin: Array, n_slots: int, n_threads: int, rows_per_call: int) -> Array:
+    def _moments(self, origin: Array) -> tuple[float, Array, Array]:
         # In double precision whatever the rows are: a scatter about one point holds the distances between components.
-        source, d = self._source, self._source.n_features
+        source, d, n_slots, n_threads = self._source, self._source.n_features, self._n_slots, self._n_threads
         kernel: Any = kernel_for(np.dtype(np.float64))
         size, unit = kernel.workspace_size(1, d), kernel.super_block_rows
-        slots = np.zeros((n_slots, d * d))
+        slots = np.zeros((n_slots, 1 + d + d * d))
 
         def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
             workspace = np.empty(size)
             if source.X.dtype.char == "d":
-                for first in range(0, source.n_rows, rows_per_call):
-                    last = min(first + rows_per_call, source.n_rows)
+                for first in range(0, source.n_rows, self._rows_per_call):
+                    last = min(first + self._rows_per_call, source.n_rows)
                     rows = (source.X, self._sample_weight, first, last, thread, n_threads)
                     kernel.accumulate_scatter(*rows, origin, workspace, slots, stop)
                 return
@@ -124,4 +158,8 @@ class CommonOrigin:
         total = slots[0].copy()
         for slot in slots[1:]:
             total += slot
-        return total.reshape(d, d)
+        return float(total[0]), total[1 : 1 + d], _symmetric(total[1 + d :].reshape(d, d))
+
+
+def _symmetric(lower: Array) -> Array:
+    return np.tril(lower) + np.tril(lower, -1).T
