@@ -56,6 +56,7 @@ def move_to_origin(
     weights: NDArray[np.float64],
     means: NDArray[np.float64],
     whitening: NDArray[np.float64],
+    covariances: NDArray[np.float64],
     keep: bool,
     origin: NDArray[np.float64],
     arguments: NDArray[np.float64],

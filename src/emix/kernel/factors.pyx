@@ -347,25 +347,33 @@ cdef double reach(
 
 def move_to_origin(
     int structure, bint single, double limit,
-    const double[::1] weights, const double[:, ::1] means, const double[::1] whitening,     # IN: π, μ, W
+    const double[::1] weights, const double[:, ::1] means,                                  # IN: π, μ
+    const double[::1] whitening, const double[::1] covariances,                             # IN: W, Σ
     bint keep,                                      # IN: take `origin` as it is
     double[::1] origin,                             # OUT, or IN
     double[::1] arguments, double[:, ::1] own,      # INOUT: as `prepare` leaves them; OUT: the centres before
 ):
     """Give components whose reach² from the origin is at most `limit` the origin as their centre; how many.
 
-    The origin is Σ π_k c_k, where the mean of the rows lies after any M-step. All components of tied move, or none.
-    kernel/origin.pxi has what that is for, and what a component's reach is.
+    The origin is Σ π_k c_k, where the mean of the rows lies after any M-step. kernel/origin.pxi has what that is for, and
+    what a component's reach is. All components of tied move, or none; their limit is 16 ‖ |W| √diag Σ ‖² if that is more:
+    so much of the error stands in W (x − c) anyway, whatever c is, for rows within their component.
     """
     cdef Py_ssize_t K = means.shape[0], d = means.shape[1], k, j, n_moved = 0
     cdef Py_ssize_t step = d if structure == DIAG else 1 if structure == SPHERICAL else 0
     cdef double *center = &arguments[0]
     cdef double *m = &origin[0]
     cdef const double *w = &whitening[0]
-    cdef double total = 0, value
+    cdef double total = 0, value, square = 0
     if structure == FULL:
         return 0
     with nogil:
+        for k in range(d if structure == TIED else 0):
+            value = 0
+            for j in range(k + 1):
+                value += fabs(w[k * d + j]) * sqrt(covariances[j * (d + 1)])
+            square += value * value
+        limit = max(limit, 16 * square)
         for k in range(K):
             total += weights[k]
         for j in range(d):

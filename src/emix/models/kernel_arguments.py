@@ -139,6 +139,7 @@ class KernelArguments:
             parameters.weights,
             parameters.means,
             parameters.whitening.ravel(),
+            parameters.covariances.ravel(),
             fixed is not None,
             self._origin,
             self._numbers,

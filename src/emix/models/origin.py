@@ -32,7 +32,7 @@ MAX_REACH = {"d": 128.0**2, "f": 16.0**2}
 # more, a component shrank at once, or rows lie far from all means.
 MAX_RATIO = {"d": 2.0**16, "f": 2.0**10}
 
-# The same for tied, whatever its covariance's condition: the error grows by this factor at most, in every direction.
+# For tied, whatever its covariance's condition: so many times the error of sums for each component is allowed.
 HARMLESS_RATIO = 16.0
 
 # A scatter about the middle of the columns is moved to their mean where it is at most this many times the one about the
@@ -109,16 +109,15 @@ class CommonOrigin:
     def holds(self, ratio: float, statistics: GaussianStatistics, reg_covar: float) -> bool:
         """Whether the statistics are exact enough, by the ratio that `factors.leave_origin` found."""
         if self._is_shared:
-            exact = ratio <= HARMLESS_RATIO or (
-                ratio <= MAX_RATIO[self._code] and self._scatter_is_exact(statistics, reg_covar)
-            )
+            exact = ratio <= HARMLESS_RATIO or self._scatter_is_exact(statistics, reg_covar)
         else:
             exact = ratio <= MAX_RATIO[self._code]
         self._failures += not exact
         return exact
 
     def _scatter_is_exact(self, statistics: GaussianStatistics, reg_covar: float) -> bool:
-        # Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs by eps ‖ |W| √diag T ‖².
+        # Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs by eps ‖ |W| √diag T ‖²; sums for each component
+        # have the diagonal of the scatter within components in its place.
         assert self.scatter is not None
         structure = statistics.structure
         weights, means, covariances = structure.maximize(statistics, reg_covar)
@@ -126,8 +125,13 @@ class CommonOrigin:
             whitening, _ = structure.whiten(covariances, *means.shape)
         except DegenerateCovarianceError:
             return False
-        spread = np.sqrt(np.diagonal(self.scatter) / statistics.weight.sum())
-        return bool(np.sum((np.abs(whitening) @ spread) ** 2) <= MAX_RATIO[self._code])
+        N, s = statistics.weight, statistics.shift
+        within = np.diagonal(statistics.scatter) - np.sum(s * s / np.where(N > 0.0, N, 1.0)[:, np.newaxis], axis=0)
+        common, own = (
+            np.sum((np.abs(whitening) @ np.sqrt(diagonal / N.sum())) ** 2)
+            for diagonal in (np.diagonal(self.scatter), np.maximum(within, 0.0))
+        )
+        return bool(common <= max(MAX_RATIO[self._code], HARMLESS_RATIO * own))
 
     def _moments(self, origin: Array) -> tuple[float, Array, Array]:
         # In double precision whatever the rows are: a scatter about one point holds the distances between components.
