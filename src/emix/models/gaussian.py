@@ -172,7 +172,7 @@ class GaussianRun:
         self._weight_before: Array | None = None
         self._eps = float(np.finfo(self.dtype).eps)
         passes = self._n_slots, self._n_threads, self._rows_per_call
-        self._origin = CommonOrigin(source, self._sample_weight, model.structure.is_shared, *passes)
+        self._origin = CommonOrigin(source, self._sample_weight, model.structure, K, *passes)
         self._bounds = None
         if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
             self._bounds = CarriedBounds(self._arguments.kernel, source.n_rows, K)

@@ -130,6 +130,8 @@ class KernelArguments:
             self._rounded[:] = self._numbers
 
     def _move_to_origin(self, parameters: GaussianParameters, fixed: Array | None) -> bool:
+        if not self._structure.uses_origin:
+            return False
         if fixed is not None:
             self._origin[:] = fixed
         n_moved: int = factors.move_to_origin(

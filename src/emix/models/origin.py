@@ -17,6 +17,7 @@ from emix.kernel.level import kernel_for
 from emix.rows.arrays import ArraySource
 from emix.rows.threads import run_in_threads
 
+from .covariance import CovarianceStructure
 from .statistics import GaussianStatistics
 
 __all__ = ["MAX_REACH", "CommonOrigin"]
@@ -39,6 +40,9 @@ HARMLESS_RATIO = 16.0
 # mean: 2e-13 in roundings.
 FAR_MIDDLE = 2.0**10
 
+# Features of rows and components, n d K, below which the calls cost more than is saved (measured).
+MIN_WORK = 50_000
+
 # Passes that had to be repeated before a run leaves it.
 MAX_FAILURES = 2
 
@@ -51,8 +55,8 @@ class CommonOrigin:
     source : ArraySource
     sample_weight : ndarray of shape (n_rows,) or None
         As the kernel gets them.
-    is_shared : bool
-        All components have one covariance.
+    structure : CovarianceStructure
+    n_components : int
     n_slots, n_threads, rows_per_call : int
         As for other passes.
     """
@@ -61,15 +65,17 @@ class CommonOrigin:
         self,
         source: ArraySource,
         sample_weight: Array | None,
-        is_shared: bool,
+        structure: CovarianceStructure,
+        n_components: int,
         n_slots: int,
         n_threads: int,
         rows_per_call: int,
     ) -> None:
-        self._source, self._sample_weight, self._is_shared = source, sample_weight, is_shared
+        self._source, self._sample_weight, self._is_shared = source, sample_weight, structure.is_shared
         self._n_slots, self._n_threads, self._rows_per_call = n_slots, n_threads, rows_per_call
         self._code = source.X.dtype.char
-        self._failures = 0
+        pays = structure.uses_origin and source.n_rows * source.n_features * n_components >= MIN_WORK
+        self._failures = 0 if pays else MAX_FAILURES
         self._fixed: Array | None = None
         self.scatter: Array | None = None
         """Σ w (x − m)(x − m)ᵀ of all rows (d, d), the lower triangle, float64; tied only."""
@@ -85,7 +91,7 @@ class CommonOrigin:
 
         The first call takes a pass over the rows.
         """
-        if self._is_shared and self._fixed is None:
+        if self._is_shared and self.in_use and self._fixed is None:
             self._fixed, self.scatter = self._total_scatter()
             if not np.isfinite(self.scatter).all():
                 self._failures = MAX_FAILURES
