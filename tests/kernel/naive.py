@@ -37,6 +37,7 @@ class Case:
     whitening: Array  # in the structure's shape
     log_constant: Array
     margin: Array
+    origin: Array | None = None
 
     @property
     def arguments(self) -> tuple[Any, ...]:
@@ -157,7 +158,7 @@ def accumulate(
         for first, last in itertools.pairwise(edges):
             kernel.accumulate(
                 case.X, case.sample_weight, first, last, thread, n_threads, hard, *case.arguments, buffer, slots,
-                np.zeros(1, dtype=np.int32),
+                np.zeros(1, dtype=np.int32), case.origin,
             )  # fmt: skip
     return slots
 
@@ -177,5 +178,6 @@ def score(level: str, case: Case) -> tuple[Array, Array, Array, Array, int]:
     n, K = len(case.X), len(case.center)
     dtype = case.X.dtype
     outputs = np.full(n, np.nan, dtype), np.full((n, K), np.nan, dtype), np.full((n, K), np.nan, dtype), np.full(n, -1)
-    far = kernel.score(case.X, 0, n, *case.arguments, workspace(kernel, case), *outputs, np.zeros(1, dtype=np.int32))
+    stop = np.zeros(1, dtype=np.int32)
+    far = kernel.score(case.X, 0, n, *case.arguments, workspace(kernel, case), *outputs, stop, case.origin)
     return *outputs, far
