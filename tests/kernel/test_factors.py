@@ -273,3 +273,85 @@ def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(struc
     # A shift within rounding of the centre, as of a constant column.
     assert not cancels(1e-10, 0.0)
     assert not cancels(0.0, 0.0)
+
+
+def prepared(structure: str, K: int, d: int, scale: float) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Weights, means, whitening, covariances and the kernel's arguments of a mixture `scale` across; the centres."""
+    rng = np.random.default_rng([K, d])
+    pi, mu = rng.dirichlet(np.ones(K)), scale * rng.normal(size=(K, d))
+    A = rng.normal(size=(K, d, d))
+    sigma = in_form(structure, A @ A.transpose(0, 2, 1) + np.eye(d))
+    if structure == "tied":
+        sigma = sigma / K
+    W, log_det = np.empty(sigma.shape), np.empty(K)
+    assert factors.whiten(STRUCTURES[structure], d, sigma.ravel(), W.ravel(), log_det) == -1
+    arguments = np.empty(2 * K * d + 2 * K + W.size)
+    factors.prepare(STRUCTURES[structure], False, 40.0, pi, mu, W.ravel(), log_det, None, None, arguments)
+    return pi, mu, W, sigma, arguments, arguments[: K * d].reshape(K, d).copy()
+
+
+@pytest.mark.parametrize("structure", ["tied", "diag", "spherical"])
+@pytest.mark.parametrize("keep", [False, True])
+def test_move_to_origin(structure: str, keep: bool) -> None:
+    K, d = 4, 3
+    pi, mu, W, sigma, arguments, center = prepared(structure, K, d, 5.0)
+    origin, own = np.full(d, 0.25), np.empty((K, d))
+    m = origin.copy() if keep else pi @ mu
+    each = {"tied": lambda: np.repeat(W[np.newaxis], K, axis=0), "diag": lambda: W[:, :, np.newaxis] * np.eye(d)}
+    matrices = each.get(structure, lambda: W[:, np.newaxis, np.newaxis] * np.eye(d))()
+    reach = np.sum((np.abs(matrices) @ np.abs(mu - m)[:, :, np.newaxis])[:, :, 0] ** 2, axis=1)
+    # Of tied either all move or none.
+    limit = 1.01 * reach.max() if structure == "tied" else np.sort(reach)[1:3].mean()
+    arrays = (pi, mu, W.ravel(), sigma.ravel(), keep, origin, arguments, own)
+    n_moved = factors.move_to_origin(STRUCTURES[structure], False, limit, *arrays)
+    moved = reach <= limit
+    assert n_moved == moved.sum() == (4 if structure == "tied" else 2)
+    np.testing.assert_allclose(origin, m, rtol=1e-14)
+    np.testing.assert_array_equal(own, center)
+    np.testing.assert_array_equal(arguments[: K * d].reshape(K, d), np.where(moved[:, np.newaxis], origin, center))
+    offset = (matrices @ (mu - origin)[:, :, np.newaxis])[:, :, 0] * moved[:, np.newaxis]
+    np.testing.assert_allclose(arguments[K * d : 2 * K * d].reshape(K, d), offset, rtol=1e-13, atol=1e-14)
+
+
+def test_tied_stays_where_one_component_is_out_of_reach() -> None:
+    pi, mu, W, sigma, arguments, _ = prepared("tied", 4, 3, 5000.0)
+    before = arguments.copy()
+    arrays = (pi, mu, W.ravel(), sigma.ravel(), True, np.zeros(3), arguments, np.empty((4, 3)))
+    assert factors.move_to_origin(STRUCTURES["tied"], False, 1.0, *arrays) == 0
+    np.testing.assert_array_equal(arguments, before)
+    # What any evaluation loses is allowed, whatever the limit.
+    limit = 16.0 * np.sum((np.abs(W) @ np.sqrt(np.diagonal(sigma))) ** 2)
+    mu[:] = 0.9 * np.sqrt(limit) / np.sqrt(np.sum((np.abs(W) @ np.ones(3)) ** 2)) * np.array([[1], [-1], [1], [-1]])
+    assert factors.move_to_origin(STRUCTURES["tied"], False, 1.0, *arrays) == 4
+
+
+@pytest.mark.parametrize("structure", ["tied", "diag", "spherical"])
+def test_leave_origin_is_recentring(structure: str) -> None:
+    rng = np.random.default_rng(5)
+    n, K, d = 500, 3, 4
+    X, r, m, center = rng.normal(size=(n, d)), rng.dirichlet(np.ones(K), n), rng.normal(size=d), rng.normal(size=(K, d))
+
+    def sums(c: Array) -> tuple[Array, Array, Array]:
+        z = X[:, np.newaxis] - c
+        S = np.einsum("ik,ikj,ikl->kjl", r, z, z)
+        return r.sum(axis=0), np.einsum("ik,ikj->kj", r, z), in_form(structure, S)
+
+    about, expected = sums(np.tile(m, (K, 1))), sums(center)
+    total = np.concatenate([*(a.ravel() for a in about), [7.0]])
+    scatter = None
+    if structure == "tied":
+        scatter = about[2].copy()
+        total[K + K * d : -1] = 0.0
+    ratio = factors.leave_origin(STRUCTURES[structure], 0.5, np.tile(m, (K, 1)), center, scatter, total)
+    for found, wanted in zip(np.split(total[:-1], [K, K + K * d]), expected):
+        np.testing.assert_allclose(found, wanted.ravel(), rtol=1e-12, atol=1e-11)
+    assert total[-1] == 7.0
+    N, s, S = expected
+    if structure == "tied":
+        kept = np.diagonal(S) - np.sum(s * s / N[:, np.newaxis], axis=0) + 0.5 * n
+        before = np.diagonal(about[2])
+    elif structure == "diag":
+        kept, before = S - s * s / N[:, np.newaxis] + 0.5 * N[:, np.newaxis], about[2]
+    else:
+        kept, before = S - np.sum(s * s, axis=1) / N + 0.5 * d * N, about[2]
+    assert ratio == pytest.approx(max(1.0, float(np.max(before / kept))), rel=1e-12)

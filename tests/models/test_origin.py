@@ -220,7 +220,7 @@ def test_rows_far_out_do_not_move_the_origin_of_tied() -> None:
 
 
 def test_small_work_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    X, theta = problem("tied", n=100)
+    X, _ = problem("tied", n=100)
     assert not GaussianModel(4, 5, "tied").begin(X)._origin.in_use
     monkeypatch.setattr(module, "MIN_WORK", 0)
     assert GaussianModel(4, 5, "tied").begin(X)._origin.in_use

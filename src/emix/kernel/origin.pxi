@@ -13,11 +13,12 @@
 # The scatter of tied is not summed: Σ_k r_k = 1, so Σ_k S_k = Σ_rows w z zᵀ whatever the parameters are, and whoever
 # calls knows it (models/origin.py).
 #
-# What it costs in accuracy: b_k = W_k (μ_k − m) and W_k z are rounded, with an error of at most
-# n eps ‖|W_k| |μ_k − m|‖ above that of the other form (n = d + 2 for tied, 2 else), where that uses z = x − c_k; the
-# absolute values are of each number. So ½‖y‖² errs by n eps ‖y‖ reach_k with reach_k the norm, and since
-# ‖y‖ ≤ 0.71 (1 + ½‖y‖²), relative to 1 + ½‖y‖² by 0.71 n eps reach_k. The sums about m hold N_k (μ_k − m)² beside
-# what is wanted and lose reach_k² eps. models/origin.py has the limit for reach_k; where it is passed, c_k stays at μ_k.
+# What it costs in accuracy. y_k is the difference of W_k z and b_k = W_k (μ_k − m), each rounded. With x = μ_k + δ,
+# |W_k| |z| ≤ |W_k| |δ| + |W_k| |μ_k − m| (absolute values of each number): the first part is what W_k (x − c_k) errs by
+# too, the second adds n eps reach_k at most, reach_k = ‖ |W_k| |μ_k − m| ‖ and n = d + 2 for tied, 2 for the others.
+# So ½‖y‖² errs by n eps ‖y‖ reach_k, and since ‖y‖ ≤ 0.71 (1 + ½‖y‖²), by 0.71 n eps reach_k relative to 1 + ½‖y‖².
+# The sums about m hold N_k (μ_k − m)² beside what is wanted, and lose reach_k² eps of it. models/origin.py has the
+# limit for reach_k; components beyond it keep c_k = μ_k, and the loops of densities.pxi and moments.pxi.
 
 cdef void find_at_origin(Mixture *mixture, Workspace *work) noexcept nogil:
     """at_origin[k]: is c_k the origin;  target[k] = b_k, for spherical b_k / w_k"""

@@ -219,7 +219,7 @@ def accumulate_scatter(
     Py_ssize_t thread, Py_ssize_t n_threads, const real[::1] center,
     real[::1] workspace, double[:, ::1] slots, int[::1] stop,
 ):
-    """Add Σ w, Σ w z and Σ w z zᵀ (its lower triangle), z = x − center, of rows [first_row, last_row); see `accumulate`.
+    """Add Σ w, Σ w z and Σ w z zᵀ (its lower triangle) of rows [first_row, last_row), z = x − center; cf. `accumulate`.
 
     Slots are 1 + d + d² wide. The workspace is that of one component.
     """

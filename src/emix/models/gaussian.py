@@ -239,7 +239,9 @@ class GaussianRun:
                 last = min(first + self._rows_per_call, source.n_rows)
                 part = (source.X, self._sample_weight, first, last, thread, self._n_threads)
                 if bounds is None:
-                    arguments.kernel.accumulate(*part, False, *arguments.values, workspace, slots, stop, arguments.origin)
+                    arguments.kernel.accumulate(
+                        *part, False, *arguments.values, workspace, slots, stop, arguments.origin
+                    )
                 else:
                     n_computed[thread] += arguments.kernel.accumulate_bounded(
                         *part, *arguments.values, *bounds, workspace, slots, stop, arguments.origin

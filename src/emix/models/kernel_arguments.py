@@ -123,9 +123,8 @@ class KernelArguments:
             offset = self._structure.whitened(parameters.whitening, parameters.means - rounded)
             self._numbers[K * d : 2 * K * d] = offset.ravel()
         self.origin = None
-        if center is None and use_origin:
-            if self._move_to_origin(parameters, fixed_origin):
-                self.origin = self._origin.astype(self._rounded.dtype)
+        if center is None and use_origin and self._move_to_origin(parameters, fixed_origin):
+            self.origin = self._origin.astype(self._rounded.dtype)
         if self._single:
             self._rounded[:] = self._numbers
 

@@ -87,7 +87,7 @@ class CommonOrigin:
 
     @property
     def fixed(self) -> Array | None:
-        """Where it must be for the scatter to hold: at the mean of the rows, rounded to their precision. None: anywhere.
+        """Where it must be for the scatter to hold: the rows' mean, rounded to their precision. None: anywhere.
 
         The first call takes a pass over the rows.
         """
@@ -98,8 +98,8 @@ class CommonOrigin:
         return self._fixed
 
     def _total_scatter(self) -> tuple[Array, Array]:
-        # About the middle of the columns first. Where their mean lies many standard deviations from there, for some rows
-        # are far out, once more about the mean.
+        # About the middle of the columns first. Where their mean lies many standard deviations from there, because some
+        # rows are far out, once more about the mean.
         middle = self._source.column_range.mean(axis=0)
         for _ in range(2):
             weight, shift, scatter = self._moments(middle)
@@ -122,11 +122,11 @@ class CommonOrigin:
         return exact
 
     def _scatter_is_exact(self, statistics: GaussianStatistics, reg_covar: float) -> bool:
-        # Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs by eps ‖ |W| √diag T ‖²; sums for each component
-        # have the diagonal of the scatter within components in its place.
+        # Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs by eps ‖ |W| √diag T ‖²; sums for each
+        # component have the diagonal of the scatter within components in its place.
         assert self.scatter is not None
         structure = statistics.structure
-        weights, means, covariances = structure.maximize(statistics, reg_covar)
+        _, means, covariances = structure.maximize(statistics, reg_covar)
         try:
             whitening, _ = structure.whiten(covariances, *means.shape)
         except DegenerateCovarianceError:

@@ -119,7 +119,9 @@ def _score_in_threads(
         last = min(len(X), (thread + 1) * n_blocks // threads * block)
         for first in range(thread * n_blocks // threads * block, last, rows_per_call):
             end = min(first + rows_per_call, last)
-            n_far[thread] += arguments.kernel.score(X, first, end, *arguments.values, workspace, *outputs, stop, arguments.origin)
+            n_far[thread] += arguments.kernel.score(
+                X, first, end, *arguments.values, workspace, *outputs, stop, arguments.origin
+            )
 
     run_in_threads(share, threads)
     return int(n_far.sum())
