@@ -266,3 +266,19 @@ def test_a_constant_column_is_named_as_ever() -> None:
         model.m_step(e_step(X, theta)[0])
     held = GaussianModel(4, 5, "diag", reg_covar=1e-6)
     np.testing.assert_allclose(held.m_step(e_step(X, theta)[0]).covariances[:, 2], 1e-6, rtol=1e-9)
+
+
+@each_structure
+@each_dtype
+def test_huge_and_tiny_units(structure: str, dtype: str) -> None:
+    for scale in (2.0**494, 2.0**-494) if dtype == "float64" else (2.0**45, 2.0**-45):
+        X, theta = problem(structure, dtype=dtype, n=40_000)
+        scaled = GaussianParameters.from_covariances(
+            theta.structure, theta.weights, theta.means * scale, theta.covariances * scale**2
+        )
+        found, used = e_step((X * scale).astype(dtype), scaled)
+        assert used
+        plain, _ = e_step(X, theta)
+        np.testing.assert_allclose(found.weight, plain.weight, rtol=1e-10 if dtype == "float64" else 1e-5)
+        tolerance = 1e-10 if dtype == "float64" else 1e-4
+        np.testing.assert_allclose(found.scatter / scale**2, plain.scatter, rtol=tolerance, atol=tolerance * 40_000)

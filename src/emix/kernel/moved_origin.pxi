@@ -114,10 +114,11 @@ def leave_origin(
                     S[k] += (2 * s[i] + N[k] * e) * e
                 s[i] += N[k] * e
                 if structure == DIAG and N[k] > 0 and e != 0:
-                    largest = max(largest, ratio(before, S[i] - s[i] * s[i] / N[k] + N[k] * reg_covar))
-                squares += s[i] * s[i]
+                    largest = max(largest, ratio(before, S[i] - s[i] * (s[i] / N[k]) + N[k] * reg_covar))
+                if structure == SPHERICAL and N[k] > 0:
+                    squares += s[i] * (s[i] / N[k])
             if structure == SPHERICAL and N[k] > 0 and moved:
-                largest = max(largest, ratio(before, S[k] - squares / N[k] + N[k] * d * reg_covar))
+                largest = max(largest, ratio(before, S[k] - squares + N[k] * d * reg_covar))
             weight += N[k]
             s += d
             if structure == DIAG:
@@ -128,7 +129,7 @@ def leave_origin(
                 left = S[i * d + i] + weight * reg_covar
                 for k in range(K):
                     if N[k] > 0:
-                        left -= s[k * d + i] * s[k * d + i] / N[k]
+                        left -= s[k * d + i] * (s[k * d + i] / N[k])
                 largest = max(largest, ratio(scatter[i, i], left))
                 for j in range(i):
                     S[j * d + i] = S[i * d + j]

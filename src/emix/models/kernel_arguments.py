@@ -12,7 +12,7 @@ from emix.kernel import factors
 from emix.kernel.level import kernel_for
 
 from .covariance import CovarianceStructure
-from .origin import MAX_REACH
+from .origin import MAX_REACH, may_pay
 from .parameters import GaussianParameters
 
 __all__ = ["KernelArguments", "arguments_for_scores"]
@@ -129,7 +129,7 @@ class KernelArguments:
             self._rounded[:] = self._numbers
 
     def _move_to_origin(self, parameters: GaussianParameters, fixed: Array | None) -> bool:
-        if not self._structure.uses_origin:
+        if not may_pay(self._structure, *self._shape):
             return False
         if fixed is not None:
             self._origin[:] = fixed

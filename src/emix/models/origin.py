@@ -20,7 +20,7 @@ from emix.rows.threads import run_in_threads
 from .covariance import CovarianceStructure
 from .statistics import GaussianStatistics
 
-__all__ = ["MAX_REACH", "CommonOrigin"]
+__all__ = ["MAX_REACH", "CommonOrigin", "may_pay"]
 
 Array = NDArray[np.float64]
 
@@ -40,11 +40,17 @@ HARMLESS_RATIO = 16.0
 # mean: 2e-13 in roundings.
 FAR_MIDDLE = 2.0**10
 
-# Features of rows and components, n d K, below which the calls cost more than is saved (measured).
-MIN_WORK = 50_000
+# Features of all components, d K, below which the tiles are hardly filled, and with the rows, n d K, below which the
+# calls cost more than is saved (measured: at d K = 15 and n d K = 20 000 both ways are alike).
+MIN_WIDTH, MIN_WORK = 15, 50_000
 
 # Passes that had to be repeated before a run leaves it.
 MAX_FAILURES = 2
+
+
+def may_pay(structure: CovarianceStructure, n_components: int, n_features: int) -> bool:
+    """Whether forms about an origin are there and faster."""
+    return structure.uses_origin and n_components * n_features >= MIN_WIDTH
 
 
 class CommonOrigin:
@@ -74,7 +80,8 @@ class CommonOrigin:
         self._source, self._sample_weight, self._is_shared = source, sample_weight, structure.is_shared
         self._n_slots, self._n_threads, self._rows_per_call = n_slots, n_threads, rows_per_call
         self._code = source.X.dtype.char
-        pays = structure.uses_origin and source.n_rows * source.n_features * n_components >= MIN_WORK
+        d = source.n_features
+        pays = may_pay(structure, n_components, d) and source.n_rows * n_components * d >= MIN_WORK
         self._failures = 0 if pays else MAX_FAILURES
         self._fixed: Array | None = None
         self.scatter: Array | None = None
@@ -103,8 +110,10 @@ class CommonOrigin:
         middle = self._source.column_range.mean(axis=0)
         for _ in range(2):
             weight, shift, scatter = self._moments(middle)
-            mean = middle + shift / weight
-            if (shift * shift <= weight * np.diagonal(scatter) * (1.0 - 1.0 / FAR_MIDDLE)).all():
+            # Divided before they are squared, for sums of rows of 1e150
+            away = shift / weight
+            mean = middle + away
+            if (away * away <= np.diagonal(scatter) / weight * (1.0 - 1.0 / FAR_MIDDLE)).all():
                 break
             middle = mean
         origin = mean.astype(self._source.X.dtype).astype(np.float64)
@@ -132,7 +141,8 @@ class CommonOrigin:
         except DegenerateCovarianceError:
             return False
         N, s = statistics.weight, statistics.shift
-        within = np.diagonal(statistics.scatter) - np.sum(s * s / np.where(N > 0.0, N, 1.0)[:, np.newaxis], axis=0)
+        away = s / np.where(N > 0.0, N, 1.0)[:, np.newaxis]
+        within = np.diagonal(statistics.scatter) - np.sum(s * away, axis=0)
         common, own = (
             np.sum((np.abs(whitening) @ np.sqrt(diagonal / N.sum())) ** 2)
             for diagonal in (np.diagonal(self.scatter), np.maximum(within, 0.0))
