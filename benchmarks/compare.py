@@ -6,8 +6,9 @@ one referee, the log-likelihood of the pure-NumPy baseline: where two libraries 
 rounding apart, that is printed and the exit status is 1.
 
     python benchmarks/compare.py                     # the main sizes
-    python benchmarks/compare.py --all               # other structures and float32 as well
+    python benchmarks/compare.py --all               # other structures, float32, what skipping saves
     python benchmarks/compare.py --quick             # small sizes, under a minute
+    python benchmarks/compare.py --all --resume      # go on where the last run was interrupted
     python benchmarks/compare.py --python onedal=/path/to/venv/bin/python
 """
 
@@ -19,7 +20,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -30,11 +31,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import baseline_numpy
-import report
-from data import MAIN_PROBLEMS, MORE_PROBLEMS, QUICK_PROBLEMS, Problem, Start
-from machine import processor
+from data import MAIN_PROBLEMS, MORE_PROBLEMS, QUICK_PROBLEMS, SKIPPING_PROBLEMS, Problem, Start
+from machine import machine
 from peers import PEERS
-from workers import FEW, MANY, REST_SECONDS, Timing, Worker, measure, stage
+from results import Results, save, write
+from workers import REST_SECONDS, Timing, Worker, measure, stage
 
 #: Largest relative difference of final log-likelihoods. In float64 rounding leaves about 1e-13; in
 #: float32 a row's log-density has about six digits and EM carries the error on.
@@ -68,15 +69,23 @@ def judge(X: NDArray[np.floating], dtype: str, timings: Mapping[str, Timing]) ->
 
 
 def compare(
-    problems: Sequence[Problem], workers: Mapping[str, Worker], n_threads: int, repeats: int
-) -> list[dict[str, Any]]:
-    """Measure all problems; a JSON-ready record for each."""
-    records = []
+    problems: Sequence[Problem],
+    workers: Mapping[str, Worker],
+    repeats: int,
+    budget: float,
+    keep: Callable[[dict[str, Any]], None],
+    rest: float = REST_SECONDS,
+) -> None:
+    """Measure all problems; `keep` is given a JSON-ready record of each as soon as it is there."""
     for problem in problems:
         print(f"{problem.name} …", flush=True)
+        present = {name: worker for name, worker in workers.items() if worker.peer in (problem.peers or PEERS)}
+        if not present:
+            print("    none of its peers is present", flush=True)
+            continue
         with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
             files = stage(problem, Path(folder))
-            timings = measure(workers, problem, files, n_threads, repeats, REST_SECONDS)
+            timings = measure(present, problem, files, repeats, rest, budget)
             values, complaints = judge(np.load(files[0]), problem.dtype, timings)
         record: dict[str, Any] = {"name": problem.name, **asdict(problem), "complaints": complaints, "peers": {}}
         for name, timing in timings.items():
@@ -87,14 +96,14 @@ def compare(
                 "seconds_per_iteration": timing.per_iteration,
                 "spread": timing.spread,
                 "log_likelihood": values[name],
-                f"seconds_{FEW}": timing.few,
-                f"seconds_{MANY}": timing.many,
+                "seconds_few": timing.few,
+                "seconds_many": timing.many,
             }
-            print(f"    {name:16} {1e3 * timing.per_iteration:9.2f} ms   +{100 * timing.spread:.0f} %", flush=True)
+            spread = f"+{100 * timing.spread:.0f} %" if len(timing.many) > 1 else "one round"
+            print(f"    {name:20} {1e3 * timing.per_iteration:9.2f} ms   {spread}", flush=True)
         for complaint in complaints:
             print(f"    DIFFERENT RESULT: {complaint}", file=sys.stderr, flush=True)
-        records.append(record)
-    return records
+        keep(record)
 
 
 def interpreters(options: Sequence[str]) -> dict[str, str]:
@@ -112,38 +121,68 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
-    sizes.add_argument("--all", action="store_true", help="also other structures and float32")
+    sizes.add_argument("--all", action="store_true", help="also other structures, float32 and what skipping saves")
     parser.add_argument("--only", metavar="TEXT", default="", help="problems whose name contains TEXT")
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated, of %(default)s")
     parser.add_argument("--python", metavar="PEER=PATH", action="append", default=[], help="a peer's interpreter")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="a library that has run for so long on a problem has no further round (%(default)s)",
+    )
+    parser.add_argument("--resume", action="store_true", help="keep what the JSON has already, measure the rest")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), help="folder (%(default)s)")
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    options = arguments(argv)
+def chosen_problems(options: argparse.Namespace) -> list[Problem]:
     problems: Sequence[Problem] = MAIN_PROBLEMS
     if options.all:
-        problems = MAIN_PROBLEMS + MORE_PROBLEMS
+        problems = MAIN_PROBLEMS + MORE_PROBLEMS + SKIPPING_PROBLEMS
     elif options.quick:
         problems = QUICK_PROBLEMS
-    problems = [problem for problem in problems if options.only in problem.name]
+    return [problem for problem in problems if options.only in problem.name]
+
+
+def previous(path: Path, n_threads: int) -> Results:
+    """What an earlier run has measured, with the same threads on the same machine; nothing if there was none."""
+    if not path.exists():
+        return {"peers": {}, "problems": []}
+    results = json.loads(path.read_text(encoding="utf-8"))
+    if (results["threads"], results["machine"]["processor"]) != (n_threads, machine()["processor"]):
+        raise SystemExit(f"--resume: {path} has other threads or comes from another machine")
+    return {"peers": results["peers"], "problems": results["problems"]}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = arguments(argv)
+    problems = chosen_problems(options)
     if options.quick:
-        options.repeats = min(options.repeats, 2)
+        options.repeats = 1
+        options.budget = min(options.budget, 2.0)
     pythons = interpreters(options.python)
-    results: dict[str, Any] = {
+    path = options.output / "comparison.json"
+    results: Results = {
+        "kind": "comparison",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": processor(),
+        "machine": machine(),
         "threads": options.threads,
         "repeats": options.repeats,
-        "measured": f"({MANY} iterations - {FEW} iterations) / {MANY - FEW}",
-        "peers": {},
         "missing": {},
+        **(previous(path, options.threads) if options.resume else {"peers": {}, "problems": []}),
     }
+    measured = {record["name"] for record in results["problems"]}
+
+    def keep(record: dict[str, Any]) -> None:
+        results["problems"].append(record)
+        save(results, path)
+
     with ExitStack() as stack:
-        workers = {}
+        workers: dict[str, Worker] = {}
         for peer in options.peers.split(","):
             if peer not in PEERS:
                 raise SystemExit(f"--peers {peer}: expected some of {', '.join(PEERS)}")
@@ -156,16 +195,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results["missing"][name] = why
             else:
                 workers[name] = worker
+                about["versions"].pop("path", None)  # it says nothing to others who read the JSON
                 results["peers"][name] = about
-        results["problems"] = compare(problems, workers, options.threads, options.repeats)
+        to_do = [problem for problem in problems if problem.name not in measured]
+        compare(to_do, workers, options.repeats, options.budget, keep, 0.02 if options.quick else REST_SECONDS)
         for name, worker in workers.items():  # now, when every library has loaded what it loads lazily
             results["peers"][name].update(worker.ask("blas"))
-
-    options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / "comparison.json"
-    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print()
-    report.write(path)
+    # In the order of PEERS, whatever was measured first.
+    order = [str(importlib.import_module(f"peers.{peer}").NAME) for peer in PEERS]
+    results["peers"] = dict(sorted(results["peers"].items(), key=lambda item: order.index(item[0])))
+    save(results, path)
+    write(path)
     return 1 if any(problem["complaints"] for problem in results["problems"]) else 0
 
 

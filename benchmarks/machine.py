@@ -7,8 +7,8 @@ import platform
 from pathlib import Path
 
 
-def processor() -> dict[str, str | int]:
-    """Processor, cores this process may use, its widest vectors and the system."""
+def machine() -> dict[str, str | int | float]:
+    """Processor, cores this process may use, its widest vectors, memory and the system."""
     name, flags = platform.processor() or platform.machine(), set[str]()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -19,5 +19,12 @@ def processor() -> dict[str, str | int]:
             elif key.strip() == "flags":
                 flags = set(value.split())
     vectors = next((flag for flag in ("avx512f", "avx2", "sse2") if flag in flags), "unknown")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"processor": name, "cores": cores, "vectors": vectors, "system": platform.platform(terse=True)}
+    found: dict[str, str | int | float] = {"processor": name, "cores": cores(), "vectors": vectors}
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found["memory in GB"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    return found | {"system": platform.platform(terse=True)}
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,8 @@
 """Compare the working tree with an earlier commit: time per iteration and result, under two minutes.
 
 Both are built by pip with the same compiler, options and versions of everything, below
-``build/revisions`` (which git ignores), and run by turns. A commit is built once and kept.
+``build/revisions`` (which git ignores), and run by turns. A commit is built once and kept; the first use, which
+also makes the environment, takes some five minutes more.
 
 Run it as ``python benchmarks/revisions.py HEAD~1`` before every change to the kernel.
 """
@@ -25,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from compare import log_likelihood
+from comparison import milliseconds
 from data import REVISION_PROBLEMS
-from report import milliseconds
 from workers import HERE, Worker, measure, stage
 
 ROOT = HERE.parent
@@ -120,7 +121,7 @@ def compare(sites: dict[str, Path], python: Path, only: str, n_threads: int, rep
                 continue
             with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
                 files = stage(problem, Path(folder))
-                timings = measure(workers, problem, files, n_threads, repeats, _REST_SECONDS)
+                timings = measure(workers, problem, files, repeats, _REST_SECONDS)
                 X = np.load(files[0])
             refusals = [f"{name} {t.refusal[0]}: {t.refusal[1]}" for name, t in timings.items() if t.refusal]
             if refusals:

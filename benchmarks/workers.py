@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import time
@@ -19,15 +20,11 @@ from data import Array, Problem, Start, make_data, make_start
 
 HERE = Path(__file__).resolve().parent
 
-#: An iteration's time is the difference of two runs, which leaves out validation, setting up and
-#: the closing E-step that some libraries do.
-FEW, MANY = 2, 8
-
 #: Thread pools of BLAS and OpenMP spin for up to 200 ms after their work: wait until the previous
 #: library's have gone to sleep.
 REST_SECONDS = 0.25
 
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -35,6 +32,13 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "EMIX_NUM_THREADS",
 )
+
+
+def absolute_python_path(variables: dict[str, str]) -> None:
+    """Make PYTHONPATH's entries absolute, for a process that runs in another folder."""
+    if "PYTHONPATH" in variables:
+        entries = variables["PYTHONPATH"].split(os.pathsep)
+        variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in entries if entry)
 
 
 class Worker:
@@ -53,11 +57,9 @@ class Worker:
     """
 
     def __init__(self, peer: str, python: str, n_threads: int, environment: Mapping[str, str] | None = None) -> None:
-        variables = {**os.environ, **(environment or {}), **dict.fromkeys(_THREAD_VARIABLES, str(n_threads))}
-        if "PYTHONPATH" in variables:
-            # The process runs in another folder: relative entries would be lost.
-            entries = variables["PYTHONPATH"].split(os.pathsep)
-            variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in entries if entry)
+        variables = {**os.environ, **(environment or {}), **dict.fromkeys(THREAD_VARIABLES, str(n_threads))}
+        absolute_python_path(variables)
+        self.peer, self.n_threads = peer, n_threads
         self._process = subprocess.Popen(
             [python, "-m", "peers.worker", peer],
             cwd=HERE,
@@ -108,22 +110,26 @@ class Worker:
 class Timing:
     """What was measured of one peer on one problem."""
 
-    #: Seconds of each run of FEW and of MANY iterations.
+    #: By how many iterations the two runs differ.
+    iterations: int = 6
+    #: Seconds of each run of few and of many iterations.
     few: list[float] = field(default_factory=list)
     many: list[float] = field(default_factory=list)
-    #: Parameters after MANY iterations.
+    #: Seconds of all runs.
+    spent: float = 0.0
+    #: Parameters after many iterations.
     parameters: Start | None = None
     #: Why there is no timing: ``unsupported``, ``failed`` and a text.
     refusal: tuple[str, str] | None = None
 
     @property
     def per_iteration(self) -> float:
-        """Seconds: the fastest run of MANY less the fastest run of FEW, per iteration."""
-        return (min(self.many) - min(self.few)) / (MANY - FEW)
+        """Seconds: the fastest run of many less the fastest run of few iterations, per iteration."""
+        return (min(self.many) - min(self.few)) / self.iterations
 
     @property
     def spread(self) -> float:
-        """How far apart the runs of MANY lie, relative to the fastest."""
+        """How far apart the runs of many iterations lie, relative to the fastest."""
         return max(self.many) / min(self.many) - 1.0
 
 
@@ -148,37 +154,59 @@ def measure(
     workers: Mapping[str, Worker],
     problem: Problem,
     files: tuple[Path, Path],
-    n_threads: int,
     repeats: int,
     rest: float,
+    budget: float = math.inf,
+    mapped: bool = False,
 ) -> dict[str, Timing]:
     """Time every worker on a problem, by turns: one round is a short and a long run of each.
 
-    ``rest`` is the pause before each run, in seconds.
+    Parameters
+    ----------
+    rest : float
+        Pause before each run, seconds.
+    budget : float
+        A worker that has run for so many seconds has no further round. If the round that only warms up took
+        longer, it counts, and is the only one: what warms up does not matter then.
+    mapped : bool
+        Whether the rows are left on disk, as a memory map.
     """
     data_path, start_path = files
     saved = start_path.with_name("fitted.npz")
-    timings = {name: Timing() for name in workers}
+    timings = {name: Timing(problem.many - problem.few) for name in workers}
     for name, worker in workers.items():
         reply = worker.ask(
-            "load", data=str(data_path), start=str(start_path), structure=problem.structure, n_threads=n_threads
+            "load",
+            data=str(data_path),
+            start=str(start_path),
+            structure=problem.structure,
+            n_threads=worker.n_threads,
+            mapped=mapped,
         )
         timings[name].refusal = _refusal(reply)
     # The round before the first warms up and is thrown away; it brings the parameters to compare.
     for turn in range(-1, repeats):
         for name, worker in workers.items():
             timing = timings[name]
-            for n_iter, seconds in ((FEW, timing.few), (MANY, timing.many)):
+            if timing.spent > budget and timing.many:
+                continue
+            for n_iter, seconds in ((problem.few, timing.few), (problem.many, timing.many)):
                 if timing.refusal is not None:
                     continue
                 time.sleep(rest)
-                keep = turn < 0 and n_iter == MANY
+                keep = turn < 0 and n_iter == problem.many
                 reply = worker.ask("run", n_iter=n_iter, save=str(saved) if keep else None)
                 timing.refusal = _refusal(reply)
-                if timing.refusal is None and turn >= 0:
+                if timing.refusal is None:
                     seconds.append(float(reply["seconds"]))
-                elif timing.refusal is None and keep:
-                    timing.parameters = _read_parameters(saved)
+                    timing.spent += seconds[-1]
+                    if keep:
+                        timing.parameters = _read_parameters(saved)
+            if turn < 0 and timing.spent <= budget:
+                timing.few.clear()
+                timing.many.clear()
+    for worker in workers.values():
+        worker.ask("unload")
     return timings
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import emix.kernel.level
-import emix.models.kernel_arguments
+import emix.models.gaussian
 from emix import GaussianMixture, GaussianModel, GaussianParameters, fit_em
 from emix.kernel.level import available_levels, kernel_for
 from emix.models.scoring import score_rows
@@ -155,21 +155,32 @@ def test_one_estimator_scores_from_eight_threads_at_once() -> None:
             np.testing.assert_array_equal(found, expected)
 
 
+def test_single_rows_are_scored_from_eight_threads_at_once() -> None:
+    X = rows(800)
+    gm = GaussianMixture(3, random_state=0).fit(X)
+    expected, labels = gm.score_samples(X), gm.predict(X)
+
+    def share(thread: int) -> None:
+        for i in range(thread, 800, 8):
+            # Each call has a workspace of its own, though the parameters are prepared once for all.
+            assert gm.score_samples(X[i : i + 1])[0] == expected[i]
+            assert gm.predict(X[i : i + 1])[0] == labels[i]
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(share, range(8), timeout=LONG))
+
+
 def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = kernel_for(np.dtype(np.float64))
 
-    def accumulate(*arguments: Any) -> None:
-        if arguments[4] == 1:  # the thread
-            raise MemoryError("in thread 1")
-        kernel.accumulate(*arguments)
+    class Broken(kernel.Accumulator):  # type: ignore[misc, name-defined]
+        def accumulate(self, thread: int, *arguments: Any) -> None:
+            if thread == 1:
+                raise MemoryError("in thread 1")
+            super().accumulate(thread, *arguments)
 
-    broken = SimpleNamespace(
-        accumulate=accumulate,
-        block_rows=kernel.block_rows,
-        super_block_rows=kernel.super_block_rows,
-        workspace_size=kernel.workspace_size,
-    )
-    monkeypatch.setattr(emix.models.kernel_arguments, "kernel_for", lambda dtype: broken)
+    broken = SimpleNamespace(**{**vars(kernel), "Accumulator": Broken})
+    monkeypatch.setattr(emix.models.gaussian, "kernel_for", lambda dtype: broken)
     start = GaussianParameters.from_covariances("spherical", [1.0], [[0.0] * 3], [1.0])
     with pytest.raises(MemoryError, match="in thread 1"):
         fit_em(GaussianModel(1, 3, "spherical", n_threads=2), rows(2000), start, tol=0.0, max_iter=1)

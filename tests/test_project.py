@@ -77,6 +77,11 @@ def test_import_emix_is_light() -> None:
     heavy = {"scipy", "sklearn", "pandas", "polars", "pyarrow", "matplotlib", "dask", "joblib"}
     assert not heavy & {name.split(".")[0] for name in loaded}
     assert not [name for name in loaded if name.startswith("emix.faces")]
+    # What only files of models need, and NumPy does not load either, would be a quarter of NumPy's own time.
+    code = "import sys, numpy; print(*sorted(sys.modules))"
+    with_numpy = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    files = {"hashlib", "json", "secrets", "shutil", "zipfile", "pathlib", "inspect"}
+    assert not (files & set(loaded)) - set(with_numpy)
 
 
 def test_every_source_file_is_named_in_the_build() -> None:
@@ -109,6 +114,8 @@ def test_stub_agrees_with_the_compiled_module(name: str) -> None:
             declared[node.target.id] = []
         elif isinstance(node, ast.ClassDef):
             declared[node.name] = []
+            methods = {method.name for method in node.body if isinstance(method, ast.FunctionDef)} - {"__init__"}
+            assert methods == {key for key in vars(getattr(module, node.name)) if not key.startswith("_")}
     assert public == set(declared)
 
     for key, arguments in declared.items():

@@ -11,8 +11,8 @@ A peer's file says how its library runs a fixed number of EM iterations from a g
 
 Each runs in a process of its own (:mod:`peers.worker`), if need be with another Python, because the
 libraries' requirements clash. So these files import only NumPy, their library and :mod:`data`, which
-needs no more. A program that is not Python can be a peer, too: ``prepare`` writes the data where the
-program finds them, and the function runs it and reads the time that it printed.
+needs no more. A program that is not Python can be a peer, too (:mod:`peers.programs`): ``prepare`` writes
+the data where the program finds them, and the function reads the time that it printed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ import numpy as np
 from data import Array
 
 #: The peers in the order of the table.
-PEERS = ("numpy_baseline", "scikit_learn", "onedal", "emix")
+PEERS = (
+    "numpy_baseline",
+    "scikit_learn",
+    "onedal",
+    "pomegranate",
+    "armadillo",
+    "mclust",
+    "emix_plain",
+    "emix",
+)
 
 
 class Unsupported(Exception):

@@ -17,21 +17,7 @@ import numpy as np
 
 from data import Start
 from peers import Fit, Unsupported
-
-
-def _blas() -> list[str]:
-    """The BLAS and OpenMP libraries loaded, with their threads."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return ["unknown (threadpoolctl is not installed)"]
-    return sorted(
-        {
-            " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
-            + f", {pool['num_threads']} threads"
-            for pool in threadpool_info()
-        }
-    )
+from results import blas
 
 
 class _Worker:
@@ -47,11 +33,16 @@ class _Worker:
             "note": self.peer.NOTE,
         }
 
-    def load(self, data: str, start: str, structure: str, n_threads: int) -> dict[str, Any]:
+    def load(self, data: str, start: str, structure: str, n_threads: int, mapped: bool = False) -> dict[str, Any]:
         self.fit = None  # lets go of the previous problem's data first
         with np.load(start) as arrays:
             given = Start(arrays["weights"], arrays["means"], arrays["covariances"])
-        self.fit = self.peer.prepare(np.load(data), given, structure, n_threads)
+        X = np.load(data, mmap_mode="r" if mapped else None)
+        self.fit = self.peer.prepare(X, given, structure, n_threads)
+        return {}
+
+    def unload(self) -> dict[str, Any]:
+        self.fit = None
         return {}
 
     def run(self, n_iter: int, save: str | None) -> dict[str, Any]:
@@ -63,7 +54,7 @@ class _Worker:
         return {"seconds": result.seconds}
 
     def blas(self) -> dict[str, Any]:
-        return {"blas": _blas()}
+        return {"blas": blas()}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         verb = str(request.pop("verb"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from .datasets import load_faithful
 from .em.loop import EMModel, EMRecord, EMResult, fit_em
 from .estimators.gaussian_mixture import GaussianMixture
-from .estimators.model_file import ModelFileError
 from .estimators.multivariate_normal import MultivariateNormal
-from .exceptions import ConvergenceWarning, DegenerateCovarianceError, NotFittedError
+from .exceptions import ConvergenceWarning, DegenerateCovarianceError, ModelFileError, NotFittedError
 from .kernel.level import show_config
 from .models.gaussian import GaussianModel, q_function
 from .models.parameters import GaussianParameters

@@ -10,6 +10,7 @@ from types import FrameType
 __all__ = [
     "ConvergenceWarning",
     "DegenerateCovarianceError",
+    "ModelFileError",
     "NotFittedError",
     "not_fitted",
     "warn",
@@ -43,6 +44,25 @@ class DegenerateCovarianceError(ValueError):
 
     def __reduce__(self) -> tuple[type, tuple[str, int, float | None]]:
         return type(self), (str(self), self.component, self.n_effective)
+
+
+class ModelFileError(ValueError):
+    """A file that is not a model file of emix, is damaged, or is of a newer format.
+
+    Attributes
+    ----------
+    path : str
+        The file, as it was given.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path!r} {problem}")
+        self.path = path
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[ModelFileError], tuple[str, str]]:
+        # The default would call the class with the one formatted message.
+        return type(self), (self.path, self.problem)
 
 
 @cache

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from compare import interpreters, judge, main
+from comparison import milliseconds, table
 from data import Problem, make_data, make_start
-from report import milliseconds, table
 from workers import Timing, Worker
 
 
@@ -50,7 +50,6 @@ def test_comparison_from_end_to_end(
     """Tiny sizes; of the results only the likelihoods are looked at, never the times."""
     small = (Problem(400, 2, 2), Problem(400, 3, 2, structure="diag"), Problem(400, 3, 2, dtype="float32"))
     monkeypatch.setattr("compare.QUICK_PROBLEMS", small)
-    monkeypatch.setattr("compare.REST_SECONDS", 0.0)
     peers = ["--peers", "numpy_baseline,scikit_learn,onedal", "--python", "onedal=" + sys.executable]
     assert main(["--quick", "--repeats", "1", "--threads", "1", "--output", str(tmp_path), *peers]) == 0
     results = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
@@ -65,6 +64,16 @@ def test_comparison_from_end_to_end(
         assert "- oneDAL is missing" in (tmp_path / "comparison.md").read_text(encoding="utf-8")
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
+    # Resumed, it measures what is not there, and keeps the rest.
+    results["problems"].pop()
+    (tmp_path / "comparison.json").write_text(json.dumps(results), encoding="utf-8")
+    peers = ["--peers", "numpy_baseline", "--resume"]
+    assert main(["--quick", "--threads", "1", "--output", str(tmp_path), *peers]) == 0
+    resumed = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))["problems"]
+    assert resumed[:2] == results["problems"]
+    assert list(resumed[2]["peers"]) == ["NumPy"]
+    assert "scikit-learn" in (tmp_path / "comparison.md").read_text(encoding="utf-8").splitlines()[0]
+
 
 def test_table_gives_ratios_and_reasons() -> None:
     def timed(seconds: float) -> dict[str, float]:
@@ -75,7 +84,6 @@ def test_table_gives_ratios_and_reasons() -> None:
         "machine": {"processor": "p", "cores": 2, "vectors": "avx2", "system": "s"},
         "threads": 2,
         "repeats": 5,
-        "measured": "m",
         "peers": {name: {"versions": {name: "1"}, "note": ""} for name in ("old", "emix")},
         "missing": {"other": "No module named 'other'"},
         "problems": [
@@ -84,7 +92,7 @@ def test_table_gives_ratios_and_reasons() -> None:
         ],
     }
     text = table(results)
-    assert "| one | 200 (+10 %) | 10.0 (+10 %) | old 20.0× |" in text
+    assert "| one | 200 (+10 %) | 10.0 (+10 %) | old 20× |" in text
     assert "| two | fails | 10.0 (+10 %) |  |" in text
     assert "- old: Error: no" in text
     assert "- other is missing: No module named 'other'" in text

@@ -11,6 +11,7 @@ from data import (
     MORE_PROBLEMS,
     QUICK_PROBLEMS,
     REVISION_PROBLEMS,
+    SKIPPING_PROBLEMS,
     Problem,
     make_components,
     make_data,
@@ -57,6 +58,6 @@ def test_start_is_at_rows_with_unit_covariances() -> None:
 
 
 def test_names_are_distinct() -> None:
-    for problems in (MAIN_PROBLEMS + MORE_PROBLEMS, QUICK_PROBLEMS, REVISION_PROBLEMS):
+    for problems in (MAIN_PROBLEMS + MORE_PROBLEMS + SKIPPING_PROBLEMS, QUICK_PROBLEMS, REVISION_PROBLEMS):
         assert len({problem.name for problem in problems}) == len(problems)
     assert Problem(1_000_000, 2, 3, dtype="float32").name == "1 000 000 × 2, K 3, full, float32"

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from emix import GaussianMixture
-from emix.estimators.model_file import ModelFileError, load_model, save_model
+from emix.estimators.model_file import load_model, save_model
+from emix.exceptions import ModelFileError
 
 RNG = np.random.default_rng(0)
 X = np.vstack([RNG.normal(size=(50, 2)), RNG.normal([7.0, 0.0], size=(50, 2))])

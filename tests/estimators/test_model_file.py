@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emix.estimators import model_file
-from emix.estimators.model_file import ModelFileError, load_model, save_model
+from emix.estimators.model_file import load_model, save_model
+from emix.exceptions import ModelFileError
 
 HEADER: dict[str, Any] = {
     "kind": "GaussianMixture",

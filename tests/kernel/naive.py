@@ -41,14 +41,11 @@ class Case:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        return (
-            STRUCTURES.index(self.structure),
-            self.center,
-            self.offset,
-            np.ascontiguousarray(self.whitening).reshape(-1),
-            self.log_constant,
-            self.margin,
-        )
+        """Structure, K, d and what depends on them in one array, as the kernel takes it."""
+        origin = np.full_like(self.center[0], np.nan) if self.origin is None else self.origin
+        arrays = (self.center, self.offset, self.log_constant, self.margin, self.whitening, origin)
+        packed = np.concatenate([array.ravel() for array in arrays])
+        return STRUCTURES.index(self.structure), *self.center.shape, packed
 
     def matrix(self, k: int) -> Array:
         """W_k as a matrix."""
@@ -139,27 +136,20 @@ def in_structure(structure: str, matrices: Array) -> Array:
     return diagonals if structure == "diag" else diagonals.sum(axis=1)
 
 
-def workspace(kernel: Any, case: Case) -> Array:
-    """A workspace full of NaN: whatever is read before it is written shows."""
-    return np.full(kernel.workspace_size(*case.center.shape), np.nan, dtype=case.X.dtype)
+def accumulator(kernel: Any, case: Case, slots: Array, n_threads: int = 1) -> Any:
+    """An Accumulator with workspaces full of NaN: whatever is read before it is written shows."""
+    workspaces = np.full((n_threads, kernel.workspace_size(*case.center.shape)), np.nan, dtype=case.X.dtype)
+    return kernel.Accumulator(*case.arguments, case.X, case.sample_weight, workspaces, slots)
 
 
-def accumulate(
-    level: str, case: Case, *, hard: bool = False, n_threads: int = 1, n_slots: int = 3, splits: tuple[int, ...] = ()
-) -> Array:
+def accumulate(level: str, case: Case, *, n_threads: int = 1, n_slots: int = 3, splits: tuple[int, ...] = ()) -> Array:
     """The kernel's slots, with the shares of `n_threads` threads done one after another."""
-    kernel = kernel_of_level(level, case.X.dtype.name)
     K, d = case.center.shape
-    width = K + K * d + case.whitening.size + 1
-    slots = np.zeros((n_slots, width))
-    edges = (0, *splits, len(case.X))
+    slots = np.zeros((n_slots, K + K * d + case.whitening.size + 1))
+    run = accumulator(kernel_of_level(level, case.X.dtype.name), case, slots, n_threads)
     for thread in reversed(range(n_threads)):
-        buffer = workspace(kernel, case)
-        for first, last in itertools.pairwise(edges):
-            kernel.accumulate(
-                case.X, case.sample_weight, first, last, thread, n_threads, hard, *case.arguments, buffer, slots,
-                np.zeros(1, dtype=np.int32), case.origin,
-            )  # fmt: skip
+        for first, last in itertools.pairwise((0, *splits, len(case.X))):
+            run.accumulate(thread, first, last, None)
     return slots
 
 
@@ -178,6 +168,5 @@ def score(level: str, case: Case) -> tuple[Array, Array, Array, Array, int]:
     n, K = len(case.X), len(case.center)
     dtype = case.X.dtype
     outputs = np.full(n, np.nan, dtype), np.full((n, K), np.nan, dtype), np.full((n, K), np.nan, dtype), np.full(n, -1)
-    stop = np.zeros(1, dtype=np.int32)
-    far = kernel.score(case.X, 0, n, *case.arguments, workspace(kernel, case), *outputs, stop, case.origin)
+    far = kernel.Scorer(*case.arguments).score(case.X, 0, n, *outputs, None)
     return *outputs, far

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 import numpy as np
@@ -49,37 +50,50 @@ def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     distance = np.sum((Z[:, None] - centers) ** 2, axis=2)
     labels, least, sums = np.full(n, -1), np.full(n, np.nan), np.full((2, K, 1 + d), np.nan)
     features = np.ascontiguousarray(Z.T)
-    half = n // 2
-    clusters.assign(features, weight, centers, 0, half, labels, least, sums[0])
-    clusters.assign(features, weight, centers, half, n, labels, least, sums[1])
+    moved, held = centers.copy(), np.full(K, np.nan)
+    lloyd = clusters.Lloyd(features, weight, moved, sums, held)
+    for chunk, (first, last) in enumerate([(0, n // 2), (n // 2, n)]):
+        clusters.assign(features, centers, first, last, labels, least)
+        lloyd.add_up(chunk, first, last)
     np.testing.assert_array_equal(labels, distance.argmin(axis=1))
     np.testing.assert_allclose(least, distance.min(axis=1), rtol=1e-14)  # a sum of d squares
     belongs = (labels[:, None] == np.arange(K)) * weight[:, None]
     np.testing.assert_allclose(sums.sum(axis=0), belongs.T @ np.column_stack([np.ones(n), Z]), atol=1e-12)
-    moved, held = centers.copy(), np.full(K, np.nan)
-    step, n_empty = clusters.move(sums, moved, held)
+    step, n_empty = lloyd.move()
     expected = np.where(belongs.any(axis=0)[:, None], (belongs.T @ Z) / np.maximum(held, 1e-9)[:, None], centers)
     np.testing.assert_allclose(moved, expected, atol=1e-12)
     assert n_empty == np.count_nonzero(held == 0.0) >= 1
     assert step == pytest.approx(np.sum((moved - centers) ** 2))
+    with pytest.raises(ValueError, match="chunk 2 with rows 0 to 1 is out of range"):
+        lloyd.add_up(2, 0, 1)
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)
-def test_distances_to_rows(clusters: Any, n: int, d: int) -> None:
+def test_plus_plus(clusters: Any, n: int, d: int) -> None:
     Z, weight = rows(n, d)
-    features = np.ascontiguousarray(Z.T)
-    candidates = np.array([0, n - 1, n // 2])
-    distance = np.sum((Z[:, None] - Z[candidates]) ** 2, axis=2)
-    nearest = np.full(n, np.inf)
-    clusters.add_center(features, n // 3, nearest)
-    np.testing.assert_allclose(nearest, np.sum((Z - Z[n // 3]) ** 2, axis=1), rtol=1e-14)
+    nearest = np.full(n, np.nan)
+    plus_plus = clusters.PlusPlus(np.ascontiguousarray(Z.T), weight, nearest, np.full(n, np.nan))
+    assert np.isposinf(nearest).all()
+    distance = np.sum((Z[:, None] - Z) ** 2, axis=2)
+    plus_plus.add(n // 3)
+    np.testing.assert_allclose(nearest, distance[n // 3], rtol=1e-14)
     assert nearest[n // 3] == 0.0
-    potential = np.full(3, np.nan)
-    clusters.potentials(features, weight, nearest, candidates, potential)
-    np.testing.assert_allclose(potential, weight @ np.minimum(nearest[:, None], distance), rtol=1e-13)
+    uniforms = np.array([0.1, 0.5, 0.9])
+    found = plus_plus.draw(uniforms)
+    if n == 1:
+        assert found == -1  # no row lies elsewhere
+        return
+    mass = np.cumsum(weight * nearest)
+    candidates = np.searchsorted(mass, uniforms * mass[-1], side="right")
+    potential = weight @ np.minimum(nearest[:, None], distance[:, candidates])
+    assert found == candidates[potential.argmin()]
     before = nearest.copy()
-    clusters.add_center(features, n - 1, nearest)
-    np.testing.assert_allclose(nearest, np.minimum(before, distance[:, 1]), rtol=1e-14)
+    plus_plus.add(n - 1)
+    np.testing.assert_allclose(nearest, np.minimum(before, distance[:, n - 1]), rtol=1e-14)
+    with pytest.raises(ValueError, match="row -1 is none of"):
+        plus_plus.add(-1)
+    with pytest.raises(ValueError, match="65 candidates are asked for"):
+        plus_plus.draw(np.zeros(65))
 
 
 @pytest.mark.parametrize("structure", range(4))
@@ -89,8 +103,11 @@ def test_statistics_of_labels(clusters: Any, structure: int, offset: float) -> N
     X += offset
     labels = np.random.default_rng(1).integers(0, 3, 300)
     K, d = 4, 3  # the last holds nothing
-    held, center, shift = np.full(K, np.nan), np.full((K, d), np.nan), np.full((K, d), np.nan)
-    clusters.means(np.asfortranarray(X), weight, labels, held, center)
+    shape = {0: (K, d, d), 1: (d, d), 2: (K, d), 3: (K,)}[structure]
+    found = np.full(K + 2 * K * d + math.prod(shape), np.nan)
+    clusters.statistics_of_labels(structure, K, np.asfortranarray(X), weight, labels, found, np.empty(d))
+    held, shift, center = found[:K], found[K : K + K * d].reshape(K, d), found[-K * d :].reshape(K, d)
+    scatter = found[K + K * d : -K * d].reshape(shape)
     belongs = (labels[:, None] == np.arange(K)) * weight[:, None]
     np.testing.assert_allclose(held, belongs.sum(axis=0), rtol=1e-13)
     average = (belongs.T @ (X - offset))[:3] / held[:3, None] + offset
@@ -98,26 +115,25 @@ def test_statistics_of_labels(clusters: Any, structure: int, offset: float) -> N
     np.testing.assert_allclose(
         center[3], np.average(X - offset, axis=0, weights=weight) + offset, rtol=1e-15, atol=1e-14
     )
-    shape = {0: (K, d, d), 1: (d, d), 2: (K, d), 3: (K,)}[structure]
-    scatter = np.full(shape, np.nan)
-    clusters.moments(structure, X, weight, labels, center, np.empty(d), shift, scatter.ravel())
     z = X[:, None] - center
     np.testing.assert_allclose(shift, np.einsum("ik,ikj->kj", belongs, z), atol=1e-5 if offset else 1e-12)
     matrices = np.einsum("ik,ika,ikb->kab", belongs, z, z)
     variances = np.diagonal(matrices, axis1=1, axis2=2)
     expected = {0: matrices, 1: matrices.sum(axis=0), 2: variances, 3: variances.sum(axis=1)}[structure]
     np.testing.assert_allclose(scatter, expected, rtol=1e-12, atol=1e-11)  # 300 terms
+    pooled, sums = np.full((d, d), np.nan), np.full((K, d), np.nan)
+    clusters.pooled_scatter(X, weight, labels, np.ascontiguousarray(center), sums, pooled, np.empty(d))
+    np.testing.assert_array_equal(sums, shift)
+    np.testing.assert_allclose(pooled, matrices.sum(axis=0), rtol=1e-12, atol=1e-11)
 
 
 def test_draws_invert_the_cumulative_sums(clusters: Any) -> None:
     weight = np.array([0.0, 1.0, 0.0, 1.0, 2.0, 0.0])
     uniforms = np.array([0.0, 0.25, 0.5, 1.0 - 2.0**-53, 1.0])
     drawn = np.empty(5, dtype=np.intp)
-    assert clusters.draw(weight, None, uniforms, np.empty(6), drawn)
+    assert clusters.draw(weight, uniforms, np.empty(6), drawn)
     np.testing.assert_array_equal(drawn, [1, 3, 4, 4, 4])
-    assert clusters.draw(weight, np.array([9.0, 0.0, 9.0, 2.0, 1.0, 9.0]), uniforms, np.empty(6), drawn)
-    np.testing.assert_array_equal(drawn, [3, 3, 4, 4, 4])
-    assert not clusters.draw(weight, np.zeros(6), uniforms, np.empty(6), drawn)
+    assert not clusters.draw(np.zeros(6), uniforms, np.empty(6), drawn)
 
 
 def test_keys_are_splitmix64(clusters: Any) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emix.kernel import factors
 from emix.kernel.factors import whiten
+from emix.models import covariance
 
 Array = NDArray[np.float64]
 EPS = np.finfo(np.float64).eps
@@ -137,6 +138,10 @@ def in_form(structure: str, matrices: Array) -> Array:
     return variances.copy() if structure == "diag" else np.asarray(variances.sum(axis=1))
 
 
+def packed(*parts: Array) -> Array:
+    return np.concatenate([part.ravel() for part in parts])
+
+
 @each_structure
 @pytest.mark.parametrize("offset", [0.0, 1e8])
 @pytest.mark.parametrize("empty", [False, True], ids=["all held", "one empty"])
@@ -148,18 +153,16 @@ def test_maximize_is_the_formula(structure: str, offset: float, empty: bool) -> 
     roots = rng.normal(size=(K, d, d + 2))
     spread = roots @ roots.transpose(0, 2, 1) * (N > 0.0)[:, np.newaxis, np.newaxis]
     S = N[:, np.newaxis, np.newaxis] * (spread + delta[:, :, np.newaxis] * delta[:, np.newaxis, :])
-    weights, means, covariances = np.full(K, np.nan), np.full((K, d), np.nan), np.full(SHAPES[structure], np.nan)
-    factors.maximize(
-        STRUCTURES[structure],
-        reg,
-        N,
-        center,
-        N[:, np.newaxis] * delta,
-        in_form(structure, S).reshape(-1),
-        weights,
-        means,
-        covariances.reshape(-1),
-    )
+    statistics = packed(N, N[:, np.newaxis] * delta, in_form(structure, S), center)
+    size = math.prod(SHAPES[structure])
+    found = np.full(K * (2 + d) + 2 * size, np.nan)
+    failed = factors.maximize(STRUCTURES[structure], K, d, reg, statistics, found)
+    weights, means, covariances = found[:K], found[K : K + K * d].reshape(K, d), found[K + K * d :][:size]
+    assert failed == -1
+    whitening, log_det = np.full(size, np.nan), np.full(K, np.nan)
+    whiten(STRUCTURES[structure], d, covariances, whitening, log_det)
+    np.testing.assert_array_equal(found[K + K * d + size :], packed(whitening, log_det))
+    covariances = covariances.reshape(SHAPES[structure])
     expected = {
         "full": lambda: spread + reg * np.eye(d),
         "tied": lambda: np.einsum("k,kij->ij", N / N.sum(), spread) + reg * np.eye(d),
@@ -191,14 +194,44 @@ def test_whitening_of_each_structure(structure: str) -> None:
     np.testing.assert_allclose(log_det, np.log(diagonals).sum(axis=1), rtol=1e-12)
 
 
+class Between:
+    """An Exchange and its arrays."""
+
+    def __init__(
+        self,
+        structure: str,
+        K: int,
+        d: int,
+        column_range: Array,
+        n_slots: int = 1,
+        unit: float = 1.0,
+        single: bool = False,
+    ) -> None:
+        size = math.prod(in_form(structure, np.zeros((K, d, d))).shape)
+        self.arguments = np.full(2 * K * (1 + d) + size + d, np.nan)
+        self.rounded = np.full(len(self.arguments), np.nan, np.float32) if single else None
+        self.slots = np.full((n_slots, K * (1 + d) + size + 1), np.nan)
+        eps = np.finfo(np.float32 if single else np.float64).eps
+        self.exchange = factors.Exchange(
+            STRUCTURES[structure], K, d, 40.0, float(eps), unit, column_range, self.arguments, self.rounded, self.slots
+        )
+        self.statistics = np.full(K * (1 + 2 * d) + size, np.nan)
+        self.parameters = np.zeros(K * (2 + d) + 2 * size)
+
+    def end(self, before: Array | None = None) -> tuple[float, bool, bool, float]:
+        return self.exchange.end(before, self.statistics)
+
+
 @each_structure
 def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     rng = np.random.default_rng(6)
     K, d = 3, 4
     shape = SHAPES[structure]
-    slots = rng.normal(size=(5, K + K * d + math.prod(shape) + 1)) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
-    total = np.full(slots.shape[1], np.nan)
-    log_likelihood = factors.add_slots(STRUCTURES[structure], slots, K, d, 4.0, total)
+    between = Between(structure, K, d, np.zeros((2, d)), n_slots=5, unit=4.0)
+    slots = rng.normal(size=between.slots.shape) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
+    between.slots[:] = slots
+    between.arguments[: K * d] = rng.normal(size=K * d)
+    log_likelihood, _, _, growth = between.end()
     expected = slots[0]
     for slot in slots[1:]:
         expected = expected + slot
@@ -206,14 +239,22 @@ def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     scatter = expected[K + K * d : -1].reshape(shape)
     if structure in ("full", "tied"):
         scatter = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
-    np.testing.assert_array_equal(total[: K + K * d], expected[: K + K * d])
-    np.testing.assert_array_equal(total[K + K * d : -1].reshape(shape), scatter)
-    assert log_likelihood == total[-1] == expected[-1]
+    np.testing.assert_array_equal(
+        between.statistics, packed(expected[: K + K * d], scatter, between.arguments[: K * d])
+    )
+    assert log_likelihood == expected[-1]
+    assert growth == 1.0
 
 
-def test_has_shrunk() -> None:
-    assert not factors.has_shrunk(np.array([20.0, 0.0]), np.array([1.0, 0.0]), 20.0)
-    assert factors.has_shrunk(np.array([1.0, 20.1]), np.array([1.0, 1.0]), 20.0)
+def test_shrinking_twentyfold_is_told() -> None:
+    between = Between("spherical", 2, 1, np.zeros((2, 1)))
+    between.arguments[:] = 0.0
+    between.slots[:] = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]
+    before = np.zeros(len(between.statistics))
+    for weights, shrunk in (([20.0, 0.0], False), ([1.0, 20.1], True)):
+        before[:2] = weights
+        assert between.end(before)[1] is shrunk
+    assert between.end(None)[1] is False
 
 
 @each_structure
@@ -225,27 +266,33 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
     W = np.tril(rng.normal(size=(K, d, d)))
     W = {"full": W, "tied": W[0], "diag": W[:, 0], "spherical": W[:, 0, 0]}[structure]
     column_range = np.stack([np.full(d, 9.5), np.full(d, 10.5)])
-    before = np.array([8.0, 2.0, 0.0])
-    found = np.full(2 * K * d + 2 * K + W.size, np.nan)
-    factors.prepare(STRUCTURES[structure], single, 40.0, pi, mu, W.ravel(), log_det, column_range, before, found)
-    center = np.clip(mu, *column_range)
-    center = center.astype(np.float32).astype(np.float64) if single else center
-    away = mu - center
-    offset = {
-        "full": lambda: np.einsum("kij,kj->ki", W, away),
-        "tied": lambda: away @ W.T,
-        "diag": lambda: W * away,
-        "spherical": lambda: W[:, np.newaxis] * away,
-    }[structure]()
-    np.testing.assert_array_equal(found[: K * d].reshape(K, d), center)
-    np.testing.assert_allclose(found[K * d : 2 * K * d].reshape(K, d), offset, rtol=1e-14, atol=1e-14)
-    with np.errstate(divide="ignore"):
-        constant = np.log(pi) + log_det - 0.5 * d * np.log(2.0 * np.pi)
-    np.testing.assert_allclose(found[2 * K * d : 2 * K * d + K], constant, rtol=1e-15)
-    np.testing.assert_allclose(found[2 * K * d + K : 2 * K * d + 2 * K], [40 + np.log(1.25), 40 + np.log(5), np.inf])
-    np.testing.assert_array_equal(found[2 * K * d + 2 * K :], W.reshape(-1))
-    # Without a range and a pass before: centres are the means, and nothing is left out.
-    factors.prepare(STRUCTURES[structure], False, 40.0, pi, mu, W.ravel(), log_det, None, None, found)
+    between = Between(structure, K, d, column_range, single=single)
+    parameters = packed(pi, mu, np.full(W.shape, np.nan), W, log_det)
+    before = np.zeros(len(between.statistics))
+    before[:K] = [8.0, 2.0, 0.0]
+    elsewhere = 10.0 + rng.normal(size=(K, d)) / 10.0
+    for given in (None, elsewhere):
+        between.exchange.begin(parameters, before, given)
+        found = between.arguments
+        center = np.clip(mu, *column_range) if given is None else given
+        center = center.astype(np.float32).astype(np.float64) if single else center
+        away = mu - center
+        offset = covariance.STRUCTURES[structure].whitened(W, away)
+        np.testing.assert_array_equal(found[: K * d].reshape(K, d), center)
+        np.testing.assert_allclose(found[K * d : 2 * K * d].reshape(K, d), offset, rtol=1e-14, atol=1e-14)
+        with np.errstate(divide="ignore"):
+            constant = np.log(pi) + log_det - 0.5 * d * np.log(2.0 * np.pi)
+        np.testing.assert_allclose(found[2 * K * d : 2 * K * d + K], constant, rtol=1e-15)
+        np.testing.assert_allclose(
+            found[2 * K * d + K : 2 * K * d + 2 * K], [40 + np.log(1.25), 40 + np.log(5), np.inf]
+        )
+        np.testing.assert_array_equal(found[2 * K * d + 2 * K : -d], W.reshape(-1))
+        assert np.isnan(found[-d:]).all()
+        if between.rounded is not None:
+            np.testing.assert_array_equal(between.rounded, found.astype(np.float32))
+        assert not between.slots.any()
+    # For scores: no range and no pass before. Centres are the means, and nothing is left out.
+    factors.prepare(STRUCTURES[structure], K, d, False, 0.0, parameters, found)
     np.testing.assert_array_equal(found[: K * d].reshape(K, d), mu)
     assert not found[K * d : 2 * K * d].any()
     assert np.isposinf(found[2 * K * d + K : 2 * K * d + 2 * K]).all()
@@ -253,10 +300,12 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
 
 @each_structure
 def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(structure: str) -> None:
-    code = STRUCTURES[structure]
     weight, center = np.array([2.0, 0.0]), np.ones((2, 3))
+    between = Between(structure, 2, 3, np.ones((2, 3)))
+    between.arguments[:6] = center.ravel()
 
-    def cancels(shift: float, left: float, limit: float = 1e-6, rounding: float = 1e-9) -> bool:
+    def cancels(shift: float, left: float) -> bool:
+        """With 2⁻²⁶ of a moment for the limit, and 16 eps of the centre for rounding."""
         s = np.array([[0.0, 2.0 * shift, 0.0], [0.0, 0.0, 0.0]])
         moments = np.array([1.0, 2.0 * shift**2 + left, 1.0])  # N δ² and what is left
         if structure == "spherical":
@@ -265,93 +314,152 @@ def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(struc
             scatter = np.stack([moments, np.zeros(3)])
         else:
             scatter = np.stack([np.diag(moments), np.zeros((3, 3))])[: 1 if structure == "tied" else 2]
-        return bool(factors.cancels(code, limit, rounding, weight, center, s, scatter.ravel()))
+        between.slots[0] = packed(weight, s, scatter, np.zeros(1))
+        return between.end()[2]
 
-    assert cancels(1.0, 1e-6)
-    assert not cancels(1.0, 3e-6)
-    assert cancels(-1e5, 1e-6)
+    assert cancels(1.0, 2.0**-26)
+    assert not cancels(1.0, 2.0**-24)
+    assert cancels(-1e5, 2.0**-26)
     # A shift within rounding of the centre, as of a constant column.
-    assert not cancels(1e-10, 0.0)
+    assert not cancels(8 * EPS, 0.0)
+    assert cancels(32 * EPS, 0.0)
     assert not cancels(0.0, 0.0)
 
 
-def prepared(structure: str, K: int, d: int, scale: float) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Weights, means, whitening, covariances and the kernel's arguments of a mixture `scale` across; the centres."""
+def test_arrays_of_another_length_are_refused() -> None:
+    between = Between("diag", 2, 3, np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="an array has 21 numbers, expected 22"):
+        between.exchange.begin(between.parameters[1:], None, None)
+    with pytest.raises(ValueError, match="an array has 1 numbers, expected 20"):
+        between.exchange.end(None, np.zeros(1))
+    with pytest.raises(ValueError, match="an array has 19 numbers, expected 20"):
+        factors.maximize(STRUCTURES["diag"], 2, 3, 0.0, between.statistics[1:], between.parameters)
+
+
+@each_structure
+def test_largest_trace_relative_to_the_pooled_covariance(structure: str) -> None:
+    K, d = 3, 4
+    matrices = np.stack([with_condition(d, 100.0, seed) * 4.0**seed for seed in range(K)])
+    covariances, pi = in_form(structure, matrices), np.array([0.5, 0.3, 0.2])
+    form = covariance.STRUCTURES[structure]
+    whitening, log_det = form.whiten(covariances, K, d)
+    pooled = np.einsum("k,kij->ij", pi, form.to_full(covariances, K, d))
+    W = form.to_full(whitening, K, d)
+    parameters = packed(pi, np.zeros((K, d)), covariances, whitening, log_det)
+
+    def found() -> float:
+        return factors.largest_trace(STRUCTURES[structure], K, d, parameters, np.full(d * (d + 1), np.nan))
+
+    # A sum of squares of condition 100 at most.
+    assert found() == pytest.approx(max(np.trace(w @ pooled @ w.T) for w in W), rel=1e-12)
+    parameters[K + K * d] = np.nan
+    assert math.isnan(found())
+
+
+def mixture(structure: str, K: int, d: int, scale: float) -> tuple[Array, Array, Array, Array]:
+    """Weights, means, whitening and packed parameters of a mixture `scale` across."""
     rng = np.random.default_rng([K, d])
     pi, mu = rng.dirichlet(np.ones(K)), scale * rng.normal(size=(K, d))
     A = rng.normal(size=(K, d, d))
     sigma = in_form(structure, A @ A.transpose(0, 2, 1) + np.eye(d))
-    if structure == "tied":
-        sigma = sigma / K
-    W, log_det = np.empty(sigma.shape), np.empty(K)
-    assert factors.whiten(STRUCTURES[structure], d, sigma.ravel(), W.ravel(), log_det) == -1
-    arguments = np.empty(2 * K * d + 2 * K + W.size)
-    factors.prepare(STRUCTURES[structure], False, 40.0, pi, mu, W.ravel(), log_det, None, None, arguments)
-    return pi, mu, W, sigma, arguments, arguments[: K * d].reshape(K, d).copy()
+    W, log_det = covariance.STRUCTURES[structure].whiten(sigma, K, d)
+    return pi, mu, W, packed(pi, mu, sigma, W, log_det)
+
+
+def squared_reaches(structure: str, W: Array, away: Array) -> Array:
+    magnitudes = covariance.STRUCTURES[structure].whitened(np.abs(W), np.abs(away))
+    return np.asarray(np.sum(magnitudes**2, axis=1))
 
 
 @pytest.mark.parametrize("structure", ["tied", "diag", "spherical"])
-@pytest.mark.parametrize("keep", [False, True])
-def test_move_to_origin(structure: str, keep: bool) -> None:
+@pytest.mark.parametrize("single", [False, True])
+def test_components_within_reach_move_to_the_origin(structure: str, single: bool) -> None:
     K, d = 4, 3
-    pi, mu, W, sigma, arguments, center = prepared(structure, K, d, 5.0)
-    origin, own = np.full(d, 0.25), np.empty((K, d))
-    m = origin.copy() if keep else pi @ mu
-    each = {"tied": lambda: np.repeat(W[np.newaxis], K, axis=0), "diag": lambda: W[:, :, np.newaxis] * np.eye(d)}
-    matrices = each.get(structure, lambda: W[:, np.newaxis, np.newaxis] * np.eye(d))()
-    reach = np.sum((np.abs(matrices) @ np.abs(mu - m)[:, :, np.newaxis])[:, :, 0] ** 2, axis=1)
+    pi, mu, W, parameters = mixture(structure, K, d, 5.0)
+    m = np.full(d, 0.25) if structure == "tied" else pi @ mu
+    m = m.astype(np.float32).astype(np.float64) if single else m
+    reach = squared_reaches(structure, W, mu - m)
     # Of tied either all move or none.
     limit = 1.01 * reach.max() if structure == "tied" else np.sort(reach)[1:3].mean()
-    arrays = (pi, mu, W.ravel(), sigma.ravel(), keep, origin, arguments, own)
-    n_moved = factors.move_to_origin(STRUCTURES[structure], False, limit, *arrays)
-    moved = reach <= limit
-    assert n_moved == moved.sum() == (4 if structure == "tied" else 2)
-    np.testing.assert_allclose(origin, m, rtol=1e-14)
-    np.testing.assert_array_equal(own, center)
-    np.testing.assert_array_equal(arguments[: K * d].reshape(K, d), np.where(moved[:, np.newaxis], origin, center))
-    offset = (matrices @ (mu - origin)[:, :, np.newaxis])[:, :, 0] * moved[:, np.newaxis]
-    np.testing.assert_allclose(arguments[K * d : 2 * K * d].reshape(K, d), offset, rtol=1e-13, atol=1e-14)
+    between = Between(structure, K, d, np.stack([mu.min(axis=0), mu.max(axis=0)]), single=single)
+    between.exchange.begin(parameters, None, None, True)
+    plain = between.arguments.copy()
+    assert np.isnan(plain[-d:]).all()  # before it is allowed
+    fixed = (m, np.zeros(d * d)) if structure == "tied" else (None, None)
+    between.exchange.allow_origin(limit, 0.0, np.empty(K * d), *fixed)
+    between.exchange.begin(parameters, None, None, True)
+    found = between.arguments
+    moved = (reach <= limit)[:, np.newaxis]
+    assert moved.sum() == (4 if structure == "tied" else 2)
+    # Σ π c, of centres that single precision has rounded
+    np.testing.assert_allclose(found[-d:], m, rtol=1e-6 if single else 1e-14)
+    center, offset = plain[: K * d].reshape(K, d), plain[K * d : 2 * K * d].reshape(K, d)
+    np.testing.assert_array_equal(found[: K * d].reshape(K, d), np.where(moved, found[-d:], center))
+    away = covariance.STRUCTURES[structure].whitened(W, mu - found[-d:])
+    np.testing.assert_allclose(
+        found[K * d : 2 * K * d].reshape(K, d), np.where(moved, away, offset), rtol=1e-13, atol=1e-14
+    )
+    np.testing.assert_array_equal(found[2 * K * d : -d], plain[2 * K * d : -d])
+    if between.rounded is not None:
+        np.testing.assert_array_equal(between.rounded, found.astype(np.float32))
+    for forbidden in ((None, False), (mu, True)):
+        between.exchange.begin(parameters, None, *forbidden)
+        np.testing.assert_array_equal(between.arguments, plain)
+    if structure != "tied" and not single:
+        scores = np.empty(len(found))
+        factors.prepare(STRUCTURES[structure], K, d, False, limit, parameters, scores)
+        between.exchange.begin(parameters, None, None, True)
+        scores[2 * K * d + K : 2 * K * d + 2 * K] = found[2 * K * d + K : 2 * K * d + 2 * K]
+        np.testing.assert_array_equal(scores, found)
 
 
 def test_tied_stays_where_one_component_is_out_of_reach() -> None:
-    pi, mu, W, sigma, arguments, _ = prepared("tied", 4, 3, 5000.0)
-    before = arguments.copy()
-    arrays = (pi, mu, W.ravel(), sigma.ravel(), True, np.zeros(3), arguments, np.empty((4, 3)))
-    assert factors.move_to_origin(STRUCTURES["tied"], False, 1.0, *arrays) == 0
-    np.testing.assert_array_equal(arguments, before)
+    K, d = 4, 3
+    pi, mu, W, parameters = mixture("tied", K, d, 5000.0)
+    plain, found = np.empty((2, 2 * K * (1 + d) + d * d + d))
+    factors.prepare(STRUCTURES["tied"], K, d, False, 0.0, parameters, plain)
+    factors.prepare(STRUCTURES["tied"], K, d, False, 1.0, parameters, found)
+    np.testing.assert_array_equal(found, plain)
     # What any evaluation loses is allowed, whatever the limit.
+    sigma = parameters[K + K * d : K + K * d + d * d].reshape(d, d)
     limit = 16.0 * np.sum((np.abs(W) @ np.sqrt(np.diagonal(sigma))) ** 2)
-    mu[:] = 0.9 * np.sqrt(limit) / np.sqrt(np.sum((np.abs(W) @ np.ones(3)) ** 2)) * np.array([[1], [-1], [1], [-1]])
-    assert factors.move_to_origin(STRUCTURES["tied"], False, 1.0, *arrays) == 4
+    factor = 0.9 * math.sqrt(limit / squared_reaches("tied", W, mu - pi @ mu).max())
+    parameters[K : K + K * d] = (mu * factor).ravel()
+    factors.prepare(STRUCTURES["tied"], K, d, False, 1.0, parameters, found)
+    np.testing.assert_allclose(found[: K * d].reshape(K, d), np.tile(factor * (pi @ mu), (K, 1)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("structure", ["tied", "diag", "spherical"])
-def test_leave_origin_is_recentring(structure: str) -> None:
+def test_sums_about_the_origin_are_recentred(structure: str) -> None:
     rng = np.random.default_rng(5)
     n, K, d = 500, 3, 4
-    X, r, m, center = rng.normal(size=(n, d)), rng.dirichlet(np.ones(K), n), rng.normal(size=d), rng.normal(size=(K, d))
+    X, r = rng.normal(size=(n, d)), rng.dirichlet(np.ones(K), n)
+    _, mu, _, parameters = mixture(structure, K, d, 1.0)
 
     def sums(c: Array) -> tuple[Array, Array, Array]:
         z = X[:, np.newaxis] - c
         S = np.einsum("ik,ikj,ikl->kjl", r, z, z)
-        return r.sum(axis=0), np.einsum("ik,ikj->kj", r, z), in_form(structure, S)
+        S = {"tied": S.sum(axis=0), "spherical": np.trace(S, axis1=1, axis2=2)}.get(structure, in_form("diag", S))
+        return r.sum(axis=0), np.einsum("ik,ikj->kj", r, z), S
 
-    about, expected = sums(np.tile(m, (K, 1))), sums(center)
-    total = np.concatenate([*(a.ravel() for a in about), [7.0]])
-    scatter = None
+    between = Between(structure, K, d, np.stack([mu.min(axis=0), mu.max(axis=0)]), unit=4.0)
+    m = rng.normal(size=d)
+    fixed = (m, 4.0 * sums(np.tile(m, (K, 1)))[2].ravel()) if structure == "tied" else (None, None)
+    between.exchange.allow_origin(1e6, 0.5, np.empty(K * d), *fixed)
+    between.exchange.begin(parameters, None, None, True)
+    about = sums(np.tile(between.arguments[-d:], (K, 1)))
+    scatter = np.zeros((d, d)) if structure == "tied" else about[2]
+    between.slots[0] = packed(about[0], about[1], scatter, np.array([7.0]))
+    log_likelihood, _, cancels, growth = between.end()
+    assert log_likelihood == 28.0
+    assert not cancels
+    N, s, S = (4.0 * part for part in sums(mu))
+    np.testing.assert_allclose(between.statistics, packed(N, s, S, mu), rtol=1e-12, atol=1e-11)
     if structure == "tied":
-        scatter = about[2].copy()
-        total[K + K * d : -1] = 0.0
-    ratio = factors.leave_origin(STRUCTURES[structure], 0.5, np.tile(m, (K, 1)), center, scatter, total)
-    for found, wanted in zip(np.split(total[:-1], [K, K + K * d]), expected):
-        np.testing.assert_allclose(found, wanted.ravel(), rtol=1e-12, atol=1e-11)
-    assert total[-1] == 7.0
-    N, s, S = expected
-    if structure == "tied":
-        kept = np.diagonal(S) - np.sum(s * s / N[:, np.newaxis], axis=0) + 0.5 * n
-        before = np.diagonal(about[2])
+        kept = np.diagonal(S) - np.sum(s * s / N[:, np.newaxis], axis=0) + 0.5 * 4.0 * n
+        before = np.diagonal(4.0 * about[2])
     elif structure == "diag":
-        kept, before = S - s * s / N[:, np.newaxis] + 0.5 * N[:, np.newaxis], about[2]
+        kept, before = S - s * s / N[:, np.newaxis] + 0.5 * N[:, np.newaxis], 4.0 * about[2]
     else:
-        kept, before = S - np.sum(s * s, axis=1) / N + 0.5 * d * N, about[2]
-    assert ratio == pytest.approx(max(1.0, float(np.max(before / kept))), rel=1e-12)
+        kept, before = S - np.sum(s * s, axis=1) / N + 0.5 * d * N, 4.0 * about[2]
+    assert growth == pytest.approx(max(1.0, float(np.max(before / kept))), rel=1e-12)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from emix.kernel.level import available_levels, kernel_of_level
+from emix.kernel.level import available_levels
 from kernel.naive import (
     Case,
     accumulate,
@@ -117,31 +116,3 @@ def test_rows_of_weight_zero_add_nothing_wherever_they_lie(level: str, dtype: st
     np.testing.assert_array_equal(slots, accumulate(level, case))
     n_far = score(level, replace(case, X=X))[4]
     assert n_far == far.sum()
-
-
-@pytest.mark.parametrize("level", available_levels())
-@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 17])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_scatter_of_all_rows(level: str, d: int, weighted: bool) -> None:
-    rng = np.random.default_rng(d)
-    X = 1e8 + rng.normal(size=(2100, d))
-    weight = rng.uniform(0.0, 2.0, 2100) if weighted else None
-    origin = X.mean(axis=0)
-    kernel: Any = kernel_of_level(level, "float64")
-    found = []
-    for n_threads in (1, 2):
-        slots = np.zeros((3, 1 + d + d * d))
-        for thread in range(n_threads):
-            buffer = np.full(kernel.workspace_size(1, d), np.nan)
-            stop = np.zeros(1, dtype=np.int32)
-            kernel.accumulate_scatter(X, weight, 0, 2100, thread, n_threads, origin, buffer, slots, stop)
-        found.append(slots)
-    np.testing.assert_array_equal(*found)
-    total = found[0].sum(axis=0)
-    z = (X - origin).astype(np.longdouble)
-    w = np.ones(2100) if weight is None else weight
-    # 2 100 terms, each rounded twice
-    assert total[0] == pytest.approx(float(w.sum()), rel=1e-13)
-    np.testing.assert_allclose(total[1 : 1 + d], (w @ z).astype(float), atol=1e-13 * 2100)
-    scatter = np.tril(total[1 + d :].reshape(d, d))
-    np.testing.assert_allclose(scatter, np.tril(((z.T * w) @ z).astype(float)), atol=1e-13 * 2100)

@@ -40,6 +40,26 @@ def test_values_within_a_limit(dtype: Any, order: str) -> None:
             assert not within(X, dtype is np.float32, float(np.finfo(dtype).max))
 
 
+@each_dtype
+@pytest.mark.parametrize("value", [np.nan, np.inf, 2.0])
+def test_no_value_is_overlooked(dtype: Any, value: float) -> None:
+    X = np.ones((4, 5), dtype)
+    assert within(X, dtype is np.float32, 1.0)
+    for place in np.ndindex(X.shape):
+        other = X.copy()
+        other[place] = value
+        assert not within(other, dtype is np.float32, 1.0)
+
+
+@each_order
+@each_dtype
+def test_range_of_more_rows_than_a_block(dtype: Any, order: str) -> None:
+    X = ORDERS[order](np.random.default_rng(1).normal(size=(601, 2)).astype(dtype))
+    extremes = np.full((2, 2), np.nan)
+    column_range(X, None, dtype is np.float32, extremes)
+    np.testing.assert_array_equal(extremes, [X.min(axis=0), X.max(axis=0)])
+
+
 @each_order
 @each_dtype
 def test_column_range(dtype: Any, order: str) -> None:

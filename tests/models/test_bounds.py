@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from emix.kernel import level
-from emix.models.bounds import MIN_ROWS, CarriedBounds
+from emix.models.bounded_passes import MIN_ROWS, BoundedPasses
+from emix.models.bounds import CarriedBounds
 from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel, GaussianRun
 from emix.models.parameters import GaussianParameters
@@ -18,7 +19,7 @@ N, K = MIN_ROWS + 700, 12  # the last group and the last super-block are not ful
 Case = tuple[np.ndarray[Any, Any], GaussianParameters]
 
 
-def case(structure: str, d: int = 8, separation: float = 4.0, dtype: Any = np.float64) -> Case:
+def case(structure: str, d: int = 8, separation: float = 6.0, dtype: Any = np.float64) -> Case:
     """Rows of K components, and a start that is not far from them."""
     rng = np.random.default_rng([d, int(10 * separation)])
     means = rng.normal(size=(K, d)) * separation
@@ -30,21 +31,38 @@ def case(structure: str, d: int = 8, separation: float = 4.0, dtype: Any = np.fl
     )
 
 
-def bounds_of(run: GaussianRun) -> CarriedBounds:
-    assert run._bounds is not None
-    return run._bounds
+def passes_of(run: GaussianRun) -> BoundedPasses:
+    assert run._passes is not None
+    return run._passes
+
+
+def bounds_of(run: GaussianRun) -> CarriedBounds | None:
+    return passes_of(run)._bounds
+
+
+def of_all_rows(run: GaussianRun) -> bool:
+    return bounds_of(run) is not None and passes_of(run)._region == (0, N)
+
+
+def settled(run: GaussianRun, theta: GaussianParameters) -> None:
+    """Passes until bounds are in use for all rows: label a sample, try it twice, label all, and one with bounds."""
+    for _ in range(5):
+        run.e_step(theta)
+    assert of_all_rows(run)
 
 
 def check_near(run: GaussianRun, X: np.ndarray[Any, Any], theta: GaussianParameters) -> None:
     """No row of a group is nearer to a component, under the parameters of the last pass, than `near` says."""
     bounds = bounds_of(run)
+    assert bounds is not None
+    first, last = passes_of(run)._region
     rows_of_group = level.kernel_for(X.dtype).group_rows(K)
     window = level.kernel_for(X.dtype).window_rows
-    places = np.arange(N) // window * window + bounds._order
+    places = np.arange(first, last) // window * window + bounds._order
     W = theta.structure.to_full(theta.whitening, K, X.shape[1])
     for k in range(K):
         distance = np.linalg.norm((X[places] - theta.means[k]) @ W[k].T, axis=1)
-        least = np.minimum.reduceat(distance, np.arange(0, N, rows_of_group))
+        least = np.minimum.reduceat(distance, np.arange(0, last - first, rows_of_group))
         # Rounding of the distances themselves, for float32 rows.
         assert np.all(np.abs(bounds._near[:, k]) <= least * (1.0 + 1e-6) + 1e-25)
 
@@ -66,9 +84,10 @@ def test_a_pass_with_bounds_gives_the_sums_of_a_plain_one(structure: str, dtype:
         np.testing.assert_allclose(statistics.shift, plain.shift, rtol=rtol, atol=rtol * scale)
         np.testing.assert_allclose(statistics.scatter, plain.scatter, rtol=10 * rtol, atol=10 * rtol * scale)
         theta = model.m_step(statistics)
-    # Components lie 11 standard deviations apart: nearly all of them are left out of nearly all groups.
+    # Components lie 17 standard deviations apart: nearly all of them are left out of nearly all groups.
+    assert of_all_rows(run)
     bounds = bounds_of(run)
-    assert bounds._on
+    assert bounds is not None
     assert np.mean(bounds._near > 0.0) > 0.75
 
 
@@ -76,21 +95,23 @@ def test_a_pass_with_bounds_gives_the_sums_of_a_plain_one(structure: str, dtype:
 def test_near_is_a_lower_bound_through_random_changes(structure: str) -> None:
     X, theta = case(structure)
     model, rng = GaussianModel(K, 8, structure), np.random.default_rng(0)
-    run = model.begin(X)
+    run, checked = model.begin(X), 0
+    settled(run, theta)
     for step in (0.0, 1e-3, 0.1, 1.0, 0.03, 0.0):
         means = theta.means + step * rng.normal(size=theta.means.shape)
         covariances = theta.covariances * np.exp(step * rng.normal())
         theta = GaussianParameters.from_covariances(structure, rng.dirichlet(np.ones(K)), means, covariances)
         run.e_step(theta)
-        if bounds_of(run)._on:
+        if bounds_of(run) is not None:
             check_near(run, X, theta)
+            checked += 1
+    assert checked >= 3
 
 
 def test_near_is_a_lower_bound_through_changes_that_are_meant_to_break_it() -> None:
     X, theta = case("full")
     run = GaussianModel(K, 8).begin(X)
-    run.e_step(theta)
-    run.e_step(theta)
+    settled(run, theta)
     toward, checked = theta.means[0] - theta.means, 0
     for change in range(4):
         if change == 0:  # every mean halfway to the first one
@@ -108,7 +129,7 @@ def test_near_is_a_lower_bound_through_changes_that_are_meant_to_break_it() -> N
         assert log_likelihood == pytest.approx(expected, rel=1e-12)
         # A component that takes no part at all may have any weight below rounding of the rows.
         np.testing.assert_allclose(statistics.weight, plain.weight, rtol=1e-11, atol=1e-12)
-        if bounds_of(run)._on:
+        if bounds_of(run) is not None:
             check_near(run, X, moved)
             checked += 1
     assert checked >= 1
@@ -136,32 +157,55 @@ def test_rows_keep_their_weights_in_any_order() -> None:
     weight[::7] = 0.0
     model = GaussianModel(K, 8)
     run = model.begin((X, weight))
-    for _ in range(3):
-        statistics, log_likelihood = run.e_step(theta)
+    settled(run, theta)
+    statistics, log_likelihood = run.e_step(theta)
     plain, expected = model.e_step((X, weight), theta)
     assert log_likelihood == pytest.approx(expected, rel=1e-12)
     np.testing.assert_allclose(statistics.weight, plain.weight, rtol=1e-12)
 
 
 def test_order_is_of_rows_within_windows() -> None:
-    X, theta = case("full")
-    run = GaussianModel(K, 8).begin(X)
-    run.e_step(theta)
-    order = bounds_of(run)._order
+    kernel, rng = level.kernel_for(np.dtype(np.float64)), np.random.default_rng(0)
+    first, n_rows = 100 * kernel.super_block_rows, 2 * kernel.window_rows
+    labels = rng.integers(0, K, n_rows).astype(np.uint16)
+    order = CarriedBounds(kernel, first, labels, K)._order
     assert order.dtype == np.uint16
-    np.testing.assert_array_equal(np.sort(order), np.arange(N))
-    assert not np.array_equal(order, np.arange(N))
+    rows = np.arange(first, first + n_rows)
+    windows = rows // kernel.window_rows
+    assert len(np.unique(windows)) == 3
+    for window in np.unique(windows):
+        within = windows == window
+        places = window * kernel.window_rows + order[within].astype(int)
+        np.testing.assert_array_equal(np.sort(places), rows[within])
+        assert np.all(np.diff(labels[places - first].astype(int)) >= 0)
 
 
-def test_they_are_off_where_components_overlap() -> None:
+def test_they_are_tried_on_a_sample_and_left_where_components_overlap() -> None:
     X, theta = case("full", separation=0.1)
     model = GaussianModel(K, 8)
     run = model.begin(X)
-    on = []
-    for _ in range(4):
+    first, last = passes_of(run)._region
+    assert 0 < first < last < N
+    assert 4 * (last - first) <= N
+    found = []
+    for _ in range(6):
         theta = model.m_step(run.e_step(theta)[0])
-        on.append(bounds_of(run)._on)
-    assert on == [True, False, False, False]  # the first pass orders the rows, the second finds that it was in vain
+        found.append(bounds_of(run) is not None)
+        assert not of_all_rows(run)
+    assert found == [True, True, False, False, False, False]
+
+
+def test_they_are_tried_again_once_fewer_components_are_alive() -> None:
+    X, near = case("full")
+    run = GaussianModel(K, 8).begin(X)
+    # Wide covariances first: every component is alive for every row.
+    wide = GaussianParameters.from_covariances("full", near.weights, near.means, 400.0 * near.covariances)
+    for _ in range(4):
+        run.e_step(wide)
+    assert bounds_of(run) is None
+    for _ in range(8):
+        run.e_step(near)
+    assert of_all_rows(run)
 
 
 @pytest.mark.parametrize(
@@ -169,5 +213,5 @@ def test_they_are_off_where_components_overlap() -> None:
     [("full", (MIN_ROWS - 1, K, 8)), ("full", (N, 3, 8)), ("full", (N, K, 2)), ("diag", (N, K, 2))],
 )
 def test_small_work_does_without(structure: str, shape: tuple[int, int, int]) -> None:
-    assert not CarriedBounds.may_pay(STRUCTURES[structure], *shape)
-    assert CarriedBounds.may_pay(STRUCTURES["full"], N, K, 8)
+    assert not BoundedPasses.may_pay(STRUCTURES[structure], *shape)
+    assert BoundedPasses.may_pay(STRUCTURES["full"], N, K, 8)

@@ -10,6 +10,7 @@ import pytest
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.models.covariance import STRUCTURES
+from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
 from models.examples import NAMES, Array, in_form, scatter_of
 
@@ -39,6 +40,13 @@ def as_full(structure: str, values: Array, K: int, d: int) -> Array:
     return full
 
 
+def maximized(statistics: GaussianStatistics, reg_covar: float) -> tuple[Array, Array, Array]:
+    """Weights, means and covariances of the M-step."""
+    packed, _ = statistics.structure.maximize(statistics, reg_covar)
+    found = GaussianParameters(statistics.structure, statistics.n_components, statistics.n_features, packed)
+    return found.weights, found.means, found.covariances
+
+
 @each_structure
 @each_size
 def test_m_step_is_the_weighted_covariance(structure: str, K: int, d: int) -> None:
@@ -50,11 +58,11 @@ def test_m_step_is_the_weighted_covariance(structure: str, K: int, d: int) -> No
     z = [X - c for c in center]
     weight = r.sum(axis=0)
     shift = np.stack([r[:, k] @ z[k] for k in range(K)])
-    statistics = GaussianStatistics(
+    statistics = GaussianStatistics.of(
         form, center, weight, shift, scatter_of(form, z, list(r.T)), 40.0, 40, 0.0, taken_under=None
     )
     expected = [np.atleast_2d(np.cov(X, rowvar=False, aweights=r[:, k], bias=True)) for k in range(K)]
-    weights, means, found = form.maximize(statistics, 0.0)
+    weights, means, found = maximized(statistics, 0.0)
     np.testing.assert_allclose(weights, weight / 40.0, rtol=1e-15)
     np.testing.assert_allclose(means, r.T @ X / weight[:, np.newaxis], rtol=1e-13, atol=1e-13)
     assert found.shape == form.shape(K, d)
@@ -68,8 +76,8 @@ def test_component_that_holds_nothing_has_no_covariance(structure: str) -> None:
     shape = form.shape(2, 2)
     weight, shift = np.array([0.0, 2.0]), np.zeros((2, 2))
     center, scatter = np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros(shape)
-    statistics = GaussianStatistics(form, center, weight, shift, scatter, 2.0, 2, 0.0, taken_under=None)
-    weights, means, covariances = form.maximize(statistics, 0.0)
+    statistics = GaussianStatistics.of(form, center, weight, shift, scatter, 2.0, 2, 0.0, taken_under=None)
+    weights, means, covariances = maximized(statistics, 0.0)
     np.testing.assert_array_equal(weights, [0.0, 1.0])
     np.testing.assert_array_equal(means, center)
     np.testing.assert_array_equal(covariances, np.zeros(shape))
@@ -92,9 +100,9 @@ def test_to_full(structure: str, K: int, d: int) -> None:
 def test_reg_covar_is_added_to_the_diagonal(structure: str, K: int, d: int) -> None:
     form = STRUCTURES[structure]
     scatter, zeros = matrices_in_form(structure, K, d), np.zeros((K, d))
-    statistics = GaussianStatistics(form, zeros, np.ones(K), zeros, scatter, float(K), K, 0.0, taken_under=None)
-    _, _, without = form.maximize(statistics, 0.0)
-    _, _, added = form.maximize(statistics, 0.25)
+    statistics = GaussianStatistics.of(form, zeros, np.ones(K), zeros, scatter, float(K), K, 0.0, taken_under=None)
+    _, _, without = maximized(statistics, 0.0)
+    _, _, added = maximized(statistics, 0.25)
     expected = as_full(structure, without, K, d) + 0.25 * np.eye(d)
     np.testing.assert_array_equal(as_full(structure, added, K, d), expected)
 

@@ -29,7 +29,7 @@ def direct(structure: str, X: Array, theta: GaussianParameters, center: Array, w
     joint = naive_joint(X, theta)
     r = naive_responsibilities(X, theta) * weight[:, np.newaxis]
     z = [X - c for c in center]
-    return GaussianStatistics(
+    return GaussianStatistics.of(
         structure=STRUCTURES[structure],
         center=center,
         weight=r.sum(axis=0),

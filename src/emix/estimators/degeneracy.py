@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.kernel import factors
 from emix.models.parameters import GaussianParameters
 
 __all__ = ["degeneracy", "effective_rows"]
@@ -46,26 +47,26 @@ def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None
         structure), or it is in some direction far narrower than the components are on average.
     """
     structure, n_features = parameters.structure, parameters.n_features
-    rows = parameters.weights * n_effective
     least = structure.least_rows(n_features)
-    smallest = int(rows.argmin())
-    if rows[smallest] <= 1e-6:
+    smallest = int(parameters.weights.argmin())
+    rows = float(parameters.weights[smallest]) * n_effective
+    if rows <= 1e-6:
         return f"component {smallest} holds no rows"
-    if rows[smallest] <= least:
-        return f"component {smallest} holds {rows[smallest]:.3g} rows, too few for its covariance: {least} or less"
+    if rows <= least:
+        return f"component {smallest} holds {rows:.3g} rows, too few for its covariance: {least} or less"
     if structure.is_shared:
         # No component has a covariance of its own to shrink: the likelihood is bounded.
         return None
     n_components = parameters.n_components
+    # With Σ_k⁻¹ = WᵀW: the largest eigenvalue of W pooled Wᵀ is one over the smallest relative variance of component k,
+    # and no larger than the trace. That settles all but suspicious cases, in a small part of the time.
+    scratch = np.empty(n_features * (n_features + 1))
+    trace = factors.largest_trace(structure.code, n_components, n_features, parameters.packed, scratch)
+    if trace <= 1.0 / _LEAST_VARIANCE:  # not so for NaN, nor for infinite covariances
+        return None
     covariances = structure.to_full(parameters.covariances, n_components, n_features)
     with np.errstate(over="ignore", invalid="ignore"):
         pooled = (parameters.weights @ covariances.reshape(n_components, -1)).reshape(n_features, n_features)
-        # With Σ_k⁻¹ = WᵀW: the largest eigenvalue of W pooled Wᵀ is one over the smallest relative variance of
-        # component k, and no larger than the trace. That settles all but suspicious cases, in a tenth of the time.
-        whitening = structure.to_full(parameters.whitening, n_components, n_features)
-        traces = np.add.reduce((whitening @ pooled) * whitening, axis=(1, 2))
-    if traces.max() <= 1.0 / _LEAST_VARIANCE:  # not so for NaN, nor for infinite covariances
-        return None
     if not np.isfinite(pooled).all():
         return "the pooled covariance is not finite"
     # Variances relative to the pooled ones, in every direction: the eigenvalues of L⁻¹ Σ_k L⁻ᵀ with L Lᵀ pooled.

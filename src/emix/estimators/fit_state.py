@@ -35,11 +35,10 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
         "precisions_cholesky_": precisions_cholesky,
         "precisions_": parameters.structure.precisions(precisions_cholesky),
     }
-    state: dict[str, Any] = {name: array.astype(dtype) for name, array in arrays.items()}
-    state["_parameters"] = parameters
-    # By these, an array that the user has put in the place of one is recognized.
-    state["_published"] = {name: _read_only(state[name]) for name in arrays}
-    return state
+    # By these, an array that the user has put in the place of one is recognized. They are read-only: in float64 those
+    # of the parameters themselves.
+    published = {name: _read_only(array.astype(dtype, copy=False)) for name, array in arrays.items()}
+    return {**published, "_parameters": parameters, "_published": published}
 
 
 def unlinked(state: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def relinked(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array
 
 

@@ -225,9 +225,10 @@ class FittedMixture(SklearnEstimator):
     def _score_rows(
         self, rows: FloatArray, *, log_density: bool = False, responsibilities: bool = False, labels: bool = False
     ) -> Scores:
+        """Score rows that `_rows` has checked."""
         return score_rows(
             rows,
-            self._fitted(),
+            parameters_of(self),
             log_density=log_density,
             responsibilities=responsibilities,
             labels=labels,

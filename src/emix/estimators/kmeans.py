@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def draw_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.int
     Two rows of half the weight in the place of one leave every other draw as it was.
     """
     rows = np.empty(size, dtype=np.intp)
-    clusters.draw(np.ascontiguousarray(weight), None, source.random(size), np.empty(len(weight)), rows)
+    clusters.draw(np.ascontiguousarray(weight), source.random(size), np.empty(len(weight)), rows)
     return rows
 
 
@@ -57,23 +58,18 @@ def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: RandomNum
     D. Arthur and S. Vassilvitskii (2007), k-means++: the advantages of careful seeding, Proceedings of the 18th
     ACM-SIAM Symposium on Discrete Algorithms, 1027-1035.
     """
-    features = by_features(Z)
+    plus_plus = clusters.PlusPlus(by_features(Z), weight, np.empty(len(Z)), np.empty(len(Z)))
     chosen = np.empty(n_clusters, dtype=np.intp)
-    chosen[0] = draw_rows(weight, 1, source)[0]
-    candidates = np.empty(2 + int(math.log(n_clusters)), dtype=np.intp)
-    potential = np.empty(len(candidates))
-    nearest, cumulative = np.full(len(Z), np.inf), np.empty(len(Z))
-    clusters.add_center(features, chosen[0], nearest)
-    for k in range(1, n_clusters):
-        if clusters.draw(weight, nearest, source.random(len(candidates)), cumulative, candidates):
-            clusters.potentials(features, weight, nearest, candidates, potential)
-            chosen[k] = candidates[potential.argmin()]
-        else:
+    n_candidates = 2 + int(math.log(n_clusters))
+    for k in range(n_clusters):
+        row = plus_plus.draw(source.random(n_candidates)) if k else draw_rows(weight, 1, source)[0]
+        if row < 0:
             # Every row coincides with a centre: any will do, but not twice the same while there are others.
             unused = weight.copy()
             unused[chosen[:k]] = 0.0
-            chosen[k] = draw_rows(unused if unused.any() else weight, 1, source)[0]
-        clusters.add_center(features, chosen[k], nearest)
+            row = draw_rows(unused if unused.any() else weight, 1, source)[0]
+        chosen[k] = row
+        plus_plus.add(row)
     return chosen
 
 
@@ -101,34 +97,32 @@ def kmeans(Z: Array, weight: Array, centers: Array, n_threads: int | None) -> tu
     features, centers = by_features(Z), np.array(centers)
     n_chunks = -(-len(Z) // CHUNK)
     sums, held = np.empty((n_chunks, n_clusters, 1 + n_features)), np.empty(n_clusters)
+    labels, distances = np.empty(len(Z), dtype=np.intp), np.empty(len(Z))
+    lloyd = clusters.Lloyd(features, weight, centers, sums, held)
     threads, _ = plan(len(Z), 3.0 * centers.size, CHUNK, n_threads, n_chunks)
 
-    def assign(labels: NDArray[np.intp] | None, distances: Array | None, sums: Array | None) -> None:
-        def share(thread: int, stop: NDArray[np.int32]) -> None:
+    def by_chunks(task: Callable[[int, int, int], None]) -> None:
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
             for chunk in range(thread, n_chunks, threads):
-                if stop[0]:
+                if stop is not None and stop[0]:
                     return
-                first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, len(Z))
-                chunk_sums = None if sums is None else sums[chunk]
-                clusters.assign(features, weight, centers, first, last, labels, distances, chunk_sums)
+                task(chunk, chunk * CHUNK, min((chunk + 1) * CHUNK, len(Z)))
 
         run_in_threads(share, threads)
 
     for _ in range(MAX_ITERATIONS):
-        old = centers.copy()
-        assign(None, None, sums)
-        step, n_empty = clusters.move(sums, centers, held)
+        by_chunks(lloyd.add_up)
+        step, n_empty = lloyd.move()
         if n_empty:
             # Centres that no row is nearest to move onto the rows that are furthest from theirs.
-            distances = np.empty(len(Z))
-            assign(None, distances, None)
+            by_chunks(lambda _, first, last: clusters.assign(features, centers, first, last, None, distances))
             distances[weight == 0.0] = 0.0
-            centers[held == 0.0] = Z[np.argsort(distances, kind="stable")[::-1][:n_empty]]
-            step = np.sum((centers - old) ** 2)
+            furthest = Z[np.argsort(distances, kind="stable")[::-1][:n_empty]]
+            step += float(np.sum((furthest - centers[held == 0.0]) ** 2))
+            centers[held == 0.0] = furthest
         if step <= SQUARED_STEP:
             break
-    labels = np.empty(len(Z), dtype=np.intp)
-    assign(labels, None, None)
+    by_chunks(lambda _, first, last: clusters.assign(features, centers, first, last, labels, None))
     return centers, labels
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from emix.em.loop import EMRecord
 from emix.em.restarts import RunReport
 from emix.estimators.fit_state import attributes_of
-from emix.estimators.model_file import ModelFileError, load_model, save_model
-from emix.models.covariance import STRUCTURES
+from emix.estimators.model_file import load_model, save_model
+from emix.exceptions import ModelFileError
+from emix.models.covariance import STRUCTURES, CovarianceStructure
 from emix.models.parameters import GaussianParameters, check_shapes
 
 __all__ = ["load_mixture", "save_mixture"]
@@ -89,15 +90,7 @@ def load_mixture(cls: type[Mixture], path: str | os.PathLike[str]) -> Mixture:
 def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any]) -> Mixture:
     starts = {name: arrays.get(name) for name in _START_ARRAYS}
     mixture = cls(**header["parameters"], **starts)
-    parameters = GaussianParameters(
-        structure=STRUCTURES[header["structure"]],
-        weights=arrays["weights"],
-        means=arrays["means"],
-        covariances=arrays["covariances"],
-        whitening=arrays["whitening"],
-        log_det_whitening=arrays["log_det_whitening"],
-    )
-    _check_parameters(parameters)
+    parameters = _parameters(STRUCTURES[header["structure"]], arrays)
     state = attributes_of(parameters, np.dtype(header["dtype"]))
     state["n_features_in_"] = parameters.means.shape[1]
     if header["feature_names"] is not None:
@@ -112,17 +105,13 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
     return mixture
 
 
-def _check_parameters(parameters: GaussianParameters) -> None:
-    check_shapes(
-        parameters.structure,
-        parameters.weights,
-        parameters.means,
-        covariances=parameters.covariances,
-        whitening=parameters.whitening,
-    )
-    if parameters.log_det_whitening.shape != parameters.weights.shape:
-        found, expected = parameters.log_det_whitening.shape, parameters.weights.shape
-        raise ValueError(f"log_det_whitening has shape {found}, expected {expected}.")
+def _parameters(structure: CovarianceStructure, arrays: dict[str, Any]) -> GaussianParameters:
+    weights, means, log_det = arrays["weights"], arrays["means"], arrays["log_det_whitening"]
+    covariances, whitening = arrays["covariances"], arrays["whitening"]
+    check_shapes(structure, weights, means, covariances=covariances, whitening=whitening)
+    if log_det.shape != weights.shape:
+        raise ValueError(f"log_det_whitening has shape {log_det.shape}, expected {weights.shape}.")
+    return GaussianParameters.of_arrays(structure, weights, means, covariances, whitening, log_det)
 
 
 def _columns(prefix: str, records: list[Any], kind: type) -> dict[str, Any]:

@@ -30,7 +30,9 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy
 
-__all__ = ["ModelFileError", "load_model", "save_model"]
+from emix.exceptions import ModelFileError
+
+__all__ = ["load_model", "save_model"]
 
 FORMAT = "emix"
 FORMAT_VERSION = 1
@@ -41,25 +43,6 @@ _DIGEST = "sha256"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 # MS-DOS time, which zip stores, begins here: a fixed value makes the bytes a function of the content alone.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-class ModelFileError(ValueError):
-    """A file that is not a model file of emix, is damaged, or is of a newer format.
-
-    Attributes
-    ----------
-    path : str
-        The file, as it was given.
-    """
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path!r} {problem}")
-        self.path = path
-        self.problem = problem
-
-    def __reduce__(self) -> tuple[type[ModelFileError], tuple[str, str]]:
-        # The default would call the class with the one formatted message.
-        return type(self), (self.path, self.problem)
 
 
 def save_model(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:

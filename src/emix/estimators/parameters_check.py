@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The numbers and choices of a fit, checked."""
 
     n_components: int
@@ -43,8 +42,7 @@ class Settings:
     n_threads: int | None
 
 
-@dataclass(frozen=True)
-class GivenStart:
+class GivenStart(NamedTuple):
     """What the user gave of a start, as float64; None where nothing was given."""
 
     weights: NDArray[np.float64] | None
@@ -70,7 +68,7 @@ def check_settings(estimator: Any) -> Settings:
     verbose = int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose
     return Settings(
         n_components=integer_in_range("n_components", estimator.n_components, 1, caller=caller),
-        covariance_type=_choice("covariance_type", estimator.covariance_type, tuple(STRUCTURES), caller),
+        covariance_type=_choice("covariance_type", estimator.covariance_type, STRUCTURES, caller),
         tol=real_in_range("tol", estimator.tol, 0.0, caller=caller),
         reg_covar=real_in_range("reg_covar", estimator.reg_covar, 0.0, caller=caller),
         max_iter=integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
@@ -219,6 +217,8 @@ def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
     ValueError
         If it is too small.
     """
+    if type(value) is int and value >= lowest:
+        return value
     # operator.index would let True through as 1.
     an_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not an_integer or value < lowest:
@@ -239,6 +239,8 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
     ValueError
         If it is too small or not finite.
     """
+    if type(value) is float and lowest <= value < math.inf:
+        return value
     a_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not a_number or not lowest <= float(value) < math.inf:
         message = (
@@ -249,7 +251,7 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
     return float(value)
 
 
-def _choice(name: str, value: Any, choices: tuple[str, ...], caller: str) -> str:
+def _choice(name: str, value: Any, choices: Collection[str], caller: str) -> str:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
             f"The {name!r} parameter of {caller} must be a str among {_set_of(choices)}. Got {value!r} instead."
@@ -257,7 +259,7 @@ def _choice(name: str, value: Any, choices: tuple[str, ...], caller: str) -> str
     return value
 
 
-def _set_of(choices: tuple[str, ...]) -> str:
+def _set_of(choices: Collection[str]) -> str:
     return "{" + ", ".join(repr(choice) for choice in sorted(choices)) + "}"
 
 

@@ -5,6 +5,7 @@ A start looks at no more than `SAMPLE_ROWS` rows and works on standardized colum
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -122,7 +123,7 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
     deviation = np.sqrt(whole.diagonal() / weight.sum())
     scale = np.where(deviation > 0.0, deviation, 1.0)
     features = np.ascontiguousarray(((X - center) / scale).T)
-    clusters.assign(features, weight, (means - center) / scale, 0, len(X), labels, None, None)
+    clusters.assign(features, (means - center) / scale, 0, len(X), labels, None)
     weights = np.full(model.n_components, 1.0 / model.n_components)
     for scatter in (_scatter_about(X, weight, labels, means), whole):
         covariance = scatter / weight.sum()
@@ -142,25 +143,22 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
 
 def _scatter_about(X: Array, weight: Array, labels: NDArray[np.intp], centers: Array) -> Array:
     """Σ w z zᵀ of all rows, z from the centre of a row's label."""
-    d, shift = X.shape[1], np.empty(centers.shape)
+    d = X.shape[1]
     scatter = np.empty((d, d))
-    clusters.moments(STRUCTURES["tied"].code, X, weight, labels, centers, np.empty(d), shift, scatter.ravel())
+    clusters.pooled_scatter(X, weight, labels, centers, np.empty(centers.shape), scatter, np.empty(d))
     return scatter
 
 
 def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
     """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
     K, d, structure = model.n_components, model.n_features, model.structure
-    held, center, shift, scatter = np.empty(K), np.empty((K, d)), np.empty((K, d)), np.empty(structure.shape(K, d))
-    clusters.means(X, weight, labels, held, center)
-    clusters.moments(structure.code, X, weight, labels, center, np.empty(d), shift, scatter.ravel())
-    statistics = GaussianStatistics(
-        structure, center, held, shift, scatter, float(held.sum()), len(X), 0.0, taken_under=None
-    )
+    packed = np.empty(K * (1 + 2 * d) + math.prod(structure.shape(K, d)))
+    clusters.statistics_of_labels(structure.code, K, X, weight, labels, packed, np.empty(d))
+    statistics = GaussianStatistics(structure, K, d, packed, float(weight.sum()), len(X), 0.0, taken_under=None)
     try:
         return model.m_step(statistics)
     except DegenerateCovarianceError:
-        return _of_means(X, weight, center, model)
+        return _of_means(X, weight, statistics.center, model)
 
 
 def _of_random_responsibilities(
@@ -194,4 +192,4 @@ def _statistics(parts: Iterable[tuple[Array, Array]], n_rows: int, model: Gaussi
     empty = held == 0.0
     sums[empty] = sums.sum(axis=0)
     center = sums / np.where(empty, held.sum(), held)[:, np.newaxis]
-    return GaussianStatistics(structure, center, held, shift, scatter, float(held.sum()), n_rows, 0.0, None)
+    return GaussianStatistics.of(structure, center, held, shift, scatter, float(held.sum()), n_rows, 0.0, None)

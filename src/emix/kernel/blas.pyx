@@ -46,49 +46,55 @@ cdef void log_densities_triangular(
         vector += TILE_VECTORS
 
 
-cdef void scatter_triangular(
-    Workspace *work, const real *r, Py_ssize_t d, Py_ssize_t n_vectors,     # INOUT: z; rz and product are overwritten
-    double *scatter,                                                        # INOUT: (d, d)
+cdef void moments_triangular(
+    Workspace *work, const real *c, const real *r, Py_ssize_t d, Py_ssize_t n_vectors,  # IN; z and product: overwritten
+    double *weight, double *shift, double *scatter,                                     # INOUT
 ) noexcept nogil:
-    """scatter += z diag(r) zᵀ = (√r z)(√r z)ᵀ, its lower triangle"""
+    """N += Σ r;  s += Σ r (x − c);  S += Σ (√r (x − c)) (√r (x − c))ᵀ, its lower triangle"""
     cdef int rows = <int> (n_vectors * LANES), n_features = <int> d, stride = STRIDE
     cdef double one = 1
     cdef float one_single = 1, zero_single = 0
     cdef Py_ssize_t i, j
+    cdef real *z
+    cdef double sum
+    for i in range(rows):
+        weight[0] += r[i]
+        work.scale[i] = <real> sqrt(r[i])
     for j in range(d):
+        z = work.z + j * STRIDE
+        sum = 0
         for i in range(rows):
-            work.rz[j * STRIDE + i] = <real> sqrt(r[i]) * work.z[j * STRIDE + i]
+            z[i] = work.scale[i] * (work.x[j * STRIDE + i] - c[j])
+            sum += work.scale[i] * z[i]
+        shift[j] += sum
     if sizeof(real) == sizeof(double):
-        dsyrk(b"U", b"T", &n_features, &rows, &one, <double *> work.rz, &stride, &one, scatter, &n_features)
+        dsyrk(b"U", b"T", &n_features, &rows, &one, <double *> work.z, &stride, &one, scatter, &n_features)
         return
-    ssyrk(b"U", b"T", &n_features, &rows, &one_single, <float *> work.rz, &stride, &zero_single,
+    ssyrk(b"U", b"T", &n_features, &rows, &one_single, <float *> work.z, &stride, &zero_single,
           <float *> work.product, &n_features)
-    for i in range(d):
-        for j in range(i + 1):
-            scatter[i * d + j] += work.product[i * d + j]
+    add_product(work, d, scatter)
 
 
 cdef void scatter_rows(
-    Workspace *work, const real *r, Py_ssize_t n_rows, Py_ssize_t d,    # IN: z, packed; rz and product are overwritten
-    double *scatter,                                                    # INOUT: (d, d)
+    Workspace *work, Py_ssize_t n_rows, Py_ssize_t d,   # IN: z, packed; product is overwritten
+    double *scatter,                                    # INOUT: (d, d)
 ) noexcept nogil:
-    """scatter += Σ (√r z)(√r z)ᵀ over packed rows, its lower triangle"""
+    """scatter += Σ z zᵀ over packed rows, its lower triangle"""
     cdef int rows = <int> n_rows, n_features = <int> d
     cdef int width = <int> ((d + LANES - 1) // LANES * LANES)
-    cdef const unsigned short *live = work.rows
     cdef double one = 1
     cdef float one_single = 1, zero_single = 0
-    cdef real root
-    cdef Py_ssize_t i, j
-    for i in range(n_rows):
-        root = <real> sqrt(r[live[i]])
-        for j in range(d):
-            work.rz[i * width + j] = root * work.z[i * width + j]
     if sizeof(real) == sizeof(double):
-        dsyrk(b"U", b"N", &n_features, &rows, &one, <double *> work.rz, &width, &one, scatter, &n_features)
+        dsyrk(b"U", b"N", &n_features, &rows, &one, <double *> work.z, &width, &one, scatter, &n_features)
         return
-    ssyrk(b"U", b"N", &n_features, &rows, &one_single, <float *> work.rz, &width, &zero_single,
+    ssyrk(b"U", b"N", &n_features, &rows, &one_single, <float *> work.z, &width, &zero_single,
           <float *> work.product, &n_features)
+    add_product(work, d, scatter)
+
+
+cdef void add_product(Workspace *work, Py_ssize_t d, double *scatter) noexcept nogil:
+    """scatter += product, its lower triangle"""
+    cdef Py_ssize_t i, j
     for i in range(d):
         for j in range(i + 1):
             scatter[i * d + j] += work.product[i * d + j]

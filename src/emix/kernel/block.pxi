@@ -14,7 +14,7 @@
 # vector holds one feature of LANES rows. Nothing of size n × K or n × d is ever written; the workspace is
 # (4 d + 2 LANES + K + 6) · STRIDE + d² + K d + 4 K numbers and belongs to one thread.
 #
-# Threads: `accumulate` and `score` hold no lock, allocate nothing and write only to what their caller gave them alone.
+# Threads: a pass holds no lock, allocates nothing in its loop and writes only to what its caller gave it alone.
 # Super-block i is rows [SUPER_BLOCK · i, SUPER_BLOCK · (i + 1)) of the whole source. It is added to slot i mod n_slots
 # in order of i, whichever thread has that slot: sums do not depend on the number of threads.
 
@@ -42,8 +42,8 @@ cdef struct Mixture:
     const real *offset          # (K, d): W_k (μ_k − c_k)
     const real *whitening       # full (K, d, d), tied (d, d), diag (K, d), spherical (K,)
     const real *log_constant    # (K,): a_k
-    const real *origin          # (d,): components with this centre are treated together (origin.pxi); NULL: none
     const real *margin          # (K,): a component further than this below a row's best is left out of its sums
+    const real *origin          # (d,): components with this centre are treated together (origin.pxi); NaN: none are
     double packed_below         # rows of a component are packed where fewer than this share of them are live
     double packed_at_origin     # the same for components at the origin
 
@@ -51,6 +51,7 @@ cdef struct Block:
     const char *rows            # the first row, in the caller's memory
     Py_ssize_t row_stride       # bytes
     Py_ssize_t feature_stride   # bytes
+    const char *end             # of memory that may be read from any row on; at its start where strides are negative
     const char *weight          # NULL for ones
     Py_ssize_t weight_stride    # bytes
     const unsigned short *order     # row i of the block is the caller's row order[i], counted from `rows`; NULL: row i
@@ -79,7 +80,7 @@ cdef struct Workspace:
 
 
 cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
-    """Divide the caller's buffer, from its first aligned number on."""
+    """Divide the caller's buffer, from its first aligned number on; what it holds of the parameters is filled in."""
     cdef Workspace work
     cdef Py_ssize_t d = mixture.n_features
     work.x = <real *> ((<uintptr_t> start + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
@@ -100,7 +101,7 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.at_origin = work.active + mixture.n_components
     work.listed = work.at_origin + mixture.n_components
     work.target = work.live + 4 * mixture.n_components
-    work.n_at_origin = 0
+    find_at_origin(mixture, &work)
     return work
 
 

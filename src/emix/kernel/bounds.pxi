@@ -15,7 +15,9 @@
 # A negative `near` says that the component counted in the last pass; 0 that nothing is known.
 
 cdef struct Bounds:
-    float *near                 # (K,): INOUT, the group's
+    const unsigned short *order     # of rows, from the pass's base on
+    float *all_near             # (groups, K): INOUT
+    float *near                 # (K,): INOUT, the group's line of it
     const float *shrink         # (K,): at most σ_min(T)
     const float *moved          # (K,): at least ‖W′ (μ − μ′)‖
     Py_ssize_t n_computed       # INOUT: quarters of log-densities computed: 4 for a whole one, 1 for one begun

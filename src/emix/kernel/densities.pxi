@@ -27,12 +27,11 @@ cdef inline void put_log_densities(
 
 cdef inline bint all_above(const vec *norm, real limit) noexcept nogil:
     """Is every number of a tile above the limit? False where one is NaN."""
-    cdef int v, l
-    for v in range(TILE_VECTORS):
-        for l in range(LANES):
-            if not (<const real *> norm)[v * LANES + l] > limit:
-                return False
-    return True
+    cdef wordvec above = vec_less(vec_of(limit), norm[0])
+    cdef int v
+    for v in range(1, TILE_VECTORS):
+        above = above & vec_less(vec_of(limit), norm[v])
+    return all_set(above)
 
 
 cdef void log_densities_diagonal(
@@ -95,6 +94,8 @@ cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ss
     cdef Py_ssize_t k, v, n_listed = 0
     for v in range(n_vectors):
         (<vec *> work.best)[v] = vec_of(-REAL_MAX)
+    if work.n_at_origin:
+        move_to_origin(mixture, work, n_vectors)
     if bounds != NULL:
         log_densities_bounded(mixture, bounds, work, n_vectors)
         return
@@ -105,5 +106,6 @@ cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ss
             n_listed += 1
         else:
             log_density(mixture, k, <real> INFINITY, work, n_vectors)
-    log_densities_at_origin(mixture, work.listed, n_listed, <real> INFINITY, work, n_vectors)
+    if n_listed:
+        log_densities_at_origin(mixture, work.listed, n_listed, <real> INFINITY, work, n_vectors)
     work.n_active = mixture.n_components

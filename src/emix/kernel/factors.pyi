@@ -8,65 +8,61 @@ def whiten(
     whitening: NDArray[np.float64],
     log_det: NDArray[np.float64],
 ) -> int: ...
-def add_slots(
-    structure: int,
-    slots: NDArray[np.float64],
-    n_components: int,
-    n_features: int,
-    unit: float,
-    total: NDArray[np.float64],
-) -> float: ...
-def has_shrunk(before: NDArray[np.float64], after: NDArray[np.float64], factor: float) -> bool: ...
-def cancels(
-    structure: int,
-    limit: float,
-    rounding: float,
-    weight: NDArray[np.float64],
-    center: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    scatter: NDArray[np.float64],
-) -> bool: ...
 def maximize(
     structure: int,
+    K: int,
+    d: int,
     reg_covar: float,
-    weight: NDArray[np.float64],
-    center: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    scatter: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    means: NDArray[np.float64],
-    covariances: NDArray[np.float64],
-) -> None: ...
+    statistics: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+) -> int: ...
 def prepare(
     structure: int,
-    single: bool,
-    negligible: float,
-    weights: NDArray[np.float64],
-    means: NDArray[np.float64],
-    whitening: NDArray[np.float64],
-    log_det: NDArray[np.float64],
-    column_range: NDArray[np.float64] | None,
-    weight_before: NDArray[np.float64] | None,
-    arguments: NDArray[np.float64],
-) -> None: ...
-def move_to_origin(
-    structure: int,
+    K: int,
+    d: int,
     single: bool,
     limit: float,
-    weights: NDArray[np.float64],
-    means: NDArray[np.float64],
-    whitening: NDArray[np.float64],
-    covariances: NDArray[np.float64],
-    keep: bool,
-    origin: NDArray[np.float64],
+    parameters: NDArray[np.float64],
     arguments: NDArray[np.float64],
-    own: NDArray[np.float64],
-) -> int: ...
-def leave_origin(
+) -> None: ...
+def largest_trace(
     structure: int,
-    reg_covar: float,
-    origin: NDArray[np.float64],
-    center: NDArray[np.float64],
-    scatter: NDArray[np.float64] | None,
-    total: NDArray[np.float64],
+    K: int,
+    d: int,
+    parameters: NDArray[np.float64],
+    scratch: NDArray[np.float64],
 ) -> float: ...
+
+class Exchange:
+    n_moved: int
+    def __init__(
+        self,
+        structure: int,
+        n_components: int,
+        n_features: int,
+        negligible: float,
+        epsilon: float,
+        unit: float,
+        column_range: NDArray[np.float64],
+        arguments: NDArray[np.float64],
+        rounded: NDArray[np.float32] | None,
+        slots: NDArray[np.float64],
+    ) -> None: ...
+    def allow_origin(
+        self,
+        limit: float,
+        reg_covar: float,
+        own_centers: NDArray[np.float64],
+        fixed: NDArray[np.float64] | None,
+        scatter: NDArray[np.float64] | None,
+    ) -> None: ...
+    def begin(
+        self,
+        parameters: NDArray[np.float64],
+        before: NDArray[np.float64] | None,
+        center: NDArray[np.float64] | None,
+        about_origin: bool = False,
+    ) -> None: ...
+    def end(
+        self, before: NDArray[np.float64] | None, statistics: NDArray[np.float64]
+    ) -> tuple[float, bool, bool, float]: ...

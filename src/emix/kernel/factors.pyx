@@ -1,98 +1,43 @@
 # The small steps of an iteration: slots → statistics → parameters → arguments of the kernel.
 #
-#     Σ = L Lᵀ        W = L⁻¹, lower triangular (Σ⁻¹ = WᵀW)        log_det = Σ_j log W[j, j]
+# Arrays in a covariance structure's shape come flat: full K × d × d, tied d × d, diag K × d, spherical K numbers. W is
+# the whitening of whitening.pxi, which is included here. All loops run along rows, so that the compiler turns them into
+# vectors without reordering a sum. What belongs together comes as one array, for asking for a buffer takes longer than
+# the arithmetic of a small one:
 #
-# W is the transpose of the precision Cholesky factor. All loops run along rows, so that the compiler turns them into
-# vectors without reordering a sum. Arrays in a covariance structure's shape come flat: full K × d × d, tied d × d, diag
-# K × d, spherical K numbers.
+#     slot        [N (K) | s (K, d) | S | log-likelihood]
+#     statistics  [N (K) | s (K, d) | S | c (K, d)]
+#     parameters  [π (K) | μ (K, d) | Σ | W | log_det (K)]
+#     arguments   [c (K, d) | b (K, d) | a (K) | margin (K) | W | m (d)], what the kernel takes
+#
+# m is the origin that components share (moved_origin.pxi), NaN where they do not.
 
-from libc.math cimport INFINITY, fabs, isfinite, log, sqrt
+from libc.math cimport INFINITY, NAN, fabs, isnan, log, sqrt
+from libc.string cimport memset
 
-cdef double EPSILON = 2.220446049250313e-16
 cdef double LOG_TWO_PI = 1.8378770664093453
 
 cdef enum Structure:
     FULL, TIED, DIAG, SPHERICAL
 
 
-cdef bint cholesky(const double *covariance, Py_ssize_t d, double *u) noexcept nogil:
-    """upper triangle of u := Lᵀ, from the lower triangle of the covariance. False if it is not positive definite.
-
-    A pivot at or below d·eps·Σ[i, i] is rounding and no more: what is left of a row after elimination carries an error
-    of that size (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., theorem 10.3).
-    """
-    cdef Py_ssize_t i, j, k
-    cdef double pivot, factor
-    for i in range(d):
-        for j in range(i, d):
-            u[i * d + j] = covariance[j * d + i]
-    for k in range(d):
-        pivot = u[k * d + k]
-        if not (pivot > d * EPSILON * covariance[k * d + k] and isfinite(pivot)):
-            return False
-        pivot = sqrt(pivot)
-        u[k * d + k] = pivot
-        for j in range(k + 1, d):
-            u[k * d + j] /= pivot
-        for i in range(k + 1, d):
-            factor = u[k * d + i]
-            for j in range(i, d):
-                u[i * d + j] -= factor * u[k * d + j]
-    return True
+cdef Py_ssize_t spread_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept nogil:
+    """Numbers of Σ, W or S"""
+    return K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K
 
 
-cdef double invert_transposed(double *w, Py_ssize_t d) noexcept nogil:
-    """w := (uᵀ)⁻¹ for u in the upper triangle of w, row by row: w[i] = (e_i − Σ_{j < i} u[j, i] w[j]) / u[i, i]
-
-    Returns Σ_j log w[j, j]. The two triangles share only the diagonal, and u[i, i] is not needed after row i.
-    """
-    cdef Py_ssize_t i, j, l
-    cdef double factor, log_det = 0
-    for i in range(d):
-        for l in range(i):
-            w[i * d + l] = 0
-        for j in range(i):
-            factor = w[j * d + i]
-            for l in range(j + 1):
-                w[i * d + l] -= factor * w[j * d + l]
-        factor = 1 / w[i * d + i]
-        for l in range(i):
-            w[i * d + l] *= factor
-        w[i * d + i] = factor
-        log_det += log(factor)
-    for i in range(d):
-        for j in range(i + 1, d):
-            w[i * d + j] = 0
-    return log_det
+cdef Py_ssize_t arguments_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept nogil:
+    return 2 * K * (1 + d) + spread_size(structure, K, d) + d
 
 
-cdef Py_ssize_t whiten_matrices(
-    const double *covariances, Py_ssize_t n_matrices, Py_ssize_t d,     # IN
-    double *whitening, double *log_det,                                 # OUT
-) noexcept nogil:
-    """The first matrix that is not positive definite, or −1"""
-    cdef Py_ssize_t k
-    for k in range(n_matrices):
-        if not cholesky(covariances + k * d * d, d, whitening + k * d * d):
-            return k
-        log_det[k] = invert_transposed(whitening + k * d * d, d)
-    return -1
+cdef int check_length(Py_ssize_t found, Py_ssize_t expected) except -1:
+    if found != expected:
+        raise ValueError(f"an array has {found} numbers, expected {expected} for this structure and shape")
+    return 0
 
 
-cdef Py_ssize_t whiten_variances(
-    const double *variances, Py_ssize_t n_components, Py_ssize_t n_variances,   # IN
-    double *whitening, double *log_det,                                         # OUT
-) noexcept nogil:
-    """The first component with a variance that is not above zero and finite, or −1"""
-    cdef Py_ssize_t k, j
-    for k in range(n_components):
-        log_det[k] = 0
-        for j in range(k * n_variances, (k + 1) * n_variances):
-            if not (variances[j] > 0 and isfinite(variances[j])):
-                return k
-            whitening[j] = 1 / sqrt(variances[j])
-            log_det[k] += log(whitening[j])
-    return -1
+include "whitening.pxi"
+include "moved_origin.pxi"
 
 
 def whiten(
@@ -103,73 +48,62 @@ def whiten(
 
     Returns the first component whose covariance is not positive definite, or −1.
     """
-    cdef Py_ssize_t K = log_det.shape[0], d = n_features, k, failed
-    cdef double *w = &whitening[0]
+    cdef Py_ssize_t failed
     with nogil:
-        if structure == FULL:
-            failed = whiten_matrices(&covariances[0], K, d, w, &log_det[0])
-        elif structure == TIED:
-            failed = whiten_matrices(&covariances[0], 1, d, w, &log_det[0])
-            for k in range(1, K):
-                log_det[k] = log_det[0]
-        elif structure == DIAG:
-            failed = whiten_variances(&covariances[0], K, d, w, &log_det[0])
-        else:
-            failed = whiten_variances(&covariances[0], K, 1, w, &log_det[0])
-            for k in range(K):
-                log_det[k] *= d
+        failed = whiten_spread(
+            structure, log_det.shape[0], n_features, &covariances[0], &whitening[0], &log_det[0])
     return failed
 
 
-def add_slots(
-    int structure, const double[:, ::1] slots,      # IN: [N (K) | s (K, d) | S | log-likelihood] in each row
-    Py_ssize_t n_components, Py_ssize_t n_features, double unit,
-    double[::1] total,                              # OUT
-):
+cdef double add_slots(
+    int structure, Py_ssize_t K, Py_ssize_t d, const double[:, ::1] slots, double unit,     # IN
+    double *total,                                                                          # OUT: [N | s | S]
+) noexcept nogil:
     """total := unit · (the slots, added in their order); S from its lower triangles. Returns the log-likelihood."""
-    cdef Py_ssize_t d = n_features, n_matrices, slot, width = total.shape[0], i, j
-    cdef double *scatter
-    with nogil:
+    cdef Py_ssize_t width = slots.shape[1] - 1, slot, i, j, n_matrices
+    cdef double log_likelihood = slots[0, width]
+    cdef double *scatter = total + K * (1 + d)
+    for i in range(width):
+        total[i] = slots[0, i]
+    for slot in range(1, slots.shape[0]):
         for i in range(width):
-            total[i] = slots[0, i]
-        for slot in range(1, slots.shape[0]):
-            for i in range(width):
-                total[i] += slots[slot, i]
-        for i in range(width):
-            total[i] *= unit
-        n_matrices = n_components if structure == FULL else 1 if structure == TIED else 0
-        if n_matrices:
-            scatter = &total[n_components * (1 + d)]
-        while n_matrices:
-            for i in range(d):
-                for j in range(i):
-                    scatter[j * d + i] = scatter[i * d + j]
-            scatter += d * d
-            n_matrices -= 1
-    return total[width - 1]
+            total[i] += slots[slot, i]
+        log_likelihood += slots[slot, width]
+    for i in range(width):
+        total[i] *= unit
+    n_matrices = K if structure == FULL else 1 if structure == TIED else 0
+    while n_matrices:
+        for i in range(d):
+            for j in range(i):
+                scatter[j * d + i] = scatter[i * d + j]
+        scatter += d * d
+        n_matrices -= 1
+    return log_likelihood * unit
 
 
-def has_shrunk(const double[::1] before, const double[::1] after, double factor):
+cdef bint has_shrunk(const double *before, const double *after, Py_ssize_t K, double factor) noexcept nogil:
     """Is some `after` times the factor below `before`?"""
     cdef Py_ssize_t k
-    for k in range(before.shape[0]):
+    for k in range(K):
         if after[k] * factor < before[k]:
             return True
     return False
 
 
-def cancels(
-    int structure, double limit, double rounding,               # IN
-    const double[::1] weight, const double[:, ::1] center,      # IN: N (K,), c (K, d)
-    const double[:, ::1] shift, const double[::1] scatter,      # IN: s (K, d), S
-):
+cdef bint cancels(
+    int structure, Py_ssize_t K, Py_ssize_t d, double limit, double rounding,   # IN
+    const double *statistics,                                                   # IN
+) noexcept nogil:
     """Would the M-step leave less than `limit` of a diagonal of S? That is S[j, j] − N δ_j² < limit · S[j, j].
 
     Spherical: of the trace; tied: of Σ_k S_k. A |δ_j| of no more than `rounding` · |c_j| does not count: other centres
     would be no better.
     """
-    cdef Py_ssize_t K = center.shape[0], d = center.shape[1], k, j
-    cdef Py_ssize_t step = d * d if structure == FULL else d if structure == DIAG else 1
+    cdef const double *weight = statistics
+    cdef const double *shift = weight + K
+    cdef const double *scatter = shift + K * d
+    cdef const double *center = scatter + spread_size(structure, K, d)
+    cdef Py_ssize_t step = d * d if structure == FULL else d if structure == DIAG else 1, k, j
     cdef double square = 0, delta, moment
     cdef bint far = False
     if structure == TIED:
@@ -177,9 +111,9 @@ def cancels(
             square, far = 0, False
             for k in range(K):
                 if weight[k] > 0:
-                    delta = shift[k, j] / weight[k]
-                    square += shift[k, j] * delta
-                    far = far or fabs(delta) > rounding * fabs(center[k, j])
+                    delta = shift[k * d + j] / weight[k]
+                    square += shift[k * d + j] * delta
+                    far = far or fabs(delta) > rounding * fabs(center[k * d + j])
             moment = scatter[j * (d + 1)]
             if far and moment - square < limit * moment:
                 return True
@@ -189,9 +123,9 @@ def cancels(
             continue
         square, far = 0, False
         for j in range(d):
-            delta = shift[k, j] / weight[k]
-            square += shift[k, j] * delta
-            far = far or fabs(delta) > rounding * fabs(center[k, j])
+            delta = shift[k * d + j] / weight[k]
+            square += shift[k * d + j] * delta
+            far = far or fabs(delta) > rounding * fabs(center[k * d + j])
             if structure == SPHERICAL and j < d - 1:
                 continue
             moment = scatter[k * step + (j * (d + 1) if structure == FULL else j if structure == DIAG else 0)]
@@ -202,64 +136,80 @@ def cancels(
 
 
 def maximize(
-    int structure, double reg_covar,                            # IN
-    const double[::1] weight, const double[:, ::1] center,      # IN: N (K,), c (K, d)
-    const double[:, ::1] shift, const double[::1] scatter,      # IN: s (K, d), S
-    double[::1] weights, double[:, ::1] means,                  # OUT
-    double[::1] covariances,                                    # OUT
+    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, const double[::1] statistics,  # IN
+    double[::1] parameters,                                                                     # OUT
 ):
-    """π_k = N_k / Σ N,  μ_k = c_k + δ_k,  Σ_k = S_k/N_k − δδᵀ + reg_covar · I,  δ_k = s_k/N_k
+    """π_k = N_k / Σ N,  μ_k = c_k + δ_k,  Σ_k = S_k/N_k − δδᵀ + reg_covar · I,  δ_k = s_k/N_k;  W and log det W of Σ
 
     tied: Σ = (Σ_k S_k − N_k δδᵀ) / Σ N; diag: the diagonal; spherical: the trace / d. Where N_k = 0 the sums are zero,
-    and so are δ_k and S_k/N_k.
+    and so are δ_k and S_k/N_k. Returns the first component whose covariance is not positive definite, or −1.
     """
-    cdef Py_ssize_t K = center.shape[0], d = center.shape[1], k, i, j
-    cdef double total = 0, divisor, square, share
-    cdef double *sigma = &covariances[0]
-    cdef const double *S = &scatter[0]
-    cdef double *delta
+    cdef Py_ssize_t spread = spread_size(structure, K, d), failed
+    check_length(statistics.shape[0], K * (1 + 2 * d) + spread)
+    check_length(parameters.shape[0], K * (2 + d) + 2 * spread)
+    cdef double *covariances = &parameters[K * (1 + d)]
+    cdef double *whitening = covariances + spread
     with nogil:
-        for k in range(K):
-            total += weight[k]
-        if structure == TIED:
-            for i in range(d * d):
-                sigma[i] = S[i] / total
-        for k in range(K):
-            weights[k] = weight[k] / total
-            divisor = weight[k] if weight[k] > 0 else 1
-            # δ, until the centre is added
-            delta = &means[k, 0]
-            square = 0
+        maximize_q(structure, K, d, reg_covar, &statistics[0], &parameters[0])
+        failed = whiten_spread(structure, K, d, covariances, whitening, whitening + spread)
+    return failed
+
+
+cdef void maximize_q(
+    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, const double *statistics,      # IN
+    double *parameters,                                                                         # OUT: π, μ and Σ
+) noexcept nogil:
+    cdef const double *weight = statistics
+    cdef const double *shift = weight + K
+    cdef const double *S = shift + K * d
+    cdef const double *center = S + spread_size(structure, K, d)
+    cdef double *weights = parameters
+    cdef double *delta = weights + K    # δ, until the centre is added
+    cdef double *sigma = delta + K * d
+    cdef Py_ssize_t k, i, j
+    cdef double total = 0, divisor, square, share
+    for k in range(K):
+        total += weight[k]
+    if structure == TIED:
+        for i in range(d * d):
+            sigma[i] = S[i] / total
+    for k in range(K):
+        weights[k] = weight[k] / total
+        divisor = weight[k] if weight[k] > 0 else 1
+        square = 0
+        for i in range(d):
+            delta[i] = shift[i] / divisor
+            square += delta[i] * delta[i]
+        if structure == FULL:
             for i in range(d):
-                delta[i] = shift[k, i] / divisor
-                square += delta[i] * delta[i]
-            if structure == FULL:
-                for i in range(d):
-                    for j in range(i + 1):
-                        sigma[i * d + j] = S[i * d + j] / divisor - delta[i] * delta[j]
-                        sigma[j * d + i] = sigma[i * d + j]
-                    sigma[i * d + i] += reg_covar
-                sigma += d * d
-                S += d * d
-            elif structure == TIED:
-                share = weight[k] / total
-                for i in range(d):
-                    for j in range(d):
-                        sigma[i * d + j] -= share * delta[i] * delta[j]
-            elif structure == DIAG:
-                for i in range(d):
-                    sigma[i] = S[i] / divisor - delta[i] * delta[i] + reg_covar
-                sigma += d
-                S += d
-            else:
-                sigma[k] = (S[k] / divisor - square) / d + reg_covar
-            for i in range(d):
-                delta[i] += center[k, i]
-        if structure == TIED:
-            for i in range(d):
-                for j in range(i):
+                for j in range(i + 1):
+                    sigma[i * d + j] = S[i * d + j] / divisor - delta[i] * delta[j]
                     sigma[j * d + i] = sigma[i * d + j]
                 sigma[i * d + i] += reg_covar
+            sigma += d * d
+            S += d * d
+        elif structure == TIED:
+            share = weight[k] / total
+            for i in range(d):
+                for j in range(d):
+                    sigma[i * d + j] -= share * delta[i] * delta[j]
+        elif structure == DIAG:
+            for i in range(d):
+                sigma[i] = S[i] / divisor - delta[i] * delta[i] + reg_covar
+            sigma += d
+            S += d
+        else:
+            sigma[k] = (S[k] / divisor - square) / d + reg_covar
+        for i in range(d):
+            delta[i] += center[i]
+        delta += d
+        shift += d
+        center += d
+    if structure == TIED:
+        for i in range(d):
+            for j in range(i):
+                sigma[j * d + i] = sigma[i * d + j]
+            sigma[i * d + i] += reg_covar
 
 
 cdef double held(double value, Py_ssize_t j, const double *least, const double *greatest, bint single) noexcept nogil:
@@ -269,58 +219,123 @@ cdef double held(double value, Py_ssize_t j, const double *least, const double *
     return <double> <float> value if single else value
 
 
-def prepare(
-    int structure, bint single, double negligible,                                  # IN
-    const double[::1] weights, const double[:, ::1] means,                          # IN: π (K,), μ (K, d)
-    const double[::1] whitening, const double[::1] log_det,                         # IN
-    const double[:, ::1] column_range,                                              # IN: (2, d) or None
-    const double[::1] weight_before,                                                # IN: N (K,) or None
-    double[::1] arguments,                                                          # OUT
-):
-    """arguments := [c (K, d) | W (μ − c) (K, d) | a (K,) | margin (K,) | W], what the kernel takes
+cdef void prepare_arguments(
+    int structure, Py_ssize_t K, Py_ssize_t d, bint single, double negligible, const double *parameters,    # IN
+    const double *centers,                                  # IN: (K, d), NULL for the means
+    const double *least, const double *greatest,            # IN: (d,) each, or NULL
+    const double *weight_before,                            # IN: N (K,) or NULL
+    double *arguments,                                      # OUT
+) noexcept nogil:
+    """arguments := [c (K, d) | W (μ − c) (K, d) | a (K,) | margin (K,) | W | NaN (d,)]
 
-    c is μ clamped to the columns' range and, with `single`, rounded to single precision; a_k = log π_k − d/2 · log 2π +
-    Σ_j log W_k[j, j]; the margin is `negligible` + log (Σ N / N_k), and infinite without `weight_before`.
+    c is the centre, or μ, clamped to the columns' range and, with `single`, rounded to single precision; a_k = log π_k
+    − d/2 · log 2π + Σ_j log W_k[j, j]; the margin is `negligible` + log (Σ N / N_k), infinite without `weight_before`.
     """
-    cdef Py_ssize_t K = means.shape[0], d = means.shape[1], k, i, j, step
-    cdef double *center = &arguments[0]
+    cdef Py_ssize_t spread = spread_size(structure, K, d), k, i, j
+    cdef Py_ssize_t step = 0 if structure == TIED else spread // K
+    cdef const double *weights = parameters
+    cdef const double *mean = weights + K
+    cdef const double *w = mean + K * d + spread
+    cdef const double *log_det = w + spread
+    cdef const double *place = mean if centers == NULL else centers
+    cdef double *center = arguments
     cdef double *offset = center + K * d
     cdef double *constant = offset + K * d
     cdef double *margin = constant + K
     cdef double *matrices = margin + K
-    cdef const double *w = &whitening[0]
-    cdef const double *least = NULL
-    cdef const double *greatest = NULL
     cdef double total = 0
-    if column_range is not None:
-        least, greatest = &column_range[0, 0], &column_range[1, 0]
-    with nogil:
-        for i in range(whitening.shape[0]):
-            matrices[i] = w[i]
-        step = d * d if structure == FULL else d if structure == DIAG else 1 if structure == SPHERICAL else 0
-        if weight_before is not None:
-            for k in range(K):
-                total += weight_before[k]
+    for i in range(spread):
+        matrices[i] = w[i]
+    for i in range(d):
+        matrices[spread + i] = NAN
+    if weight_before != NULL:
         for k in range(K):
-            constant[k] = log(weights[k]) + log_det[k] - 0.5 * d * LOG_TWO_PI
-            margin[k] = INFINITY
-            if weight_before is not None:
-                margin[k] = negligible + log(total / weight_before[k])
-            for i in range(d):
-                center[i] = held(means[k, i], i, least, greatest, single)
-                offset[i] = 0
-            for j in range(d):
-                # Zero for float64 rows unless a mean lies outside of the data; else what single precision cannot hold.
-                if means[k, j] == center[j]:
-                    continue
-                if structure == FULL or structure == TIED:
-                    for i in range(j, d):
-                        offset[i] += w[i * d + j] * (means[k, j] - center[j])
-                else:
-                    offset[j] = w[j if structure == DIAG else 0] * (means[k, j] - center[j])
-            center += d
-            offset += d
-            w += step
+            total += weight_before[k]
+    for k in range(K):
+        constant[k] = log(weights[k]) + log_det[k] - 0.5 * d * LOG_TWO_PI
+        margin[k] = INFINITY
+        if weight_before != NULL:
+            margin[k] = negligible + log(total / weight_before[k])
+        for i in range(d):
+            center[i] = held(place[i], i, least, greatest, single)
+            offset[i] = 0
+        for j in range(d):
+            # Zero for float64 rows unless a mean lies outside of the data; else what single precision cannot hold.
+            if mean[j] == center[j]:
+                continue
+            if structure == FULL or structure == TIED:
+                for i in range(j, d):
+                    offset[i] += w[i * d + j] * (mean[j] - center[j])
+            else:
+                offset[j] = w[j if structure == DIAG else 0] * (mean[j] - center[j])
+        mean += d
+        place += d
+        center += d
+        offset += d
+        w += step
 
 
-include "moved_origin.pxi"
+def prepare(
+    int structure, Py_ssize_t K, Py_ssize_t d, bint single, double limit, const double[::1] parameters,     # IN
+    double[::1] arguments,                                                                                  # OUT
+):
+    """arguments := those of a pass that leaves nothing out, centred at the means, or about an origin within the limit
+
+    The limit is that of `move_to_origin`; 0 for no origin.
+    """
+    check_length(parameters.shape[0], K * (2 + d) + 2 * spread_size(structure, K, d))
+    check_length(arguments.shape[0], arguments_size(structure, K, d))
+    with nogil:
+        prepare_arguments(structure, K, d, single, 0, &parameters[0], NULL, NULL, NULL, NULL, &arguments[0])
+        if limit > 0:
+            move_to_origin(structure, K, d, single, limit, &parameters[0], NULL, &arguments[0], NULL)
+
+
+def largest_trace(
+    int structure, Py_ssize_t K, Py_ssize_t d, const double[::1] parameters,    # IN
+    double[::1] scratch,                                                        # overwritten, (d, d) and (d,)
+):
+    """max_k tr(W_k Σ̄ W_kᵀ) with Σ̄ = Σ_k π_k Σ_k, NaN if one is"""
+    cdef Py_ssize_t spread = spread_size(structure, K, d), size, i, j, k, l, _
+    check_length(parameters.shape[0], K * (2 + d) + 2 * spread)
+    check_length(scratch.shape[0], d * (d + 1))
+    cdef const double *weights = &parameters[0]
+    cdef const double *sigma = weights + K * (1 + d)
+    cdef const double *w = sigma + spread
+    cdef double *pooled = &scratch[0]
+    cdef double *row = pooled + d * d
+    cdef double trace, largest = 0
+    cdef bint matrices = structure == FULL or structure == TIED
+    with nogil:
+        size = d * d if matrices else spread // K
+        for i in range(size):
+            pooled[i] = 0
+        for k in range(K):
+            for i in range(size):
+                pooled[i] += weights[k] * sigma[i]
+            sigma += 0 if structure == TIED else size
+        for _ in range(1 if structure == TIED else K):
+            trace = 0
+            if not matrices:
+                for i in range(size):
+                    trace += w[i] * w[i] * pooled[i]
+                trace *= d // size
+            else:
+                # Σ_i w_i Σ̄ w_iᵀ over the rows of W, of which the first i + 1 numbers are not 0
+                for i in range(d):
+                    for l in range(i + 1):
+                        row[l] = 0
+                    for j in range(i + 1):
+                        for l in range(i + 1):
+                            row[l] += w[i * d + j] * pooled[j * d + l]
+                    for l in range(i + 1):
+                        trace += row[l] * w[i * d + l]
+            if not trace <= largest:
+                largest = trace
+                if isnan(trace):
+                    break
+            w += size
+    return largest
+
+
+include "exchange.pxi"

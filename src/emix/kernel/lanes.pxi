@@ -20,6 +20,11 @@ cdef extern from "simd.h" nogil:
     const real *LOG_COEFFICIENTS      # LOG_TERMS of them
     int load_flag(const int *flag) noexcept
     vec vec_of(real a) noexcept
+    double vec_sum(vec a) noexcept
+    bint all_set(wordvec mask) noexcept
+    void prefetch(const char *p) noexcept
+    void add_lanes(double *sum, vec a) noexcept
+    vec load_unaligned(const real *first) noexcept
     wordvec word_bits(vec a) noexcept
     vec real_bits(wordvec a) noexcept
     wordvec vec_less(vec a, vec b) noexcept
@@ -62,17 +67,6 @@ cdef inline vec vec_log(vec a) noexcept nogil:
 cdef inline vec vec_max(vec a, vec b) noexcept nogil:
     """The larger of a and b; a where either is NaN."""
     return vec_select(vec_less(a, b), b, a)
-
-
-cdef inline double vec_sum(vec a) noexcept nogil:
-    """Sum of the lanes, in pairs: (0 + half) + (quarter + …)."""
-    cdef real *lane = <real *> &a
-    cdef int width = LANES // 2, i
-    while width > 0:
-        for i in range(width):
-            lane[i] = lane[i] + lane[i + width]
-        width = width // 2
-    return lane[0]
 
 
 cdef inline double vec_sum_double(vec a) noexcept nogil:

@@ -9,7 +9,7 @@ cdef Py_ssize_t list_live(const real *responsibility, Py_ssize_t n_rows, unsigne
     cdef Py_ssize_t n_live = 0, i
     for i in range(n_rows):
         live[n_live] = <unsigned short> i
-        n_live += responsibility[i] != 0
+        n_live += responsibility[i] > 0
     return n_live
 
 
@@ -98,50 +98,82 @@ cdef void moments(
             scatter[j * square_step] += vec_sum(second)
 
 
-cdef inline void moments_tile(
-    const real *x, const real *c, const real *r, int n_features, Py_ssize_t n_vectors,  # IN
-    double *weight, double *shift, double *scatter,                                     # INOUT
+cdef inline void pack_columns(
+    int n_vectors, Py_ssize_t first, Py_ssize_t n_features,             # IN: vectors of features, the first, how many
+    Block *block, const real *c, Py_ssize_t n_live, Workspace *work,    # IN: rows, and their roots in scale; OUT: z
+    Py_ssize_t width,                                                   # IN: of a line of z
+    double *shift,                                                      # INOUT
 ) noexcept nogil:
-    """N += Σ r;  s += Σ r z;  S += Σ r z zᵀ, its lower triangle, for few features: every sum in a register"""
-    cdef vec total = vec_of(0)
-    cdef vec first[4]
-    cdef vec second[4][4]
-    cdef vec z[4]
-    cdef vec product
-    cdef int a, b
-    cdef Py_ssize_t v
-    for a in range(n_features):
-        first[a] = vec_of(0)
-        for b in range(a + 1):
-            second[a][b] = vec_of(0)
+    """z := √r (x − c);  s += Σ r (x − c), of features [first, first + n_features), 0 up to a whole vector"""
+    cdef const unsigned short *live = work.rows
+    cdef vec middle[4]
+    cdef vec sum[4]
+    cdef vec edge[4]
+    cdef vec value
+    cdef vec numbers = vec_of(0)
+    cdef wordvec within
+    cdef real *copy = <real *> edge
+    cdef real *z = work.z + first
+    cdef const real *x
+    cdef const char *past = block.end - n_vectors * LANES * sizeof(real)
+    cdef bint side_by_side = block.feature_stride == sizeof(real)
+    cdef int v, j
+    cdef Py_ssize_t l
+    for j in range(LANES):
+        (<real *> &numbers)[j] = j
+    # of the last vector: lanes that hold a feature
+    within = vec_less(numbers, vec_of(<real> (n_features - (n_vectors - 1) * LANES)))
     for v in range(n_vectors):
-        total += (<const vec *> r)[v]
-        for a in range(n_features):
-            z[a] = (<const vec *> (x + a * STRIDE))[v] - c[a]
-            product = (<const vec *> r)[v] * z[a]
-            first[a] += product
-            for b in range(a + 1):
-                second[a][b] += product * z[b]
-    weight[0] += vec_sum(total)
-    for a in range(n_features):
-        shift[a] += vec_sum(first[a])
-        for b in range(a + 1):
-            scatter[a * n_features + b] += vec_sum(second[a][b])
+        sum[v] = vec_of(0)
+    for j in range(n_vectors * LANES):
+        (<real *> middle)[j] = c[first + j] if j < n_features else 0
+    for l in range(n_live):
+        x = <const real *> (block.rows + place(block, live[l]) * block.row_stride) + first
+        if not side_by_side:
+            for j in range(n_features):
+                copy[j] = work.x[(first + j) * STRIDE + live[l]]
+            x = copy
+        elif <const char *> x > past:
+            # A whole vector would reach past the caller's rows.
+            for j in range(n_features):
+                copy[j] = x[j]
+            x = copy
+        for v in range(n_vectors):
+            value = load_unaligned(x + v * LANES) - middle[v]
+            if v == n_vectors - 1:
+                value = vec_select(within, value, vec_of(0))
+            value = value * work.scale[l]
+            (<vec *> z)[v] = value
+            sum[v] += value * work.scale[l]
+        z += width
+    for j in range(n_features):
+        shift[first + j] += (<real *> sum)[j]
 
 
-cdef void moments_small(
-    const real *x, const real *c, const real *r, Py_ssize_t n_features, Py_ssize_t n_vectors,   # IN
-    double *weight, double *shift, double *scatter,                                             # INOUT
+cdef void pack_rooted(
+    Block *block, const real *c, const real *r, Py_ssize_t n_live, Py_ssize_t d,    # IN
+    Workspace *work,                                                                # IN: x, rows; OUT: z, scale
+    double *weight, double *shift,                                                  # INOUT
 ) noexcept nogil:
-    """moments_tile for 1 to 4 features"""
-    if n_features == 1:
-        moments_tile(x, c, r, 1, n_vectors, weight, shift, scatter)
-    elif n_features == 2:
-        moments_tile(x, c, r, 2, n_vectors, weight, shift, scatter)
-    elif n_features == 3:
-        moments_tile(x, c, r, 3, n_vectors, weight, shift, scatter)
-    else:
-        moments_tile(x, c, r, 4, n_vectors, weight, shift, scatter)
+    """z := √r (x − c) of the live rows, features side by side, 0 up to a whole vector;  N += Σ r;  s += Σ r (x − c)
+
+    The scatter is Σ z zᵀ then: one array to go through where r (x − c) beside x − c would be two.
+    """
+    cdef Py_ssize_t width = (d + LANES - 1) // LANES * LANES, first = 0, left, l
+    for l in range(n_live):
+        weight[0] += r[work.rows[l]]
+        work.scale[l] = <real> sqrt(r[work.rows[l]])
+    while first < d:
+        left = d - first
+        if left > 3 * LANES:
+            pack_columns(4, first, min(left, 4 * LANES), block, c, n_live, work, width, shift)
+        elif left > 2 * LANES:
+            pack_columns(3, first, left, block, c, n_live, work, width, shift)
+        elif left > LANES:
+            pack_columns(2, first, left, block, c, n_live, work, width, shift)
+        else:
+            pack_columns(1, first, left, block, c, n_live, work, width, shift)
+        first += 4 * LANES
 
 
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
@@ -173,14 +205,14 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
         scatter = slot + K + K * d + k * mixture.scatter_step
         if work.at_origin[k] or work.live[k] < mixture.packed_below * block.n_rows:
             n_live = list_live(r, block.n_rows, work.rows)
-            pack_rows(block, c, n_live, d, work)
-            moments_of_rows(r, n_live, d, squares, square_step, work, slot + k, shift, scatter)
-            if not squares and not work.at_origin[k]:
-                scatter_rows(work, r, n_live, d, scatter)
-        elif d <= 4 and not squares:
-            moments_small(work.x, c, r, d, n_vectors, slot + k, shift, scatter)
-        else:
+            if squares or work.at_origin[k]:
+                pack_rows(block, c, n_live, d, work)
+                moments_of_rows(r, n_live, d, squares, square_step, work, slot + k, shift, scatter)
+            else:
+                pack_rooted(block, c, r, n_live, d, work, slot + k, shift)
+                scatter_rows(work, n_live, d, scatter)
+        elif squares:
             center(work.x, c, d, n_vectors, work.z)
             moments(work.z, r, d, n_vectors, squares, square_step, work.rz, slot + k, shift, scatter)
-            if not squares:
-                scatter_triangular(work, r, d, n_vectors, scatter)
+        else:
+            moments_triangular(work, c, r, d, n_vectors, slot + k, shift, scatter)

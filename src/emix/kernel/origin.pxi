@@ -26,8 +26,9 @@ cdef void find_at_origin(Mixture *mixture, Workspace *work) noexcept nogil:
     cdef real scale
     work.n_at_origin = 0
     for k in range(K):
-        work.at_origin[k] = mixture.origin != NULL and mixture.structure != FULL
+        work.at_origin[k] = mixture.structure != FULL
         for j in range(d if work.at_origin[k] else 0):
+            # NaN is like nothing
             if mixture.center[k * d + j] != mixture.origin[j]:
                 work.at_origin[k] = 0
                 break
@@ -75,8 +76,6 @@ cdef void move_to_origin(Mixture *mixture, Workspace *work, Py_ssize_t n_vectors
     cdef const real *w = mixture.whitening
     cdef const real *z
     cdef real *u
-    if work.n_at_origin == 0:
-        return
     center(work.x, mixture.origin, d, n_vectors, work.z)
     if mixture.structure != TIED:
         return
@@ -262,13 +261,3 @@ cdef void statistics_at_origin(
             sum[v] = vec_select(vec_less(square, largest), square, largest)
     add_products(work.p, which, n, work.rz, d if mixture.structure == DIAG else 1, n_vectors,
                  slot + K + K * d, mixture.scatter_step)
-
-
-cdef void add_scatter(
-    Workspace *work, const real *m, Py_ssize_t d, Py_ssize_t n_vectors,     # IN: x, weight; z and rz are overwritten
-    double *slot,                                                           # INOUT: Σ w, Σ w z (d), Σ w z zᵀ (d, d)
-) noexcept nogil:
-    """Add the moments of the rows, whatever component they are of; of the last the lower triangle"""
-    center(work.x, m, d, n_vectors, work.z)
-    moments(work.z, work.weight, d, n_vectors, False, 0, work.rz, slot, slot + 1, NULL)
-    scatter_triangular(work, work.weight, d, n_vectors, slot + 1 + d)

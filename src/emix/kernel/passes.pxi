@@ -1,4 +1,9 @@
-# What Python calls: one pass over a range of rows.
+# What Python calls: passes over ranges of rows.
+
+from libc.stdlib cimport free, malloc
+
+cdef enum:
+    LARGE_SLOT = 1 << 15    # bytes: from here on super-blocks are visited slot by slot, so that a slot stays in cache
 
 block_rows = BLOCK
 super_block_rows = SUPER_BLOCK
@@ -17,21 +22,20 @@ cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) 
     return numbers + ALIGNMENT // sizeof(real)
 
 
-cdef Mixture describe(
-    int structure,
-    const real[:, ::1] center, const real[:, ::1] offset, const real[::1] whitening,
-    const real[::1] log_constant, const real[::1] margin, const real[::1] origin,
-):
-    """The parameters in C; their shapes are checked here, once for each pass"""
+cdef Mixture describe(int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
+    """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length"""
     cdef Mixture mixture
-    cdef Py_ssize_t K = center.shape[0], d = center.shape[1]
-    # What a row of a component costs, in cycles (a model of measurements on Zen 4): among vectors of rows, and packed,
-    # where it is listed and, if live, copied and added to the scatter by vectors of features.
+    cdef Py_ssize_t K = n_components, d = n_features
+    # What a row of a component costs, in cycles: dense, among vectors of rows (with its part of the sums over lanes
+    # that end a block); packed, copied and added to the scatter by vectors of features. Listing costs 2 for every row.
+    # Fitted to measured shares of live rows at which both take the same time, d = 5 to 100, AVX-512 and AVX2, both
+    # precisions.
     cdef double width = (d + LANES - 1) // LANES
     cdef bint matrices = structure == FULL or structure == TIED
-    cdef double dense = (d * (d + 5) / 2.0 * 1.3 if matrices else 5.0 * d) / LANES
-    cdef double packed = (2 * width * (d + LANES) / 4 * 0.65 if matrices else 0) + 8 * width
-    mixture.packed_below = (dense - 2.5) / packed
+    cdef double dense = d * (d + 8.0) / (2 * LANES) + d * (d + 3.0) * 2 / BLOCK if matrices else 5.0 * d / LANES
+    cdef double packed = 18 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES) if matrices else 8 * width
+    mixture.packed_below = (dense - 2) / packed
+    # At the origin no difference is left to take, and of tied no scatter to sum.
     dense = (d if structure == TIED else 2 * d if structure == DIAG else d + 1) * 1.25 / LANES
     mixture.packed_at_origin = (dense - 2.5) / (8 * width)
     mixture.structure = <Structure> structure
@@ -39,34 +43,32 @@ cdef Mixture describe(
     mixture.n_features = d
     mixture.scatter_size = (
         K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K)
-    if not (
-        offset.shape[0] == log_constant.shape[0] == margin.shape[0] == K and offset.shape[1] == d
-        and whitening.shape[0] == mixture.scatter_size and (origin is None or origin.shape[0] == d)
-    ):
-        raise ValueError("the parameters' arrays do not belong together")
     mixture.scatter_step = d * d if structure == FULL else 0 if structure == TIED else d if structure == DIAG else 1
-    mixture.center = &center[0, 0]
-    mixture.offset = &offset[0, 0]
-    mixture.whitening = &whitening[0]
-    mixture.log_constant = &log_constant[0]
-    mixture.margin = &margin[0]
-    mixture.origin = NULL
-    if origin is not None:
-        mixture.origin = &origin[0]
+    if K < 1 or d < 1 or arguments.shape[0] != 2 * K * (d + 1) + mixture.scatter_size + d:
+        raise ValueError(f"{arguments.shape[0]} numbers are not the parameters of {K} components in {d} dimensions")
+    mixture.center = &arguments[0]
+    mixture.offset = mixture.center + K * d
+    mixture.log_constant = mixture.offset + K * d
+    mixture.margin = mixture.log_constant + K
+    mixture.whitening = mixture.margin + K
+    mixture.origin = mixture.whitening + mixture.scatter_size
     return mixture
 
 
-cdef Block whole(const real[:, :] X, const double[:] sample_weight, Mixture *mixture, Py_ssize_t last_row):
-    """All rows of X; that a pass stays within them, and fits the parameters, is checked here"""
+cdef Block whole(const real[:, :] X, const double[:] sample_weight, Mixture *mixture):
+    """All rows of X; that they fit the parameters is checked here"""
     cdef Block block
-    if X.shape[1] != mixture.n_features or last_row > X.shape[0]:
-        raise ValueError(
-            f"X is {X.shape[0]} × {X.shape[1]}, the pass goes to row {last_row} of {mixture.n_features} features")
+    if X.shape[0] < 1 or X.shape[1] != mixture.n_features:
+        raise ValueError(f"X is {X.shape[0]} × {X.shape[1]}, expected rows of {mixture.n_features} features")
     if sample_weight is not None and sample_weight.shape[0] != X.shape[0]:
         raise ValueError(f"{sample_weight.shape[0]} weights for {X.shape[0]} rows")
     block.rows = <const char *> &X[0, 0]
     block.row_stride = X.strides[0]
     block.feature_stride = X.strides[1]
+    block.end = block.rows
+    if block.row_stride >= 0 and block.feature_stride >= 0:
+        block.end += (
+            (X.shape[0] - 1) * block.row_stride + (X.shape[1] - 1) * block.feature_stride + <Py_ssize_t> sizeof(real))
     block.n_rows = X.shape[0]
     block.order = NULL
     block.weight = NULL
@@ -77,13 +79,15 @@ cdef Block whole(const real[:, :] X, const double[:] sample_weight, Mixture *mix
     return block
 
 
-cdef Workspace divide(real[::1] workspace, Mixture *mixture):
-    """The workspace in parts, if it is large enough"""
-    if workspace.shape[0] < workspace_size(mixture.n_components, mixture.n_features):
-        raise ValueError(f"the workspace has {workspace.shape[0]} numbers, fewer than workspace_size tells")
-    cdef Workspace work = layout(&workspace[0], mixture)
-    find_at_origin(mixture, &work)
-    return work
+cdef int check_range(Py_ssize_t first_row, Py_ssize_t last_row, Py_ssize_t n_rows) except -1:
+    """A pass stays within the rows"""
+    if not 0 <= first_row <= last_row <= n_rows:
+        raise ValueError(f"rows {first_row} to {last_row} are asked for, of {n_rows}")
+    return 0
+
+
+cdef bint stopped(const int[::1] stop) noexcept nogil:
+    return stop is not None and load_flag(&stop[0]) != 0
 
 
 cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -96,27 +100,35 @@ cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     return block
 
 
+cdef void fetch_rows(Block *block, Py_ssize_t n_features, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Ask for places [first, last) of the order, counted from the block's first"""
+    cdef Py_ssize_t n_lines = (n_features * <Py_ssize_t> sizeof(real) + ALIGNMENT - 1) // ALIGNMENT, i, line
+    for i in range(first, last):
+        for line in range(n_lines):
+            prefetch(block.rows + block.order[i] * block.row_stride + line * ALIGNMENT)
+
+
 cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
     return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
 
 
-cdef void add_block(
-    Mixture *mixture, Block *block, bint hard, Bounds *bounds, Workspace *work, double *slot
+cdef double add_block(
+    Mixture *mixture, Block *block, Bounds *bounds, Workspace *work, double *slot
 ) noexcept nogil:
-    """E-step of a block, added to a slot"""
-    cdef Py_ssize_t n_vectors = load(block, mixture.n_features, work)
-    move_to_origin(mixture, work, n_vectors)
+    """E-step of a block, added to a slot; how many responsibilities are above 0"""
+    cdef Py_ssize_t n_vectors = load(block, mixture.n_features, work), a
+    cdef double n_live = 0
     log_densities(mixture, bounds, work, n_vectors)
-    if hard:
-        nearest(mixture, work, n_vectors)
-    else:
-        exponentials(mixture, work, n_vectors)
-        posterior(mixture, work, n_vectors)
+    exponentials(mixture, work, n_vectors)
+    posterior(mixture, work, n_vectors)
+    for a in range(work.n_active):
+        n_live += work.live[work.active[a]]
     if bounds != NULL:
         mark_live(bounds, work)
     statistics(mixture, block, work, slot)
     slot[slot_width(mixture) - 1] += log_likelihood(
         work, mixture.n_components, block.weight != NULL, block.n_rows, n_vectors)
+    return n_live
 
 
 cdef void put_labels(Workspace *work, Py_ssize_t n_rows, unsigned short *labels) noexcept nogil:
@@ -134,163 +146,211 @@ cdef void put_labels(Workspace *work, Py_ssize_t n_rows, unsigned short *labels)
                 labels[i] = <unsigned short> work.active[a]
 
 
-def accumulate(
-    const real[:, :] X, const double[:] sample_weight, Py_ssize_t first_row, Py_ssize_t last_row,
-    Py_ssize_t thread, Py_ssize_t n_threads, bint hard,
-    int structure, const real[:, ::1] center, const real[:, ::1] offset, const real[::1] whitening,
-    const real[::1] log_constant, const real[::1] margin,
-    real[::1] workspace, double[:, ::1] slots, int[::1] stop, const real[::1] origin=None,
-):
-    """Add the statistics of rows [first_row, last_row) of X to the slots that this thread has.
+cdef class Accumulator:
+    """E-steps over the rows of one fit. What they read and write is asked for once and held: a pass is a mere call.
 
-    `first_row` is a multiple of super_block_rows; slot s belongs to thread s mod n_threads. Returns early, with slots
-    half filled, once stop[0] is not 0. `hard` gives each row whole to its best component (k-means).
-    Components with `origin` as their centre are treated together: see origin.pxi. If tied's are, no scatter is summed.
+    Several threads may accumulate at once, each under its own number, which has a workspace and slots of its own.
     """
-    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin, origin)
-    cdef Workspace work = divide(workspace, &mixture)
-    cdef Block rows = whole(X, sample_weight, &mixture, last_row), block
-    cdef Py_ssize_t start = first_row, last, slot
-    if slots.shape[1] != slot_width(&mixture):
-        raise ValueError(f"slots are {slots.shape[1]} wide, expected {slot_width(&mixture)} for this structure")
-    with nogil:
-        while start < last_row and not load_flag(&stop[0]):
-            slot = start // SUPER_BLOCK % slots.shape[0]
-            last = min(start + SUPER_BLOCK, last_row)
-            if slot % n_threads != thread:
-                start = last
-            while start < last:
-                block = part(&rows, start, min(start + BLOCK, last))
-                add_block(&mixture, &block, hard, NULL, &work, &slots[slot, 0])
-                start += BLOCK
-            start = last
 
-
-def accumulate_bounded(
-    const real[:, :] X, const double[:] sample_weight, Py_ssize_t first_row, Py_ssize_t last_row,
-    Py_ssize_t thread, Py_ssize_t n_threads,
-    int structure, const real[:, ::1] center, const real[:, ::1] offset, const real[::1] whitening,
-    const real[::1] log_constant, const real[::1] margin,
-    const unsigned short[::1] order, float[:, ::1] near, const float[::1] shrink, const float[::1] moved,
-    unsigned short[::1] labels,
-    real[::1] workspace, double[:, ::1] slots, int[::1] stop, const real[::1] origin=None,
-):
-    """`accumulate` with bounds: see bounds.pxi. Returns how many log-densities of a group and component were computed,
-    those begun and left as quarters.
-
-    Rows are visited in `order`: row i of the order is row order[i] of its window of window_rows rows. `near`
-    (groups, K) is kept from pass to pass; rows of a group are those of one line of `near`, group_rows(K) of them.
-    `labels`, if given, gets the best component of each row of X.
-    """
-    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin, origin)
-    cdef Workspace work = divide(workspace, &mixture)
-    cdef Block rows = whole(X, sample_weight, &mixture, last_row), block
-    cdef Bounds bounds
-    cdef Py_ssize_t start = first_row, last, slot, window, i, group = group_rows(mixture.n_components)
-    cdef unsigned short found[BLOCK]
-    bounds.shrink = &shrink[0]
-    bounds.moved = &moved[0]
-    bounds.n_computed = 0
-    if slots.shape[1] != slot_width(&mixture):
-        raise ValueError(f"slots are {slots.shape[1]} wide, expected {slot_width(&mixture)} for this structure")
-    with nogil:
-        while start < last_row and not load_flag(&stop[0]):
-            slot = start // SUPER_BLOCK % slots.shape[0]
-            last = min(start + SUPER_BLOCK, last_row)
-            if slot % n_threads != thread:
-                start = last
-            while start < last:
-                window = start // WINDOW * WINDOW
-                block = part(&rows, window, window + min(group, last - start))
-                block.order = &order[start]
-                bounds.near = &near[start // group, 0]
-                add_block(&mixture, &block, False, &bounds, &work, &slots[slot, 0])
-                if labels is not None:
-                    put_labels(&work, block.n_rows, found)
-                    for i in range(block.n_rows):
-                        labels[window + block.order[i]] = found[i]
-                start += group
-            start = last
-    return 0.25 * bounds.n_computed
-
-
-def accumulate_scatter(
-    const real[:, :] X, const double[:] sample_weight, Py_ssize_t first_row, Py_ssize_t last_row,
-    Py_ssize_t thread, Py_ssize_t n_threads, const real[::1] center,
-    real[::1] workspace, double[:, ::1] slots, int[::1] stop,
-):
-    """Add Σ w, Σ w z and Σ w z zᵀ (its lower triangle) of rows [first_row, last_row), z = x − center; cf. `accumulate`.
-
-    Slots are 1 + d + d² wide. The workspace is that of one component.
-    """
     cdef Mixture mixture
-    cdef Workspace work
-    cdef Block rows, block
-    cdef Py_ssize_t d = center.shape[0], start = first_row, last, slot, n_vectors
-    mixture.structure, mixture.n_components, mixture.n_features, mixture.origin = TIED, 1, d, NULL
-    work = divide(workspace, &mixture)
-    rows = whole(X, sample_weight, &mixture, last_row)
-    if slots.shape[1] != 1 + d + d * d:
-        raise ValueError(f"slots are {slots.shape[1]} wide, expected {1 + d + d * d}")
-    with nogil:
-        while start < last_row and not load_flag(&stop[0]):
-            slot = start // SUPER_BLOCK % slots.shape[0]
-            last = min(start + SUPER_BLOCK, last_row)
-            if slot % n_threads != thread:
-                start = last
-            while start < last:
-                block = part(&rows, start, min(start + BLOCK, last))
-                n_vectors = load(&block, d, &work)
-                add_scatter(&work, &center[0], d, n_vectors, &slots[slot, 0])
+    cdef Block rows
+    # Held for as long as there are pointers into them
+    cdef const real[::1] arguments
+    cdef const real[:, :] X
+    cdef const double[:] sample_weight
+    cdef real[:, ::1] workspaces
+    cdef double[:, ::1] slots
+
+    def __cinit__(
+        self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
+        const real[:, :] X, const double[:] sample_weight, real[:, ::1] workspaces, double[:, ::1] slots,
+    ):
+        """Take the rows, and where parameters will be read (before each pass) and sums be added.
+
+        `arguments` are [c | b | a | margin | W | m] as in `describe`; `workspaces` has a line of workspace_size numbers
+        for each thread; super-block i is added to line i mod n_slots of `slots`. Where components of tied have m for
+        their centre no scatter is summed: see origin.pxi.
+        """
+        self.mixture = describe(structure, n_components, n_features, arguments)
+        self.rows = whole(X, sample_weight, &self.mixture)
+        if workspaces.shape[1] < workspace_size(n_components, n_features):
+            raise ValueError(f"a workspace has {workspaces.shape[1]} numbers, fewer than workspace_size tells")
+        if slots.shape[0] < 1 or slots.shape[1] != slot_width(&self.mixture):
+            raise ValueError(
+                f"slots are {slots.shape[0]} × {slots.shape[1]}, expected a width of {slot_width(&self.mixture)}")
+        self.arguments, self.X, self.sample_weight = arguments, X, sample_weight
+        self.workspaces, self.slots = workspaces, slots
+
+    def accumulate(self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row, const int[::1] stop):
+        """Add the statistics of rows [first_row, last_row) to the slots that this thread has.
+
+        `first_row` is a multiple of super_block_rows; slot s belongs to thread s mod the number of workspaces. Returns
+        how many responsibilities are above 0; early, with slots half filled, once stop[0] is not 0 (None: never).
+        """
+        return self.sweep(thread, first_row, last_row, NULL, 0, NULL, stop)
+
+    def accumulate_labelled(
+        self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
+        Py_ssize_t base, unsigned short[::1] labels, const int[::1] stop,
+    ):
+        """`accumulate`, and labels[i] := the best component of row base + i"""
+        self.check_region(first_row, last_row, base, labels.shape[0])
+        return self.sweep(thread, first_row, last_row, NULL, base, &labels[0], stop)
+
+    def accumulate_bounded(
+        self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
+        Py_ssize_t base, const unsigned short[::1] order,
+        float[:, ::1] near, const float[::1] shrink, const float[::1] moved,
+        unsigned short[::1] labels, const int[::1] stop,
+    ):
+        """`accumulate` with bounds: see bounds.pxi. Returns how many log-densities of a group and component were
+        computed, those begun and left as quarters.
+
+        Rows are visited in `order`, which begins at row `base`, as do `near` and `labels`: place i is row order[i] of
+        the window of window_rows rows in which row base + i lies. `near` (groups, K) is kept from pass to pass; rows of
+        a group are those of one line of `near`, group_rows(K) of them. `labels`, if given, gets the best component of
+        each row.
+        """
+        cdef Bounds bounds
+        self.check_region(first_row, last_row, base, order.shape[0])
+        bounds.order = &order[0]
+        bounds.all_near = &near[0, 0]
+        bounds.shrink = &shrink[0]
+        bounds.moved = &moved[0]
+        bounds.n_computed = 0
+        self.sweep(thread, first_row, last_row, &bounds, base, NULL if labels is None else &labels[0], stop)
+        return 0.25 * bounds.n_computed
+
+    cdef int check_region(self, Py_ssize_t first, Py_ssize_t last, Py_ssize_t base, Py_ssize_t n) except -1:
+        """Rows [first, last) are among the n from `base` on, and whole super-blocks from there"""
+        if not base <= first <= last <= base + n or (first - base) % SUPER_BLOCK or base % SUPER_BLOCK:
+            raise ValueError(f"rows {first} to {last} are asked for, of the {n} from row {base} on")
+        return 0
+
+    cdef double sweep(
+        self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
+        Bounds *bounds, Py_ssize_t base, unsigned short *labels, const int[::1] stop,
+    ) except -1:
+        """A pass over rows [first_row, last_row); how many responsibilities are above 0"""
+        cdef Workspace work = self.workspace(thread)
+        cdef Py_ssize_t n_slots = self.slots.shape[0], n_threads = self.workspaces.shape[0]
+        # Rounds of super-blocks, one for each slot, that have rows of this pass
+        cdef Py_ssize_t first_round = first_row // (SUPER_BLOCK * n_slots)
+        cdef Py_ssize_t n_rounds = (last_row - 1) // (SUPER_BLOCK * n_slots) + 1 - first_round
+        cdef Py_ssize_t n_shares = (n_slots - thread + n_threads - 1) // n_threads
+        cdef bint slot_by_slot = self.slots.shape[1] * sizeof(double) > LARGE_SLOT
+        cdef Py_ssize_t step = 0, turn, slot, start
+        cdef double n_live = 0
+        check_range(first_row, last_row, self.rows.n_rows)
+        with nogil:
+            while step < n_shares * n_rounds and not stopped(stop):
+                slot = thread + n_threads * (step // n_rounds if slot_by_slot else step % n_shares)
+                turn = step % n_rounds if slot_by_slot else step // n_shares
+                start = ((first_round + turn) * n_slots + slot) * SUPER_BLOCK
+                if first_row <= start < last_row:
+                    n_live += self.add_super_block(
+                        start, min(start + SUPER_BLOCK, last_row), bounds, base, labels, &work, &self.slots[slot, 0])
+                step += 1
+        return n_live
+
+    cdef double add_super_block(
+        self, Py_ssize_t start, Py_ssize_t last,                            # IN
+        Bounds *bounds, Py_ssize_t base, unsigned short *labels,            # INOUT, or NULL; OUT, or NULL
+        Workspace *work, double *slot,                                      # INOUT
+    ) noexcept nogil:
+        """E-step of rows [start, last), added to a slot; how many responsibilities are above 0"""
+        cdef Py_ssize_t K = self.mixture.n_components, step = BLOCK if bounds == NULL else group_rows(K)
+        cdef Py_ssize_t i, window, ahead
+        cdef Block block
+        cdef unsigned short found[BLOCK]
+        cdef double n_live = 0
+        while start < last:
+            if bounds == NULL:
+                window = start
+                block = part(&self.rows, start, min(start + step, last))
+            else:
+                window = start // WINDOW * WINDOW
+                block = part(&self.rows, window, window + min(step, last - start))
+                block.order = bounds.order + start - base
+                bounds.near = bounds.all_near + (start - base) // step * K
+                # Rows in an order of their own are not where the processor looks ahead.
+                ahead = min(start + 2 * step, last) - start
+                fetch_rows(&block, self.mixture.n_features, min(step, ahead), ahead)
+            n_live += add_block(&self.mixture, &block, bounds, work, slot)
+            if labels != NULL:
+                put_labels(work, block.n_rows, found)
+                for i in range(block.n_rows):
+                    labels[window + place(&block, i) - base] = found[i]
+            start += step
+        return n_live
+
+    cdef Workspace workspace(self, Py_ssize_t thread):
+        if not 0 <= thread < self.workspaces.shape[0]:
+            raise ValueError(f"thread {thread} has no workspace: there are {self.workspaces.shape[0]}")
+        return layout(&self.workspaces[thread, 0], &self.mixture)
+
+
+cdef class Scorer:
+    """Scores under parameters that stay as they are. Any number of threads may use one at once."""
+
+    cdef Mixture mixture
+    cdef const real[::1] arguments      # held for as long as there are pointers into it
+
+    def __cinit__(self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
+        """Take the parameters, [c | b | a | margin | W | m] as in `describe`."""
+        self.mixture = describe(structure, n_components, n_features, arguments)
+        self.arguments = arguments
+
+    def score(
+        self, const real[:, :] X, Py_ssize_t first_row, Py_ssize_t last_row,
+        real[::1] log_density, real[:, ::1] responsibilities, real[:, ::1] joint, Py_ssize_t[::1] labels,
+        const int[::1] stop,
+    ):
+        """Write what is asked for (None: not asked) of rows [first_row, last_row) of X.
+
+        log_density: ℓ; responsibilities: exp(log p_k − ℓ); joint: log p_k; labels: the best k, the first of equals.
+        Returns the number of rows in which no component has a finite log-density; their responsibilities are 0.
+        """
+        cdef Mixture mixture = self.mixture
+        cdef Block rows = whole(X, None, &mixture), block
+        cdef Py_ssize_t K = mixture.n_components, start = first_row, i, k, n_vectors, n_far = 0
+        cdef Workspace work
+        check_range(first_row, last_row, rows.n_rows)
+        # Of its own: other threads may score at the same time. In C, as an array of NumPy's takes longer to make than
+        # a row to score.
+        cdef real *buffer = <real *> malloc(workspace_size(K, mixture.n_features) * sizeof(real))
+        if buffer == NULL:
+            raise MemoryError(f"no memory for a workspace of {workspace_size(K, mixture.n_features)} numbers")
+        with nogil:
+            work = layout(buffer, &mixture)
+            while start < last_row and not stopped(stop):
+                block = part(&rows, start, min(start + BLOCK, last_row))
+                n_vectors = load(&block, mixture.n_features, &work)
+                log_densities(&mixture, NULL, &work, n_vectors)
+                for i in range(block.n_rows):
+                    n_far += work.best[i] == -REAL_MAX
+                if labels is not None:
+                    for i in range(block.n_rows):
+                        labels[start + i] = K
+                    for k in range(K - 1, -1, -1):
+                        for i in range(block.n_rows):
+                            if not (work.p + k * STRIDE)[i] < work.best[i]:
+                                labels[start + i] = k
+                if joint is not None:
+                    for k in range(K):
+                        for i in range(block.n_rows):
+                            joint[start + i, k] = (work.p + k * STRIDE)[i]
+                if log_density is not None or responsibilities is not None:
+                    exponentials(&mixture, &work, n_vectors)
+                if log_density is not None:
+                    log_sums(&work, n_vectors)
+                    for i in range(block.n_rows):
+                        log_density[start + i] = work.log_sum[i]
+                if responsibilities is not None:
+                    posterior(&mixture, &work, n_vectors)
+                    for k in range(K):
+                        for i in range(block.n_rows):
+                            responsibilities[start + i, k] = (work.p + k * STRIDE)[i]
                 start += BLOCK
-            start = last
-
-
-def score(
-    const real[:, :] X, Py_ssize_t first_row, Py_ssize_t last_row,
-    int structure, const real[:, ::1] center, const real[:, ::1] offset, const real[::1] whitening,
-    const real[::1] log_constant, const real[::1] margin, real[::1] workspace,
-    real[::1] log_density, real[:, ::1] responsibilities, real[:, ::1] joint, Py_ssize_t[::1] labels, int[::1] stop,
-    const real[::1] origin=None,
-):
-    """Write what is asked for (None: not asked) of rows [first_row, last_row) of X.
-
-    log_density: ℓ; responsibilities: exp(log p_k − ℓ); joint: log p_k; labels: the best k, the first of equals.
-    Returns the number of rows in which no component has a finite log-density; their responsibilities are 0.
-    """
-    cdef Mixture mixture = describe(structure, center, offset, whitening, log_constant, margin, origin)
-    cdef Workspace work = divide(workspace, &mixture)
-    cdef Block rows = whole(X, None, &mixture, last_row), block
-    cdef Py_ssize_t K = mixture.n_components, start = first_row, i, k, n_vectors, n_far = 0
-    with nogil:
-        while start < last_row and not load_flag(&stop[0]):
-            block = part(&rows, start, min(start + BLOCK, last_row))
-            n_vectors = load(&block, mixture.n_features, &work)
-            move_to_origin(&mixture, &work, n_vectors)
-            log_densities(&mixture, NULL, &work, n_vectors)
-            for i in range(block.n_rows):
-                n_far += work.best[i] == -REAL_MAX
-            if labels is not None:
-                for i in range(block.n_rows):
-                    labels[start + i] = K
-                for k in range(K - 1, -1, -1):
-                    for i in range(block.n_rows):
-                        if not (work.p + k * STRIDE)[i] < work.best[i]:
-                            labels[start + i] = k
-            if joint is not None:
-                for k in range(K):
-                    for i in range(block.n_rows):
-                        joint[start + i, k] = (work.p + k * STRIDE)[i]
-            if log_density is not None or responsibilities is not None:
-                exponentials(&mixture, &work, n_vectors)
-            if log_density is not None:
-                log_sums(&work, n_vectors)
-                for i in range(block.n_rows):
-                    log_density[start + i] = work.log_sum[i]
-            if responsibilities is not None:
-                posterior(&mixture, &work, n_vectors)
-                for k in range(K):
-                    for i in range(block.n_rows):
-                        responsibilities[start + i, k] = (work.p + k * STRIDE)[i]
-            start += BLOCK
-    return n_far
+            free(buffer)
+        return n_far

@@ -41,26 +41,6 @@ cdef void posterior(Mixture *mixture, Workspace *work, Py_ssize_t n_vectors) noe
         work.live[k] = <real> vec_sum(count)
 
 
-cdef void nearest(Mixture *mixture, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
-    """The hard E-step: p[k] = weight for the best component (the first of equals), else 0;  total = 1, live[k]"""
-    cdef Py_ssize_t k, v
-    cdef vec left, taken, count, one = vec_of(1), nothing = vec_of(0)
-    cdef vec *p
-    for v in range(n_vectors):
-        (<vec *> work.scale)[v] = (<vec *> work.weight)[v]
-        (<vec *> work.total)[v] = one
-    for k in range(mixture.n_components):
-        p = <vec *> (work.p + k * STRIDE)
-        count = nothing
-        for v in range(n_vectors):
-            left = (<vec *> work.scale)[v]
-            taken = vec_select(vec_less(p[v], (<vec *> work.best)[v]), nothing, left)
-            (<vec *> work.scale)[v] = left - taken
-            p[v] = taken
-            count += vec_select(vec_less(nothing, taken), one, nothing)
-        work.live[k] = <real> vec_sum(count)
-
-
 cdef void log_sums(Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
     """log_sum = log Σ_k exp log p_k = best + log(total)"""
     cdef Py_ssize_t v

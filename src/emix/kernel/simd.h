@@ -50,7 +50,45 @@ typedef uint64_t unsigned_word;
 typedef real vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef word wordvec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef unsigned_word unsigned_wordvec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef double widevec __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 static inline vec vec_of(real a) { return a - (vec){0}; }
+/* Sum of the lanes, in pairs: (0 + half) + (quarter + …). By halves that are vectors themselves: of a loop over 16 lanes
+   no compiler makes them, and through memory a sum takes twice as long. */
+typedef real half_vec __attribute__((vector_size(VECTOR_BYTES / 2), may_alias));
+typedef real quarter_vec __attribute__((vector_size(16), may_alias));
+static inline double vec_sum(vec a)
+{
+#if VECTOR_BYTES == 64
+    half_vec half = ((half_vec *)&a)[0] + ((half_vec *)&a)[1];
+    quarter_vec last = ((quarter_vec *)&half)[0] + ((quarter_vec *)&half)[1];
+#elif VECTOR_BYTES == 32
+    half_vec last = ((half_vec *)&a)[0] + ((half_vec *)&a)[1];
+#else
+    vec last = a;
+#endif
+#ifdef EMIX_SINGLE
+    return (last[0] + last[2]) + (last[1] + last[3]);
+#else
+    return last[0] + last[1];
+#endif
+}
+/* Are all lanes of a mask set? */
+typedef word half_mask __attribute__((vector_size(VECTOR_BYTES / 2), may_alias));
+typedef int64_t pair_of_words __attribute__((vector_size(16), may_alias));
+static inline int all_set(wordvec mask)
+{
+#if VECTOR_BYTES == 64
+    half_mask half = ((half_mask *)&mask)[0] & ((half_mask *)&mask)[1];
+    pair_of_words last = ((pair_of_words *)&half)[0] & ((pair_of_words *)&half)[1];
+#elif VECTOR_BYTES == 32
+    pair_of_words last = ((pair_of_words *)&mask)[0] & ((pair_of_words *)&mask)[1];
+#else
+    pair_of_words last = (pair_of_words)mask;
+#endif
+    return (last[0] & last[1]) == -1;
+}
+/* sum[l] += a[l], in double precision, wherever sum lies */
+static inline void add_lanes(double *sum, vec a) { *(widevec *)sum += __builtin_convertvector(a, widevec); }
 static inline wordvec vec_less(vec a, vec b) { return (wordvec)(a < b); }
 #else
 #define LANES 1
@@ -58,8 +96,12 @@ typedef real vec;
 typedef word wordvec;
 typedef unsigned_word unsigned_wordvec;
 static inline vec vec_of(real a) { return a; }
+static inline double vec_sum(vec a) { return a; }
+static inline int all_set(wordvec mask) { return mask == -1; }
+static inline void add_lanes(double *sum, vec a) { *sum += a; }
 static inline wordvec vec_less(vec a, vec b) { return -(word)(a < b); }
 #endif
+static inline vec load_unaligned(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
 static inline wordvec word_bits(vec v) { wordvec w; memcpy(&w, &v, sizeof v); return w; }
 static inline vec real_bits(wordvec w) { vec v; memcpy(&v, &w, sizeof w); return v; }
 /* 1/k!, the Taylor coefficients of exp: on |f| <= log(2)/2 what is left out is below half a rounding unit */
@@ -72,11 +114,13 @@ static const real LOG_COEFFICIENTS[11] = {
     1, (real)(1.0 / 3), (real)(1.0 / 5), (real)(1.0 / 7), (real)(1.0 / 9), (real)(1.0 / 11), (real)(1.0 / 13),
     (real)(1.0 / 15), (real)(1.0 / 17), (real)(1.0 / 19), (real)(1.0 / 21)};
 
-/* A flag that another thread may set meanwhile */
+/* A flag that another thread may set meanwhile; a cache line that will be read soon */
 #if defined(__GNUC__) || defined(__clang__)
+static inline void prefetch(const char *p) { __builtin_prefetch(p, 0, 2); }
 static inline int load_flag(const int *flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
 #else
 static inline int load_flag(const int *flag) { return *(const volatile int *)flag; }
+static inline void prefetch(const char *p) { (void)p; }
 #endif
 /* mask ? a : b, lane by lane; a mask is all ones or all zeros */
 static inline vec vec_select(wordvec mask, vec a, vec b)

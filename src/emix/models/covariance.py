@@ -67,26 +67,17 @@ class CovarianceStructure(ABC):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
 
-    def maximize(self, statistics: GaussianStatistics, reg_covar: float) -> tuple[Array, Array, Array]:
-        """M-step: weights (K,), means (K, d) and covariances, with `reg_covar` on the diagonal; nothing is checked.
+    def maximize(self, statistics: GaussianStatistics, reg_covar: float) -> tuple[Array, int]:
+        """M-step: packed parameters, with `reg_covar` on the diagonals; and a component that has no whitening, or −1.
 
         π_k = N_k/ΣN, μ_k = c_k + δ_k, Σ_k = S_k/N_k − δδᵀ in the structure's form, δ_k = s_k/N_k. Tied: each component
-        counts by N_k. Where N_k = 0 the mean is c_k and the covariance 0.
+        counts by N_k. Where N_k = 0 the mean is c_k and the covariance 0. A component whose covariance is not positive
+        definite to working precision, and those behind it, have no whitening; all else is there.
         """
-        center, scatter = statistics.center, statistics.scatter
-        weights, means, covariances = np.empty(len(center)), np.empty(center.shape), np.empty(scatter.shape)
-        factors.maximize(
-            self.code,
-            reg_covar,
-            statistics.weight,
-            center,
-            statistics.shift,
-            scatter.ravel(),
-            weights,
-            means,
-            covariances.ravel(),
-        )
-        return weights, means, covariances
+        K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
+        # Of [N | s | S | c] the parts [π | μ | Σ | W | log det W] come from, S is as large as Σ and as W.
+        packed = np.empty(2 * len(sums) - 3 * K * d)
+        return packed, factors.maximize(self.code, K, d, reg_covar, sums, packed)
 
     def whiten(self, covariances: Array, n_components: int, n_features: int) -> tuple[Array, Array]:
         """W with Σ⁻¹ = WᵀW, lower triangular, and log det W of each component (K,).

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel import factors
-from emix.kernel.level import has_own_threads
+from emix.kernel.level import has_own_threads, kernel_for
 from emix.rows.arrays import ArraySource, as_source
 from emix.rows.threads import plan, run_in_threads
 
-from .bounds import CarriedBounds
+from .bounded_passes import BoundedPasses, Part
 from .covariance import STRUCTURES, CovarianceStructure
-from .kernel_arguments import KernelArguments
 from .origin import CommonOrigin
 from .parameters import GaussianParameters
 from .statistics import GaussianStatistics
@@ -24,6 +23,13 @@ from .statistics import GaussianStatistics
 __all__ = ["GaussianModel", "GaussianParameters", "q_function"]
 
 Array = NDArray[np.float64]
+
+# A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best adds
+# exp(−40) = 4e-18 of the row's weight at most: less than rounding in its sums and in the others'.
+NEGLIGIBLE = 40.0
+
+# Of rows' precisions, by their dtypes' characters.
+EPSILON = {character: float(np.finfo(character).eps) for character in "df"}
 
 # Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
 # number that depends on neither rows nor threads, so that the order of the sums does not either.
@@ -98,10 +104,10 @@ class GaussianModel:
         DegenerateCovarianceError
             If a covariance is not positive definite: the component, its weight and the rows that hold it are named.
         """
-        try:
-            return GaussianParameters.of(self.structure, *self.structure.maximize(statistics, self.reg_covar))
-        except DegenerateCovarianceError as error:
-            raise self._collapsed(error.component, statistics) from None
+        packed, failed = self.structure.maximize(statistics, self.reg_covar)
+        if failed >= 0:
+            raise self._collapsed(failed, statistics)
+        return GaussianParameters(self.structure, self.n_components, self.n_features, packed)
 
     def shortfall(self, statistics: GaussianStatistics) -> float:
         """How far the M-step's Q may lie below the highest, for reg_covar = ε added to the variances; total, nats.
@@ -111,8 +117,9 @@ class GaussianModel:
         """
         if self.reg_covar == 0.0:
             return 0.0
-        _, _, covariances = self.structure.maximize(statistics, 0.0)
-        eigenvalues = self.structure.eigenvalues(covariances, self.n_features)
+        packed, _ = self.structure.maximize(statistics, 0.0)
+        bare = GaussianParameters(self.structure, self.n_components, self.n_features, packed)
+        eigenvalues = self.structure.eigenvalues(bare.covariances, self.n_features)
         weight = statistics.weight if len(eigenvalues) == self.n_components else np.array([statistics.weight.sum()])
         # A variance of zero by rounding would make the bound infinite; eps² of the largest stands for it.
         floor = np.finfo(np.float64).eps ** 2 * max(float(eigenvalues.max()), self.reg_covar)
@@ -153,29 +160,49 @@ class GaussianRun:
     def __init__(self, model: GaussianModel, source: ArraySource) -> None:
         if source.n_features != model.n_features:
             raise ValueError(f"data have {source.n_features} columns, expected {model.n_features}, as the model has.")
-        K, d = model.n_components, model.n_features
+        K, d, structure = model.n_components, model.n_features, model.structure
         self.model, self.source = model, source
         self.dtype = source.X.dtype
-        self._sample_weight, self._weight_unit = _in_moderate_units(source.sample_weight)
-        self._means_shape, self._scatter_shape = (K, d), model.structure.shape(K, d)
-        self._arguments = KernelArguments(model.structure, K, d, self.dtype, source.column_range)
-        width = K + K * d + math.prod(self._scatter_shape) + 1
-        super_block = self._arguments.kernel.super_block_rows
-        n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * width)))
-        self._n_slots = min(n_slots, -(-source.n_rows // super_block))
-        most = 1 if has_own_threads() else self._n_slots
+        kernel = kernel_for(self.dtype)
+        spread = math.prod(structure.shape(K, d))
+        self._width = K * (1 + d) + spread
+        n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * self._width)))
+        n_slots = min(n_slots, -(-source.n_rows // kernel.super_block_rows))
+        most = 1 if has_own_threads() else n_slots
         # Statistics take about as many operations as log-densities.
         operations = 2.0 * operations_per_row(K, d)
-        self._n_threads, self._rows_per_call = plan(source.n_rows, operations, super_block, model.n_threads, most)
-        self._slots = np.empty((self._n_slots, width))
-        self._workspaces = [np.empty(self._arguments.workspace_size, dtype=self.dtype) for _ in range(self._n_threads)]
-        self._weight_before: Array | None = None
-        self._eps = float(np.finfo(self.dtype).eps)
-        passes = self._n_slots, self._n_threads, self._rows_per_call
-        self._origin = CommonOrigin(source, self._sample_weight, model.structure, K, *passes)
-        self._bounds = None
-        if CarriedBounds.may_pay(model.structure, source.n_rows, K, d):
-            self._bounds = CarriedBounds(self._arguments.kernel, source.n_rows, K)
+        self._n_threads, self._rows_per_call = plan(
+            source.n_rows, operations, kernel.super_block_rows, model.n_threads, most
+        )
+        slots = np.empty((n_slots, self._width + 1))
+        arguments = np.empty(2 * K * (1 + d) + spread + d)
+        rounded = np.empty(len(arguments), np.float32) if self.dtype.char == "f" else None
+        workspaces = np.empty((self._n_threads, kernel.workspace_size(K, d)), self.dtype)
+        sample_weight, unit = _in_moderate_units(source.sample_weight)
+        self._exchange = factors.Exchange(
+            structure.code,
+            K,
+            d,
+            NEGLIGIBLE,
+            EPSILON[self.dtype.char],
+            unit,
+            source.column_range,
+            arguments,
+            rounded,
+            slots,
+        )
+        self._accumulator = kernel.Accumulator(
+            structure.code, K, d, arguments if rounded is None else rounded, source.X, sample_weight, workspaces, slots
+        )
+        self._before: Array | None = None
+        self._origin = None
+        if CommonOrigin.may_pay(structure, source.n_rows, K, d):
+            rows = source, sample_weight, unit
+            threads = n_slots, self._n_threads, self._rows_per_call
+            self._origin = CommonOrigin(self._exchange, *rows, structure, K, model.reg_covar, *threads)
+        self._passes = None
+        if BoundedPasses.may_pay(structure, source.n_rows, K, d):
+            self._passes = BoundedPasses(kernel, source.n_rows, K)
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
@@ -186,93 +213,85 @@ class GaussianRun:
             If the parameters are not of the model, or the log-likelihood is not finite: a row of which it is so is
             named.
         """
-        before, self._weight_before = self._weight_before, None
-        statistics = self._pass(parameters, before)
-        if before is not None and factors.has_shrunk(before, statistics.weight, 20.0):
-            # What was negligible beside the old weight may not be beside the new one.
-            before, statistics = None, self._pass(parameters, None)
-        if not math.isfinite(statistics.log_likelihood):
-            raise self._not_finite(parameters)
-        if self._cancels(statistics):
-            # A component is about to jump by so many of its new standard deviations that the sums about its old mean
-            # hold nothing else. They are taken once more, about the new one.
-            held = np.where(statistics.weight > 0.0, statistics.weight, 1.0)[:, np.newaxis]
-            statistics = self._pass(parameters, before, center=statistics.center + statistics.shift / held)
-        self._weight_before = statistics.weight
-        return statistics, statistics.log_likelihood
-
-    def _cancels(self, statistics: GaussianStatistics) -> bool:
-        return factors.cancels(
-            self.model.structure.code,
-            math.sqrt(self._eps),  # of a sum of squares, half of its digits must be left
-            16.0 * self._eps,  # no mean of rows is more exact
-            statistics.weight,
-            statistics.center,
-            statistics.shift,
-            statistics.scatter.ravel(),
-        )
-
-    def _pass(
-        self,
-        parameters: GaussianParameters,
-        weight_before: Array | None,
-        center: Array | None = None,
-        use_origin: bool = True,
-    ) -> GaussianStatistics:
-        model, source, arguments, slots = self.model, self.source, self._arguments, self._slots
-        if parameters.structure is not model.structure or parameters.means.shape != self._means_shape:
+        model, source = self.model, self.source
+        K, d = model.n_components, model.n_features
+        if parameters.structure is not model.structure or parameters.n_components != K or parameters.n_features != d:
             raise ValueError(
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
-                f"{model.structure.name!r} and {self._means_shape}, as the model has."
+                f"{model.structure.name!r} and {(K, d)}, as the model has."
             )
-        origin = self._origin
-        fixed = origin.fixed
-        arguments.fill(parameters, weight_before, center, use_origin and origin.in_use, fixed)
-        slots[:] = 0.0
-
-        bounds = None if self._bounds is None else self._bounds.begin_pass(parameters)
-        n_computed = [0.0] * self._n_threads
-
-        def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
-            workspace = self._workspaces[thread]
-            for first in range(0, source.n_rows, self._rows_per_call):
-                last = min(first + self._rows_per_call, source.n_rows)
-                part = (source.X, self._sample_weight, first, last, thread, self._n_threads)
-                if bounds is None:
-                    arguments.kernel.accumulate(
-                        *part, False, *arguments.values, workspace, slots, stop, arguments.origin
-                    )
-                else:
-                    n_computed[thread] += arguments.kernel.accumulate_bounded(
-                        *part, *arguments.values, *bounds, workspace, slots, stop, arguments.origin
-                    )
-
-        run_in_threads(accumulate, self._n_threads)
-        if self._bounds is not None and bounds is not None:
-            self._bounds.end_pass(sum(n_computed))
-        K, d = model.n_components, model.n_features
-        total = np.empty(slots.shape[1])
-        log_likelihood = factors.add_slots(model.structure.code, slots, K, d, self._weight_unit, total)
-        ratio = 1.0
-        if arguments.origin is not None:
-            scatter = None if origin.scatter is None else origin.scatter * self._weight_unit
-            ratio = factors.leave_origin(
-                model.structure.code, model.reg_covar, arguments.center(), arguments.own_center, scatter, total
-            )
+        before, self._before = self._before, None
+        sums, log_likelihood, shrunk, cancels = self._pass(parameters, before)
+        if shrunk:
+            # What was negligible beside the old weight may not be beside the new one.
+            before = None
+            sums, log_likelihood, _, cancels = self._pass(parameters, before)
+        if not math.isfinite(log_likelihood):
+            raise self._not_finite(parameters)
+        if cancels:
+            # A component is about to jump by so many of its new standard deviations that the sums about its old mean
+            # hold nothing else. They are taken once more, about the new one.
+            jump = GaussianStatistics(model.structure, K, d, sums, 0.0, 0, 0.0, None)
+            held = np.where(jump.weight > 0.0, jump.weight, 1.0)[:, np.newaxis]
+            sums, log_likelihood, *_ = self._pass(parameters, before, center=jump.center + jump.shift / held)
+        self._before = sums
         statistics = GaussianStatistics(
-            structure=model.structure,
-            center=arguments.center() if arguments.origin is None else arguments.own_center.copy(),
-            weight=total[:K],
-            shift=total[K : K + K * d].reshape(K, d),
-            scatter=total[K + K * d : -1].reshape(self._scatter_shape),
-            total_weight=source.total_weight,
-            n_rows=source.n_rows,
-            log_likelihood=log_likelihood,
-            taken_under=parameters,
+            model.structure, K, d, sums, source.total_weight, source.n_rows, log_likelihood, parameters
         )
-        if arguments.origin is not None and not origin.holds(ratio, statistics, model.reg_covar):
-            return self._pass(parameters, weight_before, center, use_origin=False)
-        return statistics
+        return statistics, log_likelihood
+
+    def _pass(
+        self, parameters: GaussianParameters, before: Array | None, center: Array | None = None, origin: bool = True
+    ) -> tuple[Array, float, bool, bool]:
+        """Packed statistics and their log-likelihood; has a component shrunk since `before`; do the sums cancel?
+
+        About an origin that components share, where there is one that does and `origin` does not forbid it.
+        """
+        origin = origin and self._origin is not None and self._origin.begin_pass()
+        self._exchange.begin(parameters.packed, before, center, origin)
+        if self._passes is None:
+            run_in_threads(self._accumulate, self._n_threads)
+        else:
+            parts = self._passes.begin_pass(parameters)
+            self._passes.end_pass(*self._accumulate_parts(parts))
+        structure, K, d = self.model.structure, self.model.n_components, self.model.n_features
+        sums = np.empty(self._width + K * d)
+        log_likelihood, shrunk, cancels, growth = self._exchange.end(before, sums)
+        if growth > 1.0 and self._origin is not None:
+            statistics = GaussianStatistics(structure, K, d, sums, 0.0, 0, 0.0, None)
+            if not self._origin.holds(growth, statistics):
+                return self._pass(parameters, before, center, origin=False)
+        return sums, log_likelihood, shrunk, cancels
+
+    def _accumulate(self, thread: int, stop: NDArray[np.int32] | None) -> None:
+        """One thread's share of a plain pass."""
+        n_rows, step = self.source.n_rows, self._rows_per_call
+        for first in range(0, n_rows, step):
+            self._accumulator.accumulate(thread, first, min(first + step, n_rows), stop)
+
+    def _accumulate_parts(self, parts: list[Part]) -> tuple[float, float]:
+        """A pass in parts.
+
+        Returns how many responsibilities are above 0 in plain ones, and how many log-densities of a group and component
+        were computed in those with bounds.
+        """
+        accumulator, step = self._accumulator, self._rows_per_call
+        counts = np.zeros((self._n_threads, 2))
+
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+            for first_row, last_row, bounds, labels in parts:
+                for first in range(first_row, last_row, step):
+                    place = thread, first, min(first + step, last_row)
+                    if bounds is not None:
+                        counts[thread, 1] += accumulator.accumulate_bounded(*place, *bounds, stop)
+                    elif labels is not None:
+                        counts[thread, 0] += accumulator.accumulate_labelled(*place, first_row, labels, stop)
+                    else:
+                        counts[thread, 0] += accumulator.accumulate(*place, stop)
+
+        run_in_threads(share, self._n_threads)
+        n_live, n_computed = counts.sum(axis=0)
+        return float(n_live), float(n_computed)
 
     def _not_finite(self, parameters: GaussianParameters) -> ValueError:
         from .scoring import score_rows

@@ -6,18 +6,18 @@ appears, ‖ |W_k| |μ_k − m| ‖. Whether they are used follows from the para
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.exceptions import DegenerateCovarianceError
+from emix.kernel import factors
 from emix.kernel.level import kernel_for
 from emix.rows.arrays import ArraySource
 from emix.rows.threads import run_in_threads
 
 from .covariance import CovarianceStructure
+from .parameters import GaussianParameters
 from .statistics import GaussianStatistics
 
 __all__ = ["MAX_REACH", "CommonOrigin", "may_pay"]
@@ -54,55 +54,78 @@ def may_pay(structure: CovarianceStructure, n_components: int, n_features: int) 
 
 
 class CommonOrigin:
-    """What a run knows of its origin: where it is, whether to use it, and for tied the scatter of all rows about it.
+    """What a run knows of its origin: whether to use it, and for tied where it is.
 
     Parameters
     ----------
+    exchange : Exchange
+        What the run's passes take and give; it is told what it needs for an origin before the first of them.
     source : ArraySource
     sample_weight : ndarray of shape (n_rows,) or None
-        As the kernel gets them.
+    unit : float
+        As the kernel gets them, and their unit.
     structure : CovarianceStructure
     n_components : int
+    reg_covar : float
+        Of the M-step.
     n_slots, n_threads, rows_per_call : int
         As for other passes.
     """
 
     def __init__(
         self,
+        exchange: factors.Exchange,
         source: ArraySource,
         sample_weight: Array | None,
+        unit: float,
         structure: CovarianceStructure,
         n_components: int,
+        reg_covar: float,
         n_slots: int,
         n_threads: int,
         rows_per_call: int,
     ) -> None:
-        self._source, self._sample_weight, self._is_shared = source, sample_weight, structure.is_shared
+        self._exchange, self._source, self._sample_weight, self._unit = exchange, source, sample_weight, unit
+        self._structure, self._reg_covar = structure, reg_covar
         self._n_slots, self._n_threads, self._rows_per_call = n_slots, n_threads, rows_per_call
         self._code = source.X.dtype.char
-        d = source.n_features
-        pays = may_pay(structure, n_components, d) and source.n_rows * n_components * d >= MIN_WORK
-        self._failures = 0 if pays else MAX_FAILURES
-        self._fixed: Array | None = None
-        self.scatter: Array | None = None
-        """Σ w (x − m)(x − m)ᵀ of all rows (d, d), the lower triangle, float64; tied only."""
+        self._largest_ratio = HARMLESS_RATIO if structure.is_shared else MAX_RATIO[self._code]
+        self._own_centers = np.empty(n_components * source.n_features)
+        self._scatter: Array | None = None  # tied: of all rows about the origin (d, d), the lower triangle
+        self._prepared = False
+        self._failures = 0
 
-    @property
-    def in_use(self) -> bool:
-        """Whether passes may use one."""
+    @staticmethod
+    def may_pay(structure: CovarianceStructure, n_rows: int, n_components: int, n_features: int) -> bool:
+        """Whether it is worth having."""
+        return may_pay(structure, n_components, n_features) and n_rows * n_components * n_features >= MIN_WORK
+
+    def begin_pass(self) -> bool:
+        """Whether the next pass may be about an origin. For tied the first call takes a pass of its own."""
+        if not self._prepared:
+            self._prepare()
         return self._failures < MAX_FAILURES
 
-    @property
-    def fixed(self) -> Array | None:
-        """Where it must be for the scatter to hold: the rows' mean, rounded to their precision. None: anywhere.
+    def holds(self, ratio: float, statistics: GaussianStatistics) -> bool:
+        """Whether sums are exact enough, by the ratio that `Exchange.end` found; if not, they are to be taken anew."""
+        exact = ratio <= self._largest_ratio or (self._structure.is_shared and self._scatter_is_exact(statistics))
+        self._failures += not exact
+        return exact
 
-        The first call takes a pass over the rows.
-        """
-        if self._is_shared and self.in_use and self._fixed is None:
-            self._fixed, self.scatter = self._total_scatter()
-            if not np.isfinite(self.scatter).all():
+    def _prepare(self) -> None:
+        self._prepared = True
+        origin = scatter = None
+        if self._structure.is_shared:
+            # Σ_k S_k is the scatter of all rows, whatever the parameters are, about the one origin for which it was
+            # taken: their mean, rounded to their precision.
+            with np.errstate(over="ignore", invalid="ignore"):
+                origin, lower = self._total_scatter()
+            if not np.isfinite(lower).all():
                 self._failures = MAX_FAILURES
-        return self._fixed
+                return
+            self._scatter = self._unit * lower
+            scatter = self._scatter.ravel()
+        self._exchange.allow_origin(MAX_REACH[self._code], self._reg_covar, self._own_centers, origin, scatter)
 
     def _total_scatter(self) -> tuple[Array, Array]:
         # About the middle of the columns first. Where their mean lies many standard deviations from there, because some
@@ -121,65 +144,53 @@ class CommonOrigin:
         cross = np.outer(shift, moved)
         return origin, scatter + cross + cross.T + weight * np.outer(moved, moved)
 
-    def holds(self, ratio: float, statistics: GaussianStatistics, reg_covar: float) -> bool:
-        """Whether the statistics are exact enough, by the ratio that `factors.leave_origin` found."""
-        if self._is_shared:
-            exact = ratio <= HARMLESS_RATIO or self._scatter_is_exact(statistics, reg_covar)
-        else:
-            exact = ratio <= MAX_RATIO[self._code]
-        self._failures += not exact
-        return exact
+    def _moments(self, origin: Array) -> tuple[float, Array, Array]:
+        """Σ w, Σ w z and the lower triangle of Σ w z zᵀ, z = x − origin; NaN where a row cannot be taken.
 
-    def _scatter_is_exact(self, statistics: GaussianStatistics, reg_covar: float) -> bool:
+        These are the sums of a single component, whose responsibilities are the weights. In double precision whatever
+        the rows are: a scatter about one point holds the distances between components.
+        """
+        source, d, n_threads = self._source, self._source.n_features, self._n_threads
+        kernel: Any = kernel_for(np.dtype(np.float64))
+        slots = np.zeros((self._n_slots, 2 + d + d * d))
+        workspaces = np.empty((n_threads, kernel.workspace_size(1, d)))
+        # W = 0 and a = 0: densities are 1.
+        arguments = np.concatenate([origin, np.zeros(d + 1), [np.inf], np.zeros(d * d), np.full(d, np.nan)])
+        # Others are widened, as many at a time as have a slot each.
+        step = source.n_rows if source.X.dtype.char == "d" else self._n_slots * kernel.super_block_rows
+        for start in range(0, source.n_rows, step):
+            X = source.X[start : start + step].astype(np.float64, copy=False)
+            weight = None if self._sample_weight is None else self._sample_weight[start : start + step]
+            rows = kernel.Accumulator(self._structure.code, 1, d, arguments, X, weight, workspaces, slots)
+            self._accumulate(rows, len(X))
+        total = slots.sum(axis=0)
+        # Of densities that are not 1 the logarithms are not 0.
+        scatter = np.tril(total[1 + d : -1].reshape(d, d)) if total[-1] == 0.0 else np.full((d, d), np.nan)
+        return float(total[0]), total[1 : 1 + d], scatter
+
+    def _accumulate(self, rows: Any, n_rows: int) -> None:
+        step = self._rows_per_call
+
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+            for first in range(0, n_rows, step):
+                rows.accumulate(thread, first, min(first + step, n_rows), stop)
+
+        run_in_threads(share, self._n_threads)
+
+    def _scatter_is_exact(self, statistics: GaussianStatistics) -> bool:
         # Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs by eps ‖ |W| √diag T ‖²; sums for each
         # component have the diagonal of the scatter within components in its place.
-        assert self.scatter is not None
-        structure = statistics.structure
-        _, means, covariances = structure.maximize(statistics, reg_covar)
-        try:
-            whitening, _ = structure.whiten(covariances, *means.shape)
-        except DegenerateCovarianceError:
+        assert self._scatter is not None
+        K, d = statistics.n_components, statistics.n_features
+        packed, failed = self._structure.maximize(statistics, self._reg_covar)
+        if failed >= 0:
             return False
+        whitening = GaussianParameters(self._structure, K, d, packed).whitening
         N, s = statistics.weight, statistics.shift
         away = s / np.where(N > 0.0, N, 1.0)[:, np.newaxis]
         within = np.diagonal(statistics.scatter) - np.sum(s * away, axis=0)
         common, own = (
             np.sum((np.abs(whitening) @ np.sqrt(diagonal / N.sum())) ** 2)
-            for diagonal in (np.diagonal(self.scatter), np.maximum(within, 0.0))
+            for diagonal in (np.diagonal(self._scatter), np.maximum(within, 0.0))
         )
         return bool(common <= max(MAX_RATIO[self._code], HARMLESS_RATIO * own))
-
-    def _moments(self, origin: Array) -> tuple[float, Array, Array]:
-        # In double precision whatever the rows are: a scatter about one point holds the distances between components.
-        source, d, n_slots, n_threads = self._source, self._source.n_features, self._n_slots, self._n_threads
-        kernel: Any = kernel_for(np.dtype(np.float64))
-        size, unit = kernel.workspace_size(1, d), kernel.super_block_rows
-        slots = np.zeros((n_slots, 1 + d + d * d))
-
-        def accumulate(thread: int, stop: NDArray[np.int32]) -> None:
-            workspace = np.empty(size)
-            if source.X.dtype.char == "d":
-                for first in range(0, source.n_rows, self._rows_per_call):
-                    last = min(first + self._rows_per_call, source.n_rows)
-                    rows = (source.X, self._sample_weight, first, last, thread, n_threads)
-                    kernel.accumulate_scatter(*rows, origin, workspace, slots, stop)
-                return
-            # Others are widened by the super-block.
-            for block in range(math.ceil(source.n_rows / unit)):
-                slot = block % n_slots
-                if slot % n_threads == thread and not stop[0]:
-                    part = slice(block * unit, (block + 1) * unit)
-                    wide = source.X[part].astype(np.float64)
-                    weight = None if self._sample_weight is None else self._sample_weight[part]
-                    own = slots[slot : slot + 1]
-                    kernel.accumulate_scatter(wide, weight, 0, len(wide), 0, 1, origin, workspace, own, stop)
-
-        run_in_threads(accumulate, n_threads)
-        total = slots[0].copy()
-        for slot in slots[1:]:
-            total += slot
-        return float(total[0]), total[1 : 1 + d], _symmetric(total[1 + d :].reshape(d, d))
-
-
-def _symmetric(lower: Array) -> Array:
-    return np.tril(lower) + np.tril(lower, -1).T

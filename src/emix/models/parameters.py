@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ __all__ = ["GaussianParameters", "check_shapes"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GaussianParameters:
     """Weights, means and covariances of a Gaussian mixture of K components in d dimensions, float64.
 
@@ -25,6 +25,10 @@ class GaussianParameters:
     ----------
     structure : CovarianceStructure
         "full", "tied", "diag" or "spherical", with what belongs to it.
+    n_components, n_features : int
+        K and d.
+    packed : ndarray
+        All numbers, as compiled code takes them: [π | μ | Σ | W | log det W]. The arrays below are views of it.
     weights : ndarray of shape (K,)
         π_k.
     means : ndarray of shape (K, d)
@@ -45,11 +49,9 @@ class GaussianParameters:
     """
 
     structure: CovarianceStructure
-    weights: Array
-    means: Array
-    covariances: Array
-    whitening: Array = field(repr=False)
-    log_det_whitening: Array = field(repr=False)
+    n_components: int
+    n_features: int
+    packed: Array
 
     @classmethod
     def from_covariances(
@@ -89,24 +91,68 @@ class GaussianParameters:
 
     @classmethod
     def of(cls, structure: CovarianceStructure, weights: Array, means: Array, covariances: Array) -> GaussianParameters:
-        """Make parameters from arrays that are theirs from now on; nothing is copied, and no shape is checked."""
+        """Make parameters from arrays of the right shapes, of which no one is checked."""
         whitening, log_det = structure.whiten(covariances, *means.shape)
-        return cls(structure, weights, means, covariances, whitening, log_det)
+        return cls.of_arrays(structure, weights, means, covariances, whitening, log_det)
+
+    @classmethod
+    def of_arrays(
+        cls,
+        structure: CovarianceStructure,
+        weights: Array,
+        means: Array,
+        covariances: Array,
+        whitening: Array,
+        log_det_whitening: Array,
+    ) -> GaussianParameters:
+        """Make parameters from all their parts, which are trusted to belong together."""
+        K, d = means.shape
+        parts = (weights, means, covariances, whitening, log_det_whitening)
+        return cls(structure, K, d, np.concatenate([part.ravel() for part in parts]))
 
     @property
-    def n_components(self) -> int:
-        """K."""
-        return len(self.means)
+    def weights(self) -> Array:
+        """π_k, (K,)."""
+        return self.packed[: self.n_components]
 
     @property
-    def n_features(self) -> int:
-        """The d of the formulae."""
-        return int(self.means.shape[1])
+    def means(self) -> Array:
+        """μ_k, (K, d)."""
+        K, d = self.n_components, self.n_features
+        return self.packed[K : K + K * d].reshape(K, d)
+
+    @property
+    def covariances(self) -> Array:
+        """Σ_k, in the structure's shape."""
+        return self._spread(0)
+
+    @property
+    def whitening(self) -> Array:
+        """W_k, in the structure's shape."""
+        return self._spread(1)
+
+    @property
+    def log_det_whitening(self) -> Array:
+        """Σ_j log W_k[j, j], (K,)."""
+        return self.packed[-self.n_components :]
+
+    def _spread(self, place: int) -> Array:
+        """The first or second array in the structure's shape."""
+        K, d = self.n_components, self.n_features
+        size = (len(self.packed) - K * (d + 2)) // 2
+        first = K * (d + 1) + place * size
+        return self.packed[first : first + size].reshape(self.structure.shape(K, d))
+
+    def __repr__(self) -> str:
+        return (
+            f"GaussianParameters(structure={self.structure!r}, weights={self.weights!r}, means={self.means!r}, "
+            f"covariances={self.covariances!r})"
+        )
 
     @property
     def n_free_parameters(self) -> int:
         """Free parameters: K − 1 weights, K·d means and those of the covariances."""
-        K, d = self.means.shape
+        K, d = self.n_components, self.n_features
         return int(K - 1 + K * d + self.structure.n_parameters(K, d))
 
     @property

@@ -7,18 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.kernel.level import has_own_threads
+from emix.kernel import factors
+from emix.kernel.level import has_own_threads, kernel_for
 from emix.rows.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
 from .gaussian import operations_per_row
-from .kernel_arguments import KernelArguments, arguments_for_scores
+from .origin import MAX_REACH, may_pay
 from .parameters import GaussianParameters
 
 __all__ = ["Scores", "score_rows"]
 
-# The stop flag of a call that no other thread has a part in.
-_GO_ON = np.zeros(1, dtype=np.int32)
+# Rows that the kernel takes at a time, at every level and precision.
+BLOCK_ROWS: int = kernel_for(np.dtype(np.float64)).block_rows
 
 
 class Scores(NamedTuple):
@@ -77,24 +78,23 @@ def score_rows(
     K = parameters.n_components
     if d != parameters.n_features:
         raise ValueError(f"X has {d} columns, expected {parameters.n_features}, as the parameters have.")
-    arguments = arguments_for_scores(parameters, X.dtype)
-    density = np.empty(n_rows, dtype=X.dtype) if log_density else None
-    posterior = np.empty((n_rows, K), dtype=X.dtype) if responsibilities else None
-    components = np.empty((n_rows, K), dtype=X.dtype) if joint else None
-    best = np.empty(n_rows, dtype=np.intp) if labels else None
+    dtype = X.dtype
+    scorer = _scorer(parameters, dtype)
+    density = np.empty(n_rows, dtype) if log_density else None
+    posterior = np.empty((n_rows, K), dtype) if responsibilities else None
+    components = np.empty((n_rows, K), dtype) if joint else None
+    best = np.empty(n_rows, np.intp) if labels else None
     outputs = density, posterior, components, best
 
-    block = arguments.block_rows
     # One block, which is one thread's, needs no plan: that would be a sixth of the time for a single row.
-    threads, rows_per_call = 1, block
-    if n_rows > block:
-        most = 1 if has_own_threads() else -(-n_rows // block)
-        threads, rows_per_call = plan(n_rows, operations_per_row(K, d), block, n_threads, most)
+    threads, rows_per_call = 1, BLOCK_ROWS
+    if n_rows > BLOCK_ROWS:
+        most = 1 if has_own_threads() else -(-n_rows // BLOCK_ROWS)
+        threads, rows_per_call = plan(n_rows, operations_per_row(K, d), BLOCK_ROWS, n_threads, most)
     if threads == 1 and n_rows <= rows_per_call:
-        workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
-        n_far = arguments.kernel.score(X, 0, n_rows, *arguments.values, workspace, *outputs, _GO_ON, arguments.origin)
+        n_far = scorer.score(X, 0, n_rows, *outputs, None)
     else:
-        n_far = _score_in_threads(X, arguments, outputs, threads, rows_per_call)
+        n_far = _score_in_threads(X, scorer, outputs, threads, rows_per_call)
     if n_far and (responsibilities or labels):
         known = density if density is not None else score_rows(X, parameters, n_threads=n_threads).log_density
         assert known is not None
@@ -102,26 +102,38 @@ def score_rows(
     return Scores(*outputs)
 
 
+def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any]) -> Any:
+    """Return the kernel's Scorer of rows of a dtype under the parameters, made once for each dtype."""
+    single = dtype.char == "f"
+    key = "scorer_single" if single else "scorer_double"
+    found = parameters.__dict__.get(key)
+    if found is None:
+        structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
+        arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size + d)
+        limit = MAX_REACH[dtype.char] if may_pay(structure, K, d) else 0.0
+        factors.prepare(structure.code, K, d, single, limit, parameters.packed, arguments)
+        found = kernel_for(dtype).Scorer(structure.code, K, d, arguments.astype(dtype, copy=False))
+        # Two threads may both get here: either's will do.
+        parameters.__dict__[key] = found
+    return found
+
+
 def _score_in_threads(
     X: FloatArray,
-    arguments: KernelArguments,
+    scorer: Any,
     outputs: tuple[NDArray[Any] | None, ...],
     threads: int,
     rows_per_call: int,
 ) -> int:
     """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
-    block = arguments.block_rows
-    n_blocks = -(-len(X) // block)
+    n_blocks = -(-len(X) // BLOCK_ROWS)
     n_far = np.zeros(threads, dtype=np.int64)
 
-    def share(thread: int, stop: NDArray[np.int32]) -> None:
-        workspace = np.empty(arguments.workspace_size, dtype=X.dtype)
-        last = min(len(X), (thread + 1) * n_blocks // threads * block)
-        for first in range(thread * n_blocks // threads * block, last, rows_per_call):
+    def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+        last = min(len(X), (thread + 1) * n_blocks // threads * BLOCK_ROWS)
+        for first in range(thread * n_blocks // threads * BLOCK_ROWS, last, rows_per_call):
             end = min(first + rows_per_call, last)
-            n_far[thread] += arguments.kernel.score(
-                X, first, end, *arguments.values, workspace, *outputs, stop, arguments.origin
-            )
+            n_far[thread] += scorer.score(X, first, end, *outputs, stop)
 
     run_in_threads(share, threads)
     return int(n_far.sum())

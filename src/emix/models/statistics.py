@@ -26,6 +26,10 @@ class GaussianStatistics:
     Attributes
     ----------
     structure : CovarianceStructure
+    n_components, n_features : int
+        K and d.
+    packed : ndarray
+        All sums, as compiled code takes them: [N | s | S | c]. The four arrays below are views of it.
     center : ndarray of shape (K, d)
         c_k.
     weight : ndarray of shape (K,)
@@ -45,14 +49,54 @@ class GaussianStatistics:
     """
 
     structure: CovarianceStructure
-    center: Array
-    weight: Array
-    shift: Array
-    scatter: Array
+    n_components: int
+    n_features: int
+    packed: Array
     total_weight: float
     n_rows: int
     log_likelihood: float
     taken_under: GaussianParameters | None
+
+    @classmethod
+    def of(
+        cls,
+        structure: CovarianceStructure,
+        center: Array,
+        weight: Array,
+        shift: Array,
+        scatter: Array,
+        total_weight: float,
+        n_rows: int,
+        log_likelihood: float,
+        taken_under: GaussianParameters | None,
+    ) -> GaussianStatistics:
+        """Make statistics from their parts, which are trusted to belong together."""
+        K, d = center.shape
+        packed = np.concatenate([part.ravel() for part in (weight, shift, scatter, center)])
+        return cls(structure, K, d, packed, total_weight, n_rows, log_likelihood, taken_under)
+
+    @property
+    def center(self) -> Array:
+        """c_k, (K, d)."""
+        K, d = self.n_components, self.n_features
+        return self.packed[-K * d :].reshape(K, d)
+
+    @property
+    def weight(self) -> Array:
+        """N_k, (K,)."""
+        return self.packed[: self.n_components]
+
+    @property
+    def shift(self) -> Array:
+        """s_k, (K, d)."""
+        K, d = self.n_components, self.n_features
+        return self.packed[K : K * (d + 1)].reshape(K, d)
+
+    @property
+    def scatter(self) -> Array:
+        """S_k, in the structure's shape."""
+        K, d = self.n_components, self.n_features
+        return self.packed[K * (d + 1) : -K * d].reshape(self.structure.shape(K, d))
 
     @property
     def digest(self) -> str:
@@ -75,23 +119,25 @@ class GaussianStatistics:
                 f"{self.digest[:12]} and {other.digest[:12]}. Take both under the same parameters."
             )
         moved = other.recentered(self.center)
-        return replace(
-            self,
-            weight=self.weight + moved.weight,
-            shift=self.shift + moved.shift,
-            scatter=self.scatter + moved.scatter,
-            total_weight=self.total_weight + other.total_weight,
-            n_rows=self.n_rows + other.n_rows,
-            log_likelihood=self.log_likelihood + other.log_likelihood,
+        return GaussianStatistics.of(
+            self.structure,
+            self.center,
+            self.weight + moved.weight,
+            self.shift + moved.shift,
+            self.scatter + moved.scatter,
+            self.total_weight + other.total_weight,
+            self.n_rows + other.n_rows,
+            self.log_likelihood + other.log_likelihood,
+            self.taken_under,
         )
 
     def scaled(self, factor: float) -> GaussianStatistics:
         """Return the statistics with the weight of every row multiplied by `factor`."""
+        packed = self.packed * factor
+        packed[-self.center.size :] = self.center.ravel()
         return replace(
             self,
-            weight=self.weight * factor,
-            shift=self.shift * factor,
-            scatter=self.scatter * factor,
+            packed=packed,
             total_weight=self.total_weight * factor,
             log_likelihood=self.log_likelihood * factor,
         )
@@ -104,9 +150,14 @@ class GaussianStatistics:
         if np.array_equal(center, self.center):
             return self
         moved = self.center - center
-        return replace(
-            self,
-            center=center,
-            shift=self.shift + self.weight[:, np.newaxis] * moved,
-            scatter=self.structure.recenter(self.scatter, self.weight, self.shift, moved),
+        return GaussianStatistics.of(
+            self.structure,
+            center,
+            self.weight,
+            self.shift + self.weight[:, np.newaxis] * moved,
+            self.structure.recenter(self.scatter, self.weight, self.shift, moved),
+            self.total_weight,
+            self.n_rows,
+            self.log_likelihood,
+            self.taken_under,
         )

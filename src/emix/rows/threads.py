@@ -23,8 +23,8 @@ OPERATIONS_PER_CALL = 2e9
 # A second thread pays from about this many operations of a pass on (a dispatch costs some 40 µs).
 OPERATIONS_PER_THREAD = 1e6
 
-Task = Callable[[int, NDArray[np.int32]], None]
-"""(thread, stop): does this thread's share, and soon returns once stop[0] is not 0."""
+Task = Callable[[int, NDArray[np.int32] | None], None]
+"""(thread, stop): does this thread's share, and soon returns once stop[0] is not 0; None where no other thread is."""
 
 
 def resolve_n_threads(n_threads: int | None) -> int:
@@ -105,10 +105,10 @@ def run_in_threads(task: Task, n_threads: int) -> None:
 
     An exception of any of them, KeyboardInterrupt among them, sets the stop flag, waits for the others and is raised.
     """
-    stop = np.zeros(1, dtype=np.int32)
     if n_threads == 1:
-        task(0, stop)
+        task(0, None)
         return
+    stop = np.zeros(1, dtype=np.int32)
     shares: list[Share] = []
     try:
         for thread in range(1, n_threads):

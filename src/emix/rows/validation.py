@@ -33,7 +33,7 @@ FloatArray: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
 # its product with a weight.
 LARGEST = {"d": 1e150, "f": 1e15}
 
-# So few values are looked at one by one in less time than NumPy takes to start.
+# So few values, if they do not lie side by side, are looked at one by one in less time than NumPy takes to start.
 _FEW = 1 << 10
 
 # A boolean of this many values is the largest temporary of the search for the first value that is not finite.
@@ -91,7 +91,7 @@ def as_rows(X: Any, *, name: str = "X", caller: str = "GaussianMixture", to_fit:
             "Pass at least one column."
         )
     kind = rows.dtype.char
-    if rows.size <= _FEW and within(rows, kind == "f", LARGEST[kind]):
+    if (rows.size <= _FEW or rows.flags.forc) and within(rows, kind == "f", LARGEST[kind]):
         return rows
     # NaN and infinities show in the extremes; unlike isfinite, these need no array to write to.
     lowest, highest = np.minimum.reduce(rows, axis=None), np.maximum.reduce(rows, axis=None)

@@ -1,0 +1,121 @@
+"""What every measurement has in common: its options, what it ran on and with, and its files.
+
+A measurement is a file ``<kind>.py`` with ``measure(options)``, which returns what was measured, ready for JSON,
+``table(results)``, which makes Markdown of it, and ``draw(results, path)``, which makes a picture. ``run`` does
+all three, and :mod:`report` the last two again from the JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from machine import cores, machine
+
+Results = dict[str, Any]
+
+OUTPUT = Path("build/benchmarks")
+
+
+def arguments(text: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options that every measurement has."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--threads", type=int, default=cores(), help="at most so many (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (%(default)s)")
+    return parser.parse_args(argv)
+
+
+def run(kind: str, text: str, measure: Callable[[argparse.Namespace], Results], argv: Sequence[str] | None) -> int:
+    """Measure, and write ``<kind>.json``, the table and the figure."""
+    options = arguments(text, argv)
+    results = {**header(kind, options), **measure(options)}
+    path = options.output / f"{kind}.json"
+    save(results, path)
+    write(path)
+    return 0
+
+
+def header(kind: str, options: argparse.Namespace) -> Results:
+    """The machine, versions, level, BLAS and date."""
+    return {
+        "kind": kind,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "threads": options.threads,
+        "repeats": options.repeats,
+        "quick": options.quick,
+        "versions": versions(),
+        "blas": blas(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of emix, with its level, and of what it is measured beside; "missing" where a library is."""
+    from emix.kernel.level import config
+
+    found = {"python": sys.version.split()[0], "emix": config()["emix"], "level": config()["level in use"]}
+    for name, module in (("numpy", "numpy"), ("scipy", "scipy"), ("scikit-learn", "sklearn")):
+        try:
+            found[name] = str(importlib.import_module(module).__version__)
+        except ImportError:
+            found[name] = "missing"
+    return found
+
+
+def blas() -> list[str]:
+    """The BLAS and OpenMP libraries loaded in this process, with their threads."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return ["unknown (threadpoolctl is not installed)"]
+    return sorted(
+        {
+            " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
+            + f", {pool['num_threads']} threads"
+            for pool in threadpool_info()
+        }
+    )
+
+
+def save(results: Results, path: Path) -> None:
+    """Write the JSON, whole or not at all: an interrupted run leaves what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".json.new")
+    fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def caption(results: Results) -> str:
+    """One line below a figure or table: processor, threads, versions, date."""
+    found = results["machine"]
+    told = [f"{found['processor']}, {found['cores']} cores, {found['vectors']}", results["date"][:10]]
+    if "versions" in results:
+        told += [f"{name} {version}" for name, version in results["versions"].items() if name != "python"]
+    if results.get("quick"):
+        told.append("QUICK: tiny sizes, the figures mean nothing")
+    return ", ".join(told)
+
+
+def write(path: Path) -> None:
+    """Print the table of measurements and write it and the figure beside the JSON."""
+    results: Results = json.loads(path.read_text(encoding="utf-8"))
+    shown: Any = importlib.import_module(results["kind"])
+    text = f"{shown.table(results).rstrip()}\n\n{caption(results)}\n"
+    print(f"\n{text}")
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        print('no figure: matplotlib is not installed (pip install "emix[benchmark]")')
+        return
+    mpl.use("Agg")
+    shown.draw(results, path.with_suffix(".png"))
+    print(f"written: {path}, {path.with_suffix('.md').name}, {path.with_suffix('.png').name}", flush=True)

@@ -1,0 +1,68 @@
+# Random numbers and keys, each of which follows from a seed and a place.
+
+from libc.stdint cimport uint64_t
+
+
+cdef inline uint64_t high_product(uint64_t a, uint64_t b) noexcept nogil:
+    """The upper 64 bits of a · b, by halves"""
+    cdef uint64_t low = 0xFFFFFFFF, middle, other
+    middle = (a >> 32) * (b & low) + ((a & low) * (b & low) >> 32)
+    other = (a & low) * (b >> 32) + (middle & low)
+    return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32)
+
+
+def uniforms(uint64_t seed, uint64_t restart, uint64_t stream, uint64_t first, double[::1] out):
+    """out := numbers first, first + 1, … in [0, 1) of a stream
+
+    Philox 4x64-10 (Salmon and others, 2011, Parallel random numbers: as easy as 1, 2, 3, SC11) with the key (seed,
+    restart): those of numpy.random.Generator(numpy.random.Philox(key=[seed, restart], counter=[0, 0, 0, stream])).
+    """
+    cdef uint64_t c0, c1, c2, c3, key0, key1, high0, high1, low0, low1
+    cdef uint64_t four[4]
+    cdef uint64_t number = first, last = first + <uint64_t> out.shape[0]
+    cdef int _
+    with nogil:
+        while number < last:
+            c0, c1, c2, c3 = number // 4 + 1, 0, 0, stream
+            key0, key1 = seed, restart
+            for _ in range(10):
+                high0, low0 = high_product(<uint64_t> 0xD2E7470EE14C6C93, c0), <uint64_t> 0xD2E7470EE14C6C93 * c0
+                high1, low1 = high_product(<uint64_t> 0xCA5A826395121157, c2), <uint64_t> 0xCA5A826395121157 * c2
+                c0, c1, c2, c3 = high1 ^ c1 ^ key0, low1, high0 ^ c3 ^ key1, low0
+                key0 += <uint64_t> 0x9E3779B97F4A7C15
+                key1 += <uint64_t> 0xBB67AE8584CAA73B
+            four[0], four[1], four[2], four[3] = c0, c1, c2, c3
+            while True:
+                out[number - first] = (four[number % 4] >> 11) * (1.0 / 9007199254740992.0)
+                number += 1
+                if number == last or number % 4 == 0:
+                    break
+
+
+cdef inline uint64_t mixed(uint64_t z) noexcept nogil:
+    """The finalizer of SplitMix64 (Steele, Lea and Flood, 2014, OOPSLA)"""
+    z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
+    return z ^ (z >> 31)
+
+
+def rows_with_small_keys(
+    Py_ssize_t first_row, Py_ssize_t last_row, uint64_t seed, uint64_t highest,     # IN
+    const double[::1] sample_weight,                                                # IN: (n,) or None
+    Py_ssize_t[::1] rows, uint64_t[::1] keys,                                       # OUT
+):
+    """List the rows in [first_row, last_row), of weight above 0, whose keys are no larger than `highest`.
+
+    A key is SplitMix64 of the row, started where the seed says: a bijection of 64-bit words, so that no two rows have
+    the same key. Returns how many there are; `rows` and `keys` have room for all rows of the range.
+    """
+    cdef Py_ssize_t i, count = 0
+    cdef uint64_t start = mixed(seed), key
+    with nogil:
+        for i in range(first_row, last_row):
+            key = mixed(<uint64_t> (i + 1) * <uint64_t> 0x9E3779B97F4A7C15 + start)
+            rows[count] = i
+            keys[count] = key
+            # Without a branch: which rows pass is as random as the keys.
+            count += key <= highest and (sample_weight is None or sample_weight[i] > 0)
+    return count

@@ -1,0 +1,136 @@
+"""Where bounds pay: which rows of each pass of a fit go with bounds, decided by counts alone.
+
+Bounds cost up to a third of a pass where they leave nothing out, as with components that overlap. So they are first
+tried on a sample of the rows, and only where few enough responsibilities are above 0:
+
+    sample labelled → sample bounded, twice → (it pays) all labelled → all bounded, until it no longer pays
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bounds import CarriedBounds
+from .covariance import CovarianceStructure
+from .parameters import GaussianParameters
+
+__all__ = ["BoundedPasses", "Part"]
+
+# Fewer rows, components or operations per log-density than these leave nothing to gain (measured).
+MIN_ROWS, MIN_COMPONENTS, MIN_OPERATIONS = 16_384, 6, 16
+
+# The sample: one row in 16, but enough for several groups of each component.
+SAMPLE_SHARE, SAMPLE_ROWS, SAMPLE_ROWS_PER_COMPONENT = 16, 4_096, 128
+
+# Bounds pay where no more than this share of the log-densities of groups and components is computed.
+PAYS = 0.6
+
+# They are tried anew once the share of responsibilities above 0 has fallen by this factor.
+RETRY = 0.6
+
+# Passes with bounds after which rows are ordered anew, as components settle, unless a new order could gain little.
+REORDERED_AFTER, GOOD_ENOUGH = (3, 12, 48), 0.1
+
+
+class Part(NamedTuple):
+    """Rows [first_row, last_row) of a pass: with bounds, or plain, and then with labels to fill or without."""
+
+    first_row: int
+    last_row: int
+    bounds: tuple[Any, ...] | None = None
+    labels: NDArray[np.uint16] | None = None
+
+
+class BoundedPasses:
+    """The passes of one run.
+
+    Parameters
+    ----------
+    kernel : module
+        The compiled kernel.
+    n_rows, n_components : int
+    """
+
+    def __init__(self, kernel: Any, n_rows: int, n_components: int) -> None:
+        self._kernel, self._n_rows, self._n_components = kernel, n_rows, n_components
+        self._all = (0, n_rows)
+        self._sample = self._rows_of_sample()
+        self._region = self._sample
+        self._labels: NDArray[np.uint16] | None = self._room()
+        self._bounds: CarriedBounds | None = None
+        self._passes = 0  # with the bounds that there are
+        self._tried_at = 1.0
+
+    @staticmethod
+    def may_pay(structure: CovarianceStructure, n_rows: int, n_components: int, n_features: int) -> bool:
+        """Whether to try at all."""
+        operations = structure.shape(n_components, n_features)[-1] * n_features // 2
+        return n_rows >= MIN_ROWS and MIN_COMPONENTS <= n_components < 1 << 16 and operations >= MIN_OPERATIONS
+
+    def begin_pass(self, parameters: GaussianParameters) -> list[Part]:
+        """Return the parts of a pass under the parameters."""
+        first, last = self._region
+        if self._bounds is not None:
+            if self._region == self._all and self._passes in REORDERED_AFTER:
+                self._labels = self._room()
+            part = Part(first, last, bounds=self._bounds.arguments(parameters, self._labels))
+        elif self._labels is not None:
+            part = Part(first, last, labels=self._labels)
+        else:
+            return [Part(0, self._n_rows)]
+        parts = [Part(0, first), part, Part(last, self._n_rows)]
+        return [part for part in parts if part.first_row < part.last_row]
+
+    def end_pass(self, n_live: float, n_computed: float) -> None:
+        """Decide on the next pass.
+
+        Parameters
+        ----------
+        n_live : float
+            Responsibilities above 0 in the plain parts.
+        n_computed : float
+            Log-densities of a group and component that were computed in the part with bounds.
+        """
+        first, last = self._region
+        if self._bounds is None:
+            if self._labels is not None:
+                self._bounds, self._passes = CarriedBounds(self._kernel, first, self._labels, self._n_components), 0
+                self._labels = None
+            elif n_live < RETRY * self._tried_at * self._n_rows * self._n_components:
+                self._try(self._sample)
+            return
+        share = n_computed / self._bounds.size
+        self._passes += 1
+        if self._passes == 1:
+            return  # in a new order, with nothing carried yet: this pass says little
+        if share > PAYS:
+            self._bounds = self._labels = None
+            if self._region != self._all:
+                self._tried_at = n_live / ((self._n_rows - last + first) * self._n_components)
+        elif self._region != self._all:
+            self._try(self._all)
+        elif self._labels is not None:
+            if share > GOOD_ENOUGH:
+                self._bounds.order_rows(self._labels)
+            self._labels = None
+
+    def _try(self, region: tuple[int, int]) -> None:
+        self._region, self._bounds = region, None
+        self._labels = self._room()
+
+    def _room(self) -> NDArray[np.uint16]:
+        first, last = self._region
+        return np.empty(last - first, dtype=np.uint16)
+
+    def _rows_of_sample(self) -> tuple[int, int]:
+        """From the middle on, in whole super-blocks; all rows where the sample would be most of them."""
+        unit = self._kernel.super_block_rows
+        enough = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_COMPONENT * self._n_components, self._n_rows // SAMPLE_SHARE)
+        size = -(-enough // unit) * unit
+        if 2 * size > self._n_rows:
+            return self._all
+        first = (self._n_rows - size) // 2 // unit * unit
+        return first, first + size
