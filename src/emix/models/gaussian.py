@@ -253,7 +253,7 @@ class GaussianRun:
             run_in_threads(self._accumulate, self._n_threads)
         else:
             parts = self._passes.begin_pass(parameters)
-            self._passes.end_pass(*self._accumulate_parts(parts))
+            self._passes.end_pass(*self._accumulate_parts(parts), self._exchange.n_moved > 0)
         structure, K, d = self.model.structure, self.model.n_components, self.model.n_features
         sums = np.empty(self._width + K * d)
         log_likelihood, shrunk, cancels, growth = self._exchange.end(before, sums)
