@@ -29,8 +29,8 @@ def compute_everything() -> None:
 
     one_pass = GaussianRun._pass
 
-    def pass_with_infinite_margins(self: GaussianRun, parameters: Any, before: Any, center: Any = None) -> Any:
-        return one_pass(self, parameters, None, center)
+    def pass_with_infinite_margins(self: GaussianRun, parameters: Any, before: Any, *others: Any, **named: Any) -> Any:
+        return one_pass(self, parameters, None, *others, **named)
 
     setattr(BoundedPasses, "may_pay", staticmethod(lambda *_: False))  # noqa: B010  (mypy forbids the assignment)
     setattr(GaussianRun, "_pass", pass_with_infinite_margins)  # noqa: B010

@@ -37,11 +37,13 @@ class Case:
     whitening: Array  # in the structure's shape
     log_constant: Array
     margin: Array
+    origin: Array | None = None
 
     @property
     def arguments(self) -> tuple[Any, ...]:
         """Structure, K, d and what depends on them in one array, as the kernel takes it."""
-        arrays = (self.center, self.offset, self.log_constant, self.margin, self.whitening)
+        origin = np.full_like(self.center[0], np.nan) if self.origin is None else self.origin
+        arrays = (self.center, self.offset, self.log_constant, self.margin, self.whitening, origin)
         packed = np.concatenate([array.ravel() for array in arrays])
         return STRUCTURES.index(self.structure), *self.center.shape, packed
 

@@ -232,7 +232,7 @@ def test_what_does_not_belong_together_is_refused(level: str) -> None:
         accumulator(kernel, replace(case, sample_weight=np.ones(9)), slots)
     with pytest.raises(ValueError, match="a workspace has 10 numbers"):
         kernel.Accumulator(*case.arguments, case.X, None, np.zeros((1, 10)), slots)
-    with pytest.raises(ValueError, match="33 numbers are not the parameters of 2 components in 3 dimensions"):
+    with pytest.raises(ValueError, match="36 numbers are not the parameters of 2 components in 3 dimensions"):
         kernel.Scorer(*case.arguments[:-1], case.arguments[-1][1:])
     run = accumulator(kernel, case, slots)
     with pytest.raises(ValueError, match="thread 1 has no workspace: there are 1"):

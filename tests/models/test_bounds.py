@@ -215,3 +215,19 @@ def test_they_are_tried_again_once_fewer_components_are_alive() -> None:
 def test_small_work_does_without(structure: str, shape: tuple[int, int, int]) -> None:
     assert not BoundedPasses.may_pay(STRUCTURES[structure], *shape)
     assert BoundedPasses.may_pay(STRUCTURES["full"], N, K, 8)
+
+
+def test_about_an_origin_less_is_left_to_gain() -> None:
+    _, theta = case("diag")
+    kernel = level.kernel_for(np.dtype(np.float64))
+    for at_origin, pays in ((False, True), (True, False)):
+        passes = BoundedPasses(kernel, N, K)
+        (part,) = (part for part in passes.begin_pass(theta) if part.labels is not None)
+        assert part.labels is not None
+        part.labels[:] = 0
+        passes.end_pass(0.0, 0.0, at_origin)
+        for _ in range(2):
+            passes.begin_pass(theta)
+            assert passes._bounds is not None
+            passes.end_pass(0.0, 0.55 * passes._bounds.size, at_origin)
+        assert (passes._region == (0, N)) is pays

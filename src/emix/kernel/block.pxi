@@ -12,7 +12,7 @@
 #
 # A block is BLOCK rows, transposed once into lanes: feature j of all its rows lies along x[j · STRIDE], so that a
 # vector holds one feature of LANES rows. Nothing of size n × K or n × d is ever written; the workspace is
-# (3 d + 2 LANES + K + 6) · STRIDE + d² + 2 K numbers and belongs to one thread.
+# (4 d + 2 LANES + K + 6) · STRIDE + d² + K d + 4 K numbers and belongs to one thread.
 #
 # Threads: a pass holds no lock, allocates nothing in its loop and writes only to what its caller gave it alone.
 # Super-block i is rows [SUPER_BLOCK · i, SUPER_BLOCK · (i + 1)) of the whole source. It is added to slot i mod n_slots
@@ -45,7 +45,9 @@ cdef struct Mixture:
     const real *whitening       # full (K, d, d), tied (d, d), diag (K, d), spherical (K,)
     const real *log_constant    # (K,): a_k
     const real *margin          # (K,): a component further than this below a row's best is left out of its sums
+    const real *origin          # (d,): components with this centre are treated together (origin.pxi); NaN: none are
     double packed_below         # rows of a component are packed where fewer than this share of them are live
+    double packed_at_origin     # the same for components at the origin
 
 cdef struct Block:
     const char *rows            # the first row, in the caller's memory
@@ -77,17 +79,23 @@ cdef struct Workspace:
     Py_ssize_t n_active
     Span next_rows      # the caller's memory that will be read for the next block
     Span output         # the caller's memory that will be written for this one
+    real *u             # (d, STRIDE): tied: W (x − origin)
+    real *target        # (K, d): b_k, or b_k / w_k, of the components at the origin
+    int *at_origin      # (K,): is the component's centre the origin
+    Py_ssize_t n_at_origin
+    int *listed         # (K,): components at the origin that are taken together
     real *product       # (d, d): for a level that adds to the scatter by way of single precision
 
 
 cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
-    """Divide the caller's buffer, from its first aligned number on."""
+    """Divide the caller's buffer, from its first aligned number on; what it holds of the parameters is filled in."""
     cdef Workspace work
     cdef Py_ssize_t d = mixture.n_features
     work.x = <real *> ((<uintptr_t> start + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
     work.z = work.x + d * STRIDE
     work.rz = work.z + (d + LANES) * STRIDE
-    work.p = work.rz + (d + LANES) * STRIDE
+    work.u = work.rz + (d + LANES) * STRIDE
+    work.p = work.u + d * STRIDE
     work.weight = work.p + mixture.n_components * STRIDE
     work.best = work.weight + STRIDE
     work.total = work.best + STRIDE
@@ -100,6 +108,10 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.n_active = 0
     work.next_rows.n_bytes = 0
     work.output.n_bytes = 0
+    work.at_origin = work.active + mixture.n_components
+    work.listed = work.at_origin + mixture.n_components
+    work.target = work.live + 4 * mixture.n_components
+    find_at_origin(mixture, &work)
     return work
 
 

@@ -69,7 +69,10 @@ cdef void log_density(
     cdef const real *c = mixture.center + k * d
     cdef const real *b = mixture.offset + k * d
     cdef real *p = work.p + k * STRIDE
-    if mixture.structure == DIAG:
+    cdef int which = <int> k
+    if work.at_origin[k]:
+        log_densities_at_origin(mixture, &which, 1, limit, work, n_vectors)
+    elif mixture.structure == DIAG:
         log_densities_diagonal(
             work.x, c, mixture.whitening + k * d, 1, b, mixture.log_constant[k],
             limit, d, n_vectors, p, work.best)
@@ -88,15 +91,23 @@ cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ss
 
     best is the lowest finite number where every log-density is −inf.
     """
-    cdef Py_ssize_t k, v
+    cdef Py_ssize_t k, v, n_listed = 0
     for v in range(n_vectors):
         (<vec *> work.best)[v] = vec_of(-REAL_MAX)
+    if work.n_at_origin:
+        move_to_origin(mixture, work, n_vectors)
     if bounds != NULL:
         log_densities_bounded(mixture, bounds, work, n_vectors)
         return
     for k in range(mixture.n_components):
-        log_density(mixture, k, <real> INFINITY, work, n_vectors)
         work.active[k] = <int> k
+        if work.at_origin[k]:
+            work.listed[n_listed] = <int> k
+            n_listed += 1
+        else:
+            log_density(mixture, k, <real> INFINITY, work, n_vectors)
         fetch(&work.next_rows, k, mixture.n_components)
         fetch(&work.output, k, mixture.n_components)
+    if n_listed:
+        log_densities_at_origin(mixture, work.listed, n_listed, <real> INFINITY, work, n_vectors)
     work.n_active = mixture.n_components

@@ -111,6 +111,13 @@ cdef class Exchange:
     cdef double[::1] arguments
     cdef float[::1] rounded
     cdef double[:, ::1] slots
+    # About an origin: the largest reach², for the ratio the ridge of the M-step, the centres that components would have
+    # otherwise, and for tied where it is, and the scatter of all rows about it.
+    cdef double reach, reg_covar
+    cdef double[::1] own_centers
+    cdef const double[::1] fixed
+    cdef const double[::1] scatter
+    cdef readonly Py_ssize_t n_moved    # components of this pass that are at the origin
 
     def __cinit__(
         self, int structure, Py_ssize_t n_components, Py_ssize_t n_features,
@@ -124,7 +131,7 @@ cdef class Exchange:
         """
         cdef Py_ssize_t spread = spread_size(structure, n_components, n_features)
         check_length(column_range.shape[0] * column_range.shape[1], 2 * n_features)
-        check_length(arguments.shape[0], 2 * n_components * (1 + n_features) + spread)
+        check_length(arguments.shape[0], arguments_size(structure, n_components, n_features))
         check_length(slots.shape[1], n_components * (1 + n_features) + spread + 1)
         if rounded is not None:
             check_length(rounded.shape[0], arguments.shape[0])
@@ -134,12 +141,34 @@ cdef class Exchange:
         self.limit, self.rounding = sqrt(epsilon), 16 * epsilon
         self.shared = structure == FULL and slots.shape[0] * slots.shape[1] * sizeof(double) >= LARGE_SLOTS
         self.column_range, self.arguments, self.rounded, self.slots = column_range, arguments, rounded, slots
+        self.own_centers = self.fixed = self.scatter = None
+        self.n_moved = 0
 
-    def begin(self, const double[::1] parameters, const double[::1] before, const double[:, ::1] center):
+    def allow_origin(
+        self, double limit, double reg_covar, double[::1] own_centers,
+        const double[::1] fixed, const double[::1] scatter,
+    ):
+        """Take what passes about an origin need; without it there are none.
+
+        `limit`: see `move_to_origin`; `own_centers` (K d): overwritten; tied: `fixed` (d,), the origin, and the
+        `scatter` (d d) of all rows about it, of which the lower triangle is read. Others have None for them.
+        """
+        check_length(own_centers.shape[0], self.K * self.d)
+        if self.structure == TIED:
+            check_length(fixed.shape[0], self.d)
+            check_length(scatter.shape[0], self.d * self.d)
+        self.reach, self.reg_covar, self.own_centers = limit, reg_covar, own_centers
+        self.fixed, self.scatter = fixed, scatter
+
+    def begin(
+        self, const double[::1] parameters, const double[::1] before, const double[:, ::1] center,
+        bint about_origin=False,
+    ):
         """Fill the arguments, and empty the slots, for a pass under these parameters.
 
         `before`: statistics of the pass before, whose N say what is negligible; None leaves nothing out. `center`: to
-        take sums about instead of the means, or None.
+        take sums about instead of the means, or None. `about_origin`: move components to one where that is exact
+        enough, after `allow_origin`.
         """
         cdef Py_ssize_t K = self.K, d = self.d, i
         cdef const double *centers = NULL
@@ -152,19 +181,24 @@ cdef class Exchange:
             check_length(center.shape[0] * center.shape[1], K * d)
             centers = &center[0, 0]
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
-            self.prepare(&parameters[0], centers, weight_before)
+            self.prepare(&parameters[0], centers, weight_before, about_origin)
         else:
             with nogil:
-                self.prepare(&parameters[0], centers, weight_before)
+                self.prepare(&parameters[0], centers, weight_before, about_origin)
 
     cdef void prepare(
-        self, const double *parameters, const double *centers, const double *weight_before,
+        self, const double *parameters, const double *centers, const double *weight_before, bint about_origin,
     ) noexcept nogil:
         """Everything of `begin`"""
         cdef Py_ssize_t i
         prepare_arguments(
             self.structure, self.K, self.d, self.rounded is not None, self.negligible, parameters,
             centers, &self.column_range[0, 0], &self.column_range[1, 0], weight_before, &self.arguments[0])
+        self.n_moved = 0
+        if about_origin and self.own_centers is not None and centers == NULL:
+            self.n_moved = move_to_origin(
+                self.structure, self.K, self.d, self.rounded is not None, self.reach, parameters,
+                &self.fixed[0] if self.structure == TIED else NULL, &self.arguments[0], &self.own_centers[0])
         if self.rounded is not None:
             for i in range(self.rounded.shape[0]):
                 self.rounded[i] = <float> self.arguments[i]
@@ -197,26 +231,27 @@ cdef class Exchange:
 
         Returns the log-likelihood, and what a further pass is for: whether a component has shrunk twentyfold since
         `before`, so that what was negligible for it may not be; whether the M-step would find nothing but rounding in
-        the sums about these centres (`cancels`).
+        the sums about these centres (`cancels`); by which factor roundings have grown in sums that were taken about an
+        origin (`leave_origin`), 1 if they were not.
         """
         cdef Py_ssize_t width = self.slots.shape[1] - 1
         cdef const double *weight_before = NULL
-        cdef double log_likelihood
+        cdef double log_likelihood, growth = 1
         cdef bint shrunk = False, useless = False
         check_length(statistics.shape[0], width + self.K * self.d)
         if before is not None:
             check_length(before.shape[0], width + self.K * self.d)
             weight_before = &before[0]
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
-            log_likelihood = self.conclude(weight_before, &statistics[0], &shrunk, &useless)
+            log_likelihood = self.conclude(weight_before, &statistics[0], &shrunk, &useless, &growth)
         else:
             with nogil:
-                log_likelihood = self.conclude(weight_before, &statistics[0], &shrunk, &useless)
-        return log_likelihood, shrunk, useless
+                log_likelihood = self.conclude(weight_before, &statistics[0], &shrunk, &useless, &growth)
+        return log_likelihood, shrunk, useless, growth
 
     cdef double conclude(
         self, const double *weight_before,                          # IN, or NULL
-        double *statistics, bint *shrunk, bint *useless,            # OUT
+        double *statistics, bint *shrunk, bint *useless, double *growth,    # OUT
     ) noexcept nogil:
         """Everything of `end`; the log-likelihood"""
         cdef Py_ssize_t K = self.K, d = self.d, width = self.slots.shape[1] - 1, i
@@ -231,7 +266,11 @@ cdef class Exchange:
             for i in range(K):
                 self.add_matrix(i, statistics)
         for i in range(K * d):
-            statistics[width + i] = self.arguments[i]
+            statistics[width + i] = self.own_centers[i] if self.n_moved else self.arguments[i]
+        if self.n_moved:
+            growth[0] = leave_origin(
+                self.structure, K, d, self.reg_covar, &self.arguments[0],
+                &self.scatter[0] if self.structure == TIED else NULL, statistics)
         shrunk[0] = weight_before != NULL and has_shrunk(weight_before, statistics, K, 20)
         useless[0] = cancels(self.structure, K, d, self.limit, self.rounding, statistics)
         return log_likelihood

@@ -35,6 +35,7 @@ def prepare(
     K: int,
     d: int,
     single: bool,
+    limit: float,
     parameters: NDArray[np.float64],
     arguments: NDArray[np.float64],
 ) -> None: ...
@@ -47,6 +48,7 @@ def largest_trace(
 ) -> float: ...
 
 class Exchange:
+    n_moved: int
     def __init__(
         self,
         structure: int,
@@ -60,14 +62,25 @@ class Exchange:
         rounded: NDArray[np.float32] | None,
         slots: NDArray[np.float64],
     ) -> None: ...
+    def allow_origin(
+        self,
+        limit: float,
+        reg_covar: float,
+        own_centers: NDArray[np.float64],
+        fixed: NDArray[np.float64] | None,
+        scatter: NDArray[np.float64] | None,
+    ) -> None: ...
     def begin(
         self,
         parameters: NDArray[np.float64],
         before: NDArray[np.float64] | None,
         center: NDArray[np.float64] | None,
+        about_origin: bool = False,
     ) -> None: ...
     @property
     def shared(self) -> bool: ...
     def empty(self, thread: int, n_threads: int) -> None: ...
     def add(self, thread: int, n_threads: int, statistics: NDArray[np.float64]) -> None: ...
-    def end(self, before: NDArray[np.float64] | None, statistics: NDArray[np.float64]) -> tuple[float, bool, bool]: ...
+    def end(
+        self, before: NDArray[np.float64] | None, statistics: NDArray[np.float64]
+    ) -> tuple[float, bool, bool, float]: ...

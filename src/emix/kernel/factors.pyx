@@ -8,9 +8,11 @@
 #     slot        [N (K) | s (K, d) | S | log-likelihood]
 #     statistics  [N (K) | s (K, d) | S | c (K, d)]
 #     parameters  [π (K) | μ (K, d) | Σ | W | log_det (K)]
-#     arguments   [c (K, d) | b (K, d) | a (K) | margin (K) | W], what the kernel takes
+#     arguments   [c (K, d) | b (K, d) | a (K) | margin (K) | W | m (d)], what the kernel takes
+#
+# m is the origin that components share (moved_origin.pxi), NaN where they do not.
 
-from libc.math cimport INFINITY, fabs, isnan, log, sqrt
+from libc.math cimport INFINITY, NAN, fabs, isnan, log, sqrt
 from libc.string cimport memset
 
 cdef double LOG_TWO_PI = 1.8378770664093453
@@ -28,6 +30,10 @@ cdef Py_ssize_t spread_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept 
     return K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K
 
 
+cdef Py_ssize_t arguments_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept nogil:
+    return 2 * K * (1 + d) + spread_size(structure, K, d) + d
+
+
 cdef int check_length(Py_ssize_t found, Py_ssize_t expected) except -1:
     if found != expected:
         raise ValueError(f"an array has {found} numbers, expected {expected} for this structure and shape")
@@ -35,6 +41,7 @@ cdef int check_length(Py_ssize_t found, Py_ssize_t expected) except -1:
 
 
 include "whitening.pxi"
+include "moved_origin.pxi"
 
 
 def whiten(
@@ -170,7 +177,7 @@ cdef void prepare_arguments(
     const double *weight_before,                            # IN: N (K,) or NULL
     double *arguments,                                      # OUT
 ) noexcept nogil:
-    """arguments := [c (K, d) | W (μ − c) (K, d) | a (K,) | margin (K,) | W]
+    """arguments := [c (K, d) | W (μ − c) (K, d) | a (K,) | margin (K,) | W | NaN (d,)]
 
     c is the centre, or μ, clamped to the columns' range and, with `single`, rounded to single precision; a_k = log π_k
     − d/2 · log 2π + Σ_j log W_k[j, j]; the margin is `negligible` + log (Σ N / N_k), infinite without `weight_before`.
@@ -190,6 +197,8 @@ cdef void prepare_arguments(
     cdef double total = 0
     for i in range(spread):
         matrices[i] = w[i]
+    for i in range(d):
+        matrices[spread + i] = NAN
     if weight_before != NULL:
         for k in range(K):
             total += weight_before[k]
@@ -218,15 +227,19 @@ cdef void prepare_arguments(
 
 
 def prepare(
-    int structure, Py_ssize_t K, Py_ssize_t d, bint single, const double[::1] parameters,   # IN
-    double[::1] arguments,                                                                  # OUT
+    int structure, Py_ssize_t K, Py_ssize_t d, bint single, double limit, const double[::1] parameters,     # IN
+    double[::1] arguments,                                                                                  # OUT
 ):
-    """arguments := those of a pass that leaves nothing out, centred at the means"""
-    cdef Py_ssize_t spread = spread_size(structure, K, d)
-    check_length(parameters.shape[0], K * (2 + d) + 2 * spread)
-    check_length(arguments.shape[0], 2 * K * (1 + d) + spread)
+    """arguments := those of a pass that leaves nothing out, centred at the means, or about an origin within the limit
+
+    The limit is that of `move_to_origin`; 0 for no origin.
+    """
+    check_length(parameters.shape[0], K * (2 + d) + 2 * spread_size(structure, K, d))
+    check_length(arguments.shape[0], arguments_size(structure, K, d))
     with nogil:
         prepare_arguments(structure, K, d, single, 0, &parameters[0], NULL, NULL, NULL, NULL, &arguments[0])
+        if limit > 0:
+            move_to_origin(structure, K, d, single, limit, &parameters[0], NULL, &arguments[0], NULL)
 
 
 def largest_trace(

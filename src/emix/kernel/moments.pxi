@@ -178,7 +178,7 @@ cdef void pack_rooted(
 
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
     """Add the block's N, s and S to a slot: [N (K) | s (K, d) | S | log-likelihood]"""
-    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_live
+    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_live, n_listed = 0
     cdef Py_ssize_t n_vectors = (block.n_rows + LANES - 1) // LANES
     cdef bint squares = mixture.structure == DIAG or mixture.structure == SPHERICAL
     cdef Py_ssize_t square_step = mixture.structure == DIAG
@@ -186,17 +186,26 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
     cdef double *scatter
     cdef const real *r
     cdef const real *c
+    # First, while z still holds what was put there for all of them
     for a in range(work.n_active):
         k = work.active[a]
-        if work.live[k] == 0:
+        if work.at_origin[k] and work.live[k] > 0 and work.live[k] >= mixture.packed_at_origin * block.n_rows:
+            work.listed[n_listed] = <int> k
+            n_listed += 1
+            work.live[k] = -work.live[k]
+    if n_listed:
+        statistics_at_origin(mixture, work.listed, n_listed, n_vectors, work, slot)
+    for a in range(work.n_active):
+        k = work.active[a]
+        if work.live[k] <= 0:
             continue
         r = work.p + k * STRIDE
         c = mixture.center + k * d
         shift = slot + K + k * d
         scatter = slot + K + K * d + k * mixture.scatter_step
-        if work.live[k] < mixture.packed_below * block.n_rows:
+        if work.at_origin[k] or work.live[k] < mixture.packed_below * block.n_rows:
             n_live = list_live(r, block.n_rows, work.rows)
-            if squares:
+            if squares or work.at_origin[k]:
                 pack_rows(block, c, n_live, d, work)
                 moments_of_rows(r, n_live, d, squares, square_step, work, slot + k, shift, scatter)
             else:

@@ -22,13 +22,13 @@ cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
 
 cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
     """Numbers that one thread's workspace holds."""
-    cdef Py_ssize_t numbers = (3 * n_features + 2 * LANES + n_components + 6) * STRIDE
-    numbers += n_features * n_features + 2 * n_components
+    cdef Py_ssize_t numbers = (4 * n_features + 2 * LANES + n_components + 6) * STRIDE
+    numbers += n_features * n_features + (4 + n_features) * n_components
     return numbers + ALIGNMENT // sizeof(real)
 
 
 cdef Mixture describe(int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
-    """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W], whose length is checked"""
+    """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length"""
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
     # What a row of a component costs, in cycles: dense, among vectors of rows (with its part of the sums over lanes
@@ -40,19 +40,23 @@ cdef Mixture describe(int structure, Py_ssize_t n_components, Py_ssize_t n_featu
     cdef double dense = d * (d + 8.0) / (2 * LANES) + d * (d + 3.0) * 2 / BLOCK if matrices else 5.0 * d / LANES
     cdef double packed = 18 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES) if matrices else 8 * width
     mixture.packed_below = (dense - 2) / packed
+    # At the origin no difference is left to take, and of tied no scatter to sum.
+    dense = (d if structure == TIED else 2 * d if structure == DIAG else d + 1) * 1.25 / LANES
+    mixture.packed_at_origin = (dense - 2.5) / (8 * width)
     mixture.structure = <Structure> structure
     mixture.n_components = K
     mixture.n_features = d
     mixture.scatter_size = (
         K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K)
     mixture.scatter_step = d * d if structure == FULL else 0 if structure == TIED else d if structure == DIAG else 1
-    if K < 1 or d < 1 or arguments.shape[0] != 2 * K * (d + 1) + mixture.scatter_size:
+    if K < 1 or d < 1 or arguments.shape[0] != 2 * K * (d + 1) + mixture.scatter_size + d:
         raise ValueError(f"{arguments.shape[0]} numbers are not the parameters of {K} components in {d} dimensions")
     mixture.center = &arguments[0]
     mixture.offset = mixture.center + K * d
     mixture.log_constant = mixture.offset + K * d
     mixture.margin = mixture.log_constant + K
     mixture.whitening = mixture.margin + K
+    mixture.origin = mixture.whitening + mixture.scatter_size
     return mixture
 
 
@@ -168,8 +172,9 @@ cdef class Accumulator:
     ):
         """Take the rows, and where parameters will be read (before each pass) and sums be added.
 
-        `arguments` are [c | b | a | margin | W] as in `describe`; `workspaces` has a line of workspace_size numbers for
-        each thread; super-block i is added to line i mod n_slots of `slots`.
+        `arguments` are [c | b | a | margin | W | m] as in `describe`; `workspaces` has a line of workspace_size numbers
+        for each thread; super-block i is added to line i mod n_slots of `slots`. Where components of tied have m for
+        their centre no scatter is summed: see origin.pxi.
         """
         self.mixture = describe(structure, n_components, n_features, arguments)
         self.rows = whole(X, sample_weight, &self.mixture)
@@ -370,7 +375,7 @@ cdef class Scorer:
     cdef const real[::1] arguments      # held for as long as there are pointers into it
 
     def __cinit__(self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
-        """Take the parameters, [c | b | a | margin | W] as in `describe`."""
+        """Take the parameters, [c | b | a | margin | W | m] as in `describe`."""
         self.mixture = describe(structure, n_components, n_features, arguments)
         self.arguments = arguments
 

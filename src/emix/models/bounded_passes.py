@@ -25,8 +25,9 @@ MIN_ROWS, MIN_COMPONENTS, MIN_OPERATIONS = 16_384, 6, 16
 # The sample: one row in 16, but enough for several groups of each component.
 SAMPLE_SHARE, SAMPLE_ROWS, SAMPLE_ROWS_PER_COMPONENT = 16, 4_096, 128
 
-# Bounds pay where no more than this share of the log-densities of groups and components is computed.
-PAYS = 0.6
+# Bounds pay where no more than this share of the log-densities of groups and components is computed (measured). About
+# an origin (kernel/origin.pxi) they are a smaller part of a pass, and cost more one by one than in tiles of four.
+PAYS, PAYS_AT_ORIGIN = 0.6, 0.5
 
 # They are tried anew once the share of responsibilities above 0 has fallen by this factor.
 RETRY = 0.6
@@ -86,7 +87,7 @@ class BoundedPasses:
         parts = [Part(0, first), part, Part(last, self._n_rows)]
         return [part for part in parts if part.first_row < part.last_row]
 
-    def end_pass(self, n_live: float, n_computed: float) -> None:
+    def end_pass(self, n_live: float, n_computed: float, at_origin: bool) -> None:
         """Decide on the next pass.
 
         Parameters
@@ -95,6 +96,8 @@ class BoundedPasses:
             Responsibilities above 0 in the plain parts.
         n_computed : float
             Log-densities of a group and component that were computed in the part with bounds.
+        at_origin : bool
+            Some of them were about an origin that components share.
         """
         first, last = self._region
         if self._bounds is None:
@@ -108,7 +111,7 @@ class BoundedPasses:
         self._passes += 1
         if self._passes == 1:
             return  # in a new order, with nothing carried yet: this pass says little
-        if share > PAYS:
+        if share > (PAYS_AT_ORIGIN if at_origin else PAYS):
             self._bounds = self._labels = None
             if self._region != self._all:
                 self._tried_at = n_live / ((self._n_rows - last + first) * self._n_components)

@@ -36,12 +36,15 @@ class CovarianceStructure(ABC):
         Its covariances are matrices; else they are variances, for which W, Σ and Σ⁻¹ are arithmetic on numbers.
     is_shared : bool
         All components have one covariance.
+    uses_origin : bool
+        The kernel has cheaper forms for components about one origin.
     """
 
     name: str
     code: int
     has_matrices: bool
     is_shared = False
+    uses_origin = True
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _structure_named, (self.name,)
@@ -177,6 +180,7 @@ class Full(CovarianceStructure):
     name = "full"
     code = 0
     has_matrices = True
+    uses_origin = False
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return n_components, n_features, n_features

@@ -16,6 +16,7 @@ from emix.rows.threads import plan, run_in_threads
 
 from .bounded_passes import BoundedPasses, Part
 from .covariance import STRUCTURES, CovarianceStructure
+from .origin import CommonOrigin
 from .parameters import GaussianParameters
 from .statistics import GaussianStatistics
 
@@ -174,7 +175,7 @@ class GaussianRun:
             source.n_rows, operations_of_pass(K, d), kernel.super_block_rows, model.n_threads, most
         )
         slots = np.empty((n_slots, self._width + 1))
-        arguments = np.empty(2 * K * (1 + d) + spread)
+        arguments = np.empty(2 * K * (1 + d) + spread + d)
         rounded = np.empty(len(arguments), np.float32) if self.dtype.char == "f" else None
         workspaces = np.empty((self._n_threads, kernel.workspace_size(K, d)), self.dtype)
         sample_weight, unit = _in_moderate_units(source.sample_weight)
@@ -194,6 +195,11 @@ class GaussianRun:
             structure.code, K, d, arguments if rounded is None else rounded, source.X, sample_weight, workspaces, slots
         )
         self._before: Array | None = None
+        self._origin = None
+        if CommonOrigin.may_pay(structure, source.n_rows, K, d):
+            rows = source, sample_weight, unit
+            threads = n_slots, self._n_threads, self._rows_per_call
+            self._origin = CommonOrigin(self._exchange, *rows, structure, K, model.reg_covar, *threads)
         self._passes = None
         if BoundedPasses.may_pay(structure, source.n_rows, K, d):
             threads = structure.threads_of_matrices(K, d, model.n_threads)
@@ -236,19 +242,29 @@ class GaussianRun:
         return statistics, log_likelihood
 
     def _pass(
-        self, parameters: GaussianParameters, before: Array | None, center: Array | None = None
+        self, parameters: GaussianParameters, before: Array | None, center: Array | None = None, origin: bool = True
     ) -> tuple[Array, float, bool, bool]:
-        """Packed statistics and their log-likelihood; has a component shrunk since `before`; do the sums cancel?"""
-        self._exchange.begin(parameters.packed, before, center)
+        """Packed statistics and their log-likelihood; has a component shrunk since `before`; do the sums cancel?
+
+        About an origin that components share, where there is one that does and `origin` does not forbid it.
+        """
+        origin = origin and self._origin is not None and self._origin.begin_pass()
+        self._exchange.begin(parameters.packed, before, center, origin)
         if self._passes is None:
             run_in_threads(self._accumulate, self._n_threads)
         else:
             parts = self._passes.begin_pass(parameters)
-            self._passes.end_pass(*self._accumulate_parts(parts))
-        sums = np.empty(self._width + self.model.n_components * self.model.n_features)
+            self._passes.end_pass(*self._accumulate_parts(parts), self._exchange.n_moved > 0)
+        structure, K, d = self.model.structure, self.model.n_components, self.model.n_features
+        sums = np.empty(self._width + K * d)
         if self._exchange.shared:
             run_in_threads(lambda thread, stop: self._exchange.add(thread, self._n_threads, sums), self._n_threads)
-        return sums, *self._exchange.end(before, sums)
+        log_likelihood, shrunk, cancels, growth = self._exchange.end(before, sums)
+        if growth > 1.0 and self._origin is not None:
+            statistics = GaussianStatistics(structure, K, d, sums, 0.0, 0, 0.0, None)
+            if not self._origin.holds(growth, statistics):
+                return self._pass(parameters, before, center, origin=False)
+        return sums, log_likelihood, shrunk, cancels
 
     def _accumulate(self, thread: int, stop: NDArray[np.int32] | None) -> None:
         """One thread's share of a plain pass."""

@@ -13,6 +13,7 @@ from emix.rows.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
 from .gaussian import operations_per_row
+from .origin import MAX_REACH, may_pay
 from .parameters import GaussianParameters
 
 __all__ = ["Scores", "score_rows"]
@@ -108,8 +109,9 @@ def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any]) -> Any:
     found = parameters.__dict__.get(key)
     if found is None:
         structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
-        arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size)
-        factors.prepare(structure.code, K, d, single, parameters.packed, arguments)
+        arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size + d)
+        limit = MAX_REACH[dtype.char] if may_pay(structure, K, d) else 0.0
+        factors.prepare(structure.code, K, d, single, limit, parameters.packed, arguments)
         found = kernel_for(dtype).Scorer(structure.code, K, d, arguments.astype(dtype, copy=False))
         # Two threads may both get here: either's will do.
         parameters.__dict__[key] = found
