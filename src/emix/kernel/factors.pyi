@@ -48,7 +48,6 @@ def largest_trace(
 ) -> float: ...
 
 class Exchange:
-    n_moved: int
     def __init__(
         self,
         structure: int,
@@ -62,6 +61,8 @@ class Exchange:
         rounded: NDArray[np.float32] | None,
         slots: NDArray[np.float64],
     ) -> None: ...
+    @property
+    def n_moved(self) -> int: ...
     def allow_origin(
         self,
         limit: float,
