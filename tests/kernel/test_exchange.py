@@ -12,7 +12,7 @@ FULL, TIED = 0, 1
 
 def exchange(K: int, d: int, n_slots: int) -> tuple[factors.Exchange, np.ndarray, np.ndarray]:
     """What a pass takes and gives, its slots, and its arguments."""
-    slots, arguments = np.empty((n_slots, K * (1 + d) + K * d * d + 1)), np.zeros(2 * K * (1 + d) + K * d * d)
+    slots, arguments = np.empty((n_slots, K * (1 + d) + K * d * d + 1)), np.zeros(2 * K * (1 + d) + K * d * d + d)
     made = factors.Exchange(FULL, K, d, 40.0, 2e-16, 4.0, np.zeros((2, d)), arguments, None, slots)
     return made, slots, arguments
 
@@ -34,7 +34,7 @@ def test_large_slots_are_emptied_and_added_by_threads(n_threads: int) -> None:
     statistics = np.full(len(expected) - 1 + K * d, np.nan)
     for thread in range(n_threads):
         between.add(thread, n_threads, statistics)
-    log_likelihood, _, _ = between.end(None, statistics)
+    log_likelihood, *_ = between.end(None, statistics)
     np.testing.assert_array_equal(statistics, np.concatenate([expected[:-1], arguments[: K * d]]))
     assert log_likelihood == expected[-1]
     for thread in range(n_threads):

@@ -13,6 +13,7 @@ include "origin.pxi"
 include "posterior.pxi"
 include "moments.pxi"
 include "passes.pxi"
+include "scores.pxi"
 
 
 cdef void log_densities_triangular(

@@ -2,7 +2,7 @@
 #
 # This source is compiled once for each instruction-set level and precision. block.pxi has what is computed, the
 # formulae, the memory order and the threading contract; this file has the two steps that take the time, in register
-# tiles; passes.pxi has what Python calls.
+# tiles; passes.pxi and scores.pxi have what Python calls.
 #
 # A tile is rows × TILE_VECTORS accumulators. Its sizes are literals at every call and the functions are inlined
 # always (meson.build says how), so that the loops over a tile unroll and the accumulators stay in registers.
@@ -15,6 +15,7 @@ include "origin.pxi"
 include "posterior.pxi"
 include "moments.pxi"
 include "passes.pxi"
+include "scores.pxi"
 
 
 cdef inline void squared_norm_tile(

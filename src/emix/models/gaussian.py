@@ -198,8 +198,8 @@ class GaussianRun:
         self._origin = None
         if CommonOrigin.may_pay(structure, source.n_rows, K, d):
             rows = source, sample_weight, unit
-            threads = n_slots, self._n_threads, self._rows_per_call
-            self._origin = CommonOrigin(self._exchange, *rows, structure, K, model.reg_covar, *threads)
+            passes = n_slots, self._n_threads, self._rows_per_call
+            self._origin = CommonOrigin(self._exchange, *rows, structure, K, model.reg_covar, *passes)
         self._passes = None
         if BoundedPasses.may_pay(structure, source.n_rows, K, d):
             threads = structure.threads_of_matrices(K, d, model.n_threads)
