@@ -261,6 +261,17 @@ def test_parts_of_a_start_may_be_given() -> None:
             np.testing.assert_allclose(gm.precisions_, parts["precisions_init"], rtol=1e-15)
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_a_start_may_lie_in_columns(covariance_type: str) -> None:
+    # As data frames give it
+    for names in (["means_init"], ["means_init", "precisions_init"]):
+        parts = {name: start(X, covariance_type)[name] for name in names}
+        expected = quietly(GaussianMixture(3, covariance_type=covariance_type, **parts, max_iter=3), X)
+        columns = {name: np.asfortranarray(value) for name, value in parts.items()}
+        found = quietly(GaussianMixture(3, covariance_type=covariance_type, **columns, max_iter=3), X)
+        np.testing.assert_array_equal(found.means_, expected.means_)
+
+
 def test_warm_start_goes_on() -> None:
     settings = start(X, "full")
     whole = quietly(GaussianMixture(**settings, tol=0.0, max_iter=6), X)

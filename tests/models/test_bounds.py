@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -231,3 +232,27 @@ def test_about_an_origin_less_is_left_to_gain() -> None:
             assert passes._bounds is not None
             passes.end_pass(0.0, 0.55 * passes._bounds.size, at_origin)
         assert (passes._region == (0, N)) is pays
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("layout", ["columns first", "every second row and column", "backwards", "memory map"])
+def test_rows_are_visited_in_their_order_wherever_they_lie(layout: str, dtype: Any, tmp_path: Path) -> None:
+    X, start = case("full", d=11, dtype=dtype)  # the last features do not fill a vector
+    if layout == "columns first":
+        other: np.ndarray[Any, Any] = np.asfortranarray(X)
+    elif layout == "every second row and column":
+        other = np.full((2 * N, 22), np.nan, dtype)[::2, ::2]
+        other[:] = X
+    elif layout == "backwards":
+        other = X[::-1, ::-1].copy()[::-1, ::-1]
+    else:
+        np.save(tmp_path / "rows.npy", X)
+        other = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    model = GaussianModel(K, 11)
+    runs, thetas = [model.begin(X), model.begin(other)], [start, start]
+    for _ in range(8):
+        found = [run.e_step(theta) for run, theta in zip(runs, thetas, strict=True)]
+        assert found[0][1] == found[1][1]
+        thetas = [model.m_step(statistics) for statistics, _ in found]
+    assert all(of_all_rows(run) for run in runs)
+    np.testing.assert_array_equal(thetas[0].packed, thetas[1].packed)

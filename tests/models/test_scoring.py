@@ -122,6 +122,28 @@ def test_rows_are_scored_one_by_one_as_together() -> None:
             np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[i])
 
 
+@pytest.mark.parametrize("structure", ["spherical", "diag"])
+@pytest.mark.parametrize(
+    ("dtype", "sd", "far"), [("float32", 1e6, 2e19), ("float32", 1e15, 2e19), ("float64", 1e90, 1e160)]
+)
+def test_squares_overflow_later_than_those_of_rows(structure: str, dtype: str, sd: float, far: float) -> None:
+    # Enough components for sums about one origin, where z is squared before it is scaled.
+    K, d = 6, 4
+    means = sd * np.random.default_rng(0).normal(size=(K, d))
+    variances = np.full((K, d) if structure == "diag" else K, sd * sd)
+    parameters = GaussianParameters.from_covariances(structure, np.full(K, 1 / K), means, variances)
+    X = np.vstack([means[0], np.full(d, far), means[1]]).astype(dtype)
+    scores = score_rows(X, parameters, responsibilities=True, joint=True, labels=True)
+    assert scores.log_density is not None and scores.responsibilities is not None and scores.joint is not None
+    # In units of sd, where nothing overflows. float32: half the squares of numbers of seven digits.
+    y = (X[:, np.newaxis].astype(np.longdouble) - means) / sd
+    expected = -0.5 * np.sum(y * y, axis=2) - d * np.log(sd) - 0.5 * d * np.log(2 * np.pi) - np.log(K)
+    np.testing.assert_allclose(scores.joint, expected.astype(np.float64), rtol=1e-5 if dtype == "float32" else 1e-12)
+    assert np.isfinite(scores.log_density).all()
+    np.testing.assert_allclose(scores.responsibilities.sum(axis=1), 1.0, rtol=1e-6)
+    assert score_rows(X, parameters, labels=True, log_density=False).labels is not None
+
+
 def test_component_of_weight_zero() -> None:
     X = clusters(30, 2, 2)
     theta = GaussianParameters.from_covariances("full", [0.0, 1.0], X[:2], np.stack([np.eye(2)] * 2))

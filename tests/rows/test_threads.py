@@ -137,6 +137,8 @@ def test_parts_of_threads_follow_each_other(n: int, n_threads: int) -> None:
 def test_plan_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "resolve_n_threads", lambda n_threads: n_threads or 8)
     assert [plan_runs(20, operations, None) for operations in (1e6, 3e6, 9e7, 2e8)] == [1, 8, 8, 1]
+    # Two of eight threads would do runs where all eight could share each pass.
+    assert [plan_runs(n_runs, 9e7, None) for n_runs in (2, 7, 8)] == [1, 1, 8]
     assert [plan_runs(20, 5e6, n_threads) for n_threads in (1, 3, 50)] == [1, 3, 20]
     assert [plan_runs(n_runs, 5e6, None) for n_runs in (1, 2, 9)] == [1, 2, 8]
 

@@ -142,7 +142,7 @@ def check_means(means: Any, shape: tuple[int, int], *, argument: str) -> NDArray
     found = as_numbers(means, argument)
     _check_shape(found, shape, "means", f"{argument} needs one row for each component, one column for each feature")
     _check_finite(found, argument)
-    return found.astype(np.float64)
+    return found.astype(np.float64, order="C")
 
 
 def check_spread(
@@ -180,7 +180,7 @@ def check_spread(
         f"and {n_features} features",
     )
     _check_finite(found, argument)
-    found = found.astype(np.float64)
+    found = found.astype(np.float64, order="C")
     if not structure.has_matrices:
         if found.min() <= 0.0:
             place = np.unravel_index(int(np.argmax(found <= 0.0)), found.shape)

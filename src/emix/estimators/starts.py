@@ -89,7 +89,7 @@ def make_start(
     if init_params == "random_from_data":
         return _of_means(sample, weight, sample[_distinct_rows(weight, n_components, source)], model)
     standardized = _standardized(sample, weight)
-    if init_params == "kmeans" and len(sample) >= 2 * TRIED_ROWS:
+    if init_params == "kmeans" and len(sample) >= 2 * TRIED_ROWS and 1 < n_components <= TRIED_ROWS // 16:
         centers = _best_of_tries(standardized, weight, n_components, source)
     else:
         chosen = kmeans_plus_plus(standardized, weight, n_components, source)

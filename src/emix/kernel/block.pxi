@@ -8,7 +8,8 @@
 #     N_k += r_k        s_k += r_k z        S_k += r_k z zᵀ        log-likelihood += w ℓ
 #
 # c_k lies at the current mean, rounded to the precision of the data, so that z is exact where it matters and nothing
-# cancels, however far the data lie from the origin.
+# cancels, however far the data lie from zero; or, for tied, diag and spherical, at one origin for all components that
+# are near enough to it for that (origin.pxi).
 #
 # A block is BLOCK rows, transposed once into lanes: feature j of all its rows lies along x[j · STRIDE], so that a
 # vector holds one feature of LANES rows. Nothing of size n × K or n × d is ever written; the workspace is
@@ -66,7 +67,7 @@ cdef struct Span:
 cdef struct Workspace:
     real *x             # (d, STRIDE): the block's rows
     real *z             # (d, STRIDE): centred, of one component; or (n_live, d up to a whole vector)
-    real *rz            # the same, times the responsibility
+    real *squares       # (d, STRIDE): of z; or sums over packed rows
     real *p             # (K, STRIDE): log p_k, then responsibilities
     real *live          # (K,): the number of rows with a responsibility above 0
     real *weight        # (STRIDE,): sample weights, 0 in rows that only fill the last vector
@@ -93,8 +94,8 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     cdef Py_ssize_t d = mixture.n_features
     work.x = <real *> ((<uintptr_t> start + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
     work.z = work.x + d * STRIDE
-    work.rz = work.z + (d + LANES) * STRIDE
-    work.u = work.rz + (d + LANES) * STRIDE
+    work.squares = work.z + (d + LANES) * STRIDE
+    work.u = work.squares + (d + LANES) * STRIDE
     work.p = work.u + d * STRIDE
     work.weight = work.p + mixture.n_components * STRIDE
     work.best = work.weight + STRIDE

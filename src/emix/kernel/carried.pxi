@@ -1,10 +1,13 @@
 # How bounds carry over from one pass to the next: bounds.pxi has the bound, of which the factors are taken here.
 #
 #     σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius)  with  T = W′ W⁻¹,        moved = ‖W′ (μ′ − μ)‖
+#
+# and of diag and spherical, whose T is diagonal, σ_min(T) is its least number.
 
 from libc.math cimport nextafterf
 
-# Taken off each factor: rounding in ‖T − I‖, which is d κ(W) eps, below this for κ(Σ) up to 1e16.
+# Taken off each factor: rounding in ‖T − I‖, which is d κ(W) eps at most: below this for κ(Σ) up to 1e16 and d ≤ 45, or
+# κ(Σ) up to 5e14 and d ≤ 200. What lies beyond is a small part of the margin of 40 nats.
 cdef double CARRIED_ROUNDING = 1e-6
 
 

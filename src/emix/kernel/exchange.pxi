@@ -170,7 +170,7 @@ cdef class Exchange:
         take sums about instead of the means, or None. `about_origin`: move components to one where that is exact
         enough, after `allow_origin`.
         """
-        cdef Py_ssize_t K = self.K, d = self.d, i
+        cdef Py_ssize_t K = self.K, d = self.d
         cdef const double *centers = NULL
         cdef const double *weight_before = NULL
         check_length(parameters.shape[0], K * (2 + d) + 2 * spread_size(self.structure, K, d))

@@ -40,17 +40,17 @@ cdef void pack_rows(
 cdef void moments_of_rows(
     const real *r, Py_ssize_t n_live, Py_ssize_t n_features,                    # IN
     bint squares, Py_ssize_t square_step,                                       # IN: diag and spherical
-    Workspace *work,                                                            # IN: rows, z, packed; OUT: rz
+    Workspace *work,                                            # IN: rows, z, packed; squares is overwritten
     double *weight, double *shift, double *scatter,                             # INOUT
 ) noexcept nogil:
-    """rz = r z;  N += Σ r;  s += Σ r z;  and with `squares`, S_j += Σ r z_j² (square_step 0: the trace)"""
+    """N += Σ r;  s += Σ r z;  and with `squares`, S_j += Σ r z_j² (square_step 0: the trace)"""
     cdef const unsigned short *live = work.rows
     cdef Py_ssize_t n_vectors = (n_features + LANES - 1) // LANES, l, v, j
     cdef const vec *z = <const vec *> work.z
-    cdef vec *rz = <vec *> work.rz
-    # Sums over the block's rows, behind the packed rows
-    cdef vec *first = rz + n_live * n_vectors
-    cdef vec *second = <vec *> work.z + n_live * n_vectors
+    # Sums over the block's rows
+    cdef vec *first = <vec *> work.squares
+    cdef vec *second = first + n_vectors
+    cdef vec product
     cdef real responsibility
     for v in range(n_vectors):
         first[v] = vec_of(0)
@@ -59,25 +59,22 @@ cdef void moments_of_rows(
         responsibility = r[live[l]]
         weight[0] += responsibility
         for v in range(n_vectors):
-            rz[v] = responsibility * z[v]
-            first[v] += rz[v]
+            product = responsibility * z[v]
+            first[v] += product
             if squares:
-                second[v] += rz[v] * z[v]
+                second[v] += product * z[v]
         z += n_vectors
-        rz += n_vectors
     for j in range(n_features):
         shift[j] += (<real *> first)[j]
         if squares:
             scatter[j * square_step] += (<real *> second)[j]
 
 
-cdef void moments(
-    const real *z, const real *r, Py_ssize_t n_features, Py_ssize_t n_vectors,  # IN
-    bint squares, Py_ssize_t square_step,                                       # IN: diag and spherical
-    real *rz,                                                                   # OUT
-    double *weight, double *shift, double *scatter,                             # INOUT
+cdef void moments_of_squares(
+    const real *z, const real *r, Py_ssize_t n_features, Py_ssize_t n_vectors, Py_ssize_t square_step,  # IN
+    double *weight, double *shift, double *scatter,                                                     # INOUT
 ) noexcept nogil:
-    """rz = r z;  N += Σ r;  s += Σ r z;  and with `squares`, S_j += Σ r z_j² (square_step 0: the trace)"""
+    """N += Σ r;  s += Σ r z;  S_j += Σ r z_j² (square_step 0: the trace)"""
     cdef Py_ssize_t j, v
     cdef vec first = vec_of(0), second, product
     for v in range(n_vectors):
@@ -89,13 +86,9 @@ cdef void moments(
         for v in range(n_vectors):
             product = (<const vec *> r)[v] * (<const vec *> (z + j * STRIDE))[v]
             first += product
-            if squares:
-                second += product * (<const vec *> (z + j * STRIDE))[v]
-            else:
-                (<vec *> (rz + j * STRIDE))[v] = product
+            second += product * (<const vec *> (z + j * STRIDE))[v]
         shift[j] += vec_sum(first)
-        if squares:
-            scatter[j * square_step] += vec_sum(second)
+        scatter[j * square_step] += vec_sum(second)
 
 
 cdef inline void pack_columns(
@@ -213,6 +206,6 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
                 scatter_rows(work, n_live, d, scatter)
         elif squares:
             center(work.x, c, d, n_vectors, work.z)
-            moments(work.z, r, d, n_vectors, squares, square_step, work.rz, slot + k, shift, scatter)
+            moments_of_squares(work.z, r, d, n_vectors, square_step, slot + k, shift, scatter)
         else:
             moments_triangular(work, c, r, d, n_vectors, slot + k, shift, scatter)

@@ -234,7 +234,7 @@ cdef void add_products(
 
 cdef void statistics_at_origin(
     Mixture *mixture, const int *which, Py_ssize_t n, Py_ssize_t n_vectors,     # IN: n components
-    Workspace *work,                                                            # IN: z, p; rz is overwritten
+    Workspace *work,                                                            # IN: z, p; squares: overwritten
     double *slot,                                                               # INOUT
 ) noexcept nogil:
     """Add N, s and the squares of S of n components to a slot"""
@@ -253,11 +253,11 @@ cdef void statistics_at_origin(
     # z², or ‖z‖² in the first column; finite, so that rows of responsibility 0 add 0 wherever they lie
     for j in range(d):
         z = <const vec *> (work.z + j * STRIDE)
-        sum = <vec *> (work.rz + (j * STRIDE if mixture.structure == DIAG else 0))
+        sum = <vec *> (work.squares + (j * STRIDE if mixture.structure == DIAG else 0))
         for v in range(n_vectors):
             square = z[v] * z[v]
             if mixture.structure == SPHERICAL and j > 0:
                 square += sum[v]
             sum[v] = vec_select(vec_less(square, largest), square, largest)
-    add_products(work.p, which, n, work.rz, d if mixture.structure == DIAG else 1, n_vectors,
+    add_products(work.p, which, n, work.squares, d if mixture.structure == DIAG else 1, n_vectors,
                  slot + K + K * d, mixture.scatter_step)

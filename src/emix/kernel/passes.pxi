@@ -101,6 +101,8 @@ cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
 cdef void fetch_rows(Block *block, Py_ssize_t n_features, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Ask for places [first, last) of the order, counted from the block's first"""
     cdef Py_ssize_t n_lines = (n_features * <Py_ssize_t> sizeof(real) + ALIGNMENT - 1) // ALIGNMENT, i, line
+    if block.feature_stride != sizeof(real) or (last - first) * n_lines * ALIGNMENT > AHEAD:
+        return
     for i in range(first, last):
         for line in range(n_lines):
             prefetch(block.rows + block.order[i] * block.row_stride + line * ALIGNMENT)

@@ -131,14 +131,13 @@ class CommonOrigin:
         # About the middle of the columns first. Where their mean lies many standard deviations from there, because some
         # rows are far out, once more about the mean.
         middle = self._source.column_range.mean(axis=0)
-        for _ in range(2):
+        weight, shift, scatter = self._moments(middle)
+        # Divided before they are squared, for sums of rows of 1e150
+        away = shift / weight
+        if not (away * away <= np.diagonal(scatter) / weight * (1.0 - 1.0 / FAR_MIDDLE)).all():
+            middle = middle + away
             weight, shift, scatter = self._moments(middle)
-            # Divided before they are squared, for sums of rows of 1e150
-            away = shift / weight
-            mean = middle + away
-            if (away * away <= np.diagonal(scatter) / weight * (1.0 - 1.0 / FAR_MIDDLE)).all():
-                break
-            middle = mean
+        mean = middle + shift / weight
         origin = mean.astype(self._source.X.dtype).astype(np.float64)
         moved = middle - origin
         cross = np.outer(shift, moved)

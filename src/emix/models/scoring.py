@@ -95,6 +95,9 @@ def score_rows(
         n_far = scorer.score(X, 0, n_rows, *outputs, None)
     else:
         n_far = _score_in_threads(X, scorer, outputs, threads, rows_per_call)
+    if n_far and may_pay(parameters.structure, K, d):
+        # About an origin squares overflow before they are scaled: these rows once more, about each component's mean.
+        n_far = _score_far_rows(X, parameters, outputs)
     if n_far and (responsibilities or labels):
         known = density if density is not None else score_rows(X, parameters, n_threads=n_threads).log_density
         assert known is not None
@@ -102,20 +105,36 @@ def score_rows(
     return Scores(*outputs)
 
 
-def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any]) -> Any:
+def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> Any:
     """Return the kernel's Scorer of rows of a dtype under the parameters, made once for each dtype."""
     single = dtype.char == "f"
     key = "scorer_single" if single else "scorer_double"
-    found = parameters.__dict__.get(key)
+    found = parameters.__dict__.get(key) if origin else None
     if found is None:
         structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
         arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size + d)
-        limit = MAX_REACH[dtype.char] if may_pay(structure, K, d) else 0.0
+        limit = MAX_REACH[dtype.char] if origin and may_pay(structure, K, d) else 0.0
         factors.prepare(structure.code, K, d, single, limit, parameters.packed, arguments)
         found = kernel_for(dtype).Scorer(structure.code, K, d, arguments.astype(dtype, copy=False))
-        # Two threads may both get here: either's will do.
-        parameters.__dict__[key] = found
+        if origin:
+            # Two threads may both get here: either's will do.
+            parameters.__dict__[key] = found
     return found
+
+
+def _score_far_rows(X: FloatArray, parameters: GaussianParameters, outputs: tuple[NDArray[Any] | None, ...]) -> int:
+    """Score rows without a finite log-density about each component's mean; return how many have none there, too."""
+    density = outputs[0]
+    if density is None:
+        density = np.empty(len(X), X.dtype)
+        _scorer(parameters, X.dtype).score(X, 0, len(X), density, None, None, None, None)
+    far = np.flatnonzero(density == -np.inf)
+    again = [None if out is None else np.empty((len(far), *out.shape[1:]), out.dtype) for out in outputs]
+    n_far: int = _scorer(parameters, X.dtype, origin=False).score(X[far], 0, len(far), *again, None)
+    for out, scores in zip(outputs, again, strict=True):
+        if out is not None:
+            out[far] = scores
+    return n_far
 
 
 def _score_in_threads(

@@ -78,7 +78,10 @@ class _Pool:
     def _grow(self, n_threads: int) -> None:
         with self._growing:
             while self._n_threads < n_threads:
-                threading.Thread(target=self._work, name=f"emix-{self._n_threads}", daemon=True).start()
+                try:
+                    threading.Thread(target=self._work, name=f"emix-{self._n_threads}", daemon=True).start()
+                except RuntimeError:  # no further thread: whoever waits for a share that none takes does it
+                    return
                 self._n_threads += 1
 
     def _work(self) -> None:

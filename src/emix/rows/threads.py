@@ -103,7 +103,9 @@ def plan_runs(n_runs: int, operations: float, n_threads: int | None) -> int:
     """
     if n_runs == 1 or not LEAST_OPERATIONS_OF_RUNS <= operations <= MOST_OPERATIONS_OF_RUNS:
         return 1
-    return min(n_runs, resolve_n_threads(n_threads))
+    threads = resolve_n_threads(n_threads)
+    # Few runs leave threads idle that could share each pass.
+    return min(n_runs, threads) if n_runs >= min(threads, 1 + int(operations / OPERATIONS_PER_THREAD)) else 1
 
 
 def _processors() -> int:
