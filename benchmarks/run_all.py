@@ -1,7 +1,7 @@
 """Run every benchmark on whatever is installed, then list what was written and what is missing.
 
-    python benchmarks/run_all.py                    # about 20 minutes on two quiet cores
-    python benchmarks/run_all.py --quick            # tiny sizes, about two minutes: does everything run?
+    python benchmarks/run_all.py                    # about 40 minutes on two quiet cores
+    python benchmarks/run_all.py --quick            # tiny sizes, about three minutes: does everything run?
     python benchmarks/run_all.py --only scans memory
     python benchmarks/run_all.py --python onedal=/path/to/venv/bin/python --python pomegranate=…
 
