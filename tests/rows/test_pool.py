@@ -152,3 +152,20 @@ def test_idle_threads_keep_nothing_alive() -> None:
     run(4 * (os.cpu_count() or 1), 1)  # until the thread that did it has let go of it
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.usefixtures("fresh")
+def test_shares_are_not_kept_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    share = Share(lambda thread, stop: done.append(thread), 1, going_on())
+    done: list[int] = []
+    submit(share, 1)
+    share.wait()
+    assert done == [1]
+    gone = weakref.ref(share)
+    del share
+    gc.collect()
+    assert gone() is None

@@ -73,7 +73,8 @@ class _Pool:
     def submit(self, share: Share, n_threads: int) -> None:
         if self._n_threads < n_threads:
             self._grow(min(n_threads, os.cpu_count() or 1))
-        self._shares.put(share)
+        if self._n_threads:  # else nobody would ever take it away
+            self._shares.put(share)
 
     def _grow(self, n_threads: int) -> None:
         with self._growing:
