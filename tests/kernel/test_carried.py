@@ -9,9 +9,9 @@ import pytest
 
 from emix.kernel import factors
 from emix.models.parameters import GaussianParameters
+from kernel.naive import each_structure
 
 K = 4
-each_structure = pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
 
 
 def parameters(structure: str, d: int, change: float, seed: int = 0) -> GaussianParameters:
