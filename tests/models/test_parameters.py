@@ -16,9 +16,8 @@ from emix.exceptions import DegenerateCovarianceError
 from emix.models.covariance import STRUCTURES
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
-from models.examples import NAMES, clusters, in_form, start
+from models.examples import clusters, each_structure, in_form, start
 
-each_structure = pytest.mark.parametrize("structure", NAMES)
 K, D = 3, 2
 X = clusters(100, D, K)
 

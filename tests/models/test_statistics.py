@@ -12,9 +12,7 @@ from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
-from models.examples import NAMES, Array, clusters, naive_joint, naive_responsibilities, scatter_of, start
-
-each_structure = pytest.mark.parametrize("structure", NAMES)
+from models.examples import Array, clusters, each_structure, naive_joint, naive_responsibilities, scatter_of, start
 
 
 def statistics_of(
