@@ -65,12 +65,12 @@ def test_degenerate_matrices_are_refused() -> None:
 
 def test_arrays_are_copied_and_become_float64() -> None:
     means = np.zeros((2, 2), dtype=np.float32)
-    theta = GaussianParameters.from_covariances("diag", [1, 1], means, np.ones((2, 2), dtype=np.float32))
+    theta: Any = GaussianParameters.from_covariances("diag", [1, 1], means, np.ones((2, 2), dtype=np.float32))
     means[:] = 7
     assert not theta.means.any()
     assert {a.dtype for a in (theta.weights, theta.means, theta.covariances, theta.whitening)} == {np.dtype("float64")}
     with pytest.raises(FrozenInstanceError):
-        theta.weights = np.ones(2)  # type: ignore[misc]  # what is tested
+        theta.weights = np.ones(2)
 
 
 # Distance
@@ -181,12 +181,12 @@ def test_permuted_is_the_same_mixture(structure: str) -> None:
 @each_structure
 @pytest.mark.parametrize("how", [lambda t: pickle.loads(pickle.dumps(t)), copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("named", [False, True])
-def test_pickle_and_copy(structure: str, how: object, named: bool) -> None:
+def test_pickle_and_copy(structure: str, how: Any, named: bool) -> None:
     theta = start(structure, X, K)
     if named:
         assert theta.digest
         score_rows(X, theta)
-    twin = how(theta)  # type: ignore[operator]  # one of the three above
+    twin = how(theta)
     # What is derived is taken anew, of what arrived.
     assert set(twin.__dict__) == {"structure", "n_components", "n_features", "packed"}
     assert twin.digest == theta.digest
