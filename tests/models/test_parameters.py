@@ -14,6 +14,7 @@ import pytest
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.models.covariance import STRUCTURES
+from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
 from models.examples import clusters, each_structure, in_form, start
@@ -71,6 +72,17 @@ def test_arrays_are_copied_and_become_float64() -> None:
     assert {a.dtype for a in (theta.weights, theta.means, theta.covariances, theta.whitening)} == {np.dtype("float64")}
     with pytest.raises(FrozenInstanceError):
         theta.weights = np.ones(2)
+
+
+@each_structure
+def test_arrays_are_read_only(structure: str) -> None:
+    theta = start(structure, X, K)
+    model = GaussianModel(K, D, structure)
+    after = model.m_step(model.e_step(X, theta)[0])
+    for made in (theta, after, pickle.loads(pickle.dumps(theta)), copy.copy(theta), copy.deepcopy(theta)):
+        for name in ("packed", "weights", "means", "covariances", "whitening", "log_det_whitening"):
+            with pytest.raises(ValueError, match="read-only"):
+                getattr(made, name)[...] = 0.0
 
 
 # Distance
