@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from emix.models.covariance import STRUCTURES, CovarianceStructure
@@ -12,7 +13,8 @@ from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 
 Array = NDArray[Any]
-NAMES = tuple(STRUCTURES)
+
+each_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
 
 def clusters(n: int, d: int, K: int, seed: int = 0, spread: float = 3.0) -> Array:
