@@ -26,9 +26,9 @@ MIN_ROWS, MIN_COMPONENTS, MIN_FEATURES, MAX_COMPONENTS = 16_384, 6, 2, 512
 # The sample: one row in 16, but enough for several groups of each component.
 SAMPLE_SHARE, SAMPLE_ROWS, SAMPLE_ROWS_PER_COMPONENT = 16, 4_096, 128
 
-# Bounds pay where no more than this share of the log-densities of groups and components is computed. Measured, time over
-# that of a plain pass at a share of 0.45, 0.65 and 0.85: full 0.6, 0.9 and 1.1, the others, whose plain passes take
-# components in tiles of four (kernel/origin.pxi), 0.8, 0.95 and 1.2; within 0.1 for 8 to 128 components, 2 to 32 columns.
+# Bounds pay where no more than this share of the log-densities of groups and components is computed. Measured, the time
+# over that of a plain pass at shares of 0.45, 0.65 and 0.85: full 0.6, 0.9, 1.1; the others, whose plain passes take
+# components in tiles of four (kernel/origin.pxi), 0.8, 0.95, 1.2; within 0.1 for 8 to 128 components, 2 to 32 columns.
 PAYS = 0.6
 
 # They are tried anew once the share of responsibilities above 0 has fallen by this factor.
@@ -74,9 +74,7 @@ class BoundedPasses:
     @staticmethod
     def may_pay(n_rows: int, n_components: int, n_features: int) -> bool:
         """Whether to try at all."""
-        return (
-            n_rows >= MIN_ROWS and MIN_COMPONENTS <= n_components <= MAX_COMPONENTS and n_features >= MIN_FEATURES
-        )
+        return n_rows >= MIN_ROWS and MIN_COMPONENTS <= n_components <= MAX_COMPONENTS and n_features >= MIN_FEATURES
 
     def begin_pass(self, parameters: GaussianParameters) -> list[Part]:
         """Return the parts of a pass under the parameters."""
