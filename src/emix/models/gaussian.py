@@ -174,7 +174,7 @@ class GaussianRun:
         self._n_threads, self._rows_per_call = plan(
             source.n_rows, operations_of_pass(K, d), kernel.super_block_rows, model.n_threads, most
         )
-        slots = np.empty((n_slots, self._width + 1))
+        slots = np.zeros((n_slots, self._width + 1))
         arguments = np.empty(2 * K * (1 + d) + spread + d)
         rounded = np.empty(len(arguments), np.float32) if self.dtype.char == "f" else None
         workspaces = np.empty((self._n_threads, kernel.workspace_size(K, d)), self.dtype)
