@@ -79,6 +79,7 @@ cdef struct Workspace:
     int *active         # (K,): the components whose log-densities were computed, in ascending order
     Py_ssize_t n_active
     Span next_rows      # the caller's memory that will be read for the next block
+    Block ahead         # with an order of their own: those of the next rows that were not yet asked for
     Span output         # the caller's memory that will be written for this one
     real *u             # (d, STRIDE): tied: W (x − origin)
     real *target        # (K, d): b_k, or b_k / w_k, of the components at the origin
@@ -108,6 +109,7 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.active = <int *> (work.live + mixture.n_components)
     work.n_active = 0
     work.next_rows.n_bytes = 0
+    work.ahead.n_rows = 0
     work.output.n_bytes = 0
     work.at_origin = work.active + mixture.n_components
     work.listed = work.at_origin + mixture.n_components

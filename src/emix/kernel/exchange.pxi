@@ -129,7 +129,8 @@ cdef class Exchange:
         """Take the arrays between the steps.
 
         `negligible`: a margin, see `prepare_arguments`; `epsilon`: of the rows' precision; `unit`: of their weights;
-        `column_range`: (2, d) least and greatest values; `rounded`: `arguments` in single precision, or None; `slots`: 0.
+        `column_range`: (2, d) least and greatest values; `rounded`: `arguments` in single precision, or None; `slots`
+        are 0.
         """
         cdef Py_ssize_t spread = spread_size(structure, n_components, n_features)
         check_length(column_range.shape[0] * column_range.shape[1], 2 * n_features)

@@ -98,16 +98,6 @@ cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     return block
 
 
-cdef void fetch_rows(Block *block, Py_ssize_t n_features, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """Ask for places [first, last) of the order, counted from the block's first"""
-    cdef Py_ssize_t n_lines = (n_features * <Py_ssize_t> sizeof(real) + ALIGNMENT - 1) // ALIGNMENT, i, line
-    if block.feature_stride != sizeof(real) or (last - first) * n_lines * ALIGNMENT > AHEAD:
-        return
-    for i in range(first, last):
-        for line in range(n_lines):
-            prefetch(block.rows + block.order[i] * block.row_stride + line * ALIGNMENT)
-
-
 cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
     return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
 
@@ -239,50 +229,68 @@ cdef class Accumulator:
         cdef Py_ssize_t n_rounds = (last_row - 1) // (SUPER_BLOCK * n_slots) + 1 - first_round
         cdef Py_ssize_t n_shares = (n_slots - thread + n_threads - 1) // n_threads
         cdef bint slot_by_slot = self.slots.shape[1] * sizeof(double) > LARGE_SLOT
-        cdef Py_ssize_t step = 0, turn, slot, start
+        cdef Py_ssize_t step, slot, turn, next_slot = 0, start = -1, next_start
         cdef double n_live = 0
         check_range(first_row, last_row, self.rows.n_rows)
         with nogil:
-            while step < n_shares * n_rounds and not stopped(stop):
-                slot = thread + n_threads * (step // n_rounds if slot_by_slot else step % n_shares)
-                turn = step % n_rounds if slot_by_slot else step // n_shares
-                start = ((first_round + turn) * n_slots + slot) * SUPER_BLOCK
-                if first_row <= start < last_row:
+            for step in range(n_shares * n_rounds + 1):
+                if stopped(stop):
+                    break
+                # The super-block of this step is done in the next one, when it is known what follows; −1: none
+                slot, next_start = next_slot, -1
+                if step < n_shares * n_rounds:
+                    next_slot = thread + n_threads * (step // n_rounds if slot_by_slot else step % n_shares)
+                    turn = step % n_rounds if slot_by_slot else step // n_shares
+                    next_start = ((first_round + turn) * n_slots + next_slot) * SUPER_BLOCK
+                    if not first_row <= next_start < last_row:
+                        next_start = -1
+                if start >= 0:
                     n_live += self.add_super_block(
-                        start, min(start + SUPER_BLOCK, last_row), bounds, base, labels, &work, &self.slots[slot, 0])
-                step += 1
+                        start, last_row, next_start, bounds, base, labels, &work, &self.slots[slot, 0])
+                start = next_start
         return n_live
 
     cdef double add_super_block(
-        self, Py_ssize_t start, Py_ssize_t last,                            # IN
-        Bounds *bounds, Py_ssize_t base, unsigned short *labels,            # INOUT, or NULL; OUT, or NULL
-        Workspace *work, double *slot,                                      # INOUT
+        self, Py_ssize_t start, Py_ssize_t last_row, Py_ssize_t next_start,     # IN
+        Bounds *bounds, Py_ssize_t base, unsigned short *labels,                # INOUT, or NULL; OUT, or NULL
+        Workspace *work, double *slot,                                          # INOUT
     ) noexcept nogil:
-        """E-step of rows [start, last), added to a slot; how many responsibilities are above 0"""
-        cdef Py_ssize_t K = self.mixture.n_components, step = BLOCK if bounds == NULL else group_rows(K)
-        cdef Py_ssize_t i, window, ahead
+        """E-step of the super-block at `start`, added to a slot; how many responsibilities are above 0
+
+        `next_start` is where the one that follows begins, −1 for none.
+        """
+        cdef Py_ssize_t K = self.mixture.n_components, step = BLOCK if bounds == NULL else group_rows(K), i, first
+        cdef Py_ssize_t last = min(start + SUPER_BLOCK, last_row)
         cdef Block block
         cdef unsigned short found[BLOCK]
         cdef double n_live = 0
         while start < last:
+            first = start
             if bounds == NULL:
-                window = start
                 block = part(&self.rows, start, min(start + step, last))
             else:
-                window = start // WINDOW * WINDOW
-                block = part(&self.rows, window, window + min(step, last - start))
-                block.order = bounds.order + start - base
+                first = start // WINDOW * WINDOW
+                block = self.group(start, min(start + step, last), bounds, base)
                 bounds.near = bounds.all_near + (start - base) // step * K
-                # Rows in an order of their own are not where the processor looks ahead.
-                ahead = min(start + 2 * step, last) - start
-                fetch_rows(&block, self.mixture.n_features, min(step, ahead), ahead)
+                work.ahead.n_rows = 0
+                if start + step < last:
+                    work.ahead = self.group(start + step, min(start + 2 * step, last), bounds, base)
+                elif next_start >= 0:
+                    work.ahead = self.group(next_start, min(next_start + step, last_row), bounds, base)
             n_live += add_block(&self.mixture, &block, bounds, work, slot)
             if labels != NULL:
                 put_labels(work, block.n_rows, found)
                 for i in range(block.n_rows):
-                    labels[window + place(&block, i) - base] = found[i]
+                    labels[first + place(&block, i) - base] = found[i]
             start += step
         return n_live
+
+    cdef Block group(self, Py_ssize_t start, Py_ssize_t last, Bounds *bounds, Py_ssize_t base) noexcept nogil:
+        """Places [start, last) in the order of the bounds; they lie in one window"""
+        cdef Py_ssize_t window = start // WINDOW * WINDOW
+        cdef Block block = part(&self.rows, window, window + last - start)
+        block.order = bounds.order + start - base
+        return block
 
     cdef Workspace workspace(self, Py_ssize_t thread):
         if not 0 <= thread < self.workspaces.shape[0]:
