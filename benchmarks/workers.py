@@ -27,8 +27,8 @@ REST_SECONDS = 0.25
 #: Rounds that every worker gets, however slow it is: one round has no range.
 _LEAST_ROUNDS = 2
 
-#: Who takes longer for a few iterations is warm after them.
-_WARM_SECONDS = 1.0
+#: Who would take longer for many iterations is warm after a few.
+_WARM_SECONDS = 3.0
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -181,7 +181,7 @@ def measure(
             mapped=mapped,
         )
         timings[name].refusal = _refusal(reply)
-        if run(name, problem.few) < _WARM_SECONDS:
+        if run(name, problem.few) * problem.many / problem.few < _WARM_SECONDS:
             run(name, problem.many)
     for turn in range(repeats):
         for name, timing in timings.items():
