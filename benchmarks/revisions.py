@@ -1,8 +1,8 @@
 """Compare the working tree with an earlier commit: time per iteration and result, under two minutes.
 
 Both are built by pip with the same compiler, options and versions of everything, below
-``build/revisions`` (which git ignores), and run by turns. A commit is built once and kept; the first use, which
-also makes the environment, takes some five minutes more.
+``build/revisions`` (which git ignores), and run by turns. What was built is kept, and serves every commit with the
+same sources; the first use, which also makes the environment, takes some five minutes more.
 
 Run it as ``python benchmarks/revisions.py HEAD~1`` before every change to the kernel.
 """
@@ -10,6 +10,7 @@ Run it as ``python benchmarks/revisions.py HEAD~1`` before every change to the k
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import os
 import shutil
@@ -32,6 +33,9 @@ from workers import HERE, Worker, measure, stage
 
 ROOT = HERE.parent
 BUILDS = ROOT / "build" / "revisions"
+
+#: What a build is made of: a commit that changes other things only has its predecessor's.
+_SOURCES = ("src", "meson.build", "meson.options", "pyproject.toml")
 
 #: emix's own pool sleeps when it is idle; nothing else runs here that would spin.
 _REST_SECONDS = 0.01
@@ -81,7 +85,8 @@ def build(python: Path, source: Path, target: Path, meson_folder: Path) -> None:
 
 def build_commit(python: Path, commit: str) -> Path:
     """The folder with the emix of a commit, built unless it is there."""
-    folder = BUILDS / commit[:12]
+    sources = run("git", "ls-tree", commit, *_SOURCES)
+    folder = BUILDS / hashlib.sha256(sources.encode()).hexdigest()[:12]
     target = folder / "site"
     if not (folder / "ready").exists():
         print(f"building {commit[:12]} …", flush=True)
