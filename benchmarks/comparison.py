@@ -115,7 +115,8 @@ def readme_table(results: Results) -> str:
     lengths = f"{_numbers(problems, 'many')} iterations takes longer than one of {_numbers(problems, 'few')}"
     said = [
         f"Milliseconds per EM iteration, {results['threads']} threads ({_versions(results)})",
-        f"Median over rounds of the time that a fit of {lengths}; for emix with the least and the most",
+        f"Median over rounds of the time that a fit of {lengths}, per iteration; for emix with the least and the most",
+        "Those of the others are in [comparison.md](benchmarks/results/comparison.md)",
         f"Final log-likelihoods: {_agreement(results)}",
     ]
     if "NumPy" in names:

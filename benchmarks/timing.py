@@ -68,7 +68,9 @@ def ratio_by_round(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str
         [long - short for short, long in zip(record["seconds_few"], record["seconds_many"])] for record in (one, other)
     )
     ratios = [above / below for above, below in zip(*differences) if above > 0.0 < below]
-    return {"times": median(ratios), "range": [min(ratios), max(ratios)]} if ratios else None
+    if not ratios:
+        return None
+    return {"times": median(ratios), "range": [min(ratios), max(ratios)], "rounds": len(ratios)}
 
 
 def milliseconds(seconds: float, digits: int = 3) -> str:
@@ -100,11 +102,12 @@ def times_faster(ratio: float) -> str:
 
 
 def faster_with_range(ratio: Mapping[str, Any] | None) -> str:
-    """A ratio of :func:`ratio_by_round`: ``1.83× (1.71–1.90)``; – for none."""
+    """A ratio of :func:`ratio_by_round`: ``1.83× (1.71–1.90)``; ``once`` for a single round; – for none."""
     if ratio is None:
         return "–"
     low, high = ratio["range"]
-    return f"{ratio['times']:.2f}× ({low:.2f}–{high:.2f})"
+    spread = f"{low:.2f}–{high:.2f}" if ratio["rounds"] > 1 else "once"
+    return f"{ratio['times']:.2f}× ({spread})"
 
 
 def rounds_of(records: Sequence[Mapping[str, Any]]) -> str:

@@ -28,11 +28,12 @@ def test_a_difference_of_noise_is_no_time() -> None:
 
 
 def test_ratios_pair_rounds() -> None:
-    one = Timing(iterations=1, few=[0.0, 0.0, 0.0], many=[2.0, 4.0, 9.0]).record()
-    other = Timing(iterations=1, few=[0.0, 0.0, 1.0], many=[1.0, 2.0, 1.0]).record()  # the last drowned in noise
+    one = Timing(iterations=1, few=[0.0] * 4, many=[2.0, 4.0, 9.0, 3.0]).record()
+    other = Timing(iterations=1, few=[0.0, 0.0, 1.0, 0.0], many=[1.0, 2.0, 1.0, 1.0]).record()  # the third is noise
     ratio = ratio_by_round(one, other)
-    assert ratio == {"times": 2.0, "range": [2.0, 2.0]}
-    assert faster_with_range(ratio) == "2.00× (2.00–2.00)"
+    assert ratio == {"times": 2.0, "range": [2.0, 3.0], "rounds": 3}
+    assert faster_with_range(ratio) == "2.00× (2.00–3.00)"
+    assert faster_with_range({"times": 2.0, "range": [2.0, 2.0], "rounds": 1}) == "2.00× (once)"
     assert ratio_by_round(one, {"failed": "x"}) is None
     assert faster_with_range(None) == "–"
 
