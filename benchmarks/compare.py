@@ -23,7 +23,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,16 @@ from numpy.typing import NDArray
 
 import baseline_numpy
 from data import MAIN_PROBLEMS, MORE_PROBLEMS, QUICK_PROBLEMS, SKIPPING_PROBLEMS, Problem, Start
-from machine import machine
 from peers import PEERS
-from results import Results, save, write
-from workers import REST_SECONDS, Timing, Worker, measure, stage
+from results import Results, header, refuse_other, save, write
+from timing import Timing, with_range
+from workers import REST_SECONDS, Worker, measure, stage
 
 #: Largest relative difference of final log-likelihoods. In float64 rounding leaves about 1e-13; in
 #: float32 a row's log-density has about six digits and EM carries the error on.
 TOLERANCE = {"float64": 1e-8, "float32": 1e-5}
+
+_NOT_ASKED = "not asked for"
 
 #: Rows that the referee takes at a time: it stores rows x K.
 _REFEREE_ROWS = 65_536
@@ -74,9 +75,13 @@ def compare(
     repeats: int,
     budget: float,
     keep: Callable[[dict[str, Any]], None],
+    code: Mapping[str, object],
     rest: float = REST_SECONDS,
 ) -> None:
-    """Measure all problems; `keep` is given a JSON-ready record of each as soon as it is there."""
+    """Measure all problems; `keep` is given a JSON-ready record of each as soon as it is there.
+
+    Each record says by `code` what was measured.
+    """
     for problem in problems:
         print(f"{problem.name} …", flush=True)
         present = {name: worker for name, worker in workers.items() if worker.peer in (problem.peers or PEERS)}
@@ -87,20 +92,15 @@ def compare(
             files = stage(problem, Path(folder))
             timings = measure(present, problem, files, repeats, rest, budget)
             values, complaints = judge(np.load(files[0]), problem.dtype, timings)
-        record: dict[str, Any] = {"name": problem.name, **asdict(problem), "complaints": complaints, "peers": {}}
+        record: dict[str, Any] = {"name": problem.name, **asdict(problem), **code, "complaints": complaints}
+        record["peers"] = {}
         for name, timing in timings.items():
-            if timing.refusal is not None:
-                record["peers"][name] = {timing.refusal[0]: timing.refusal[1]}
-                continue
-            record["peers"][name] = {
-                "seconds_per_iteration": timing.per_iteration,
-                "spread": timing.spread,
-                "log_likelihood": values[name],
-                "seconds_few": timing.few,
-                "seconds_many": timing.many,
-            }
-            spread = f"+{100 * timing.spread:.0f} %" if len(timing.many) > 1 else "one round"
-            print(f"    {name:20} {1e3 * timing.per_iteration:9.2f} ms   {spread}", flush=True)
+            entry = timing.record()
+            record["peers"][name] = entry
+            if name in values:
+                entry["log_likelihood"] = values[name]
+            why = "" if timing.refusal is None else ": ".join(timing.refusal)
+            print(f"    {name:20} {why or with_range(entry)}", flush=True)
         for complaint in complaints:
             print(f"    DIFFERENT RESULT: {complaint}", file=sys.stderr, flush=True)
         keep(record)
@@ -126,13 +126,13 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated, of %(default)s")
     parser.add_argument("--python", metavar="PEER=PATH", action="append", default=[], help="a peer's interpreter")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=7, help="rounds (%(default)s)")
     parser.add_argument(
         "--budget",
         type=float,
         default=10.0,
         metavar="SECONDS",
-        help="a library that has run for so long on a problem has no further round (%(default)s)",
+        help="a library that has run for so long on a problem has no round beyond the second (%(default)s)",
     )
     parser.add_argument("--resume", action="store_true", help="keep what the JSON has already, measure the rest")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), help="folder (%(default)s)")
@@ -148,14 +148,53 @@ def chosen_problems(options: argparse.Namespace) -> list[Problem]:
     return [problem for problem in problems if options.only in problem.name]
 
 
-def previous(path: Path, n_threads: int) -> Results:
-    """What an earlier run has measured, with the same threads on the same machine; nothing if there was none."""
+def name_of(peer: str) -> str:
+    return str(importlib.import_module(f"peers.{peer}").NAME)
+
+
+def started(options: argparse.Namespace, stack: ExitStack) -> tuple[dict[str, Worker], Results]:
+    """A worker for each peer that was asked for and is here, by name; and for JSON what each is, or why it is not."""
+    pythons = interpreters(options.python)
+    asked = options.peers.split(",")
+    for peer in asked:
+        if peer not in PEERS:
+            raise SystemExit(f"--peers {peer}: expected some of {', '.join(PEERS)}")
+    workers: dict[str, Worker] = {}
+    found: Results = {"level": None, "missing": {}, "peers": {}}
+    for peer in PEERS:
+        name = name_of(peer)
+        if peer not in asked:
+            found["missing"][name] = _NOT_ASKED
+            continue
+        worker = stack.enter_context(Worker(peer, pythons[peer], options.threads))
+        about = worker.ask("about")
+        why = about.get("missing") or about.get("failed")
+        if why:
+            print(f"{name} is missing: {why}", flush=True)
+            found["missing"][name] = why
+            continue
+        workers[name] = worker
+        about["versions"].pop("path", None)  # it says nothing to others who read the JSON
+        found["peers"][name] = about
+        found["level"] = about["versions"].get("level", found["level"])
+    return workers, found
+
+
+def resume(results: Results, path: Path) -> None:
+    """Begin with what an earlier run has measured, of the same code on the same machine, if there was one."""
     if not path.exists():
-        return {"peers": {}, "problems": []}
-    results = json.loads(path.read_text(encoding="utf-8"))
-    if (results["threads"], results["machine"]["processor"]) != (n_threads, machine()["processor"]):
-        raise SystemExit(f"--resume: {path} has other threads or comes from another machine")
-    return {"peers": results["peers"], "problems": results["problems"]}
+        return
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    refuse_other(path, earlier, results)
+    results["level"] = results["level"] or earlier["level"]
+    results["problems"] = earlier["problems"]
+    results["peers"] = earlier["peers"] | results["peers"]
+    # Whom only the earlier run asked for is missing for that run's reason, or not at all.
+    for name, why in list(results["missing"].items()):
+        if why == _NOT_ASKED and name in results["peers"]:
+            del results["missing"][name]
+        elif why == _NOT_ASKED:
+            results["missing"][name] = earlier["missing"].get(name, why)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -164,46 +203,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.quick:
         options.repeats = 1
         options.budget = min(options.budget, 2.0)
-    pythons = interpreters(options.python)
     path = options.output / "comparison.json"
-    results: Results = {
-        "kind": "comparison",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "threads": options.threads,
-        "repeats": options.repeats,
-        "missing": {},
-        **(previous(path, options.threads) if options.resume else {"peers": {}, "problems": []}),
-    }
-    measured = {record["name"] for record in results["problems"]}
+    results: Results = {**header("comparison", options), "tolerance": TOLERANCE, "problems": []}
 
     def keep(record: dict[str, Any]) -> None:
         results["problems"].append(record)
         save(results, path)
 
     with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
-        for peer in options.peers.split(","):
-            if peer not in PEERS:
-                raise SystemExit(f"--peers {peer}: expected some of {', '.join(PEERS)}")
-            name = str(importlib.import_module(f"peers.{peer}").NAME)
-            worker = stack.enter_context(Worker(peer, pythons[peer], options.threads))
-            about = worker.ask("about")
-            why = about.get("missing") or about.get("failed")
-            if why:
-                print(f"{name} is missing: {why}", flush=True)
-                results["missing"][name] = why
-            else:
-                workers[name] = worker
-                about["versions"].pop("path", None)  # it says nothing to others who read the JSON
-                results["peers"][name] = about
+        workers, found = started(options, stack)
+        results |= found
+        if options.resume:
+            resume(results, path)
+        measured = {record["name"] for record in results["problems"]}
         to_do = [problem for problem in problems if problem.name not in measured]
-        compare(to_do, workers, options.repeats, options.budget, keep, 0.02 if options.quick else REST_SECONDS)
+        code = {"revision": results["revision"], "level": found["level"]}
+        rest = 0.02 if options.quick else REST_SECONDS
+        compare(to_do, workers, options.repeats, options.budget, keep, code, rest)
         for name, worker in workers.items():  # now, when every library has loaded what it loads lazily
             results["peers"][name].update(worker.ask("blas"))
     # In the order of PEERS, whatever was measured first.
-    order = [str(importlib.import_module(f"peers.{peer}").NAME) for peer in PEERS]
-    results["peers"] = dict(sorted(results["peers"].items(), key=lambda item: order.index(item[0])))
+    results["peers"] = {name: results["peers"][name] for name in map(name_of, PEERS) if name in results["peers"]}
     save(results, path)
     write(path)
     return 1 if any(problem["complaints"] for problem in results["problems"]) else 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import drawing
 from results import Results, caption
+from timing import rounds_of, seconds_of, times_faster, with_range
 
 #: A peer that is no other library.
 PLAIN = "emix (no skipping)"
@@ -17,22 +17,10 @@ PLAIN = "emix (no skipping)"
 _COMMON = ("python", "numpy")
 
 
-def milliseconds(seconds: float) -> str:
-    """Three digits: 0.123, 1.23, 12.3, 123, 1 234."""
-    value = 1e3 * seconds
-    if value <= 0.0:  # a difference of two noisy times
-        return "0"
-    digits = max(0, min(3, 2 - math.floor(math.log10(value))))
-    return f"{value:,.{digits}f}".replace(",", " ")
-
-
 def times_of(problem: Mapping[str, Any]) -> dict[str, float]:
     """Seconds per iteration of each library that has them."""
-    return {
-        name: entry["seconds_per_iteration"]
-        for name, entry in problem["peers"].items()
-        if entry.get("seconds_per_iteration", 0.0) > 0.0
-    }
+    found = {name: seconds_of(entry) for name, entry in problem["peers"].items()}
+    return {name: seconds for name, seconds in found.items() if seconds is not None}
 
 
 def best_other(times: Mapping[str, float], subject: str = "emix") -> str | None:
@@ -41,28 +29,14 @@ def best_other(times: Mapping[str, float], subject: str = "emix") -> str | None:
     return min(others, key=lambda name: others[name]) if others else None
 
 
-def times_faster(ratio: float) -> str:
-    """Two digits below ten: 0.97×, 3.4×, 41×."""
-    return f"{ratio:.{0 if ratio >= 9.95 else 1 if ratio >= 1.95 else 2}f}×"
-
-
-def _cell(entry: Mapping[str, Any] | None) -> str:
-    if entry is None:
-        return ""
-    if "seconds_per_iteration" not in entry:
-        return "fails" if "failed" in entry else "–"
-    spread = f"+{100 * entry['spread']:.0f} %" if len(entry.get("seconds_many", "..")) > 1 else "once"
-    return f"{milliseconds(entry['seconds_per_iteration'])} ({spread})"
-
-
 def table(results: Results, subject: str = "emix") -> str:
     """Markdown: a row per problem, a column per library, and how many times faster emix is."""
     names = list(results["peers"])
     compared = subject in names and len(names) > 1
     notes: list[str] = []
     lines = [
-        "| n × d, K | " + " | ".join(names) + (f" | {subject} against |" if compared else " |"),
-        "|---|" + "---:|" * len(names) + ("---|" if compared else ""),
+        "| n × d, K | iterations | " + " | ".join(names) + (f" | {subject} against |" if compared else " |"),
+        "|---|---:|" + "---:|" * len(names) + ("---|" if compared else ""),
     ]
     for problem in results["problems"]:
         for name, entry in problem["peers"].items():
@@ -76,20 +50,38 @@ def table(results: Results, subject: str = "emix") -> str:
             if name != subject and subject in times
         ]
         star = " **(different results)**" if problem["complaints"] else ""
-        cells = [_cell(problem["peers"].get(name)) for name in names]
+        entries = problem["peers"]
+        cells = [_iterations(problem), *(with_range(entries[name]) if name in entries else "" for name in names)]
         lines.append(
             f"| {problem['name']}{star} | " + " | ".join(cells) + (f" | {', '.join(ratios)} |" if compared else " |")
         )
         notes += problem["complaints"]
     notes += [f"{name} {about['note']}" for name, about in results["peers"].items() if about.get("note")]
     notes += [f"{name} is missing: {why}" for name, why in results["missing"].items()]
+    entries = [entry for problem in results["problems"] for entry in problem["peers"].values()]
     explained = (
-        "Milliseconds per EM iteration, from the difference of two runs of 2 and 8 iterations (K 64, separate and the "
-        f"like: 10 and 20). Fastest of up to {results['repeats']} rounds by turns (in brackets: how much slower the "
-        f"slowest was; once: the library is so slow that there was one round). {results['threads']} threads. "
-        f"{_versions(results)}."
+        "Milliseconds per EM iteration: what a fit to the last of the iterations named takes longer than one that "
+        f"ends before the first. Median of the rounds by turns, {rounds_of(entries)} of them (in brackets: least and "
+        f"most; once: a single round), each library warmed up. Ratios are of medians. {results['threads']} threads. "
+        f"{_versions(results)}. Final log-likelihoods {_agreement(results)}."
     )
     return "\n".join([*lines, "", explained, "", *(f"- {note}" for note in notes)]).rstrip() + "\n"
+
+
+def _iterations(problem: Mapping[str, Any]) -> str:
+    """The iterations that are timed, ``3–8``."""
+    return f"{problem['few'] + 1}–{problem['many']}"
+
+
+def _agreement(results: Results) -> str:
+    """``equal to 1e-8 (float32: 1e-5)``, of the precisions that there are; or that they are not."""
+    if any(problem["complaints"] for problem in results["problems"]):
+        return "DIFFER where the table says so"
+    dtypes = {problem["dtype"] for problem in results["problems"]}
+    told = {name: f"{value:.0e}".replace("e-0", "e-") for name, value in results["tolerance"].items() if name in dtypes}
+    first = told.pop("float64", "")
+    others = ", ".join(f"{name}: {value}" for name, value in told.items())
+    return f"equal to {first} ({others})" if first and others else f"equal to {first or others}"
 
 
 def _versions(results: Results) -> str:
@@ -102,28 +94,51 @@ def _versions(results: Results) -> str:
 
 
 def readme_table(results: Results) -> str:
-    """The short table: a row per problem, milliseconds without their spread, ratios to scikit-learn and the best."""
+    """The short table: a row per problem, the range of emix alone, ratios to scikit-learn and the best."""
+    # The others are emix against itself.
     problems = [problem for problem in results["problems"] if len(problem["peers"]) > 2]
     names = [name for name in results["peers"] if name not in ("emix", PLAIN)]
-    head = [*names, "**emix**", "against scikit-learn", "against the best other"]
+    head = [*names, "**emix** (range)", "against scikit-learn", "against the best other"]
     lines = ["| n × d, K, covariances | " + " | ".join(head) + " |", "|---|" + "---:|" * len(head)]
     for problem in problems:
         times = times_of(problem)
-        cells = [_cell(problem["peers"].get(name)).split(" (")[0] for name in names]
+        cells = [_without_range(problem["peers"].get(name)) for name in names]
+        number, bracket, spread = with_range(problem["peers"].get("emix")).partition(" (")
         best = best_other(times)
         ratios = [
             times_faster(times[name] / times["emix"]) if name in times and "emix" in times else "–"
             for name in ("scikit-learn", best or "")
         ]
         lines.append(
-            f"| {problem['name']} | {' | '.join(cells)} | **{milliseconds(times.get('emix', 0.0))}** | "
-            f"{' | '.join(ratios)} |"
+            f"| {problem['name']} | {' | '.join(cells)} | **{number}**{bracket}{spread} | {' | '.join(ratios)} |"
         )
-    explained = (
-        f"Milliseconds per EM iteration, {results['threads']} threads ({_versions(results)}). – : the library does "
-        f"not have it. {caption(results)}."
-    )
-    return "\n".join([*lines, "", explained])
+    lengths = f"{_numbers(problems, 'many')} iterations takes longer than one of {_numbers(problems, 'few')}"
+    said = [
+        f"Milliseconds per EM iteration, {results['threads']} threads ({_versions(results)})",
+        f"Median over rounds of the time that a fit of {lengths}, per iteration; for emix with the least and the most",
+        "Those of the others are in [comparison.md](benchmarks/results/comparison.md)",
+        f"Final log-likelihoods: {_agreement(results)}",
+    ]
+    if "NumPy" in names:
+        about = results["peers"]["NumPy"].get("note", "")
+        said.append(f"NumPy is this project's own `benchmarks/baseline_numpy.py`, which {about}")
+    said.append("–: the library, or that script, does not have it")
+    if results["missing"]:
+        said.append(f"Not measured: {', '.join(results['missing'])}")
+    said.append(caption(results))
+    return "\n".join([*lines, "", ". ".join(said) + "."])
+
+
+def _without_range(entry: Mapping[str, Any] | None) -> str:
+    """``4.8``, but ``4.8 (once)`` where a single round has no range to leave out."""
+    told = with_range(entry)
+    return told if told.endswith("(once)") else told.partition(" (")[0]
+
+
+def _numbers(problems: Sequence[Mapping[str, Any]], key: str) -> str:
+    """``2``, ``8 to 62``: what the problems have."""
+    found = sorted({int(problem[key]) for problem in problems})
+    return " to ".join(str(number) for number in found[:: max(1, len(found) - 1)])
 
 
 def draw(results: Results, path: Path) -> None:
@@ -138,6 +153,9 @@ def draw(results: Results, path: Path) -> None:
         points = [(1e3 * times[name], row) for row, p in enumerate(problems) if name in (times := times_of(p))]
         if not points:
             continue
+        for x, row in points:
+            low, high = problems[row]["peers"][name]["range"]
+            axes.plot([max(1e3 * low, 0.5 * x), 1e3 * high], [row, row], color=color, lw=3, alpha=0.5, zorder=2)
         axes.scatter(
             [x for x, _ in points],
             [y for _, y in points],
@@ -173,5 +191,8 @@ def draw(results: Results, path: Path) -> None:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.legend(loc="lower left", bbox_to_anchor=(-0.3, 1.0), ncols=4, frameon=False, handletextpad=0.2)
-    below = f"Same rows, same start, same number of iterations, {results['threads']} threads; equal log-likelihoods. "
+    below = (
+        f"Same rows, same start, same number of iterations, {results['threads']} threads; medians, lines from least to "
+        f"most. Final log-likelihoods {_agreement(results)}. "
+    )
     drawing.finish(drawn, path, "Time of an EM iteration", below + caption(results))

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import drawing
-from comparison import milliseconds
 from results import Results, caption, run
+from timing import milliseconds
 
 _MODULES = ("numpy", "emix", "sklearn.mixture")
 

@@ -1,6 +1,10 @@
 """Instruction-set levels: time of an EM iteration by number of features and on the main shapes, level by level.
 
-The level is forced by EMIX_LEVEL, in a process each. The curves by d show where the BLAS level crosses the others.
+The level is forced by EMIX_LEVEL, in a process each. The curves by d show where the BLAS level crosses the others. BLAS
+chooses its own instructions, the widest that the processor has, which would be no fair match for v3 and baseline. So on
+x86-64 it also runs held to the instructions of each: OPENBLAS_CORETYPE=Haswell (AVX2) beside v3, Prescott
+(SSE3) beside baseline. Only OpenBLAS heeds that variable; with another BLAS all three are the same, and the table says
+which BLAS it was.
 
     python benchmarks/levels.py [--quick]
 """
@@ -8,6 +12,7 @@ The level is forced by EMIX_LEVEL, in a process each. The curves by d show where
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -15,12 +20,19 @@ from typing import Any
 
 import drawing
 import fresh
-from comparison import milliseconds, times_faster
 from data import MAIN_PROBLEMS, MORE_PROBLEMS, Problem
 from results import Results, caption, run
+from timing import seconds_of, times_faster, with_range
 from workers import Worker, measure, stage
 
 _REST = 0.02
+
+#: A level that has run for so many seconds on a problem has no round beyond the second.
+_BUDGET = 3.0
+
+#: The BLAS level with which each other level is compared, and the OPENBLAS_CORETYPE that makes it so. (OpenBLAS may
+#: call Prescott by the name of an older processor that has the same code.)
+_LIKE = {"v4": ("blas", None), "v3": ("blas as v3", "Haswell"), "baseline": ("blas as baseline", "Prescott")}
 
 
 def available() -> list[str]:
@@ -30,8 +42,19 @@ def available() -> list[str]:
     return list(available_levels())
 
 
+def series(levels: list[str], x86: bool) -> dict[str, dict[str, str]]:
+    """The variables of each curve: the levels, and BLAS with the instructions of each of them."""
+    found = {level: {"EMIX_LEVEL": level} for level in levels}
+    if "blas" in levels and x86:
+        for level in levels:
+            name, core = _LIKE.get(level, ("", None))
+            if core is not None:
+                found[name] = {"EMIX_LEVEL": "blas", "OPENBLAS_CORETYPE": core}
+    return found
+
+
 def measure_levels(options: argparse.Namespace) -> Results:
-    found: list[str] = fresh.call("levels:available")
+    levels: list[str] = fresh.call("levels:available")
     work = 2e6 if options.quick else 1e9
     by_d = [
         Problem(max(200 * d, round(work / (16 * d * d))), d, 16, at_components=True)
@@ -40,14 +63,18 @@ def measure_levels(options: argparse.Namespace) -> Results:
     shapes = list(MAIN_PROBLEMS + MORE_PROBLEMS)
     if options.quick:
         by_d, shapes = by_d[1:4], [Problem(5_000, 2, 3), Problem(3_000, 10, 10)]
-    workers = {level: Worker("emix", sys.executable, options.threads, {"EMIX_LEVEL": level}) for level in found}
+    wanted = series(levels, platform.machine() in ("x86_64", "AMD64"))
+    workers = {name: Worker("emix", sys.executable, options.threads, variables) for name, variables in wanted.items()}
     try:
-        repeats = 1 if options.quick else min(options.repeats, 2)
-        return {
-            "levels": found,
+        repeats = 1 if options.quick else options.repeats
+        found: Results = {
+            "levels": levels,
+            "series": list(wanted),
             "by_d": [_record(problem, workers, repeats) for problem in by_d],
-            "shapes": [_record(problem, workers, repeats) for problem in shapes],
+            "shapes": [_record(problem, {level: workers[level] for level in levels}, repeats) for problem in shapes],
         }
+        blas = {name: worker.ask("blas").get("blas", []) for name, worker in workers.items() if "blas" in name}
+        return {**found, "blas of": blas}
     finally:
         for worker in workers.values():
             worker.close()
@@ -55,65 +82,87 @@ def measure_levels(options: argparse.Namespace) -> Results:
 
 def _record(problem: Problem, workers: dict[str, Worker], repeats: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
-        timings = measure(workers, problem, stage(problem, Path(folder)), repeats, _REST, budget=3.0)
-    record: dict[str, Any] = {"name": problem.name, "d": problem.n_features, "seconds": {}, "refused": {}}
-    for level, timing in timings.items():
-        if timing.refusal is None:
-            record["seconds"][level] = timing.per_iteration
-        else:
-            record["refused"][level] = timing.refusal[1]
-    print(
-        f"    {problem.name:32}", *(f"{level} {milliseconds(s)}" for level, s in record["seconds"].items()), flush=True
-    )
-    return record
+        timings = measure(workers, problem, stage(problem, Path(folder)), repeats, _REST, _BUDGET)
+    times = {name: timing.record() for name, timing in timings.items()}
+    print(f"    {problem.name:32}", *(f"{name} {with_range(entry)}" for name, entry in times.items()), flush=True)
+    return {"name": problem.name, "d": problem.n_features, "times": times}
+
+
+def _seconds(record: dict[str, Any], name: str) -> float | None:
+    return seconds_of(record["times"].get(name))
 
 
 def _crossover(results: Results) -> str:
-    levels = [level for level in results["levels"] if level != "blas"]
     if "blas" not in results["levels"]:
         return "This build has no BLAS level."
     said = []
-    for level in levels:
-        faster = [
-            str(record["d"])
-            for record in results["by_d"]
-            if 0.0 < record["seconds"].get("blas", 0.0) < record["seconds"].get(level, 0.0)
-        ]
-        said.append(f"{level}: {'d = ' + ', '.join(faster) if faster else 'nowhere'}")
-    return f"The BLAS level is faster than … at: {'; '.join(said)}."
+    for level in results["levels"]:
+        if level == "blas":
+            continue
+        # Elsewhere than on x86-64, and where nothing holds it back, BLAS is compared as it is.
+        rival = _LIKE.get(level, ("blas", None))[0]
+        rival = rival if rival in results["series"] else "blas"
+        pairs = [(r["d"], _seconds(r, rival), _seconds(r, level)) for r in results["by_d"]]
+        measured = [(d, theirs, ours) for d, theirs, ours in pairs if theirs is not None and ours is not None]
+        faster = ", ".join(str(d) for d, theirs, ours in measured if theirs < ours)
+        where = f"d = {faster}" if faster else "nowhere" if measured else "not measured"
+        said.append(f"{rival} against {level}: {where}")
+    return f"Where the BLAS level is faster than one of the same instructions: {'; '.join(said)}."
+
+
+def _which_blas(results: Results) -> str:
+    """What the curves of BLAS are, as far as their own processes tell."""
+    if len(results["blas of"]) < 2:
+        return ""
+    told = {name: ", ".join(sorted({_core(pool) for pool in pools})) for name, pools in results["blas of"].items()}
+    said = "; ".join(f"{name}: {cores or 'unknown'}" for name, cores in told.items())
+    return f"BLAS ran as {said} (held back by OPENBLAS_CORETYPE, which means something to OpenBLAS only)."
+
+
+def _core(pool: str) -> str:
+    """``openblas 0.3.31 Haswell, 2 threads`` → ``openblas Haswell``."""
+    words = pool.split(",")[0].split()
+    return " ".join((words[0], *words[2:]))
 
 
 def table(results: Results) -> str:
-    """Milliseconds by level, with the time over that of the best level."""
-    levels = results["levels"]
-    lines = [f"| n × d, K (milliseconds per iteration) | {' | '.join(levels)} |", "|---|" + "---:|" * len(levels)]
-    for record in [*results["by_d"], *results["shapes"]]:
-        best = record["seconds"].get(levels[0], 0.0)
-        cells = []
-        for level in levels:
-            seconds = record["seconds"].get(level)
-            if seconds is None:
-                cells.append("–")
-            else:
-                over = f" ({times_faster(seconds / best)})" if level != levels[0] and best > 0.0 < seconds else ""
-                cells.append(milliseconds(seconds) + over)
-        lines.append(f"| {record['name']} | {' | '.join(cells)} |")
-    records = [*results["by_d"], *results["shapes"]]
-    refused = {f"- {level}, {r['name']}: {why}" for r in records for level, why in r["refused"].items()}
-    return "\n".join([*lines, "", _crossover(results), *sorted(refused)])
+    """Milliseconds by level, with the time over that of the best level: by number of features, and by shape."""
+    best = results["levels"][0]
+    parts = []
+    for part, names in (("by_d", results["series"]), ("shapes", results["levels"])):
+        lines = [f"| n × d, K (milliseconds per iteration) | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
+        for record in results[part]:
+            cells = [with_range(record["times"].get(name)) + _over(record, name, best) for name in names]
+            lines.append(f"| {record['name']} | {' | '.join(cells)} |")
+        parts.append("\n".join(lines))
+    explained = f"Medians of rounds, in brackets the least and the most of them; ×: times as slow as {best}."
+    refused = {
+        f"- {name}, {record['name']}: {why}"
+        for record in [*results["by_d"], *results["shapes"]]
+        for name, entry in record["times"].items()
+        for why in (entry[kind] for kind in ("missing", "unsupported", "failed") if kind in entry)
+    }
+    said = f"{explained} {_crossover(results)} {_which_blas(results)}".rstrip()
+    return "\n\n".join([*parts, "\n".join([said, *sorted(refused)])])
+
+
+def _over(record: dict[str, Any], name: str, best: str) -> str:
+    ours, fastest = _seconds(record, name), _seconds(record, best)
+    return f", {times_faster(ours / fastest)}" if name != best and ours and fastest else ""
 
 
 def draw(results: Results, path: Path) -> None:
     """Time over that of the best level: by number of features, and by shape."""
     drawn, (curves, bars) = drawing.figure(columns=2, width=12.0, height=4.6, gridspec_kw={"width_ratios": (1.2, 1)})
     levels = results["levels"]
-    colors = dict(zip(levels, drawing.COLORS))
+    colors = dict(zip(results["series"], drawing.COLORS))
     ends = {}
-    for level in levels:
-        points = [(r["d"], 1e3 * r["seconds"][level]) for r in results["by_d"] if r["seconds"].get(level, 0.0) > 0.0]
+    for name in results["series"]:
+        points = [(r["d"], 1e3 * seconds) for r in results["by_d"] if (seconds := _seconds(r, name))]
         if points:
-            curves.plot(*zip(*points), color=colors[level], marker="o", ms=4)
-            ends[level] = points[-1]
+            # BLAS dashed: six curves are told apart by more than colour.
+            curves.plot(*zip(*points), color=colors[name], marker="o", ms=4, ls="--" if "blas" in name else "-")
+            ends[name] = points[-1]
     curves.set(xscale="log", yscale="log", xlabel="features d (K = 16; n·d² is the same everywhere)")
     drawing.ticks(curves.xaxis, [record["d"] for record in results["by_d"]])
     drawing.number_ticks(curves.yaxis)
@@ -122,10 +171,11 @@ def draw(results: Results, path: Path) -> None:
 
     shapes = results["shapes"]
     for row, record in enumerate(shapes):
-        best = record["seconds"].get(levels[0], 0.0)
+        best = _seconds(record, levels[0])
         for level in levels[1:]:
-            if best > 0.0 < record["seconds"].get(level, 0.0):
-                bars.scatter(record["seconds"][level] / best, row, color=colors[level], zorder=3)
+            seconds = _seconds(record, level)
+            if best and seconds:
+                bars.scatter(seconds / best, row, color=colors[level], zorder=3)
     bars.axvline(1.0, color=colors[levels[0]])
     bars.set_xscale("log")
     drawing.number_ticks(bars.xaxis)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from typing import Any
 from machine import cores, machine
 
 Results = dict[str, Any]
+
+HERE = Path(__file__).resolve().parent
 
 OUTPUT = Path("build/benchmarks")
 
@@ -36,7 +39,7 @@ def arguments(text: str, argv: Sequence[str] | None = None) -> argparse.Namespac
 def run(kind: str, text: str, measure: Callable[[argparse.Namespace], Results], argv: Sequence[str] | None) -> int:
     """Measure, and write ``<kind>.json``, the table and the figure."""
     options = arguments(text, argv)
-    results = {**header(kind, options), **measure(options)}
+    results = {**header(kind, options), "versions": versions(), "blas": blas(), **measure(options)}
     path = options.output / f"{kind}.json"
     save(results, path)
     write(path)
@@ -44,17 +47,44 @@ def run(kind: str, text: str, measure: Callable[[argparse.Namespace], Results], 
 
 
 def header(kind: str, options: argparse.Namespace) -> Results:
-    """The machine, versions, level, BLAS and date."""
+    """When, on which machine, how, and with which commit's code."""
     return {
         "kind": kind,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "revision": revision(),
         "machine": machine(),
         "threads": options.threads,
-        "repeats": options.repeats,
+        "repeats": vars(options).get("repeats"),
         "quick": options.quick,
-        "versions": versions(),
-        "blas": blas(),
     }
+
+
+def revision() -> str | None:
+    """What git calls the tree that these scripts stand in; None outside git."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def refuse_other(path: Path, earlier: Results, now: Results) -> None:
+    """End with a message if what an earlier run left in a file was not measured as it would be now."""
+    for what in ("revision", "level", "quick", "threads", "processor"):
+        before, here = _said(earlier, what), _said(now, what)
+        # Where no emix was measured, there is no level that could differ.
+        if before != here and not (what == "level" and None in (before, here)):
+            raise SystemExit(
+                f"--resume: {path} was measured with {what} {before}, and this is {here}: remove it, or choose "
+                "another --output"
+            )
+
+
+def _said(results: Results, what: str) -> object:
+    if what == "processor":
+        return results["machine"]["processor"]
+    return results.get(what, results.get("versions", {}).get(what))
 
 
 def versions() -> dict[str, str]:
@@ -97,6 +127,8 @@ def caption(results: Results) -> str:
     """One line below a figure or table: processor, threads, versions, date."""
     found = results["machine"]
     told = [f"{found['processor']}, {found['cores']} cores, {found['vectors']}", results["date"][:10]]
+    if results.get("revision"):
+        told.append(f"commit {results['revision']}")
     if "versions" in results:
         told += [f"{name} {version}" for name, version in results["versions"].items() if name != "python"]
     if results.get("quick"):

@@ -29,6 +29,7 @@ import drawing
 import fresh
 from data import MAIN_PROBLEMS, Problem
 from results import Results, caption, run
+from timing import seconds_of, with_range
 from workers import Worker, measure, stage
 
 _REST = 0.02
@@ -107,18 +108,14 @@ def measure_roofline(options: argparse.Namespace) -> Results:
                 "flops": flops(problem),
                 "exponentials": problem.n_samples * problem.n_components,
                 "live at the dense start": live_share(dense),
-                "seconds": {},
+                "times": {},
             }
             for names, shape in ((SERIES[:1], dense), (SERIES[1:], problem)):
                 with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
                     chosen = {name: workers[name] for name in names}
                     timings = measure(chosen, shape, stage(shape, Path(folder)), repeats, _REST)
-                for name, timing in timings.items():
-                    if timing.refusal is None:
-                        record["seconds"][name] = timing.per_iteration
-                    else:
-                        record.setdefault("refused", {})[name] = timing.refusal[1]
-            said = (f"{name} {record['flops'] / s / 1e9:.0f}" for name, s in record["seconds"].items() if s > 0.0)
+                record["times"] |= {name: timing.record() for name, timing in timings.items()}
+            said = (f"{name} {rate / 1e9:.0f}" for name, rate in rates_of(record).items())
             print(f"    {problem.name:32}", *said, f"Gflop/s; dgemm {roofs['dgemm'][-1] / 1e9:.0f}", flush=True)
             records.append(record)
     finally:
@@ -127,26 +124,36 @@ def measure_roofline(options: argparse.Namespace) -> Results:
     return {"dgemm": max(roofs["dgemm"]), "exp": max(roofs["exp"]), "roofs": roofs, "problems": records}
 
 
+def rates_of(record: dict[str, Any]) -> dict[str, float]:
+    """Useful operations a second of each series that has times."""
+    found = {name: seconds_of(record["times"].get(name)) for name in SERIES}
+    return {name: record["flops"] / seconds for name, seconds in found.items() if seconds}
+
+
 def table(results: Results) -> str:
     """Useful Gflop/s, and their share of dgemm; what skipping saves."""
+    head = ["n × d, K", "dense, Gflop/s", "of dgemm", "no skipping, Gflop/s", "emix, Gflop/s", "skipping saves", "live"]
+    head += ["dense, ms", "no skipping, ms", "emix, ms"]
     lines = [
         f"dgemm: {results['dgemm'] / 1e9:.0f} Gflop/s; NumPy's exp: {results['exp'] / 1e6:.0f} million a second.",
         "",
-        "| n × d, K | dense, Gflop/s | of dgemm | no skipping, Gflop/s | emix, Gflop/s | skipping saves | live |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        f"| {' | '.join(head)} |",
+        "|---|" + "---:|" * (len(head) - 1),
     ]
     for record in results["problems"]:
-        rates = {name: record["flops"] / s for name, s in record["seconds"].items() if s > 0.0}
+        rates = rates_of(record)
         dense = rates.get(SERIES[0])
         cells = [f"{rates[name] / 1e9:.0f}" if name in rates else "–" for name in SERIES]
         cells.insert(1, f"{100 * dense / results['dgemm']:.0f} %" if dense else "–")
         saved = 1.0 - rates[SERIES[1]] / rates[SERIES[2]] if SERIES[1] in rates and SERIES[2] in rates else None
         cells.append(f"{100 * saved:.0f} %" if saved is not None else "–")
         cells.append(f"{100 * record['live at the dense start']:.1f} %")
+        cells += [with_range(record["times"].get(name)) for name in SERIES]
         lines.append(f"| {record['name']} | {' | '.join(cells)} |")
     lines += [
         "",
         "Live: responsibilities above zero where the dense run starts. Skipping saves: of the time without it.",
+        "Milliseconds per iteration: medians of rounds, in brackets the least and the most of them.",
     ]
     return "\n".join(lines)
 
@@ -169,11 +176,7 @@ def draw(results: Results, path: Path) -> None:
     ends = {}
     colors = {SERIES[0]: "#0072B2", SERIES[1]: "#009E73", SERIES[2]: "#D55E00"}
     for name in SERIES:
-        points = [
-            (record["d"], record["flops"] / record["seconds"][name] / 1e9)
-            for record in records
-            if record["seconds"].get(name, 0.0) > 0.0
-        ]
+        points = [(record["d"], rates[name] / 1e9) for record in records if name in (rates := rates_of(record))]
         if points:
             axes.plot(*zip(*points), color=colors[name], marker="o", lw=1.8)
             ends[name] = points[-1]

@@ -1,7 +1,7 @@
 """Run every benchmark on whatever is installed, then list what was written and what is missing.
 
-    python benchmarks/run_all.py                    # about 40 minutes on two quiet cores
-    python benchmarks/run_all.py --quick            # tiny sizes, about three minutes: does everything run?
+    python benchmarks/run_all.py                    # everything; how long it took is written to run_all.json
+    python benchmarks/run_all.py --quick            # tiny sizes, some minutes: does everything run?
     python benchmarks/run_all.py --only scans memory
     python benchmarks/run_all.py --python onedal=/path/to/venv/bin/python --python pomegranate=…
 
@@ -18,8 +18,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import drawing
 from machine import cores
-from results import OUTPUT
+from results import OUTPUT, Results, caption, header, refuse_other, save, versions, write
 
 HERE = Path(__file__).resolve().parent
 
@@ -65,32 +66,72 @@ def command(part: str, options: argparse.Namespace) -> list[str]:
     return found
 
 
+def json_of(part: str, options: argparse.Namespace) -> Path:
+    output: Path = options.output
+    return output / f"{_KINDS.get(part, part)}.json"
+
+
+def kept_parts(options: argparse.Namespace, now: Results) -> list[str]:
+    """The parts that need not be measured again; the comparison sees to itself, problem by problem."""
+    if not options.resume:
+        return []
+    kept = [part for part in options.only if part != "compare" and json_of(part, options).exists()]
+    for part in kept:
+        file = json_of(part, options)
+        refuse_other(file, json.loads(file.read_text(encoding="utf-8")), now)
+    return kept
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
-    begin = time.perf_counter()
-    status: dict[str, str] = {}
+    path = options.output / "run_all.json"
+    results: Results = {**header("run_all", options), "versions": versions(), "parts": {}}
+    earlier = json.loads(path.read_text(encoding="utf-8"))["parts"] if options.resume and path.exists() else {}
+    kept = kept_parts(options, results)
     for part in options.only:
-        path = options.output / f"{_KINDS.get(part, part)}.json"
-        if options.resume and part != "compare" and path.exists():
-            status[part] = "kept"
+        if part in kept:
+            results["parts"][part] = {"status": "kept", "seconds": earlier.get(part, {}).get("seconds")}
             continue
         print(f"\n=== {part}: {PARTS[part]}\n", flush=True)
-        started = time.perf_counter()
+        begin = time.perf_counter()
         code = subprocess.run(command(part, options), check=False).returncode
-        status[part] = (
-            "ok" if code == 0 else f"FAILED, exit status {code}"
-        ) + f", {time.perf_counter() - started:.0f} s"
+        status = "ok" if code == 0 else f"FAILED, exit status {code}"
+        results["parts"][part] = {"status": status, "seconds": time.perf_counter() - begin}
+        save(results, path)  # after each: what an interrupted run took is known, too
 
-    print(f"\n=== {time.perf_counter() - begin:.0f} s in all; results in {options.output}\n")
+    save(results, path)
+    print(f"\n=== results in {options.output}")
+    write(path)
     missing = dict[str, str]()
-    for part, said in status.items():
-        path = options.output / f"{_KINDS.get(part, part)}.json"
-        print(f"{part:12} {said}")
-        if path.exists():
-            missing |= json.loads(path.read_text(encoding="utf-8")).get("missing", {})
+    for part in options.only:
+        file = json_of(part, options)
+        if file.exists():
+            missing |= json.loads(file.read_text(encoding="utf-8")).get("missing", {})
     for name, why in missing.items():
         print(f"missing: {name} ({why})")
-    return 1 if any("FAILED" in said for said in status.values()) else 0
+    return 1 if any("FAILED" in told["status"] for told in results["parts"].values()) else 0
+
+
+def table(results: Results) -> str:
+    """What became of each part and how long it took, and all together."""
+    lines = ["| part | measures | | seconds |", "|---|---|---|---:|"]
+    for part, told in results["parts"].items():
+        seconds = "–" if told["seconds"] is None else f"{told['seconds']:.0f}"
+        lines.append(f"| {part} | {PARTS[part]} | {told['status']} | {seconds} |")
+    total = sum(told["seconds"] or 0.0 for told in results["parts"].values())
+    return "\n".join(
+        [*lines, "", f"{total:.0f} s in all, {total / 60.0:.0f} minutes, with {results['threads']} threads."]
+    )
+
+
+def draw(results: Results, path: Path) -> None:
+    """How long each part took."""
+    drawn, (axes,) = drawing.figure(width=7.5, height=1.2 + 0.3 * len(results["parts"]))
+    for row, told in enumerate(results["parts"].values()):
+        axes.barh(row, told["seconds"] or 0.0, color=drawing.COLORS[0], height=0.6)
+    axes.set_yticks(range(len(results["parts"])), list(results["parts"]))
+    axes.invert_yaxis()
+    drawing.finish(drawn, path, "How long the benchmarks take, seconds", caption(results))
 
 
 if __name__ == "__main__":

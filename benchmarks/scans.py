@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 import drawing
-from comparison import milliseconds
 from data import Problem, make_data, make_start
 from results import Results, caption, run
-from workers import Timing, Worker, measure, stage
+from timing import seconds_of, with_range
+from workers import Worker, measure, stage
 
 KIND = "scans"
 
@@ -35,6 +35,9 @@ _DISTINCT = 1_000_000
 _MAPPED = 50_000_000
 
 _REST = 0.02
+
+#: A worker that has run for so many seconds on a point has no round beyond the second.
+_BUDGET = 2.0
 
 
 def problems_by_d(work: float) -> list[Problem]:
@@ -53,18 +56,23 @@ def problems_by_K(work: float) -> list[Problem]:
 def problems_by_n(largest: int) -> list[Problem]:
     sizes = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 100_000_000)
     problems = [Problem(n, 8, 8, at_components=True) for n in sizes if n <= largest]
-    return [replace(p, few=1, many=3) if p.n_samples >= _MAPPED else p for p in problems]
+    # Up to 100 000 rows the fit has converged to the last digit after twenty iterations and some.
+    return [
+        replace(p, few=1, many=3) if p.n_samples >= _MAPPED else replace(p, many=18 if p.n_samples <= 100_000 else 8)
+        for p in problems
+    ]
 
 
 def measure_all(problems: Sequence[Problem], workers: dict[str, Worker], repeats: int) -> list[Any]:
-    """A record per problem: sizes, and seconds per iteration of each worker or why there are none."""
+    """A record per problem: sizes, and the times of each worker or why there are none."""
     records = []
     for problem in problems:
         record: dict[str, Any] = {"n": problem.n_samples, "d": problem.n_features, "K": problem.n_components}
+        record["times"] = {}
         with tempfile.TemporaryDirectory(prefix="emix-benchmark-") as folder:
             if problem.n_samples < _MAPPED:
                 files = stage(problem, Path(folder))
-                timings = measure(workers, problem, files, repeats, _REST)
+                timings = measure(workers, problem, files, repeats, _REST, _BUDGET)
             else:
                 needed = 8 * problem.n_samples * problem.n_features
                 if shutil.disk_usage(folder).free < 1.5 * needed:
@@ -74,23 +82,11 @@ def measure_all(problems: Sequence[Problem], workers: dict[str, Worker], repeats
                     continue
                 files = _stage_mapped(problem, Path(folder))
                 timings = measure(workers, problem, files, 1, _REST, mapped=True)
-        record |= {name: _entry(timing) for name, timing in timings.items()}
-        print(
-            f"    {problem.name:32}",
-            *(
-                f"{name} {milliseconds(t.per_iteration)} ms" if not t.refusal else f"{name} {t.refusal[1][:60]}"
-                for name, t in timings.items()
-            ),
-            flush=True,
-        )
+        record["times"] = {name: timing.record() for name, timing in timings.items()}
+        said = (f"{name} {with_range(entry)}" for name, entry in record["times"].items())
+        print(f"    {problem.name:32}", *said, flush=True)
         records.append(record)
     return records
-
-
-def _entry(timing: Timing) -> dict[str, Any]:
-    if timing.refusal is not None:
-        return {timing.refusal[0]: timing.refusal[1]}
-    return {"seconds": timing.per_iteration, "spread": timing.spread}
 
 
 def _stage_mapped(problem: Problem, folder: Path) -> tuple[Path, Path]:
@@ -108,7 +104,7 @@ def _stage_mapped(problem: Problem, folder: Path) -> tuple[Path, Path]:
 def measure_scans(options: argparse.Namespace) -> Results:
     work = 2e6 if options.quick else 1e8
     largest = 100_000 if options.quick else 100_000_000
-    repeats = 1 if options.quick else min(3, options.repeats)
+    repeats = 1 if options.quick else options.repeats
     by_d, by_K = problems_by_d(work), problems_by_K(10 * work)
     if options.quick:
         by_d, by_K = by_d[::7], by_K[:8:3]
@@ -119,7 +115,9 @@ def measure_scans(options: argparse.Namespace) -> Results:
         found[scan] = _with_workers(problems, workers, repeats)
     print("by_n …", flush=True)
     threads = sorted({1, options.threads})
-    found["by_n"] = _with_workers(problems_by_n(largest), {_threads(n): ("emix", n) for n in threads}, repeats)
+    # Passes over few rows take less than a millisecond: more rounds cost nothing.
+    wanted = {_threads(n): ("emix", n) for n in threads}
+    found["by_n"] = _with_workers(problems_by_n(largest), wanted, 3 * repeats)
     return found
 
 
@@ -139,14 +137,14 @@ def _threads(n: int) -> str:
 def _series(records: Sequence[Any]) -> list[str]:
     names: list[str] = []
     for record in records:
-        names += [name for name in record if name not in ("n", "d", "K", "skipped") and name not in names]
+        names += [name for name in record["times"] if name not in names]
     return names
 
 
 def _rate(record: Any, name: str) -> float | None:
     """Nanoseconds per row and K·d(d+1)/2, the multiplications of a log-density."""
-    seconds = record.get(name, {}).get("seconds", 0.0)
-    return 1e9 * seconds / (record["n"] * record["K"] * record["d"] * (record["d"] + 1)) if seconds > 0.0 else None
+    seconds = seconds_of(record["times"].get(name))
+    return 1e9 * seconds / (record["n"] * record["K"] * record["d"] * (record["d"] + 1)) if seconds else None
 
 
 def table(results: Results) -> str:
@@ -160,18 +158,17 @@ def table(results: Results) -> str:
         for record in records:
             cells = []
             for name in names:
-                seconds = record.get(name, {}).get("seconds")
-                if seconds is None:
-                    cells.append("–")
-                elif scan == "by_n":
-                    cells.append(f"{1e9 * seconds / record['n']:.1f}")
+                entry = record["times"].get(name)
+                if scan == "by_n" and entry and "seconds" in entry:
+                    told = [f"{1e9 * seconds / record['n']:.1f}" for seconds in (entry["seconds"], *entry["range"])]
+                    cells.append(f"{told[0]} ({told[1]}–{told[2]})")
                 else:
-                    cells.append(milliseconds(seconds))
+                    cells.append(with_range(entry))
             size = f"{record['n']:,} × {record['d']}, {record['K']}".replace(",", " ", f"{record['n']:,}".count(","))
             said = f" ({record['skipped']})" if "skipped" in record else ""
             lines.append(f"| {size}{said} | {' | '.join(cells)} |")
         parts.append(f"By {what}:\n\n" + "\n".join(lines) + _flatness(records, names, scan))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, "Medians of rounds, in brackets the least and the most of them."])
 
 
 def _flatness(records: Sequence[Any], names: Sequence[str], scan: str) -> str:
@@ -181,9 +178,9 @@ def _flatness(records: Sequence[Any], names: Sequence[str], scan: str) -> str:
     for name in names:
         first = 10_000 if name == "1 thread" else 1_000_000
         rows = [
-            1e9 * record[name]["seconds"] / record["n"]
+            1e9 * seconds / record["n"]
             for record in records
-            if record["n"] >= first and record.get(name, {}).get("seconds", 0.0) > 0.0
+            if record["n"] >= first and (seconds := seconds_of(record["times"].get(name)))
         ]
         if len(rows) > 1:
             said.append(f"{name}: from {drawing.plain(first)} rows on within {100 * (max(rows) / min(rows) - 1):.0f} %")

@@ -21,10 +21,10 @@ import numpy as np
 
 import drawing
 import fresh
-from comparison import milliseconds
 from data import Problem, make_components, make_data
 from libraries import gaussian_mixture
 from results import Results, caption, run
+from timing import milliseconds
 
 _METHODS = ("score_samples", "predict_proba", "predict")
 

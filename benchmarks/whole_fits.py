@@ -19,10 +19,10 @@ import numpy as np
 
 import drawing
 import fresh
-from comparison import times_faster
 from data import Problem, make_data, make_start
 from libraries import gaussian_mixture
 from results import Results, caption, run
+from timing import times_faster
 
 _SIZES = (Problem(1_000_000, 2, 3), Problem(200_000, 10, 10), Problem(100_000, 50, 20))
 _QUICK = (Problem(10_000, 2, 3), Problem(5_000, 10, 3))

@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,12 +16,19 @@ from typing import Any, Self
 import numpy as np
 
 from data import Array, Problem, Start, make_data, make_start
+from timing import Timing
 
 HERE = Path(__file__).resolve().parent
 
 #: Thread pools of BLAS and OpenMP spin for up to 200 ms after their work: wait until the previous
 #: library's have gone to sleep.
 REST_SECONDS = 0.25
+
+#: Rounds that every worker gets, however slow it is: one round has no range.
+_LEAST_ROUNDS = 2
+
+#: Who would take longer for many iterations is warm after a few.
+_WARM_SECONDS = 3.0
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -106,33 +112,6 @@ class Worker:
         self.close()
 
 
-@dataclass
-class Timing:
-    """What was measured of one peer on one problem."""
-
-    #: By how many iterations the two runs differ.
-    iterations: int = 6
-    #: Seconds of each run of few and of many iterations.
-    few: list[float] = field(default_factory=list)
-    many: list[float] = field(default_factory=list)
-    #: Seconds of all runs.
-    spent: float = 0.0
-    #: Parameters after many iterations.
-    parameters: Start | None = None
-    #: Why there is no timing: ``unsupported``, ``failed`` and a text.
-    refusal: tuple[str, str] | None = None
-
-    @property
-    def per_iteration(self) -> float:
-        """Seconds: the fastest run of many less the fastest run of few iterations, per iteration."""
-        return (min(self.many) - min(self.few)) / self.iterations
-
-    @property
-    def spread(self) -> float:
-        """How far apart the runs of many iterations lie, relative to the fastest."""
-        return max(self.many) / min(self.many) - 1.0
-
-
 def _refusal(reply: Mapping[str, Any]) -> tuple[str, str] | None:
     for kind in ("missing", "unsupported", "failed"):
         if kind in reply:
@@ -161,19 +140,37 @@ def measure(
 ) -> dict[str, Timing]:
     """Time every worker on a problem, by turns: one round is a short and a long run of each.
 
+    Before the first round each worker runs to warm up; no time of that is kept.
+
     Parameters
     ----------
+    repeats : int
+        Rounds, at most.
     rest : float
         Pause before each run, seconds.
     budget : float
-        A worker that has run for so many seconds has no further round. If the round that only warms up took
-        longer, it counts, and is the only one: what warms up does not matter then.
+        A worker that has run for so many seconds has no round beyond the second.
     mapped : bool
         Whether the rows are left on disk, as a memory map.
     """
     data_path, start_path = files
     saved = start_path.with_name("fitted.npz")
     timings = {name: Timing(problem.many - problem.few) for name in workers}
+
+    def run(name: str, n_iter: int, save: bool = False) -> float:
+        timing = timings[name]
+        if timing.refusal is not None:
+            return math.nan
+        time.sleep(rest)
+        reply = workers[name].ask("run", n_iter=n_iter, save=str(saved) if save else None)
+        timing.refusal = _refusal(reply)
+        if timing.refusal is not None:
+            return math.nan
+        if save:
+            timing.parameters = _read_parameters(saved)
+        timing.spent += float(reply["seconds"])
+        return float(reply["seconds"])
+
     for name, worker in workers.items():
         reply = worker.ask(
             "load",
@@ -184,27 +181,13 @@ def measure(
             mapped=mapped,
         )
         timings[name].refusal = _refusal(reply)
-    # The round before the first warms up and is thrown away; it brings the parameters to compare.
-    for turn in range(-1, repeats):
-        for name, worker in workers.items():
-            timing = timings[name]
-            if timing.spent > budget and timing.many:
-                continue
-            for n_iter, seconds in ((problem.few, timing.few), (problem.many, timing.many)):
-                if timing.refusal is not None:
-                    continue
-                time.sleep(rest)
-                keep = turn < 0 and n_iter == problem.many
-                reply = worker.ask("run", n_iter=n_iter, save=str(saved) if keep else None)
-                timing.refusal = _refusal(reply)
-                if timing.refusal is None:
-                    seconds.append(float(reply["seconds"]))
-                    timing.spent += seconds[-1]
-                    if keep:
-                        timing.parameters = _read_parameters(saved)
-            if turn < 0 and timing.spent <= budget:
-                timing.few.clear()
-                timing.many.clear()
+        if run(name, problem.few) * problem.many / problem.few < _WARM_SECONDS:
+            run(name, problem.many)
+    for turn in range(repeats):
+        for name, timing in timings.items():
+            if turn < _LEAST_ROUNDS or timing.spent <= budget:
+                timing.few.append(run(name, problem.few))
+                timing.many.append(run(name, problem.many, save=turn == 0))
     for worker in workers.values():
         worker.ask("unload")
     return timings

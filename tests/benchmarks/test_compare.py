@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compare import interpreters, judge, main
-from comparison import milliseconds, table
+from compare import interpreters, judge, main, name_of
+from comparison import readme_table, table
 from data import Problem, make_data, make_start
-from workers import Timing, Worker
+from peers import PEERS
+from timing import Timing
+from workers import Worker
 
 
 def test_different_results_are_complained_of() -> None:
@@ -28,12 +30,6 @@ def test_different_results_are_complained_of() -> None:
     assert len(complaints) == 1 and complaints[0].startswith("b ends at log-likelihood")
     broken = start._replace(weights=np.full(2, np.nan))
     assert len(judge(X, "float64", {"a": same, "b": Timing(parameters=broken)})[1]) == 1
-
-
-def test_time_of_an_iteration_is_a_difference() -> None:
-    timing = Timing(few=[3.0, 2.5], many=[9.0, 8.5, 17.0])
-    assert timing.per_iteration == 1.0
-    assert timing.spread == 1.0
 
 
 def test_a_process_that_cannot_answer_says_why() -> None:
@@ -59,6 +55,11 @@ def test_comparison_from_end_to_end(
     assert diag["NumPy"] == {"unsupported": "full covariances only"}
     for name in ("NumPy", "scikit-learn"):
         assert "numpy" in results["peers"][name]["versions"] and results["peers"][name]["blas"]
+        assert len(full[name]["seconds_many"]) == 1
+    assert {name for name, why in results["missing"].items() if why == "not asked for"} == {
+        name_of(peer) for peer in PEERS if peer not in ("numpy_baseline", "scikit_learn", "onedal")
+    }
+    assert all(problem["revision"] == results["revision"] for problem in results["problems"])
     if "oneDAL" in results["missing"]:  # as nearly everywhere
         assert "oneDAL is missing: No module named 'daal4py'" in capfd.readouterr().out
         assert "- oneDAL is missing" in (tmp_path / "comparison.md").read_text(encoding="utf-8")
@@ -73,37 +74,75 @@ def test_comparison_from_end_to_end(
     assert resumed[:2] == results["problems"]
     assert list(resumed[2]["peers"]) == ["NumPy"]
     assert "scikit-learn" in (tmp_path / "comparison.md").read_text(encoding="utf-8").splitlines()[0]
+    again = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    assert again["missing"] == results["missing"]  # the libraries that the first run had are not missing now
+
+    # Nothing else is gone on with.
+    for what, other in (("revision", "v0"), ("quick", False), ("threads", 7)):
+        (tmp_path / "comparison.json").write_text(json.dumps({**again, what: other}), encoding="utf-8")
+        with pytest.raises(SystemExit, match=f"was measured with {what} {other}"):
+            main(["--quick", "--threads", "1", "--output", str(tmp_path), *peers])
 
 
-def test_table_gives_ratios_and_reasons() -> None:
-    def timed(seconds: float) -> dict[str, float]:
-        return {"seconds_per_iteration": seconds, "spread": 0.1, "log_likelihood": -1.0}
+def timed(*rounds: float) -> dict[str, object]:
+    """The record of a peer with these seconds per iteration."""
+    return Timing(iterations=1, few=[0.0] * len(rounds), many=list(rounds)).record()
 
-    results = {
-        "date": "2026-01-01T00:00:00+00:00",
-        "machine": {"processor": "p", "cores": 2, "vectors": "avx2", "system": "s"},
-        "threads": 2,
-        "repeats": 5,
-        "peers": {name: {"versions": {name: "1"}, "note": ""} for name in ("old", "emix")},
-        "missing": {"other": "No module named 'other'"},
-        "problems": [
-            {"name": "one", "complaints": [], "peers": {"old": timed(0.2), "emix": timed(0.01)}},
-            {"name": "two", "complaints": [], "peers": {"old": {"failed": "Error: no"}, "emix": timed(0.01)}},
-        ],
-    }
-    text = table(results)
-    assert "| one | 200 (+10 %) | 10.0 (+10 %) | old 20× |" in text
-    assert "| two | fails | 10.0 (+10 %) |  |" in text
+
+RESULTS = {
+    "date": "2026-01-01T00:00:00+00:00",
+    "revision": "abc1234",
+    "machine": {"processor": "p", "cores": 2, "vectors": "avx2", "system": "s"},
+    "threads": 2,
+    "repeats": 5,
+    "tolerance": {"float64": 1e-8, "float32": 1e-5},
+    "peers": {name: {"versions": {name: "1"}, "note": note} for name, note in (("NumPy", "is slow"), ("old", ""))}
+    | {"emix": {"versions": {"emix": "1"}, "note": ""}},
+    "missing": {"other": "not asked for"},
+    "problems": [
+        {
+            "name": "one",
+            "dtype": "float64",
+            "few": 2,
+            "many": 8,
+            "complaints": [],
+            "peers": {"NumPy": timed(0.4), "old": timed(0.2, 0.3, 0.1), "emix": timed(0.0105, 0.010, 0.009)},
+        },
+        {
+            "name": "two",
+            "dtype": "float32",
+            "few": 2,
+            "many": 32,
+            "complaints": [],
+            "peers": {"NumPy": {"unsupported": "no"}, "old": {"failed": "Error: no"}, "emix": timed(1.4, 1.2)},
+        },
+    ],
+}
+
+
+def test_table_gives_ranges_ratios_and_reasons() -> None:
+    text = table(RESULTS)
+    assert "| one | 3–8 | 400 (once) | 200 (100–300) | 10 (9.0–10) | NumPy 40×, old 20× |" in text
+    assert "| two | 3–32 | – | fails | 1 300 (1 200–1 400) |  |" in text
+    assert "Median of the rounds by turns, 1 to 3 of them" in text
     assert "- old: Error: no" in text
-    assert "- other is missing: No module named 'other'" in text
+    assert "- other is missing: not asked for" in text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(1.234, "1 234"), (0.1234, "123"), (0.01234, "12.3"), (1.234e-3, "1.23"), (1.234e-6, "0.001"), (-1.0, "0")],
-)
-def test_milliseconds(seconds: float, text: str) -> None:
-    assert milliseconds(seconds) == text
+def test_readme_table_says_what_its_entries_are() -> None:
+    text = readme_table(RESULTS)
+    assert "| one | 400 (once) | 200 | **10** (9.0–10) | – | 20× |" in text
+    assert "| two | – | fails | **1 300** (1 200–1 400) | – | – |" in text
+    for said in (
+        "a fit of 8 to 32 iterations takes longer than one of 2",
+        "equal to 1e-8 (float32: 1e-5)",
+        "NumPy is this project's own `benchmarks/baseline_numpy.py`, which is slow",
+        "Not measured: other",
+        "abc1234",
+    ):
+        assert said in text
+    problems = [{**problem, "complaints": ["no"]} for problem in RESULTS["problems"]]
+    assert "DIFFER" in readme_table({**RESULTS, "problems": problems})
 
 
 def test_interpreters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from compare import log_likelihood
 from data import Problem
 from peers import PEERS
 from whole_fits import passes_at
-from workers import Timing, Worker, measure, stage
+from workers import Worker, measure, stage
 
 
 @pytest.mark.parametrize("peer", [peer for peer in PEERS if peer != "numpy_baseline"])
@@ -46,8 +46,8 @@ def test_a_slow_peer_has_fewer_rounds(tmp_path: Path) -> None:
     files = stage(problem, tmp_path)
     with Worker("numpy_baseline", sys.executable, 1) as worker:
         timings = [measure({"it": worker}, problem, files, 3, 0.0, budget)["it"] for budget in (0.0, 1e9)]
-    assert [len(timing.many) for timing in timings] == [1, 3]
-    assert isinstance(timings[0], Timing) and timings[0].spread == 0.0
+    # Never fewer than two, beside the runs that warm up.
+    assert [(len(timing.few), len(timing.many)) for timing in timings] == [(2, 2), (3, 3)]
 
 
 def test_when_a_fit_passes_a_log_likelihood() -> None:
