@@ -16,8 +16,10 @@ from emix.rows.threads import plan, run_in_threads
 
 from .bounded_passes import BoundedPasses, Part
 from .covariance import STRUCTURES, CovarianceStructure
+from .operations import operations_of_pass
 from .origin import CommonOrigin
 from .parameters import GaussianParameters
+from .scoring import score_rows
 from .statistics import GaussianStatistics
 
 __all__ = ["GaussianModel", "GaussianParameters", "q_function"]
@@ -301,8 +303,6 @@ class GaussianRun:
         return float(n_live), float(n_computed)
 
     def _not_finite(self, parameters: GaussianParameters) -> ValueError:
-        from .scoring import score_rows
-
         density = score_rows(self.source.X, parameters, n_threads=self.model.n_threads).log_density
         assert density is not None
         counts = np.ones(len(density)) if self.source.sample_weight is None else self.source.sample_weight
@@ -316,16 +316,6 @@ class GaussianRun:
             f"The log-likelihood is not finite: row {bad[0]} lies so far from every component that its density is zero "
             f"in {self.dtype.name}. Start closer to the data, scale the columns, or leave the row out."
         )
-
-
-def operations_per_row(n_components: int, n_features: int) -> float:
-    """Operations for a row's log-densities, by which threads and calls are planned."""
-    return float(n_components * (n_features * n_features + 8 * n_features + 32))
-
-
-def operations_of_pass(n_components: int, n_features: int) -> float:
-    """The same for a pass of a fit: statistics take about as many as log-densities."""
-    return 2.0 * operations_per_row(n_components, n_features)
 
 
 def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float]:

@@ -12,7 +12,7 @@ from emix.kernel.level import has_own_threads, kernel_for
 from emix.rows.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
-from .gaussian import operations_per_row
+from .operations import operations_per_row
 from .origin import MAX_REACH, may_pay
 from .parameters import GaussianParameters
 
