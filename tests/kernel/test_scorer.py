@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emix.kernel.level import available_levels, kernel_of_level
-from kernel.naive import Case, random_case, score
+from kernel.naive import Case, joint_scores, random_case, score
 
 each_level = pytest.mark.parametrize("level", available_levels())
 each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -19,7 +19,7 @@ BLOCK = 256
 
 def empty_outputs(case: Case) -> tuple[np.ndarray, ...]:
     n, K, dtype = len(case.X), len(case.center), case.X.dtype
-    return np.full(n, 7, dtype), np.full((n, K), 7, dtype), np.full((n, K), 7, dtype), np.full(n, 7, np.intp)
+    return np.full(n, 7, dtype), np.full((n, K), 7, dtype), np.full(n, 7, np.intp)
 
 
 def scorer_of(level: str, case: Case) -> Any:
@@ -57,7 +57,7 @@ def test_same_bits_in_one_call_and_in_many(level: str, dtype: str) -> None:
 
 @each_level
 @each_dtype
-@pytest.mark.parametrize("asked", [(0,), (1,), (2,), (3,), (0, 3), (1, 2), (1, 3), (2, 3)])
+@pytest.mark.parametrize("asked", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)])
 def test_same_bits_whatever_else_is_asked_for(level: str, dtype: str, asked: tuple[int, ...]) -> None:
     case = random_case("tied", dtype, BLOCK + 11, 5, 6)
     expected = score(level, case)
@@ -82,8 +82,8 @@ def test_labels_are_the_first_of_the_largest(level: str, dtype: str) -> None:
         whitening=case.whitening[twins],
         log_constant=case.log_constant[twins],
     )
-    _, _, joint, labels, _ = score(level, case)
-    np.testing.assert_array_equal(labels, joint.argmax(axis=1))
+    _, _, labels, _ = score(level, case)
+    np.testing.assert_array_equal(labels, joint_scores(level, case).argmax(axis=1))
     assert set(labels) == {0, 1, 2}
 
 
@@ -97,8 +97,8 @@ def test_rows_that_no_component_reaches(level: str, dtype: str, n: int) -> None:
     far[:: 2 if n > 1 else 1] = True  # the last row too where n is odd: copies of it fill the block, and do not count
     X[far] = np.finfo(dtype).max / 4
     case = replace(case, X=X)
-    log_density, responsibilities, joint, labels, n_far = score(level, case)
+    log_density, responsibilities, labels, n_far = score(level, case)
     assert n_far == far.sum()
     assert (log_density[far] == -np.inf).all() and np.isfinite(log_density[~far]).all()
-    assert (responsibilities[far] == 0).all() and (joint[far] == -np.inf).all()
+    assert (responsibilities[far] == 0).all()
     assert (labels[far] == 3).all() and (labels[~far] < 3).all()

@@ -17,6 +17,7 @@ from emix.models.origin import MAX_REACH
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
 from emix.models.statistics import GaussianStatistics
+from models.examples import joint_scores
 
 Array = NDArray[Any]
 each_structure = pytest.mark.parametrize("structure", ["tied", "diag", "spherical"])
@@ -266,13 +267,13 @@ def test_small_work_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
 @each_dtype
 def test_scores(structure: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     X, theta = problem(structure, dtype=dtype)
-    wanted: dict[str, Any] = {"responsibilities": True, "joint": True, "labels": True}
-    found = score_rows(X, theta, **wanted)
+    wanted: dict[str, Any] = {"responsibilities": True, "labels": True}
+    found, joint = score_rows(X, theta, **wanted), joint_scores(X, theta)
     monkeypatch.setattr(scoring, "may_pay", lambda *_: False)
     other = GaussianParameters.of(theta.structure, theta.weights, theta.means, theta.covariances)
-    plain = score_rows(X, other, **wanted)
+    plain, plain_joint = score_rows(X, other, **wanted), joint_scores(X, other)
     eps = float(np.finfo(dtype).eps)
-    for a, b in zip(found[:3], plain[:3]):
+    for a, b in [*zip(found[:2], plain[:2]), (joint, plain_joint)]:
         assert a is not None
         assert b is not None
         # reach ≤ 10 here: 0.71 (d + 2) eps · 10 of 1 + ½‖y‖², which is at most 100

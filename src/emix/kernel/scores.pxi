@@ -36,8 +36,8 @@ cdef void find_best(
 
 
 cdef void put_rows(
-    Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows, const real *scale,     # IN, scale NULL for ones
-    real *rows,                                                                         # OUT: (n_rows, K)
+    Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows,    # IN
+    real *rows,                                                     # OUT: (n_rows, K)
 ) noexcept nogil:
     """rows[i, k] := p[k, i] · scale[i]
 
@@ -47,14 +47,14 @@ cdef void put_rows(
     cdef Py_ssize_t i, k
     for i in range(n_rows):
         for k in range(n_components):
-            rows[k] = work.p[k * STRIDE + i] * scale[i] if scale != NULL else work.p[k * STRIDE + i]
+            rows[k] = work.p[k * STRIDE + i] * work.scale[i]
         rows += n_components
 
 
 cdef Py_ssize_t score_rows(
-    Mixture *mixture, Block *rows, Py_ssize_t first_row, Py_ssize_t last_row, Workspace *work,                  # IN
-    real[::1] log_density, real[:, ::1] responsibilities, real[:, ::1] joint, Py_ssize_t[::1] labels,           # OUT
-    const int[::1] stop,                                                                                        # IN
+    Mixture *mixture, Block *rows, Py_ssize_t first_row, Py_ssize_t last_row, Workspace *work,  # IN
+    real[::1] log_density, real[:, ::1] responsibilities, Py_ssize_t[::1] labels,               # OUT
+    const int[::1] stop,                                                                        # IN
 ) noexcept nogil:
     """Scores of rows [first_row, last_row), as Scorer.score has them; the rows far from every component"""
     cdef Block block
@@ -69,8 +69,6 @@ cdef Py_ssize_t score_rows(
         n_far += count_far(work, block.n_rows)
         if labels is not None:
             find_best(K, work, block.n_rows, &labels[start])
-        if joint is not None:
-            put_rows(K, work, block.n_rows, NULL, &joint[start, 0])
         if log_density is not None or responsibilities is not None:
             exponentials(mixture, work, n_vectors)
         if log_density is not None:
@@ -78,7 +76,7 @@ cdef Py_ssize_t score_rows(
             memcpy(&log_density[start], work.log_sum, block.n_rows * sizeof(real))
         if responsibilities is not None:
             inverse_totals(work, n_vectors)
-            put_rows(K, work, block.n_rows, work.scale, &responsibilities[start, 0])
+            put_rows(K, work, block.n_rows, &responsibilities[start, 0])
         start += BLOCK
     return n_far
 
@@ -96,12 +94,11 @@ cdef class Scorer:
 
     def score(
         self, const real[:, :] X, Py_ssize_t first_row, Py_ssize_t last_row,
-        real[::1] log_density, real[:, ::1] responsibilities, real[:, ::1] joint, Py_ssize_t[::1] labels,
-        const int[::1] stop,
+        real[::1] log_density, real[:, ::1] responsibilities, Py_ssize_t[::1] labels, const int[::1] stop,
     ):
         """Write what is asked for (None: not asked) of rows [first_row, last_row) of X.
 
-        log_density: ℓ; responsibilities: exp(log p_k − ℓ); joint: log p_k; labels: the best k, the first of equals.
+        log_density: ℓ; responsibilities: exp(log p_k − ℓ); labels: the best k, the first of equals.
         Returns the number of rows in which no component has a finite log-density; their responsibilities are 0.
         """
         cdef Mixture mixture = self.mixture
@@ -117,10 +114,10 @@ cdef class Scorer:
         work = layout(buffer, &mixture)
         if (last_row - first_row) * K * (64 + d * d) < HELD:
             n_far = score_rows(
-                &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, joint, labels, stop)
+                &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, labels, stop)
         else:
             with nogil:
                 n_far = score_rows(
-                    &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, joint, labels, stop)
+                    &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, labels, stop)
         free(buffer)
         return n_far

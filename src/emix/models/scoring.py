@@ -31,15 +31,12 @@ class Scores(NamedTuple):
         log p(x), nats; -inf where the density underflows, never NaN.
     responsibilities : ndarray of shape (n_samples, K) or None
         p(k | x); every row sums to one.
-    joint : ndarray of shape (n_samples, K) or None
-        log π_k p_k(x).
     labels : ndarray of shape (n_samples,), intp, or None
         The most probable component, the first of equals.
     """
 
     log_density: FloatArray | None
     responsibilities: FloatArray | None
-    joint: FloatArray | None
     labels: NDArray[np.intp] | None
 
 
@@ -49,7 +46,6 @@ def score_rows(
     *,
     log_density: bool = True,
     responsibilities: bool = False,
-    joint: bool = False,
     labels: bool = False,
     n_threads: int | None = None,
 ) -> Scores:
@@ -60,7 +56,7 @@ def score_rows(
     X : ndarray of shape (n_samples, n_features), float64 or float32
         Finite; any strides.
     parameters : GaussianParameters
-    log_density, responsibilities, joint, labels : bool
+    log_density, responsibilities, labels : bool
         What to compute.
     n_threads : int or None
         None: what the process may use, one for small work.
@@ -82,9 +78,8 @@ def score_rows(
     scorer = _scorer(parameters, dtype)
     density = np.empty(n_rows, dtype) if log_density else None
     posterior = np.empty((n_rows, K), dtype) if responsibilities else None
-    components = np.empty((n_rows, K), dtype) if joint else None
     best = np.empty(n_rows, np.intp) if labels else None
-    outputs = density, posterior, components, best
+    outputs = density, posterior, best
 
     # One block, which is one thread's, needs no plan: that would be a sixth of the time for a single row.
     threads, rows_per_call = 1, BLOCK_ROWS
@@ -107,19 +102,24 @@ def score_rows(
 
 def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> Any:
     """Return the kernel's Scorer of rows of a dtype under the parameters, made once for each dtype."""
-    single = dtype.char == "f"
-    key = "scorer_single" if single else "scorer_double"
+    key = "scorer_single" if dtype.char == "f" else "scorer_double"
     found = parameters.__dict__.get(key) if origin else None
     if found is None:
-        structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
-        arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size + d)
-        limit = MAX_REACH[dtype.char] if origin and may_pay(structure, K, d) else 0.0
-        factors.prepare(structure.code, K, d, single, limit, parameters.packed, arguments)
-        found = kernel_for(dtype).Scorer(structure.code, K, d, arguments.astype(dtype, copy=False))
+        sizes = parameters.structure.code, parameters.n_components, parameters.n_features
+        found = kernel_for(dtype).Scorer(*sizes, _arguments(parameters, dtype, origin=origin))
         if origin:
             # Two threads may both get here: either's will do.
             parameters.__dict__[key] = found
     return found
+
+
+def _arguments(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> NDArray[Any]:
+    """What the Scorer takes, about an origin where there is one and it may pay."""
+    structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
+    arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size + d)
+    limit = MAX_REACH[dtype.char] if origin and may_pay(structure, K, d) else 0.0
+    factors.prepare(structure.code, K, d, dtype.char == "f", limit, parameters.packed, arguments)
+    return arguments.astype(dtype, copy=False)
 
 
 def _score_far_rows(X: FloatArray, parameters: GaussianParameters, outputs: tuple[NDArray[Any] | None, ...]) -> int:
@@ -127,7 +127,7 @@ def _score_far_rows(X: FloatArray, parameters: GaussianParameters, outputs: tupl
     density = outputs[0]
     if density is None:
         density = np.empty(len(X), X.dtype)
-        _scorer(parameters, X.dtype).score(X, 0, len(X), density, None, None, None, None)
+        _scorer(parameters, X.dtype).score(X, 0, len(X), density, None, None, None)
     far = np.flatnonzero(density == -np.inf)
     again = [None if out is None else np.empty((len(far), *out.shape[1:]), out.dtype) for out in outputs]
     n_far: int = _scorer(parameters, X.dtype, origin=False).score(X[far], 0, len(far), *again, None)
