@@ -13,6 +13,7 @@ import pytest
 from emix.kernel.level import available_levels, kernel_of_level
 from kernel.naive import (
     STRUCTURES,
+    Array,
     Case,
     accumulate,
     accumulator,
@@ -290,3 +291,32 @@ def test_logarithm(level: str, dtype: str) -> None:
             total = n_flat + mpmath.exp(-mpmath.mpf(float(exponent)))
             # The sum is rounded once, half an eps, and the logarithm to an ulp or so.
             assert abs(mpmath.mpf(float(actual)) - mpmath.log(total)) <= eps * (1 + mpmath.log(total)), exponent
+
+
+@each_level
+def test_bounds_of_another_shape_are_refused(level: str) -> None:
+    case = random_case("full", "float64", 600, 3, 2)
+    kernel = kernel_of_level(level, "float64")
+    slots = np.zeros((1, 2 + 6 + 18 + 1))
+    run = accumulator(kernel, case, slots)
+    n_groups = -(-600 // kernel.group_rows(2))
+    right: dict[str, Array] = {
+        "order": np.arange(600, dtype=np.uint16),
+        "near": np.zeros((n_groups, 2), np.float32),
+        "shrink": np.ones(2, np.float32),
+        "moved": np.zeros(2, np.float32),
+        "labels": np.zeros(600, np.uint16),
+    }
+    for name, wrong, message in [
+        ("order", np.arange(599, dtype=np.uint16), "rows 0 to 600 are asked for, of the 599 from row 0 on"),
+        ("near", right["near"][1:], f"near is {n_groups - 1} × 2, expected {n_groups} × 2"),
+        ("near", np.zeros((n_groups, 1), np.float32), f"near is {n_groups} × 1, expected {n_groups} × 2"),
+        ("shrink", right["shrink"][1:], "shrink has 1 numbers, expected 2"),
+        ("moved", right["moved"][1:], "moved has 1 numbers, expected 2"),
+        ("labels", right["labels"][1:], "labels has 599 numbers, expected 600"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            run.accumulate_bounded(0, 0, 600, 0, *{**right, name: wrong}.values(), None)
+    assert not slots.any()
+    assert run.accumulate_bounded(0, 0, 600, 0, *right.values(), None) > 0
+    assert slots.any()

@@ -102,3 +102,20 @@ def test_rows_that_no_component_reaches(level: str, dtype: str, n: int) -> None:
     assert (log_density[far] == -np.inf).all() and np.isfinite(log_density[~far]).all()
     assert (responsibilities[far] == 0).all()
     assert (labels[far] == 3).all() and (labels[~far] < 3).all()
+
+
+@each_level
+@each_dtype
+def test_outputs_of_another_shape_are_refused(level: str, dtype: str) -> None:
+    case = random_case("full", dtype, 10, 2, 3)
+    scorer = scorer_of(level, case)
+    density, responsibilities, labels = empty_outputs(case)
+    for wrong, message in [
+        ((density[:9], None, None), "log_density has 9 numbers, expected 10"),
+        ((None, responsibilities[:9], None), "responsibilities is 9 × 3, expected 10 × 3"),
+        ((None, np.zeros((10, 2), dtype), None), "responsibilities is 10 × 2, expected 10 × 3"),
+        ((None, None, labels[:2]), "labels has 2 numbers, expected 10"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            scorer.score(case.X, 0, 10, *wrong, None)
+    assert (density == 7).all() and (responsibilities == 7).all() and (labels == 7).all()

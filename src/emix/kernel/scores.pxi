@@ -106,6 +106,12 @@ cdef class Scorer:
         cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, n_far
         cdef Workspace work
         check_range(first_row, last_row, rows.n_rows)
+        if log_density is not None:
+            check_length("log_density", log_density.shape[0], rows.n_rows)
+        if responsibilities is not None:
+            check_shape("responsibilities", responsibilities.shape[0], responsibilities.shape[1], rows.n_rows, K)
+        if labels is not None:
+            check_length("labels", labels.shape[0], rows.n_rows)
         # Of its own: other threads may score at the same time. In C, as an array of NumPy's takes longer to make than
         # a row to score.
         cdef real *buffer = <real *> malloc(workspace_size(K, d) * sizeof(real))
