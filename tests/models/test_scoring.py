@@ -193,3 +193,47 @@ def test_one_thread_beside_those_of_blas(forced: str, expected: int, monkeypatch
     GaussianModel(3, 3, n_threads=3).e_step(X, theta)
     # One thread may do without `run_in_threads`.
     assert set(used) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "variance", "away", "far"), [("float32", 1e20, 5e12, 2e19), ("float64", 1e276, 5e140, 2e154)]
+)
+@pytest.mark.parametrize("structure", ["diag", "spherical"])
+def test_far_rows_of_a_mixture_partly_about_an_origin(
+    structure: str, dtype: str, variance: float, away: float, far: float
+) -> None:
+    # The first component is at the origin, where z² overflows; the second is beyond its limit, and its y² does not.
+    d = 8
+    means = np.zeros((2, d))
+    means[1, 0] = away
+    variances = np.full((2, d) if structure == "diag" else 2, variance)
+    theta = GaussianParameters.from_covariances(structure, [0.999, 0.001], means, variances)
+    X = np.zeros((3, d), dtype)
+    X[:, 0] = [-far, -1e-2 * far, far]
+    scores = score_rows(X, theta, responsibilities=True, labels=True)
+    # The nearer of two equally wide: billions of nats apart.
+    assert scores.labels is not None and scores.labels.tolist() == [0, 0, 1]
+    np.testing.assert_array_equal(scores.responsibilities, [[1, 0], [1, 0], [0, 1]])
+    sd = np.sqrt(variance)
+    y = (X[:, 0].astype(np.float64) - means[scores.labels, 0]) / sd
+    expected = -0.5 * y * y - d * np.log(sd) - 0.5 * d * np.log(2 * np.pi) + np.log(theta.weights[scores.labels])
+    np.testing.assert_allclose(scores.log_density, expected, rtol=1e-5 if dtype == "float32" else 1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "variance"), [("float32", 1e-40), ("float32", 1e-32), ("float64", 1e-310)])
+@pytest.mark.parametrize("structure", ["diag", "spherical"])
+def test_a_very_narrow_component_about_the_mean_of_others(structure: str, dtype: str, variance: float) -> None:
+    # Its centre is the origin of the wide ones, but 1 / variance overflows.
+    d = 8
+    shape = (2, d) if structure == "diag" else 2
+    variances = np.ones(shape)
+    variances[1] = variance
+    theta = GaussianParameters.from_covariances(structure, [0.5, 0.5], np.zeros((2, d)), variances)
+    X = np.zeros((2, d), dtype)
+    X[1] = 1.0
+    scores = score_rows(X, theta, responsibilities=True, labels=True)
+    constant = np.log(0.5) - 0.5 * d * np.log(2 * np.pi)
+    expected = [constant - 0.5 * d * np.log(variance), constant - 0.5 * d]
+    np.testing.assert_allclose(scores.log_density, expected, rtol=1e-6 if dtype == "float32" else 1e-14)
+    np.testing.assert_array_equal(scores.labels, [1, 0])
+    np.testing.assert_array_equal(scores.responsibilities, [[0, 1], [1, 0]])

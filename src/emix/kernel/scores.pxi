@@ -10,11 +10,20 @@ cdef enum:
     HELD = 1 << 20
 
 
-cdef Py_ssize_t count_far(Workspace *work, Py_ssize_t n_rows) noexcept nogil:
-    """The rows in which no component has a finite log-density"""
-    cdef Py_ssize_t i, n_far = 0
+cdef Py_ssize_t set_far(Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
+    """p[k] := −inf in rows that are far, best := −REAL_MAX; how many these are
+
+    Far is a row in which no component has a finite log-density, or in which one that is −inf may have overflowed only
+    because it was about an origin: then the best of the others is not to be trusted.
+    """
+    cdef Py_ssize_t i, k, n_far = 0
     for i in range(n_rows):
-        n_far += work.best[i] == -REAL_MAX
+        n_far += work.best[i] <= work.far_below
+    for i in range(n_rows if n_far else 0):
+        if work.best[i] <= work.far_below:
+            work.best[i] = -REAL_MAX
+            for k in range(n_components):
+                work.p[k * STRIDE + i] = -<real> INFINITY
     return n_far
 
 
@@ -56,7 +65,7 @@ cdef Py_ssize_t score_rows(
     real[::1] log_density, real[:, ::1] responsibilities, Py_ssize_t[::1] labels,               # OUT
     const int[::1] stop,                                                                        # IN
 ) noexcept nogil:
-    """Scores of rows [first_row, last_row), as Scorer.score has them; the rows far from every component"""
+    """Scores of rows [first_row, last_row), as Scorer.score has them; how many are far"""
     cdef Block block
     cdef Py_ssize_t K = mixture.n_components, start = first_row, n_vectors, n_far = 0
     while start < last_row and not stopped(stop):
@@ -66,7 +75,7 @@ cdef Py_ssize_t score_rows(
             work.output.first = <const char *> &responsibilities[start, 0]
             work.output.n_bytes = block.n_rows * K * sizeof(real)
         log_densities(mixture, NULL, work, n_vectors)
-        n_far += count_far(work, block.n_rows)
+        n_far += set_far(K, work, block.n_rows)
         if labels is not None:
             find_best(K, work, block.n_rows, &labels[start])
         if log_density is not None or responsibilities is not None:
@@ -99,7 +108,8 @@ cdef class Scorer:
         """Write what is asked for (None: not asked) of rows [first_row, last_row) of X.
 
         log_density: ℓ; responsibilities: exp(log p_k − ℓ); labels: the best k, the first of equals.
-        Returns the number of rows in which no component has a finite log-density; their responsibilities are 0.
+        Returns how many rows are far (`set_far`). These have density 0 and responsibilities 0, and label K. Where
+        components are about an origin, they are to be scored anew with c_k = μ_k.
         """
         cdef Mixture mixture = self.mixture
         cdef Block rows = whole(X, None, &mixture)
