@@ -319,3 +319,22 @@ def test_huge_and_tiny_units(structure: str, dtype: str) -> None:
         np.testing.assert_allclose(found.weight, plain.weight, rtol=1e-10 if dtype == "float64" else 1e-5)
         tolerance = 1e-10 if dtype == "float64" else 1e-4
         np.testing.assert_allclose(found.scatter / scale**2, plain.scatter, rtol=tolerance, atol=tolerance * 40_000)
+
+
+@each_structure
+@pytest.mark.parametrize("d", [13, 32, 64])
+@pytest.mark.parametrize("weight", [1.0, 9e3, 9.9e4])
+def test_the_largest_rows_of_single_precision_and_weights(structure: str, d: int, weight: float) -> None:
+    K, n, scale = 2, 3000, 1e15
+    rng = np.random.default_rng(d)
+    X = (scale * rng.choice([-1, 1], size=(n, d))).astype(np.float32)
+    shape = {"tied": np.eye(d), "diag": np.ones((K, d)), "spherical": np.ones(K)}[structure]
+    means = 0.1 * scale * rng.normal(size=(K, d))
+    theta = GaussianParameters.from_covariances(structure, np.full(K, 1 / K), means, shape * scale**2)
+    found, used = e_step((X, np.full(n, weight)), theta)
+    plain, _ = e_step(X.astype(np.float64), theta, use_origin=False)
+    assert used
+    np.testing.assert_allclose(found.weight, weight * plain.weight, rtol=1e-5)
+    # Roundings of 3 000 rows, relative to the diagonal.
+    largest = weight * np.abs(plain.scatter).max()
+    np.testing.assert_allclose(found.scatter, weight * plain.scatter, atol=1e-5 * largest)

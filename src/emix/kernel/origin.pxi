@@ -23,8 +23,8 @@
 #
 # Spherical squares before it scales: ‖z − b_k / w_k‖² may overflow, and log p_k be −inf, where ‖y_k‖² would not. Then
 # log p_k < a_k − 0.49 w_k² REAL_MAX, rounding included. In a row whose best is above −¼ w_k² REAL_MAX that is 8e7 nats
-# below it at least, less a_k ≤ 35 d (1e-15 < w_k < 1e15; in double precision 4e7 and 346 d): nothing is lost. Other rows
-# are far: they are scored anew about c_k = μ_k (scores.pxi, models/scoring.py). Those of a fit are not that large
+# below it at least, less a_k ≤ 35 d (1e-15 < w_k < 1e15; in double precision 4e7 and 346 d): nothing is lost. Other
+# rows are far: they are scored anew about c_k = μ_k (scores.pxi, models/scoring.py). Those of a fit are not that large
 # (rows/validation.py).
 
 cdef bint moderate(const real *w, Py_ssize_t n) noexcept nogil:
@@ -122,8 +122,8 @@ cdef inline void log_densities_tile(
 ) noexcept nogil:
     """p[k] = a_k − ½‖y_k‖² of some components for a tile of rows: each u that is loaded serves all of them
 
-    For one component a limit may end the sum, as in `log_density`. Nothing here can be NaN: u is not, b_k is finite, and
-    w_k² is neither 0 nor infinite.
+    For one component a limit may end the sum, as in `log_density`. Nothing here can be NaN: u is not, b_k is finite,
+    and w_k² is neither 0 nor infinite.
     """
     cdef Py_ssize_t d = mixture.n_features, j
     cdef const real *u = (work.u if mixture.structure == TIED else work.z) + first * LANES
