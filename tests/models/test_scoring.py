@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -158,24 +159,6 @@ def test_rows_of_other_columns_are_refused(d: int) -> None:
         score_rows(np.zeros((5, d)), theta)
 
 
-def test_far_rows_are_not_scored_again_where_their_densities_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    X = np.array([[0.0], [1e200]])
-    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], [[0.0], [1e199]], [[1.0], [1.0]])
-    again: list[int] = []
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        again.append(1)
-        return score_rows(*arguments, **options)
-
-    monkeypatch.setattr(scoring, "score_rows", counted)
-    for density, expected in ((True, 0), (False, 1)):
-        again.clear()
-        scores = score_rows(X, theta, log_density=density, labels=True, n_threads=1)
-        assert scores.labels is not None
-        assert scores.labels.tolist() == [0, 1]
-        assert len(again) == expected
-
-
 @pytest.mark.parametrize(("forced", "expected"), [("blas", 1), ("baseline", 3)])
 def test_one_thread_beside_those_of_blas(forced: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
@@ -237,3 +220,60 @@ def test_a_very_narrow_component_about_the_mean_of_others(structure: str, dtype:
     np.testing.assert_allclose(scores.log_density, expected, rtol=1e-6 if dtype == "float32" else 1e-14)
     np.testing.assert_array_equal(scores.labels, [1, 0])
     np.testing.assert_array_equal(scores.responsibilities, [[0, 1], [1, 0]])
+
+
+def rows_some_far(structure: str, n: int = 3000, n_far: int = 600) -> tuple[Any, GaussianParameters, Any]:
+    """Rows about wide components, some beyond what squares of one origin can hold, half of these beyond all squares."""
+    rng = np.random.default_rng(0)
+    K, d, sd = 6, 4, 1e90
+    means = sd * rng.normal(size=(K, d))
+    variances: Any = sd * sd * rng.uniform(1.0, 2.0, (K, d))
+    variances = {"full": np.stack([np.diag(v) for v in variances]), "tied": np.diag(variances[0]), "diag": variances,
+                 "spherical": variances[:, 0]}[structure]  # fmt: skip
+    X = sd * rng.normal(size=(n, d))
+    far = np.sort(rng.choice(n, n_far, replace=False))
+    X[far[::2]] *= 1e160 / sd
+    X[far[1::2]] *= 1e250 / sd
+    return X, GaussianParameters.from_covariances(structure, np.arange(1, K + 1) / 21, means, variances), far
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_only_far_rows_are_scored_again(name: str, n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, theta, far = rows_some_far("spherical")
+    scored, stoppable = [], []
+
+    class Counting:
+        def __init__(self, *arguments: Any) -> None:
+            self.scorer = level.kernel_for(np.dtype(np.float64)).Scorer(*arguments)
+
+        def score(self, X: Any, first: int, last: int, *rest: Any) -> Any:
+            scored.append(last - first)
+            stoppable.append(rest[-1] is not None)
+            return self.scorer.score(X, first, last, *rest)
+
+    monkeypatch.setattr(scoring, "kernel_for", lambda dtype: SimpleNamespace(Scorer=Counting))
+    monkeypatch.setattr(scoring, "has_own_threads", lambda: False)
+    score_rows(X, theta, n_threads=n_threads, **{other: other == name for other in ALL})
+    assert sum(scored) == len(X) + len(far)
+    assert all(stoppable) == (n_threads > 1)
+
+
+@each_structure
+def test_far_rows_are_scored_as_alone_whatever_is_asked_for(structure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, theta, far = rows_some_far(structure)
+    expected = score_rows(X, theta, **ALL)
+    assert expected.log_density is not None and expected.responsibilities is not None
+    assert (expected.log_density[far[1::2]] == -np.inf).all()
+    assert np.isfinite(np.delete(expected.log_density, far[1::2])).all()
+    np.testing.assert_allclose(expected.responsibilities.sum(axis=1), 1.0, atol=1e-15)
+    np.testing.assert_array_equal(expected.responsibilities.argmax(axis=1), expected.labels)
+    alone = score_rows(X[far], theta, **ALL)
+    for name in ALL:
+        np.testing.assert_array_equal(getattr(alone, name), getattr(expected, name)[far])
+    for numbers in (1, 24 * 100):
+        monkeypatch.setattr(scoring, "FAR_NUMBERS", numbers)
+        for names in [(name,) for name in ALL] + [("labels", "responsibilities"), tuple(ALL)]:
+            found = score_rows(X, theta, n_threads=2, **{name: name in names for name in ALL})
+            for name in names:
+                np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
