@@ -338,3 +338,25 @@ def test_the_largest_rows_of_single_precision_and_weights(structure: str, d: int
     # Roundings of 3 000 rows, relative to the diagonal.
     largest = weight * np.abs(plain.scatter).max()
     np.testing.assert_allclose(found.scatter, weight * plain.scatter, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("structure", ["diag", "spherical"])
+@pytest.mark.parametrize(("dtype", "variance"), [("float64", 1e-310), ("float32", 1e-40)])
+def test_a_very_narrow_component_where_the_origin_is(structure: str, dtype: str, variance: float) -> None:
+    X, theta = problem(structure, dtype=dtype, n=3000)
+    X = np.vstack([X, -X])
+    X[:10] = 0.0
+    # Pairs of means about 0, which their sum is to the bit, and the narrow one there, where some rows coincide.
+    pairs = np.repeat(theta.means, 2, axis=0) * np.tile([[1.0], [-1.0]], (4, 1))
+    means = np.vstack([pairs, np.zeros((1, 5))])
+    wide = np.repeat(theta.covariances, 2, axis=0)
+    variances = np.concatenate([wide, np.full_like(wide[:1], variance)])
+    narrow = GaussianParameters.from_covariances(structure, np.full(9, 1 / 9), means, variances)
+    found, used = e_step(X, narrow)
+    plain, _ = e_step(X, narrow, use_origin=False)
+    assert used
+    assert found.weight[8] == 10.0
+    rtol = 1e-12 if dtype == "float64" else 1e-5
+    np.testing.assert_allclose(found.weight, plain.weight, rtol=rtol)
+    np.testing.assert_allclose(found.scatter, plain.scatter, rtol=rtol, atol=rtol * plain.scatter.max())
+    assert found.log_likelihood == pytest.approx(plain.log_likelihood, rel=rtol)
