@@ -51,14 +51,13 @@ class Problem:
         return f"{rows} × {self.n_features}, K {self.n_components}, {self.structure}{suffix}"
 
 
+def of_sizes(*sizes: tuple[int, int, int]) -> tuple[Problem, ...]:
+    """Problems of so many rows, features and components, full and in double precision."""
+    return tuple(Problem(*size) for size in sizes)
+
+
 #: What the comparison measures by default.
-MAIN_PROBLEMS = (
-    Problem(1_000_000, 2, 3),
-    Problem(200_000, 10, 10),
-    Problem(200_000, 32, 16),
-    Problem(100_000, 50, 20),
-    Problem(20_000, 128, 32),
-)
+MAIN_PROBLEMS = of_sizes((1_000_000, 2, 3), (200_000, 10, 10), (200_000, 32, 16), (100_000, 50, 20), (20_000, 128, 32))
 
 #: Other structures and single precision.
 MORE_PROBLEMS = (
@@ -77,9 +76,7 @@ SKIPPING_PROBLEMS = tuple(
 
 #: Seconds in all: does everything still run, and about how fast.
 QUICK_PROBLEMS = (
-    Problem(20_000, 2, 3),
-    Problem(10_000, 10, 10),
-    Problem(2_000, 50, 10),
+    *of_sizes((20_000, 2, 3), (10_000, 10, 10), (2_000, 50, 10)),
     Problem(10_000, 16, 16, structure="diag"),
     Problem(5_000, 10, 10, structure="tied"),
     Problem(5_000, 8, 16, structure="spherical"),
@@ -89,11 +86,7 @@ QUICK_PROBLEMS = (
 
 #: For one revision against another: every loop of the kernel, and a fit so small that Python shows.
 REVISION_PROBLEMS = (
-    Problem(1_000, 4, 3),
-    Problem(500_000, 2, 3),
-    Problem(100_000, 10, 10),
-    Problem(20_000, 50, 20),
-    Problem(5_000, 128, 8),
+    *of_sizes((1_000, 4, 3), (500_000, 2, 3), (100_000, 10, 10), (20_000, 50, 20), (5_000, 128, 8)),
     Problem(100_000, 10, 10, structure="tied"),
     Problem(100_000, 16, 16, structure="diag"),
     Problem(200_000, 8, 16, structure="spherical"),

@@ -52,26 +52,29 @@ def calls(library: str, sizes: list[int], seconds: float) -> dict[str, dict[str,
     """Seconds of each method for each number of rows; d = 4, K = 3."""
     X = make_data(Problem(max(2_000, *sizes), 4, 3))
     mixture = gaussian_mixture(library)(n_components=3, tol=1e-3, random_state=0).fit(X[:2_000])
-    return {
-        method: {str(n): fastest(lambda: getattr(mixture, method)(X[:n]), seconds) for n in sizes}  # noqa: B023
-        for method in ("score_samples", "predict_proba", "predict")
-    }
+
+    def seconds_of(method: str, n: int) -> float:
+        return fastest(lambda: getattr(mixture, method)(X[:n]), seconds)
+
+    methods = ("score_samples", "predict_proba", "predict")
+    return {method: {str(n): seconds_of(method, n) for n in sizes} for method in methods}
 
 
 def small_fits(library: str, defaults: bool, seconds: float) -> dict[str, dict[str, float]]:
     """Seconds and iterations of fits of small data; tol 1e-3 and a k-means start unless defaults are asked for."""
-    found = {}
-    for problem in _FITS:
-        X = make_data(problem)
-        options: dict[str, Any] = {} if defaults else {"tol": 1e-3, "init_params": "kmeans"}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # one that does not converge is not slower for it
+    options: dict[str, Any] = {} if defaults else {"tol": 1e-3, "init_params": "kmeans"}
+    return {problem.name: _small_fit(library, problem, options, seconds) for problem in _FITS}
 
-            def fit() -> Any:
-                return gaussian_mixture(library)(n_components=problem.n_components, random_state=0, **options).fit(X)  # noqa: B023
 
-            found[problem.name] = {"seconds": fastest(fit, seconds), "iterations": int(fit().n_iter_)}
-    return found
+def _small_fit(library: str, problem: Problem, options: dict[str, Any], seconds: float) -> dict[str, float]:
+    X = make_data(problem)
+
+    def fit() -> Any:
+        return gaussian_mixture(library)(n_components=problem.n_components, random_state=0, **options).fit(X)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one that does not converge is not slower for it
+        return {"seconds": fastest(fit, seconds), "iterations": int(fit().n_iter_)}
 
 
 def measure_latency(options: argparse.Namespace) -> Results:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -70,7 +71,7 @@ def throughput(library: str, n_callers: int, seconds: float, forked: bool = Fals
     mixture.score_samples(X)  # what is loaded and started lazily is, before the fork
 
     global _call  # a forked process inherits it
-    _call = lambda: _calls_until(mixture, X, seconds)  # noqa: E731
+    _call = partial(_calls_until, mixture, X, seconds)
     if forked:
         with get_context("fork").Pool(n_callers) as pool:
             return sum(pool.map(_run_call, range(n_callers), chunksize=1)) / seconds

@@ -27,11 +27,6 @@ from emix.models.scoring import score_rows
 STRUCTURES = ["full", "tied", "diag", "spherical"]
 LONG = 120.0  # seconds that only a defect would last
 
-pytestmark = [
-    # Python 3.12 and later warn of forks of a process with threads, which are what is tested here.
-    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-]
-
 
 def rows(n_rows: int, d: int = 3, dtype: Any = np.float64) -> Any:
     rng = np.random.default_rng([n_rows, d])
@@ -202,9 +197,9 @@ def test_single_rows_are_scored_from_eight_threads_at_once() -> None:
 
 
 def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = kernel_for(np.dtype(np.float64))
+    kernel: Any = kernel_for(np.dtype(np.float64))
 
-    class Broken(kernel.Accumulator):  # type: ignore[misc, name-defined]
+    class Broken(kernel.Accumulator):
         def accumulate(self, thread: int, *arguments: Any) -> None:
             if thread == 1:
                 raise MemoryError("in thread 1")
@@ -218,6 +213,10 @@ def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyP
 
 
 # Processes
+
+has_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+# Python 3.12 and later warn of a fork of a process with threads, which is what is tested.
+warned_of_forks = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 
 def _fit_and_send(pipe: Any, X: Any) -> None:
@@ -240,7 +239,8 @@ def fit_in_a_fork(X: Any) -> list[bytes]:
     return found
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@has_fork
+@warned_of_forks
 def test_fit_after_a_fork() -> None:
     X = rows(5000)
     expected = fit(X, n_threads=2)  # the pool of threads is made
@@ -248,7 +248,8 @@ def test_fit_after_a_fork() -> None:
     assert fit(X, n_threads=2) == expected  # and still serves the parent
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@has_fork
+@warned_of_forks
 def test_fork_while_other_threads_fit() -> None:
     # Whatever lock a fit takes may be taken when the fork comes: it must not stay so in the child.
     X = rows(5000)
@@ -308,7 +309,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a signal cannot be sent to one process here")
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize(
     "work",

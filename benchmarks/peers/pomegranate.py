@@ -18,11 +18,12 @@ _TYPES = {"full": "full", "diag": "diag"}
 
 
 def versions() -> dict[str, str]:
+    from importlib import import_module
     from importlib.metadata import version
 
     import torch
-    from pomegranate import gmm  # noqa: F401  (only to see that it can be imported)
 
+    import_module("pomegranate.gmm")  # it may be installed, and yet not go with this torch
     return {"pomegranate": version("pomegranate"), "torch": str(torch.__version__)}
 
 

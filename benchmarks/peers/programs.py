@@ -33,7 +33,8 @@ def run_as_program(command: Sequence[str | Path], files: Mapping[str, np.ndarray
     folder = tempfile.TemporaryDirectory(prefix="emix-benchmark-")
     for name, values in files.items():
         values.tofile(Path(folder.name, name))
-    errors = open(Path(folder.name, "errors"), "w+")  # noqa: SIM115  (lives as long as the program)
+    # Without `with`, as it is read for as long as the function that is returned lives.
+    errors = open(Path(folder.name, "errors"), "w+")  # noqa: SIM115
     process = subprocess.Popen(
         [str(part).replace("{folder}", folder.name) for part in command],
         stdin=subprocess.PIPE,

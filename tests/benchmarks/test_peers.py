@@ -24,6 +24,7 @@ def test_parameters_after_a_number_of_iterations(tmp_path: Path, peer: str, stru
     files = stage(problem, tmp_path)
     with Worker(peer, sys.executable, 1) as worker, Worker("scikit_learn", sys.executable, 1) as reference:
         about = worker.ask("about")
+        # Peers are libraries of others, of which emix needs none: most are not on most machines.
         if "missing" in about:
             pytest.skip(f"{importlib.import_module(f'peers.{peer}').NAME}: {about['missing']}")
         timings = measure({"peer": worker, "reference": reference}, problem, files, 1, 0.0)

@@ -12,35 +12,12 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-import scipy
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emix.estimators.multivariate_normal import MultivariateNormal
-
-# Two correct float64 evaluations of a well-conditioned case in a few features: some rounding errors, not hundreds.
-CLOSE = 1e-12
-
-
-def random_normal(seed: int, n_features: int) -> MultivariateNormal:
-    rng = np.random.default_rng(seed)
-    factor = rng.standard_normal((n_features, n_features + 2))
-    return MultivariateNormal(rng.standard_normal(n_features) * 3, factor @ factor.T / n_features + np.eye(n_features))
-
-
-def singular_normal(seed: int, n_features: int, rank: int) -> MultivariateNormal:
-    rng = np.random.default_rng(seed)
-    factor = rng.standard_normal((n_features, rank))
-    return MultivariateNormal(rng.standard_normal(n_features), factor @ factor.T, allow_singular=True)
-
-
-def scipy_of(mvn: MultivariateNormal) -> Any:
-    return scipy.stats.multivariate_normal(mvn.mean, mvn.covariance, allow_singular=mvn.allow_singular)
-
-
-normals = st.builds(random_normal, st.integers(0, 2**32 - 1), st.integers(1, 6))
-
+from estimators.normals import CLOSE, normals, random_normal, scipy_of, singular_normal
 
 # Density
 
@@ -136,34 +113,6 @@ def test_far_rows_are_minus_infinity_never_nan() -> None:
     np.testing.assert_array_equal(away.mahalanobis([[largest]]), np.inf)
 
 
-def test_shapes_follow_the_leading_axes() -> None:
-    mvn = random_normal(0, 3)
-    points = mvn.rvs(24, 0)
-    flat = mvn.logpdf(points)
-    assert flat.shape == (24,)
-    for method in (mvn.logpdf, mvn.pdf, mvn.mahalanobis):
-        np.testing.assert_array_equal(method(points.reshape(2, 3, 4, 3)), method(points).reshape(2, 3, 4))
-        one = method(points[0])
-        assert np.ndim(one) == 0 and isinstance(one, np.float64)
-        assert one == pytest.approx(method(points)[0], rel=CLOSE)
-        assert method(points[:1]).shape == (1,)
-        assert method(np.empty((0, 3))).shape == (0,)
-        np.testing.assert_array_equal(method(np.asfortranarray(points)), method(points))
-        np.testing.assert_array_equal(method(points[::-2]), method(points)[::-2])
-        np.testing.assert_array_equal(method(points.tolist()), method(points))
-    assert mvn.cdf(points.reshape(4, 6, 3)[:2, :1]).shape == (2, 1)
-
-
-def test_one_feature_takes_points_as_scalars_too() -> None:
-    mvn = MultivariateNormal([1.0], [[4.0]])
-    reference = scipy.stats.norm(1, 2)
-    points = np.linspace(-5, 5, 7)
-    for found in (mvn.logpdf(points), mvn.logpdf(points[:, None]), mvn.logpdf(points[None, :, None])[0]):
-        np.testing.assert_allclose(found, reference.logpdf(points), rtol=CLOSE)
-    assert np.ndim(mvn.logpdf(2.0)) == 0
-    assert mvn.logpdf([2.0]).shape == (1,)
-
-
 def test_float32_in_float32_out() -> None:
     mvn = random_normal(3, 4)
     points = mvn.rvs(50, 0).astype(np.float32)
@@ -255,50 +204,6 @@ def test_fit_of_singular_data_says_what_to_do() -> None:
     assert MultivariateNormal.fit(X[:2], allow_singular=True).rank == 1
 
 
-# Distribution function
-
-
-def test_cdf_equals_scipys() -> None:
-    mvn = random_normal(4, 3)
-    points = mvn.rvs(3, 0)
-    # Both integrate to an absolute error of 1e-5, three standard errors of the randomized sum.
-    np.testing.assert_allclose(mvn.cdf(points), scipy_of(mvn).cdf(points), atol=3e-5)
-    lower = points - [1.0, 2.0, 3.0]
-    expected = scipy_of(mvn).cdf(points, lower_limit=lower)
-    np.testing.assert_allclose(mvn.cdf(points, lower_limit=lower), expected, atol=3e-5)
-    one = mvn.cdf(points[0], lower_limit=lower)
-    np.testing.assert_allclose(one, mvn.cdf(np.broadcast_to(points[0], (3, 3)), lower_limit=lower), atol=3e-5)
-
-
-@pytest.mark.skipif(
-    np.lib.NumpyVersion(scipy.__version__) < "1.16.0", reason="older SciPy integrates with a generator of its own"
-)
-def test_cdf_is_reproducible() -> None:
-    mvn = random_normal(4, 3)
-    points = mvn.rvs(3, 0)
-    found = mvn.cdf(points)
-    np.testing.assert_array_equal(mvn.cdf(points), found)
-    np.testing.assert_array_equal(mvn.cdf(points[2]), found[2])
-    a, b = (mvn.cdf(points, random_state=np.random.default_rng(7)) for _ in range(2))
-    np.testing.assert_array_equal(a, b)
-    assert (a != found).any()
-
-
-def test_cdf_with_infinite_limits() -> None:
-    mvn = random_normal(4, 3)
-    inf = np.inf
-    assert mvn.cdf([inf, inf, inf]) == 1.0
-    assert mvn.cdf([0.0, -inf, inf]) == 0.0
-    # An unlimited feature is one less: two features are exact.
-    assert mvn.cdf([0.0, inf, 1.0]) == pytest.approx(float(mvn.marginal([0, 2]).cdf([0.0, 1.0])), rel=1e-12)
-
-
-def test_one_feature_cdf_is_exact() -> None:
-    points = np.linspace(-6, 6, 9)
-    found = MultivariateNormal([1.0], [[4.0]]).cdf(points)
-    np.testing.assert_allclose(found, scipy.stats.norm(1, 2).cdf(points), rtol=1e-12)
-
-
 # Samples
 
 
@@ -327,152 +232,19 @@ def test_samples_follow_the_random_state() -> None:
     assert mvn.rvs().shape == (1, 2) and mvn.rvs(0).shape == (0, 2)
 
 
-# Marginal and conditional
-
-
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(2, 6), data=st.data())
-def test_conditional_times_marginal_is_the_joint(seed: int, n_features: int, data: st.DataObject) -> None:
-    mvn = random_normal(seed, n_features)
-    order = data.draw(st.permutations(range(n_features)))
-    known = order[: data.draw(st.integers(1, n_features - 1))]
-    rest = sorted(set(range(n_features)) - set(known))
-    x = mvn.rvs(1, seed)[0]
-    conditional = mvn.conditional({j: x[j] for j in known})
-    joint = conditional.logpdf(x[rest]) + mvn.marginal(known).logpdf(x[known])
-    np.testing.assert_allclose(joint, mvn.logpdf(x), rtol=1e-11, atol=1e-11)
-    schur = mvn.covariance[np.ix_(rest, rest)] - mvn.covariance[np.ix_(rest, known)] @ np.linalg.solve(
-        mvn.covariance[np.ix_(known, known)], mvn.covariance[np.ix_(known, rest)]
-    )
-    np.testing.assert_allclose(conditional.covariance, schur, rtol=1e-10, atol=1e-11)
-
-
-def test_marginal_of_a_conditional_is_a_conditional_of_a_marginal() -> None:
-    mvn = random_normal(9, 5)
-    # Given feature 3, features 0, 1, 2, 4 are left: the third of them is 2.
-    a = mvn.conditional({3: 1.5}).marginal([2, 0])
-    b = mvn.marginal([2, 0, 3]).conditional({-1: 1.5})
-    np.testing.assert_allclose(a.mean, b.mean, rtol=CLOSE)
-    np.testing.assert_allclose(a.covariance, b.covariance, rtol=CLOSE)
-    assert mvn.marginal(range(5)) == mvn
-    assert mvn.marginal(3) == mvn.marginal([-2])
-    assert mvn.conditional({}) == mvn
-
-
-def test_conditional_in_two_steps_is_the_same() -> None:
-    mvn = random_normal(11, 4)
-    once = mvn.conditional({1: 0.5, 3: -1.0})
-    twice = mvn.conditional({3: -1.0}).conditional({1: 0.5})
-    np.testing.assert_allclose(once.mean, twice.mean, rtol=1e-11)
-    np.testing.assert_allclose(once.covariance, twice.covariance, rtol=1e-11)
-
-
-def test_a_nearly_determined_feature_keeps_a_positive_variance() -> None:
-    # Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba cancels all but four digits here.
-    noise = 1e-6
-    mvn = MultivariateNormal([0.0, 0.0], [[1.0, 1.0], [1.0, 1.0 + noise**2]])
-    conditional = mvn.conditional({0: 3.0})
-    # The entry 1 + 1e-12 is itself stored with an error of eps/2, 1e-4 of the noise's variance.
-    np.testing.assert_allclose(conditional.covariance, noise**2, rtol=2e-4)
-    np.testing.assert_allclose(conditional.mean, 3.0, rtol=CLOSE)
-
-
-def test_conditional_of_a_singular_distribution() -> None:
-    # z = x + y: given x and y it is certain, given z and x so is y, given x one dimension is left.
-    mvn = MultivariateNormal([1.0, 2.0, 3.0], [[1, 0, 1], [0, 4, 4], [1, 4, 5]], allow_singular=True)
-    certain = mvn.conditional({0: 2.0, 1: 5.0})
-    np.testing.assert_allclose(certain.mean, [7.0], rtol=CLOSE)
-    assert certain.rank == 0 and certain.logpdf(certain.mean) == 0.0
-    np.testing.assert_array_equal(certain.rvs(2), [certain.mean] * 2)
-    line = mvn.conditional({0: 2.0})
-    assert line.rank == 1
-    np.testing.assert_allclose(line.mean, [2.0, 4.0], rtol=CLOSE)
-    np.testing.assert_allclose(line.covariance, 4.0, rtol=CLOSE)
-    np.testing.assert_allclose(mvn.conditional({}).covariance, mvn.covariance, rtol=CLOSE)
-    with pytest.raises(ValueError, match=r"given has values that are impossible together.*outside its support"):
-        MultivariateNormal([0, 0, 0], [[1, 1, 1]] * 3, allow_singular=True).conditional({0: 1.0, 1: 2.0})
-
-
-# Information
-
-
-@settings(max_examples=20, deadline=None)
-@given(mvn=normals)
-def test_entropy_equals_scipys(mvn: MultivariateNormal) -> None:
-    assert mvn.entropy() == pytest.approx(scipy_of(mvn).entropy(), rel=CLOSE, abs=CLOSE)
-    assert mvn.log_det == pytest.approx(np.linalg.slogdet(mvn.covariance).logabsdet, rel=CLOSE, abs=CLOSE)
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(1, 6))
-def test_divergence_equals_the_trace_formula(seed: int, n_features: int) -> None:
-    a, b = random_normal(seed, n_features), random_normal(seed + 1, n_features)
-    shift = a.mean - b.mean
-    trace = np.trace(np.linalg.solve(b.covariance, a.covariance))
-    square = shift @ np.linalg.solve(b.covariance, shift)
-    expected = 0.5 * (trace + square - n_features + b.log_det - a.log_det)
-    assert a.kl_divergence(b) == pytest.approx(expected, rel=1e-10)
-    assert a.kl_divergence(a) == 0.0
-    assert a.kl_divergence(MultivariateNormal(a.mean, a.covariance.copy())) == 0.0
-    # The eigenvectors' form gives the same.
-    c, d = (MultivariateNormal(m.mean, m.covariance, allow_singular=True) for m in (a, b))
-    for other in (c.kl_divergence(d), a.kl_divergence(d), c.kl_divergence(b)):
-        assert other == pytest.approx(expected, rel=1e-9)
-    assert c.kl_divergence(c) == 0.0
-    assert a.kl_divergence(c) == pytest.approx(0.0, abs=1e-20)
-
-
-def test_divergence_by_quadrature() -> None:
-    a, b = MultivariateNormal([0.5], [[2.0]]), MultivariateNormal([-1.0], [[0.7]])
-    x, step = np.linspace(-30, 30, 6001, retstep=True)
-    log_ratio = a.logpdf(x) - b.logpdf(x)
-    # The trapezoidal rule converges faster than any power for a function like this.
-    assert a.kl_divergence(b) == pytest.approx(float((a.pdf(x) * log_ratio).sum() * step), rel=1e-10)
-
-
-def test_small_divergences_keep_their_digits() -> None:
-    # KL = ½(t − log(1 + t)) ≈ t²/4 = 2.5e-15 for variances 1 + t and 1; a trace less the rank would leave no digit.
-    t = 2.0**-24
-    found = MultivariateNormal([0.0, 0.0], np.diag([1 + t, 1.0])).kl_divergence(MultivariateNormal([0, 0], np.eye(2)))
-    # diag(L) = √(1 + t) rounds, and t comes back from it with an error of some eps.
-    assert found == pytest.approx(float((mpmath.mpf(t) - mpmath.log1p(t)) / 2), rel=1e-7)
-
-
-def test_divergence_between_different_supports_is_infinite() -> None:
-    line = MultivariateNormal([0, 0], [[1, 1], [1, 1]], allow_singular=True)
-    across = MultivariateNormal([0, 0], [[1, -1], [-1, 1]], allow_singular=True)
-    beside = MultivariateNormal([0, 1], [[1, 1], [1, 1]], allow_singular=True)
-    along = MultivariateNormal([1, 1], [[4, 4], [4, 4]], allow_singular=True)
-    plane = MultivariateNormal([0, 0], np.eye(2))
-    for other in (across, beside, plane):
-        assert line.kl_divergence(other) == math.inf and other.kl_divergence(line) == math.inf
-    # Along the line these are N(0, 2) and N(√2, 8).
-    assert line.kl_divergence(along) == pytest.approx(0.5 * (0.25 + 0.25 - 1 + math.log(4)), rel=CLOSE)
-
-
-def test_affine_maps_change_neither_divergence_nor_distance() -> None:
-    a, b = random_normal(20, 4), random_normal(21, 4)
-    rng = np.random.default_rng(0)
-    linear, offset = rng.standard_normal((4, 4)) + 3 * np.eye(4), rng.standard_normal(4) * 10
-    mapped = [MultivariateNormal(linear @ m.mean + offset, linear @ m.covariance @ linear.T) for m in (a, b)]
-    assert mapped[0].kl_divergence(mapped[1]) == pytest.approx(a.kl_divergence(b), rel=1e-10)
-    X = a.rvs(5, 0)
-    np.testing.assert_allclose(mapped[0].mahalanobis(X @ linear.T + offset), a.mahalanobis(X), rtol=1e-10)
-
-
 # The object
 
 
 def test_it_is_immutable_and_comes_back_from_pickle_and_copy() -> None:
     mean, covariance = np.array([1.0, 2.0]), np.array([[2.0, 0.5], [0.5, 1.0]])
-    mvn = MultivariateNormal(mean, covariance)
+    mvn: Any = MultivariateNormal(mean, covariance)
     mean[0], covariance[0, 0] = 9, 9
     assert mvn.mean[0] == 1 and mvn.covariance[0, 0] == 2
     for array in (mvn.mean, mvn.covariance):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
     with pytest.raises(AttributeError):
-        mvn.mean = mean  # type: ignore[misc]  # what is tested
+        mvn.mean = mean
     for other in (pickle.loads(pickle.dumps(mvn)), copy.copy(mvn), copy.deepcopy(mvn)):
         assert other == mvn and hash(other) == hash(mvn) and not other.mean.flags.writeable
     assert mvn != MultivariateNormal(mvn.mean, mvn.covariance, allow_singular=True)
@@ -526,55 +298,6 @@ BAD = [
 def test_bad_parameters_are_named(arguments: Any, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         MultivariateNormal(*arguments)
-
-
-def test_bad_arguments_are_named() -> None:
-    mvn = random_normal(0, 3)
-    for method in (mvn.logpdf, mvn.pdf, mvn.mahalanobis, mvn.cdf):
-        with pytest.raises(ValueError, match=r"X has shape \(2,\), expected \(\.\.\., 3\): the last axis holds the 3"):
-            method([1.0, 2.0])
-        with pytest.raises(ValueError, match=r"Input X contains NaN.*row 1, column 2"):
-            method([[1.0, 2.0, 3.0], [1.0, 2.0, np.nan]])
-        with pytest.raises(ValueError, match=r"Complex data not supported"):
-            method([[1.0, 2.0, 3j]])
-    with pytest.raises(ValueError, match=r"Input X contains infinity.*row 0, column 1"):
-        mvn.logpdf([[1.0, np.inf, 3.0]])
-    with pytest.raises(ValueError, match=r"lower_limit has shape \(2, 3\), expected one that broadcasts with X"):
-        mvn.cdf(np.zeros((3, 3)), lower_limit=np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"Input lower_limit contains NaN"):
-        mvn.cdf(np.zeros((3, 3)), lower_limit=[0, 0, np.nan])
-    with pytest.raises(ValueError, match=r"size is -1, expected at least 0"):
-        mvn.rvs(-1)
-    with pytest.raises(TypeError, match=r"size is \(2, 3\), expected an int"):
-        mvn.rvs((2, 3))  # type: ignore[arg-type]  # what is tested
-    with pytest.raises(ValueError, match=r"indices has feature 3, expected one from 0 to 2"):
-        mvn.marginal([0, 3])
-    with pytest.raises(ValueError, match=r"indices names a feature twice: \[0, -3\]"):
-        mvn.marginal([0, -3])
-    with pytest.raises(ValueError, match=r"indices is empty"):
-        mvn.marginal([])
-    with pytest.raises(ValueError, match=r"given names all 3 features, expected at least one to be left out"):
-        mvn.conditional({0: 0, 1: 0, 2: 0})
-    with pytest.raises(ValueError, match=r"given has inf at \[1\], expected finite numbers"):
-        mvn.conditional({0: 0, 1: np.inf})
-    with pytest.raises(ValueError, match=r"other has 2 features, expected 3"):
-        mvn.kl_divergence(random_normal(0, 2))
-    with pytest.raises(TypeError, match=r"other is a tuple, expected a MultivariateNormal"):
-        mvn.kl_divergence((0, 1))  # type: ignore[arg-type]  # what is tested
-    with pytest.raises(ValueError, match=r"Input X contains NaN"):
-        MultivariateNormal.fit([[1.0], [np.nan]])
-    with pytest.raises(ValueError, match=r"Negative values in sample_weight"):
-        MultivariateNormal.fit([[1.0], [2.0]], [1.0, -1.0])
-
-
-def test_frames_are_taken() -> None:
-    pandas = pytest.importorskip("pandas")
-    X = random_normal(0, 2).rvs(20, 0)
-    frame = pandas.DataFrame(X, columns=["a", "b"])
-    fitted = MultivariateNormal.fit(X)
-    # A frame's memory order is another, and with it the order of sums.
-    np.testing.assert_allclose(MultivariateNormal.fit(frame).covariance, fitted.covariance, rtol=CLOSE)
-    np.testing.assert_allclose(fitted.logpdf(frame), fitted.logpdf(X), rtol=CLOSE)
 
 
 def test_making_one_imports_no_scipy() -> None:

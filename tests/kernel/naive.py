@@ -16,13 +16,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from emix.kernel.level import kernel_of_level
+from emix.kernel.level import available_levels, kernel_of_level
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 Array = NDArray[Any]
 Wide = np.longdouble
+
+each_level = pytest.mark.parametrize("level", available_levels())
+each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
+each_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,12 @@ def reference_sums(case: Case, r: Array, r_bound: Array, log_density: Array, log
         S[k], S_bound[k] = (z.T * wr[:, k]) @ z, (np.abs(z).T * wr_bound[:, k]) @ np.abs(z)
     total = (w @ log_density, w @ log_density_bound + rounding * (w @ np.abs(log_density)))
     return (wr.sum(axis=0), wr_bound.sum(axis=0)), (s, s_bound), (S, S_bound), total
+
+
+def assert_within(actual: Any, expected: Any, bound: Any) -> None:
+    error = np.abs(actual - expected)
+    # Twice: the bounds are of first order, and where a long double is a double the reference errs as the kernel does.
+    assert (error <= 2 * bound).all(), f"error {error.max()}, worst ratio to its bound {np.max(error / bound)}"
 
 
 def in_structure(structure: str, matrices: Array) -> Array:

@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 from emix.kernel import level
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import Scores, score_rows
+from kernel.naive import each_dtype, each_structure
 from models.examples import joint_scores
 
 Array = NDArray[Any]
-STRUCTURES = ("full", "tied", "diag", "spherical")
-each_structure = pytest.mark.parametrize("structure", STRUCTURES)
-each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
 @pytest.fixture(params=level.available_levels(), autouse=True)

@@ -1,4 +1,4 @@
-"""Statistics from slots, and parameters from statistics, in parts: the same bits as in one go."""
+"""What an Exchange gives a pass and takes from it: arguments from parameters, statistics from slots."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import numpy as np
 import pytest
 
 from emix.kernel import factors
+from emix.models import covariance
+from kernel.between import SHAPES, Between, packed
+from kernel.naive import STRUCTURES, each_structure
 
-FULL, TIED = 0, 1
-
-
-def exchange(K: int, d: int, n_slots: int) -> tuple[factors.Exchange, np.ndarray, np.ndarray]:
-    """What a pass takes and gives, its slots, and its arguments."""
-    slots, arguments = np.empty((n_slots, K * (1 + d) + K * d * d + 1)), np.zeros(2 * K * (1 + d) + K * d * d + d)
-    made = factors.Exchange(FULL, K, d, 40.0, 2e-16, 4.0, np.zeros((2, d)), arguments, None, slots)
-    return made, slots, arguments
+EPS = np.finfo(np.float64).eps
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 7])
 def test_large_slots_are_emptied_and_added_by_threads(n_threads: int) -> None:
     K, d, n_slots = 5, 64, 52  # 8.8 MB
-    between, slots, arguments = exchange(K, d, n_slots)
-    assert between.shared
+    between = Between("full", K, d, np.zeros((2, d)), n_slots, unit=4.0)
+    exchange, slots, statistics = between.exchange, between.slots, between.statistics
+    assert exchange.shared
     rng = np.random.default_rng(0)
-    arguments[: K * d] = rng.normal(size=K * d)
+    between.arguments[: K * d] = rng.normal(size=K * d)
     slots[:] = rng.normal(size=slots.shape) * 10.0 ** rng.integers(-8, 8, size=(n_slots, 1))
     expected = slots[0].copy()
     for slot in slots[1:]:
@@ -31,59 +28,132 @@ def test_large_slots_are_emptied_and_added_by_threads(n_threads: int) -> None:
     expected *= 4.0
     scatter = expected[K + K * d : -1].reshape(K, d, d)
     scatter[:] = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
-    statistics = np.full(len(expected) - 1 + K * d, np.nan)
     for thread in range(n_threads):
-        between.add(thread, n_threads, statistics)
-    log_likelihood, *_ = between.end(None, statistics)
-    np.testing.assert_array_equal(statistics, np.concatenate([expected[:-1], arguments[: K * d]]))
+        exchange.add(thread, n_threads, statistics)
+    log_likelihood, *_ = between.end()
+    np.testing.assert_array_equal(statistics, packed(expected[:-1], between.arguments[: K * d]))
     assert log_likelihood == expected[-1]
     for thread in range(n_threads):
-        between.empty(thread, n_threads)
+        exchange.empty(thread, n_threads)
     assert not slots.any()
 
 
 def test_small_slots_are_not_shared() -> None:
-    between, slots, _ = exchange(5, 8, 32)
-    assert not between.shared
-    between.begin(np.ones(5 * 10 + 2 * 5 * 64), None, None)
-    assert not slots.any()
+    between = Between("full", 5, 8, np.zeros((2, 8)), n_slots=32)
+    assert not between.exchange.shared
+    between.exchange.begin(np.ones(5 * 10 + 2 * 5 * 64), None, None)
+    assert not between.slots.any()
 
 
-def some_statistics(K: int, d: int) -> np.ndarray:
-    rng = np.random.default_rng(1)
-    root = rng.normal(size=(K, d, 2 * d))
-    return np.concatenate(
-        [part.ravel() for part in (np.arange(2.0, K + 2), rng.normal(size=(K, d)), 9.0 * root @ root.swapaxes(1, 2))]
-        + [rng.normal(size=K * d)]
+@each_structure
+def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
+    rng = np.random.default_rng(6)
+    K, d = 3, 4
+    shape = SHAPES[structure]
+    between = Between(structure, K, d, np.zeros((2, d)), n_slots=5, unit=4.0)
+    slots = rng.normal(size=between.slots.shape) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
+    between.slots[:] = slots
+    between.arguments[: K * d] = rng.normal(size=K * d)
+    log_likelihood, _, _, growth = between.end()
+    expected = slots[0]
+    for slot in slots[1:]:
+        expected = expected + slot
+    expected = 4.0 * expected
+    scatter = expected[K + K * d : -1].reshape(shape)
+    if structure in ("full", "tied"):
+        scatter = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
+    np.testing.assert_array_equal(
+        between.statistics, packed(expected[: K + K * d], scatter, between.arguments[: K * d])
     )
+    assert log_likelihood == expected[-1]
+    assert growth == 1.0
 
 
-@pytest.mark.parametrize(("K", "d"), [(5, 3), (5, 40)], ids=["short", "long"])
-def test_maximize_in_parts(K: int, d: int) -> None:
-    statistics = some_statistics(K, d)
-    whole, parts = (np.full(K * (2 + d) + 2 * K * d * d, np.nan) for _ in range(2))
-    assert factors.maximize(FULL, K, d, 0.5, statistics, whole) == -1
-    for first, last in ((3, 5), (0, 1), (2, 2), (1, 3)):
-        assert factors.maximize(FULL, K, d, 0.5, statistics, parts, first, last) == -1
-    assert parts.tobytes() == whole.tobytes()
+def test_shrinking_twentyfold_is_told() -> None:
+    between = Between("spherical", 2, 1, np.zeros((2, 1)))
+    between.arguments[:] = 0.0
+    between.slots[:] = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]
+    before = np.zeros(len(between.statistics))
+    for weights, shrunk in (([20.0, 0.0], False), ([1.0, 20.1], True)):
+        before[:2] = weights
+        assert between.end(before)[1] is shrunk
+    assert between.end(None)[1] is False
 
 
-def test_first_component_of_a_part_that_is_not_positive_definite() -> None:
-    K, d = 5, 3
-    statistics, parameters = some_statistics(K, d), np.empty(K * (2 + d) + 2 * K * d * d)
-    for component in (1, 3):
-        statistics[K * (1 + d) :].reshape(-1)[component * d * d] = -1.0
-    found = [factors.maximize(FULL, K, d, 0.0, statistics, parameters, *part) for part in ((0, 5), (0, 1), (2, 5))]
-    assert found == [1, -1, 3]
+@each_structure
+@pytest.mark.parametrize("single", [False, True])
+def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
+    rng = np.random.default_rng(7)
+    K, d = 3, 4
+    pi, mu, log_det = np.array([0.5, 0.5, 0.0]), 10.0 + rng.normal(size=(K, d)), rng.normal(size=K)
+    W = np.tril(rng.normal(size=(K, d, d)))
+    W = {"full": W, "tied": W[0], "diag": W[:, 0], "spherical": W[:, 0, 0]}[structure]
+    column_range = np.stack([np.full(d, 9.5), np.full(d, 10.5)])
+    between = Between(structure, K, d, column_range, single=single)
+    parameters = packed(pi, mu, np.full(W.shape, np.nan), W, log_det)
+    before = np.zeros(len(between.statistics))
+    before[:K] = [8.0, 2.0, 0.0]
+    elsewhere = 10.0 + rng.normal(size=(K, d)) / 10.0
+    for given in (None, elsewhere):
+        between.exchange.begin(parameters, before, given)
+        found = between.arguments
+        center = np.clip(mu, *column_range) if given is None else given
+        center = center.astype(np.float32).astype(np.float64) if single else center
+        away = mu - center
+        offset = covariance.STRUCTURES[structure].whitened(W, away)
+        np.testing.assert_array_equal(found[: K * d].reshape(K, d), center)
+        np.testing.assert_allclose(found[K * d : 2 * K * d].reshape(K, d), offset, rtol=1e-14, atol=1e-14)
+        with np.errstate(divide="ignore"):
+            constant = np.log(pi) + log_det - 0.5 * d * np.log(2.0 * np.pi)
+        np.testing.assert_allclose(found[2 * K * d : 2 * K * d + K], constant, rtol=1e-15)
+        np.testing.assert_allclose(
+            found[2 * K * d + K : 2 * K * d + 2 * K], [40 + np.log(1.25), 40 + np.log(5), np.inf]
+        )
+        np.testing.assert_array_equal(found[2 * K * d + 2 * K : -d], W.reshape(-1))
+        assert np.isnan(found[-d:]).all()
+        if between.rounded is not None:
+            np.testing.assert_array_equal(between.rounded, found.astype(np.float32))
+        assert not between.slots.any()
+    # For scores: no range and no pass before. Centres are the means, and nothing is left out.
+    factors.prepare(STRUCTURES.index(structure), K, d, False, 0.0, parameters, found)
+    np.testing.assert_array_equal(found[: K * d].reshape(K, d), mu)
+    assert not found[K * d : 2 * K * d].any()
+    assert np.isposinf(found[2 * K * d + K : 2 * K * d + 2 * K]).all()
 
 
-@pytest.mark.parametrize("part", [(-1, 2), (3, 2), (0, 6)])
-def test_parts_that_are_none_are_refused(part: tuple[int, int]) -> None:
-    statistics, parameters = some_statistics(5, 3), np.empty(5 * 5 + 2 * 5 * 9)
-    with pytest.raises(ValueError, match=f"components {part[0]} to {part[1]} are asked for, of 5"):
-        factors.maximize(FULL, 5, 3, 0.0, statistics, parameters, *part)
+@each_structure
+def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(structure: str) -> None:
+    weight, center = np.array([2.0, 0.0]), np.ones((2, 3))
+    between = Between(structure, 2, 3, np.ones((2, 3)))
+    between.arguments[:6] = center.ravel()
+
+    def cancels(shift: float, left: float) -> bool:
+        """With 2⁻²⁶ of a moment for the limit, and 16 eps of the centre for rounding."""
+        s = np.array([[0.0, 2.0 * shift, 0.0], [0.0, 0.0, 0.0]])
+        moments = np.array([1.0, 2.0 * shift**2 + left, 1.0])  # N δ² and what is left
+        if structure == "spherical":
+            scatter = np.array([moments[1], 0.0])
+        elif structure == "diag":
+            scatter = np.stack([moments, np.zeros(3)])
+        else:
+            scatter = np.stack([np.diag(moments), np.zeros((3, 3))])[: 1 if structure == "tied" else 2]
+        between.slots[0] = packed(weight, s, scatter, np.zeros(1))
+        return between.end()[2]
+
+    assert cancels(1.0, 2.0**-26)
+    assert not cancels(1.0, 2.0**-24)
+    assert cancels(-1e5, 2.0**-26)
+    # A shift within rounding of the centre, as of a constant column.
+    assert not cancels(8 * EPS, 0.0)
+    assert cancels(32 * EPS, 0.0)
+    assert not cancels(0.0, 0.0)
 
 
-def test_a_matrix_of_all_components_has_no_parts() -> None:
-    with pytest.raises(ValueError, match="components 0 to 1 are asked for, of 5"):
-        factors.maximize(TIED, 5, 3, 0.0, np.ones(5 * 7 + 9), np.empty(5 * 5 + 2 * 9), 0, 1)
+def test_arrays_of_another_length_are_refused() -> None:
+    between = Between("diag", 2, 3, np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="an array has 21 numbers, expected 22"):
+        between.exchange.begin(between.parameters[1:], None, None)
+    with pytest.raises(ValueError, match="an array has 1 numbers, expected 20"):
+        between.exchange.end(None, np.zeros(1))
+    with pytest.raises(ValueError, match="an array has 19 numbers, expected 20"):
+        factors.maximize(STRUCTURES.index("diag"), 2, 3, 0.0, between.statistics[1:], between.parameters)

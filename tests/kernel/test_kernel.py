@@ -10,14 +10,17 @@ import mpmath
 import numpy as np
 import pytest
 
-from emix.kernel.level import available_levels, kernel_of_level
+from emix.kernel.level import kernel_of_level
 from kernel.naive import (
-    STRUCTURES,
     Array,
     Case,
     accumulate,
     accumulator,
+    assert_within,
     divide,
+    each_dtype,
+    each_level,
+    each_structure,
     in_structure,
     joint_scores,
     random_case,
@@ -25,10 +28,6 @@ from kernel.naive import (
     reference_sums,
     score,
 )
-
-each_level = pytest.mark.parametrize("level", available_levels())
-each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
-each_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
 BLOCK, SUPER = 256, 512
 # (rows, features, components, weighted): every size of a tile, both ends of a block and of a super-block.
@@ -44,12 +43,6 @@ each_size = pytest.mark.parametrize("size", SIZES, ids=[f"n{n}-d{d}-K{K}" for n,
 def case_and_reference(structure: str, dtype: str, size: tuple[int, int, int, bool]) -> tuple[Case, Any]:
     case = random_case(structure, dtype, *size)
     return case, reference_scores(case)
-
-
-def assert_within(actual: Any, expected: Any, bound: Any) -> None:
-    error = np.abs(actual - expected)
-    # Twice: the bounds are of first order, and where a long double is a double the reference errs as the kernel does.
-    assert (error <= 2 * bound).all(), f"error {error.max()}, worst ratio to its bound {np.max(error / bound)}"
 
 
 @each_level

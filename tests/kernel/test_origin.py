@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emix.kernel.level import available_levels
 from kernel.naive import (
     Case,
     accumulate,
+    assert_within,
     divide,
+    each_dtype,
+    each_level,
     in_structure,
     joint_scores,
     random_case,
@@ -19,10 +21,7 @@ from kernel.naive import (
     reference_sums,
     score,
 )
-from kernel.test_kernel import assert_within
 
-each_level = pytest.mark.parametrize("level", available_levels())
-each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
 each_structure = pytest.mark.parametrize("structure", ["tied", "diag", "spherical"])
 
 # (rows, features, components): every remainder of a tile in all three.

@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emix.kernel.level import available_levels, kernel_of_level
-from kernel.naive import Case, joint_scores, random_case, score
-
-each_level = pytest.mark.parametrize("level", available_levels())
-each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
+from emix.kernel.level import kernel_of_level
+from kernel.naive import Case, each_dtype, each_level, joint_scores, random_case, score
 
 BLOCK = 256
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from emix.kernel.level import kernel_for
@@ -14,7 +15,8 @@ from emix.models.parameters import GaussianParameters
 from emix.models.scoring import _arguments
 
 Array = NDArray[Any]
-NAMES = tuple(STRUCTURES)
+
+each_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
 
 def clusters(n: int, d: int, K: int, seed: int = 0, spread: float = 3.0) -> Array:

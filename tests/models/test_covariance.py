@@ -12,9 +12,8 @@ from emix.exceptions import DegenerateCovarianceError
 from emix.models.covariance import STRUCTURES
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
-from models.examples import NAMES, Array, in_form, scatter_of
+from models.examples import Array, each_structure, in_form, scatter_of
 
-each_structure = pytest.mark.parametrize("structure", NAMES)
 each_size = pytest.mark.parametrize(("K", "d"), [(1, 1), (2, 1), (1, 3), (3, 4)])
 
 

@@ -18,17 +18,15 @@ from emix.models.gaussian import GaussianModel, GaussianRun
 from emix.models.parameters import GaussianParameters
 from emix.rows import threads
 from models.examples import (
-    NAMES,
     after,
     assert_same_mixture,
     clusters,
+    each_structure,
     in_form,
     naive_joint,
     naive_responsibilities,
     start,
 )
-
-each_structure = pytest.mark.parametrize("structure", NAMES)
 
 
 def scikit_learn(structure: str, X: Any, theta: GaussianParameters, n_iter: int) -> GaussianParameters:

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from emix.models.gaussian import GaussianModel, q_function
 from emix.models.parameters import GaussianParameters
-from models.examples import NAMES, Array, after, clusters, in_form, naive_joint, naive_responsibilities, start
+from models.examples import Array, after, clusters, each_structure, in_form, naive_joint, naive_responsibilities, start
 
-each_structure = pytest.mark.parametrize("structure", NAMES)
 seeds = st.integers(0, 2**32 - 1)
 # Without a deadline: times depend on the machine. Derandomized: a failure is the same everywhere.
 quick = settings(max_examples=25, deadline=None, derandomize=True)

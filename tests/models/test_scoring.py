@@ -18,9 +18,8 @@ from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
 from emix.rows import threads
-from models.examples import NAMES, clusters, joint_scores, naive_joint, naive_responsibilities, start
+from models.examples import clusters, each_structure, joint_scores, naive_joint, naive_responsibilities, start
 
-each_structure = pytest.mark.parametrize("structure", NAMES)
 each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
 ALL = {"log_density": True, "responsibilities": True, "labels": True}
 

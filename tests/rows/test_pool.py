@@ -100,7 +100,12 @@ def test_share_is_done_once_by_whoever_comes_first() -> None:
     share.do()
     assert names == [threading.current_thread().name]
     busy, free = threading.Event(), threading.Event()
-    submit(Share(lambda thread, stop: (busy.set(), free.wait(LONG)), 1, going_on()), 1)  # type: ignore[arg-type, return-value]
+
+    def stay(thread: int, stop: Any) -> None:
+        busy.set()
+        free.wait(LONG)
+
+    submit(Share(stay, 1, going_on()), 1)
     assert busy.wait(LONG)
     share = Share(lambda thread, stop: names.append(threading.current_thread().name), 1, going_on())
     submit(share, 1)
@@ -128,7 +133,6 @@ def test_share_that_is_begun_after_the_pass_has_stopped_does_nothing(first: str)
     assert share.error is None
 
 
-@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="this system has no fork")
 def test_pool_is_made_anew_in_the_child_of_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     run(2, 2)
     parents = pool._pool
@@ -150,5 +154,22 @@ def test_idle_threads_keep_nothing_alive() -> None:
     assert done.wait(LONG)
     del share, rows
     run(4 * (os.cpu_count() or 1), 1)  # until the thread that did it has let go of it
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.usefixtures("fresh")
+def test_shares_are_not_kept_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    share = Share(lambda thread, stop: done.append(thread), 1, going_on())
+    done: list[int] = []
+    submit(share, 1)
+    share.wait()
+    assert done == [1]
+    gone = weakref.ref(share)
+    del share
     gc.collect()
     assert gone() is None

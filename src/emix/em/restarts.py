@@ -116,7 +116,9 @@ def _side_by_side(run: Run, n_init: int, n_threads: int) -> Callable[[int], EMRe
             with warnings_held() as warned[number]:
                 try:
                     ends[number] = run(number, stop)
-                except Exception as error:  # noqa: BLE001  # raised below, when it is its turn
+                # Blind, as it is not handled here: `outcome` raises it, after the runs before it, as if they were done
+                # one after the other.
+                except Exception as error:  # noqa: BLE001
                     ends[number] = error
                     if not isinstance(error, DegenerateCovarianceError):
                         left.clear()

@@ -74,7 +74,8 @@ class GaussianMixture(FittedMixture):
     weights_init : array_like of shape (n_components,), optional
         Weights to start from.
     means_init : array_like of shape (n_components, n_features), optional
-        Means to start from. Weights and precisions that are not given too are equal, and of all rows, then.
+        Means to start from. Where they are not given too, weights are equal, and the covariance is that of the rows
+        about the nearest of the means, pooled over the components.
     precisions_init : array_like, optional
         Inverse covariances to start from, in the shape of `precisions_`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
@@ -88,7 +89,7 @@ class GaussianMixture(FittedMixture):
         Iterations from one line to the next.
     n_threads : int or None
         Most threads to use; None leaves it to the processors there are, and small work to one. Results do not depend
-        on it. With ``EMIX_LEVEL=blas`` it is one, as BLAS has threads of its own.
+        on it. With ``EMIX_LEVEL=blas`` passes over the rows take one, as BLAS has threads of its own.
 
     Attributes
     ----------

@@ -125,7 +125,7 @@ def _best(
         if settings.verbose:
             callback = progress.iteration_ends
         elif stop is not None:
-            callback = lambda record: bool(stop[0])  # noqa: E731
+            callback = _ended_by(stop)
         progress.run_begins(index)
         result = fit_em(
             model,
@@ -144,6 +144,15 @@ def _best(
     except DegenerateCovarianceError as error:
         message = f"{error}{_constant_columns(source)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error
+
+
+def _ended_by(stop: NDArray[np.int32]) -> Callable[[EMRecord], bool]:
+    """Return a callback that ends a run once another thread has set the flag."""
+
+    def callback(record: EMRecord) -> bool:
+        return bool(stop[0])
+
+    return callback
 
 
 def _constant_columns(source: ArraySource) -> str:

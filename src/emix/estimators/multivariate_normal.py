@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -11,26 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from emix.estimators import normal_algebra
-from emix.estimators.covariance_factor import (
-    as_float64,
-    checked_covariance,
-    checked_mean,
-    factorize,
-    mahalanobis_distance,
-)
-from emix.estimators.normal_integral import box_probability
+from emix.estimators.covariance_factor import as_float64, checked_covariance, checked_mean, factorize
+from emix.estimators.normal_arguments import as_features, as_points, as_sample, check_size, in_shape
+from emix.estimators.normal_integral import box_probabilities
 from emix.estimators.random_source import RandomState, random_source
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
-from emix.rows.conversion import as_numbers
-from emix.rows.validation import as_rows, as_sample_weight
 
 __all__ = ["MultivariateNormal"]
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
-
-_LOG_2PI = math.log(2.0 * math.pi)
 
 
 class MultivariateNormal:
@@ -114,16 +103,7 @@ class MultivariateNormal:
         >>> MultivariateNormal.fit([[0.0, 1.0], [2.0, 1.0], [1.0, 4.0]]).mean
         array([1., 2.])
         """
-        rows = as_rows(X, caller=cls.__name__, to_fit=True)
-        n_samples, n_features = rows.shape
-        weights = as_sample_weight(sample_weight, n_samples)
-        n_effective = n_samples if weights is None else int(np.count_nonzero(weights))
-        if n_effective <= n_features and not allow_singular:
-            raise ValueError(
-                f"X has {n_effective} row{'s' * (n_effective != 1)} of positive weight, expected at least "
-                f"{n_features + 1}: fewer give {n_features} features a singular covariance. Add rows, drop columns, or "
-                "pass allow_singular=True."
-            )
+        rows, weights = as_sample(X, sample_weight, caller=cls.__name__, allow_singular=allow_singular)
         mean, covariance = normal_algebra.weighted_moments(rows, weights)
         try:
             return cls(mean, covariance, allow_singular)
@@ -211,7 +191,7 @@ class MultivariateNormal:
         array([-0.918939, -1.418939])
         """
         rows, shape = self._points("X", X)
-        return _shaped(self._log_density(rows), shape)
+        return in_shape(self._log_density(rows), shape)
 
     def pdf(self, X: npt.ArrayLike) -> FloatArray:
         """Density: the exponential of `logpdf`, with its arguments and shapes.
@@ -237,11 +217,7 @@ class MultivariateNormal:
             A scalar for a single point. +inf outside the support, and on overflow.
         """
         rows, shape = self._points("X", X)
-        distance = np.empty(len(rows), dtype=rows.dtype)
-        with np.errstate(over="ignore", under="ignore"):
-            for chunk in normal_algebra.chunks(rows):
-                distance[chunk] = mahalanobis_distance(self._factor, rows[chunk] - self._mean)
-        return _shaped(distance, shape)
+        return in_shape(normal_algebra.distances(self._factor, rows, self._mean), shape)
 
     def cdf(
         self, X: npt.ArrayLike, *, lower_limit: npt.ArrayLike | None = None, random_state: RandomState = 0
@@ -278,19 +254,7 @@ class MultivariateNormal:
         if lower_limit is not None:
             limits, lower_shape = self._points("lower_limit", lower_limit, finite=False)
             lower = limits.reshape(*lower_shape, self.n_features).astype(np.float64)
-        try:
-            upper, lower = np.broadcast_arrays(upper, lower)
-        except ValueError:
-            raise ValueError(
-                f"lower_limit has shape {lower.shape}, expected one that broadcasts with X, of shape {upper.shape}."
-            ) from None
-        shape = upper.shape[:-1]
-        probability = np.empty(shape, dtype=rows.dtype)
-        for point in np.ndindex(shape):
-            probability[point] = box_probability(
-                self._mean, self._covariance, lower[point], upper[point].astype(np.float64), random_state
-            )
-        return probability[()]
+        return box_probabilities(self._mean, self._covariance, lower, upper, random_state)
 
     def rvs(self, size: int = 1, random_state: RandomState = None) -> Float64Array:
         """Draw independent points.
@@ -314,10 +278,7 @@ class MultivariateNormal:
         ValueError
             If it is negative.
         """
-        if not isinstance(size, int | np.integer):
-            raise TypeError(f"size is {size!r}, expected an int: the number of points.")
-        if size < 0:
-            raise ValueError(f"size is {size}, expected at least 0.")
+        check_size(size)
         # x = μ + F z with F Fᵀ = Σ
         normals = random_source(random_state).standard_normal((size, self.rank))
         points: Float64Array = normals @ self._factor.columns.T
@@ -343,7 +304,7 @@ class MultivariateNormal:
         >>> MultivariateNormal([1.0, 2.0, 3.0], [[4, 1, 0], [1, 5, 2], [0, 2, 6]]).marginal([2, 0])
         MultivariateNormal(mean=[3., 1.], covariance=[[6., 0.], [0., 4.]])
         """
-        kept = self._features("indices", [indices] if isinstance(indices, int | np.integer) else indices)
+        kept = as_features("indices", [indices] if isinstance(indices, int | np.integer) else indices, self.n_features)
         if not kept:
             raise ValueError("indices is empty, expected at least one feature.")
         return type(self)(self._mean[kept], self._covariance[np.ix_(kept, kept)], self._allow_singular)
@@ -368,7 +329,7 @@ class MultivariateNormal:
         Schur complement Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba. In the Cholesky factor of Σ with b before a these are
         μ_a + L_ab L_bb⁻¹ (x_b − μ_b) and L_aa L_aaᵀ: no difference is taken, and the result is positive definite.
         """
-        known = self._features("given", given)
+        known = as_features("given", given, self.n_features)
         values = as_float64("given", list(given.values()))
         others = [j for j in range(self.n_features) if j not in known]
         if not others:
@@ -382,7 +343,7 @@ class MultivariateNormal:
 
     def entropy(self) -> float:
         """Differential entropy in nats, ½ (rank · log 2πe + log_det); for a singular one, that on the support."""
-        return 0.5 * (self.rank * (1.0 + _LOG_2PI) + self.log_det)
+        return normal_algebra.entropy(self._factor)
 
     def kl_divergence(self, other: MultivariateNormal) -> float:
         """Kullback-Leibler divergence KL(self ‖ other) = E log(self / other) under self, in nats.
@@ -436,42 +397,8 @@ class MultivariateNormal:
             density = score_rows(rows, self._mixture).log_density
             assert density is not None
             return density
-        constant = self.rank * _LOG_2PI + self.log_det
-        result = np.empty(len(rows), dtype=rows.dtype)
-        with np.errstate(over="ignore", under="ignore"):
-            for chunk in normal_algebra.chunks(rows):
-                distance = mahalanobis_distance(self._factor, rows[chunk] - self._mean)
-                result[chunk] = -0.5 * (constant + np.square(distance))
-        return result
+        return normal_algebra.log_densities(self._factor, rows, self._mean)
 
     def _points(self, name: str, X: npt.ArrayLike, finite: bool = True) -> tuple[FloatArray, tuple[int, ...]]:
         """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each."""
-        points = as_numbers(X, name)
-        if self.n_features == 1 and points.ndim < 2:
-            points = points[..., None]
-        if points.ndim == 0 or points.shape[-1] != self.n_features:
-            raise ValueError(
-                f"{name} has shape {np.shape(points)}, expected (..., {self.n_features}): the last axis holds the "
-                f"{self.n_features} feature{'s' * (self.n_features != 1)} of this distribution."
-            )
-        rows = points.reshape(-1, self.n_features)
-        if len(rows):  # no points are as good as any; as_rows would have at least one
-            as_rows(rows if finite else np.where(np.isinf(rows), 0.0, rows), name=name, caller=type(self).__name__)
-        return rows, points.shape[:-1]
-
-    def _features(self, name: str, indices: Iterable[int]) -> list[int]:
-        """Return indices as int from 0 to n_features − 1, checked to be distinct."""
-        given = [operator.index(index) for index in indices]
-        for index in given:
-            if not -self.n_features <= index < self.n_features:
-                raise ValueError(f"{name} has feature {index}, expected one from 0 to {self.n_features - 1}.")
-        features = [index % self.n_features for index in given]
-        if len(set(features)) < len(features):
-            raise ValueError(f"{name} names a feature twice: {given}. Name each once.")
-        return features
-
-
-def _shaped(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Return values in this shape, a scalar for ()."""
-    shaped: FloatArray = values.reshape(shape)[()]
-    return shaped
+        return as_points(name, X, self.n_features, caller=type(self).__name__, finite=finite)

@@ -1,20 +1,28 @@
-"""The linear algebra of multivariate normals: moments of rows, conditioning, divergence."""
+"""The linear algebra of multivariate normals: moments and densities of rows, conditioning, entropy, divergence."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from emix.estimators.covariance_factor import CholeskyFactor, CovarianceFactor, EigenFactor, solve_lower
+from emix.estimators.covariance_factor import (
+    CholeskyFactor,
+    CovarianceFactor,
+    EigenFactor,
+    mahalanobis_distance,
+    solve_lower,
+)
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
 # Values in a chunk of rows: 2 MB of float64, about a second-level cache, whatever n_samples is.
 _CHUNK_VALUES = 2**18
+_LOG_2PI = math.log(2.0 * math.pi)
 
 
 def chunks(rows: FloatArray) -> Iterator[slice]:
@@ -54,6 +62,31 @@ def weighted_moments(rows: FloatArray, weights: Float64Array | None) -> tuple[Fl
         scatter += centred.T @ centred
     delta = shift / total
     return mean + delta, scatter / total - np.outer(delta, delta)
+
+
+def distances(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array) -> FloatArray:
+    """Return √((x − μ)ᵀ Σ⁺ (x − μ)) of rows (n, d): shape (n,), the dtype of `rows`; +inf outside the support."""
+    result = np.empty(len(rows), dtype=rows.dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        for chunk in chunks(rows):
+            result[chunk] = mahalanobis_distance(factor, rows[chunk] - mean)
+    return result
+
+
+def log_densities(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array) -> FloatArray:
+    """Return log-densities on the support of rows (n, d): shape (n,), the dtype of `rows`; −inf outside of it."""
+    constant = factor.rank * _LOG_2PI + factor.log_det
+    result = np.empty(len(rows), dtype=rows.dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        for chunk in chunks(rows):
+            distance = mahalanobis_distance(factor, rows[chunk] - mean)
+            result[chunk] = -0.5 * (constant + np.square(distance))
+    return result
+
+
+def entropy(factor: CovarianceFactor) -> float:
+    """Return the differential entropy in nats, ½ (rank · log 2πe + log det)."""
+    return 0.5 * (factor.rank * (1.0 + _LOG_2PI) + factor.log_det)
 
 
 def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Array, Float64Array]:

@@ -1,8 +1,8 @@
-"""Probability of a box under a multivariate normal distribution, by SciPy's integration."""
+"""Probabilities of boxes under a multivariate normal distribution, by SciPy's integration."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,37 @@ import numpy.typing as npt
 from emix.estimators.random_source import RandomState, random_source
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+
+
+def box_probabilities(
+    mean: Float64Array, covariance: Float64Array, lower: Float64Array, upper: FloatArray, random_state: RandomState
+) -> FloatArray:
+    """Return `box_probability` of each pair of limits, whose shapes (..., d) are broadcast.
+
+    Returns
+    -------
+    ndarray of shape (...), the dtype of `upper`
+        A scalar for a single pair.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not broadcast; the limits are called what `MultivariateNormal.cdf` calls them.
+    """
+    try:
+        upper, lower = np.broadcast_arrays(upper, lower)
+    except ValueError:
+        raise ValueError(
+            f"lower_limit has shape {lower.shape}, expected one that broadcasts with X, of shape {upper.shape}."
+        ) from None
+    shape = upper.shape[:-1]
+    probability = np.empty(shape, dtype=upper.dtype)
+    for point in np.ndindex(shape):
+        probability[point] = box_probability(
+            mean, covariance, lower[point], upper[point].astype(np.float64), random_state
+        )
+    return probability[()]
 
 
 def box_probability(

@@ -9,7 +9,7 @@ window_rows = WINDOW
 
 
 cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
-    """Rows of a group that has bounds of its own: 4 K bytes for 128 rows, or for more if that would be over 4 a row."""
+    """Rows of a group that has bounds of its own, in 4 K bytes: a block at most, half of one where 4 bytes a row do."""
     return BLOCK // 2 if n_components <= 128 else BLOCK
 
 

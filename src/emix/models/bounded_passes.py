@@ -1,7 +1,7 @@
 """Where bounds pay: which rows of each pass of a fit go with bounds, decided by counts alone.
 
 Bounds cost up to a third of a pass where they leave nothing out, as with components that overlap. So they are first
-tried on a sample of the rows, and only where few enough responsibilities are above 0:
+tried on a sample of the rows, and once given up, again only when fewer responsibilities are above 0:
 
     sample labelled → sample bounded, twice → (it pays) all labelled → all bounded, until it no longer pays
 """
@@ -14,20 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bounds import CarriedBounds
-from .covariance import CovarianceStructure
 from .parameters import GaussianParameters
 
 __all__ = ["BoundedPasses", "Part"]
 
-# Fewer rows, components or operations per log-density than these leave nothing to gain (measured).
-MIN_ROWS, MIN_COMPONENTS, MIN_OPERATIONS = 16_384, 6, 16
+# Fewer rows or components than these leave nothing to gain, nor does one column, whose log-densities cost less than a
+# group's bookkeeping (measured, 8 separate components: 1.3 times the time of plain passes in one column, 0.7 times in
+# two). More components than MAX_COMPONENTS would take more than 12 bytes a row.
+MIN_ROWS, MIN_COMPONENTS, MIN_FEATURES, MAX_COMPONENTS = 16_384, 6, 2, 512
 
 # The sample: one row in 16, but enough for several groups of each component.
 SAMPLE_SHARE, SAMPLE_ROWS, SAMPLE_ROWS_PER_COMPONENT = 16, 4_096, 128
 
-# Bounds pay where no more than this share of the log-densities of groups and components is computed (measured). About
-# an origin (kernel/origin.pxi) they are a smaller part of a pass, and cost more one by one than in tiles of four.
-PAYS, PAYS_AT_ORIGIN = 0.6, 0.5
+# Bounds pay where no more than this share of the log-densities of groups and components is computed. Measured, the time
+# over that of a plain pass at shares of 0.45, 0.65 and 0.85: full 0.6, 0.9, 1.1; the others, whose plain passes take
+# components in tiles of four (kernel/origin.pxi), 0.8, 0.95, 1.2; within 0.1 for 8 to 128 components, 2 to 32 columns.
+PAYS = 0.6
 
 # They are tried anew once the share of responsibilities above 0 has fallen by this factor.
 RETRY = 0.6
@@ -65,13 +67,14 @@ class BoundedPasses:
         self._labels: NDArray[np.uint16] | None = self._room()
         self._bounds: CarriedBounds | None = None
         self._passes = 0  # with the bounds that there are
-        self._tried_at = 1.0
+        self._new_order = False
+        # The share of responsibilities above 0 when they were last tried; None: the next plain pass tells
+        self._tried_at: float | None = 1.0
 
     @staticmethod
-    def may_pay(structure: CovarianceStructure, n_rows: int, n_components: int, n_features: int) -> bool:
+    def may_pay(n_rows: int, n_components: int, n_features: int) -> bool:
         """Whether to try at all."""
-        operations = structure.shape(n_components, n_features)[-1] * n_features // 2
-        return n_rows >= MIN_ROWS and MIN_COMPONENTS <= n_components < 1 << 16 and operations >= MIN_OPERATIONS
+        return n_rows >= MIN_ROWS and MIN_COMPONENTS <= n_components <= MAX_COMPONENTS and n_features >= MIN_FEATURES
 
     def begin_pass(self, parameters: GaussianParameters) -> list[Part]:
         """Return the parts of a pass under the parameters."""
@@ -87,7 +90,7 @@ class BoundedPasses:
         parts = [Part(0, first), part, Part(last, self._n_rows)]
         return [part for part in parts if part.first_row < part.last_row]
 
-    def end_pass(self, n_live: float, n_computed: float, at_origin: bool) -> None:
+    def end_pass(self, n_live: float, n_computed: float) -> None:
         """Decide on the next pass.
 
         Parameters
@@ -96,30 +99,33 @@ class BoundedPasses:
             Responsibilities above 0 in the plain parts.
         n_computed : float
             Log-densities of a group and component that were computed in the part with bounds.
-        at_origin : bool
-            Some of them were about an origin that components share.
         """
         first, last = self._region
+        n_plain = self._n_rows if self._bounds is None else self._n_rows - (last - first)
+        live_share = n_live / (n_plain * self._n_components) if n_plain else None
         if self._bounds is None:
             if self._labels is not None:
-                self._bounds, self._passes = CarriedBounds(self._kernel, first, self._labels, self._n_components), 0
-                self._labels = None
-            elif n_live < RETRY * self._tried_at * self._n_rows * self._n_components:
+                self._bounds = CarriedBounds(self._kernel, first, self._labels, self._n_components)
+                self._passes, self._new_order, self._labels = 0, True, None
+            elif self._tried_at is None:
+                self._tried_at = live_share
+            elif live_share is not None and live_share < RETRY * self._tried_at:
                 self._try(self._sample)
             return
         share = n_computed / self._bounds.size
         self._passes += 1
-        if self._passes == 1:
-            return  # in a new order, with nothing carried yet: this pass says little
-        if share > (PAYS_AT_ORIGIN if at_origin else PAYS):
+        if self._new_order:
+            self._new_order = False
+            return  # with nothing carried yet: this pass says little
+        if share > PAYS:
             self._bounds = self._labels = None
-            if self._region != self._all:
-                self._tried_at = n_live / ((self._n_rows - last + first) * self._n_components)
+            self._tried_at = live_share
         elif self._region != self._all:
             self._try(self._all)
         elif self._labels is not None:
             if share > GOOD_ENOUGH:
                 self._bounds.order_rows(self._labels)
+                self._new_order = True
             self._labels = None
 
     def _try(self, region: tuple[int, int]) -> None:

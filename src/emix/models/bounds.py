@@ -23,7 +23,10 @@ UNKNOWN = np.float32(1e-30)
 
 
 class CarriedBounds:
-    """The bounds of some rows of one run: 2 bytes a row for their order, 4 K for each group of rows.
+    """The bounds of some rows of one run.
+
+    They take 2 bytes a row for the order, 2 more while that is made, and 4 K for each group of 128 rows (256 from
+    K = 129 on): 8 bytes a row in all up to K = 256, 12 for 512.
 
     Parameters
     ----------

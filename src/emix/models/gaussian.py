@@ -176,7 +176,7 @@ class GaussianRun:
         self._n_threads, self._rows_per_call = plan(
             source.n_rows, operations_of_pass(K, d), kernel.super_block_rows, model.n_threads, most
         )
-        slots = np.empty((n_slots, self._width + 1))
+        slots = np.zeros((n_slots, self._width + 1))
         arguments = np.empty(2 * K * (1 + d) + spread + d)
         rounded = np.empty(len(arguments), np.float32) if self.dtype.char == "f" else None
         workspaces = np.empty((self._n_threads, kernel.workspace_size(K, d)), self.dtype)
@@ -203,7 +203,7 @@ class GaussianRun:
             passes = n_slots, self._n_threads, self._rows_per_call
             self._origin = CommonOrigin(self._exchange, *rows, structure, K, model.reg_covar, *passes)
         self._passes = None
-        if BoundedPasses.may_pay(structure, source.n_rows, K, d):
+        if BoundedPasses.may_pay(source.n_rows, K, d):
             threads = structure.threads_of_matrices(K, d, model.n_threads)
             self._passes = BoundedPasses(kernel, source.n_rows, K, threads)
 
@@ -256,7 +256,7 @@ class GaussianRun:
             run_in_threads(self._accumulate, self._n_threads)
         else:
             parts = self._passes.begin_pass(parameters)
-            self._passes.end_pass(*self._accumulate_parts(parts), self._exchange.n_moved > 0)
+            self._passes.end_pass(*self._accumulate_parts(parts))
         structure, K, d = self.model.structure, self.model.n_components, self.model.n_features
         sums = np.empty(self._width + K * d)
         if self._exchange.shared:

@@ -15,7 +15,7 @@ __all__ = ["GaussianParameters", "check_shapes"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class GaussianParameters:
     """Weights, means and covariances of a Gaussian mixture of K components in d dimensions, float64.
 
@@ -29,6 +29,7 @@ class GaussianParameters:
         K and d.
     packed : ndarray
         All numbers, as compiled code takes them: [π | μ | Σ | W | log det W]. The arrays below are views of it.
+        It is not copied, and made read-only: W belongs to Σ, and what is derived once, such as the digest, to all.
     weights : ndarray of shape (K,)
         π_k.
     means : ndarray of shape (K, d)
@@ -52,6 +53,14 @@ class GaussianParameters:
     n_components: int
     n_features: int
     packed: Array
+
+    def __init__(self, structure: CovarianceStructure, n_components: int, n_features: int, packed: Array) -> None:
+        packed.setflags(write=False)
+        # What the generated one does by a call for each field, which takes half as long again: each iteration of a fit
+        # comes here.
+        fields = self.__dict__
+        fields["structure"], fields["n_components"], fields["n_features"] = structure, n_components, n_features
+        fields["packed"] = packed
 
     @classmethod
     def from_covariances(
@@ -176,6 +185,10 @@ class GaussianParameters:
     def __getstate__(self) -> dict[str, Any]:
         # What was derived meanwhile is left behind.
         return {key: self.__dict__[key] for key in self.__dataclass_fields__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.packed.setflags(write=False)  # an unpickled array would be writable
 
     def permuted(self, order: ArrayLike) -> GaussianParameters:
         """Return the same mixture with its components in another order."""

@@ -46,7 +46,9 @@ class Share:
         try:
             if not self._stop[0]:
                 self._task(self._thread, self._stop)
-        except BaseException as error:  # noqa: BLE001  # whatever it is, the one who waits raises it
+        # Blind, as nothing may be lost: here it would end a thread of the pool, and the one who waits would take the
+        # share for done. There it is raised, also what ends a process, such as SystemExit.
+        except BaseException as error:  # noqa: BLE001
             self.error = error
             self._stop[0] = 1
         finally:
@@ -73,7 +75,8 @@ class _Pool:
     def submit(self, share: Share, n_threads: int) -> None:
         if self._n_threads < n_threads:
             self._grow(min(n_threads, os.cpu_count() or 1))
-        self._shares.put(share)
+        if self._n_threads:  # else nobody would ever take it away
+            self._shares.put(share)
 
     def _grow(self, n_threads: int) -> None:
         with self._growing:
