@@ -12,7 +12,7 @@ the kernel's own rounding, for which it also gives bounds:
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -173,11 +173,18 @@ def divide(case: Case, total: Array) -> tuple[Array, Array, Array, float]:
     return total[:K], total[K : K + K * d].reshape(K, d), scatter, total[-1]
 
 
-def score(level: str, case: Case) -> tuple[Array, Array, Array, Array, int]:
-    """Log-density, responsibilities, joint, labels and the number of far rows."""
+def score(level: str, case: Case) -> tuple[Array, Array, Array, int]:
+    """Log-density, responsibilities, labels and the number of far rows."""
     kernel = kernel_of_level(level, case.X.dtype.name)
     n, K = len(case.X), len(case.center)
     dtype = case.X.dtype
-    outputs = np.full(n, np.nan, dtype), np.full((n, K), np.nan, dtype), np.full((n, K), np.nan, dtype), np.full(n, -1)
+    outputs = np.full(n, np.nan, dtype), np.full((n, K), np.nan, dtype), np.full(n, -1)
     far = kernel.Scorer(*case.arguments).score(case.X, 0, n, *outputs, None)
     return *outputs, far
+
+
+def joint_scores(level: str, case: Case) -> Array:
+    """log p_k of every row and component: to the bit the log-density where the others' constants are −∞."""
+    K = len(case.center)
+    alone = np.where(np.eye(K, dtype=bool), case.log_constant, -np.inf).astype(case.X.dtype)
+    return np.stack([score(level, replace(case, log_constant=alone[k]))[0] for k in range(K)], axis=1)

@@ -17,6 +17,7 @@ from emix.kernel import level
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import Scores, score_rows
 from kernel.naive import each_dtype, each_structure
+from models.examples import joint_scores
 
 Array = NDArray[Any]
 
@@ -74,8 +75,7 @@ def sample(
 
 def assert_accurate(X: Array, parameters: GaussianParameters, exact: list[list[Any]], bound: float) -> None:
     """|error of log p_k| ≤ bound · (1 + |Σ log W_jj| + ½‖y‖²)"""
-    joint = score_rows(X, parameters, log_density=False, joint=True).joint
-    assert joint is not None and joint.dtype == X.dtype
+    joint = joint_scores(X, parameters)
     for found, terms in zip(joint, exact):
         for log_p, (expected, log_det, half_norm) in zip(found, terms):
             assert abs(mpmath.mpf(float(log_p)) - expected) <= bound * (1 + abs(log_det) + half_norm)
@@ -130,12 +130,12 @@ def far_scores(X: Array, parameters: GaussianParameters) -> Scores:
     """Scores of rows in the midst of ordinary ones, which must not notice."""
     near = np.random.default_rng(0).normal(size=(300, X.shape[1])).astype(X.dtype)
     rows = np.insert(near, np.linspace(0, 300, len(X)).astype(int), X, axis=0)
-    scores = score_rows(rows, parameters, responsibilities=True, joint=True, labels=True)
+    scores = score_rows(rows, parameters, responsibilities=True, labels=True)
     is_far = np.abs(rows).max(axis=1) > 1e20
     assert is_far.sum() == len(X)
-    alone = score_rows(near, parameters, responsibilities=True, joint=True, labels=True)
+    alone = score_rows(near, parameters, responsibilities=True, labels=True)
     found = []
-    for name in ("log_density", "responsibilities", "joint", "labels"):
+    for name in ("log_density", "responsibilities", "labels"):
         both = getattr(scores, name)
         np.testing.assert_array_equal(both[~is_far], getattr(alone, name))
         found.append(both[is_far])
@@ -162,7 +162,6 @@ def test_rows_out_of_reach_belong_to_the_nearest(structure: str, dtype: str, siz
     X = (directions * size).astype(dtype)
     scores = far_scores(X, parameters)
     assert (scores.log_density == -np.inf).all()
-    assert (scores.joint == -np.inf).all()
     for i, x in enumerate(X):
         norms = [exact_terms(x, parameters, k)[2] for k in range(3)]
         # A common covariance: distances differ by less than rounding of the row, and the largest weight decides.
@@ -200,8 +199,8 @@ def test_nothing_is_nan_between_near_and_far(structure: str, dtype: str) -> None
     # Half of the values within a factor of 1000 of the largest number, where W x overflows with either sign.
     exponent = np.where(rng.random((500, d)) < 0.5, rng.uniform(0, largest, (500, d)), largest - rng.uniform(0, 3))
     X = (rng.choice([-1.0, 0.0, 1.0], (500, d)) * 10.0**exponent).astype(dtype)
-    scores = score_rows(X, parameters, responsibilities=True, joint=True, labels=True)
-    for values in (scores.log_density, scores.joint):
+    scores = score_rows(X, parameters, responsibilities=True, labels=True)
+    for values in (scores.log_density, joint_scores(X, parameters)):
         assert not np.isnan(values).any() and not (values == np.inf).any()
     assert (scores.log_density == -np.inf).any() and np.isfinite(scores.log_density).any()
     np.testing.assert_allclose(scores.responsibilities.sum(axis=1), 1.0, rtol=8 * np.finfo(dtype).eps)

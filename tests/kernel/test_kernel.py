@@ -12,6 +12,7 @@ import pytest
 
 from emix.kernel.level import kernel_of_level
 from kernel.naive import (
+    Array,
     Case,
     accumulate,
     accumulator,
@@ -21,6 +22,7 @@ from kernel.naive import (
     each_level,
     each_structure,
     in_structure,
+    joint_scores,
     random_case,
     reference_scores,
     reference_sums,
@@ -49,7 +51,8 @@ def case_and_reference(structure: str, dtype: str, size: tuple[int, int, int, bo
 @each_size
 def test_scores(level: str, dtype: str, structure: str, size: tuple[int, int, int, bool]) -> None:
     case, expected = case_and_reference(structure, dtype, size)
-    log_density, responsibilities, joint, labels, n_far = score(level, case)
+    log_density, responsibilities, labels, n_far = score(level, case)
+    joint = joint_scores(level, case)
     assert n_far == 0
     assert_within(joint, expected.joint, expected.joint_bound)
     assert_within(log_density, expected.log_density, expected.log_density_bound)
@@ -86,7 +89,7 @@ def test_ties_go_to_the_first(level: str, dtype: str) -> None:
         whitening=np.ones_like(case.whitening),
         log_constant=np.array([-1, 0, 0, 0], dtype),
     )
-    assert (score(level, same)[3] == 1).all()
+    assert (score(level, same)[2] == 1).all()
 
 
 @each_level
@@ -208,7 +211,7 @@ def test_stop_flag_returns_at_once(level: str, dtype: str) -> None:
     accumulator(kernel, case, slots).accumulate(0, 0, 2000, stop)
     assert not slots.any()
     density = np.full(2000, 7, dtype)
-    kernel.Scorer(*case.arguments).score(case.X, 0, 2000, density, None, None, None, stop)
+    kernel.Scorer(*case.arguments).score(case.X, 0, 2000, density, None, None, stop)
     assert (density == 7).all()
 
 
@@ -281,3 +284,32 @@ def test_logarithm(level: str, dtype: str) -> None:
             total = n_flat + mpmath.exp(-mpmath.mpf(float(exponent)))
             # The sum is rounded once, half an eps, and the logarithm to an ulp or so.
             assert abs(mpmath.mpf(float(actual)) - mpmath.log(total)) <= eps * (1 + mpmath.log(total)), exponent
+
+
+@each_level
+def test_bounds_of_another_shape_are_refused(level: str) -> None:
+    case = random_case("full", "float64", 600, 3, 2)
+    kernel = kernel_of_level(level, "float64")
+    slots = np.zeros((1, 2 + 6 + 18 + 1))
+    run = accumulator(kernel, case, slots)
+    n_groups = -(-600 // kernel.group_rows(2))
+    right: dict[str, Array] = {
+        "order": np.arange(600, dtype=np.uint16),
+        "near": np.zeros((n_groups, 2), np.float32),
+        "shrink": np.ones(2, np.float32),
+        "moved": np.zeros(2, np.float32),
+        "labels": np.zeros(600, np.uint16),
+    }
+    for name, wrong, message in [
+        ("order", np.arange(599, dtype=np.uint16), "rows 0 to 600 are asked for, of the 599 from row 0 on"),
+        ("near", right["near"][1:], f"near is {n_groups - 1} × 2, expected {n_groups} × 2"),
+        ("near", np.zeros((n_groups, 1), np.float32), f"near is {n_groups} × 1, expected {n_groups} × 2"),
+        ("shrink", right["shrink"][1:], "shrink has 1 numbers, expected 2"),
+        ("moved", right["moved"][1:], "moved has 1 numbers, expected 2"),
+        ("labels", right["labels"][1:], "labels has 599 numbers, expected 600"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            run.accumulate_bounded(0, 0, 600, 0, *{**right, name: wrong}.values(), None)
+    assert not slots.any()
+    assert run.accumulate_bounded(0, 0, 600, 0, *right.values(), None) > 0
+    assert slots.any()

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emix.kernel.level import kernel_for
 from emix.models.covariance import STRUCTURES, CovarianceStructure
 from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
+from emix.models.scoring import _arguments
 
 Array = NDArray[Any]
 
@@ -64,6 +66,21 @@ def naive_joint(X: Array, theta: GaussianParameters) -> Array:
         square = np.einsum("ij,ij->i", z, np.linalg.solve(sigma, z.T).T)
         joint[:, k] = np.log(theta.weights[k]) - 0.5 * (square + np.linalg.slogdet(2 * np.pi * sigma)[1])
     return joint
+
+
+def joint_scores(X: Array, theta: GaussianParameters) -> Array:
+    """log π_k p_k(x) by the kernel: to the bit its log-density where the other components' constants are −∞."""
+    K, d = theta.means.shape
+    arguments = _arguments(theta, X.dtype)
+    constant = arguments[2 * K * d : 2 * K * d + K]
+    values = constant.copy()
+    joint = np.empty((K, len(X)), X.dtype)
+    for k in range(K):
+        constant[:] = -np.inf
+        constant[k] = values[k]
+        scorer = kernel_for(X.dtype).Scorer(theta.structure.code, K, d, arguments)
+        scorer.score(X, 0, len(X), joint[k], None, None, None)
+    return joint.T
 
 
 def naive_responsibilities(X: Array, theta: GaussianParameters) -> Array:

@@ -18,7 +18,7 @@ from emix.models.origin import MAX_REACH
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
 from emix.models.statistics import GaussianStatistics
-from models.examples import naive_joint, naive_responsibilities, scatter_of
+from models.examples import joint_scores, naive_joint, naive_responsibilities, scatter_of
 
 Array = NDArray[Any]
 each_structure = pytest.mark.parametrize("structure", ["tied", "diag", "spherical"])
@@ -289,13 +289,13 @@ def test_small_work_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
 @each_dtype
 def test_scores(structure: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     X, theta = problem(structure, dtype=dtype)
-    wanted: dict[str, Any] = {"responsibilities": True, "joint": True, "labels": True}
-    found = score_rows(X, theta, **wanted)
+    wanted: dict[str, Any] = {"responsibilities": True, "labels": True}
+    found, joint = score_rows(X, theta, **wanted), joint_scores(X, theta)
     monkeypatch.setattr(scoring, "may_pay", lambda *_: False)
     other = GaussianParameters.of(theta.structure, theta.weights, theta.means, theta.covariances)
-    plain = score_rows(X, other, **wanted)
+    plain, plain_joint = score_rows(X, other, **wanted), joint_scores(X, other)
     eps = float(np.finfo(dtype).eps)
-    for a, b in zip(found[:3], plain[:3]):
+    for a, b in [*zip(found[:2], plain[:2]), (joint, plain_joint)]:
         assert a is not None
         assert b is not None
         # reach ≤ 10 here: 0.71 (d + 2) eps · 10 of 1 + ½‖y‖², which is at most 100
@@ -341,3 +341,44 @@ def test_huge_and_tiny_units(structure: str, dtype: str) -> None:
         np.testing.assert_allclose(found.weight, plain.weight, rtol=1e-10 if dtype == "float64" else 1e-5)
         tolerance = 1e-10 if dtype == "float64" else 1e-4
         np.testing.assert_allclose(found.scatter / scale**2, plain.scatter, rtol=tolerance, atol=tolerance * 40_000)
+
+
+@each_structure
+@pytest.mark.parametrize("d", [13, 32, 64])
+@pytest.mark.parametrize("weight", [1.0, 9e3, 9.9e4])
+def test_the_largest_rows_of_single_precision_and_weights(structure: str, d: int, weight: float) -> None:
+    K, n, scale = 2, 3000, 1e15
+    rng = np.random.default_rng(d)
+    X = (scale * rng.choice([-1, 1], size=(n, d))).astype(np.float32)
+    shape = {"tied": np.eye(d), "diag": np.ones((K, d)), "spherical": np.ones(K)}[structure]
+    means = 0.1 * scale * rng.normal(size=(K, d))
+    theta = GaussianParameters.from_covariances(structure, np.full(K, 1 / K), means, shape * scale**2)
+    found, used = e_step((X, np.full(n, weight)), theta)
+    plain, _ = e_step(X.astype(np.float64), theta, use_origin=False)
+    assert used
+    np.testing.assert_allclose(found.weight, weight * plain.weight, rtol=1e-5)
+    # Roundings of 3 000 rows, relative to the diagonal.
+    largest = weight * np.abs(plain.scatter).max()
+    np.testing.assert_allclose(found.scatter, weight * plain.scatter, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("structure", ["diag", "spherical"])
+@pytest.mark.parametrize(("dtype", "variance"), [("float64", 1e-310), ("float32", 1e-40)])
+def test_a_very_narrow_component_where_the_origin_is(structure: str, dtype: str, variance: float) -> None:
+    X, theta = problem(structure, dtype=dtype, n=3000)
+    X = np.vstack([X, -X])
+    X[:10] = 0.0
+    # Pairs of means about 0, which their sum is to the bit, and the narrow one there, where some rows coincide.
+    pairs = np.repeat(theta.means, 2, axis=0) * np.tile([[1.0], [-1.0]], (4, 1))
+    means = np.vstack([pairs, np.zeros((1, 5))])
+    wide = np.repeat(theta.covariances, 2, axis=0)
+    variances = np.concatenate([wide, np.full_like(wide[:1], variance)])
+    narrow = GaussianParameters.from_covariances(structure, np.full(9, 1 / 9), means, variances)
+    found, used = e_step(X, narrow)
+    plain, _ = e_step(X, narrow, use_origin=False)
+    assert used
+    assert found.weight[8] == 10.0
+    rtol = 1e-12 if dtype == "float64" else 1e-5
+    np.testing.assert_allclose(found.weight, plain.weight, rtol=rtol)
+    np.testing.assert_allclose(found.scatter, plain.scatter, rtol=rtol, atol=rtol * plain.scatter.max())
+    assert found.log_likelihood == pytest.approx(plain.log_likelihood, rel=rtol)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
 from emix.rows import threads
-from models.examples import clusters, each_structure, naive_joint, naive_responsibilities, start
+from models.examples import clusters, each_structure, joint_scores, naive_joint, naive_responsibilities, start
 
 each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
-ALL = {"log_density": True, "responsibilities": True, "joint": True, "labels": True}
+ALL = {"log_density": True, "responsibilities": True, "labels": True}
 
 
 @each_structure
@@ -32,13 +33,11 @@ def test_all_scores(structure: str, dtype: str) -> None:
     joint = naive_joint(X, theta)
     # Some ten operations on numbers of some tens of nats.
     atol = 500 * float(np.finfo(dtype).eps)
-    np.testing.assert_allclose(scores.joint, joint, atol=atol)
+    np.testing.assert_allclose(joint_scores(X, theta), joint, atol=atol)
     np.testing.assert_allclose(scores.log_density, logsumexp(joint, axis=1), atol=atol)
     np.testing.assert_allclose(scores.responsibilities, naive_responsibilities(X, theta), atol=atol)
-    np.testing.assert_array_equal(scores.labels, np.asarray(scores.joint).argmax(axis=1))
-    assert {np.asarray(a).dtype for a in (scores.joint, scores.log_density, scores.responsibilities)} == {
-        np.dtype(dtype)
-    }
+    np.testing.assert_array_equal(scores.labels, joint_scores(X, theta).argmax(axis=1))
+    assert {np.asarray(a).dtype for a in (scores.log_density, scores.responsibilities)} == {np.dtype(dtype)}
     assert scores.labels is not None and scores.labels.dtype == np.intp
 
 
@@ -75,7 +74,7 @@ def test_only_what_is_asked_for(names: tuple[str, ...]) -> None:
             assert getattr(some, name) is None
 
 
-@pytest.mark.parametrize("names", [("labels",), ("responsibilities",), ("joint",), ("labels", "log_density")])
+@pytest.mark.parametrize("names", [("labels",), ("responsibilities",), ("log_density",), ("labels", "log_density")])
 def test_far_rows_whatever_is_asked_for(names: tuple[str, ...]) -> None:
     X = np.array([[0.0, 0.0], [1e200, 0.0], [3.0, 3.0], [-1e200, 1e199]])
     theta = GaussianParameters.from_covariances("spherical", [0.5, 0.5], [[0.0, 0.0], [3.0, 3.0]], [1.0, 2.0])
@@ -84,8 +83,8 @@ def test_far_rows_whatever_is_asked_for(names: tuple[str, ...]) -> None:
         assert scores.labels.tolist() == [0, 1, 1, 1]
     if scores.responsibilities is not None:
         np.testing.assert_array_equal(scores.responsibilities[[1, 3]], [[0, 1], [0, 1]])
-    if scores.joint is not None:
-        np.testing.assert_array_equal(np.isfinite(scores.joint), [[True] * 2, [False] * 2, [True] * 2, [False] * 2])
+    if scores.log_density is not None:
+        np.testing.assert_array_equal(np.isfinite(scores.log_density), [True, False, True, False])
 
 
 @each_structure
@@ -132,13 +131,13 @@ def test_squares_overflow_later_than_those_of_rows(structure: str, dtype: str, s
     variances = np.full((K, d) if structure == "diag" else K, sd * sd)
     parameters = GaussianParameters.from_covariances(structure, np.full(K, 1 / K), means, variances)
     X = np.vstack([means[0], np.full(d, far), means[1]]).astype(dtype)
-    scores = score_rows(X, parameters, responsibilities=True, joint=True, labels=True)
-    assert scores.log_density is not None and scores.responsibilities is not None and scores.joint is not None
+    scores = score_rows(X, parameters, responsibilities=True, labels=True)
+    assert scores.log_density is not None and scores.responsibilities is not None
     # In units of sd, where nothing overflows. float32: half the squares of numbers of seven digits.
     y = (X[:, np.newaxis].astype(np.longdouble) - means) / sd
     expected = -0.5 * np.sum(y * y, axis=2) - d * np.log(sd) - 0.5 * d * np.log(2 * np.pi) - np.log(K)
-    np.testing.assert_allclose(scores.joint, expected.astype(np.float64), rtol=1e-5 if dtype == "float32" else 1e-12)
-    assert np.isfinite(scores.log_density).all()
+    density = logsumexp(expected.astype(np.float64), axis=1)
+    np.testing.assert_allclose(scores.log_density, density, rtol=1e-5 if dtype == "float32" else 1e-12)
     np.testing.assert_allclose(scores.responsibilities.sum(axis=1), 1.0, rtol=1e-6)
     assert score_rows(X, parameters, labels=True, log_density=False).labels is not None
 
@@ -147,8 +146,7 @@ def test_component_of_weight_zero() -> None:
     X = clusters(30, 2, 2)
     theta = GaussianParameters.from_covariances("full", [0.0, 1.0], X[:2], np.stack([np.eye(2)] * 2))
     scores = score_rows(X, theta, **ALL)
-    assert scores.joint is not None and scores.responsibilities is not None
-    assert (scores.joint[:, 0] == -np.inf).all()
+    np.testing.assert_array_equal(scores.log_density, joint_scores(X, theta)[:, 1])
     np.testing.assert_array_equal(scores.responsibilities, [[0.0, 1.0]] * 30)
     np.testing.assert_array_equal(scores.labels, 1)
 
@@ -158,24 +156,6 @@ def test_rows_of_other_columns_are_refused(d: int) -> None:
     theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], np.zeros((2, 3)), np.ones((2, 3)))
     with pytest.raises(ValueError, match=f"X has {d} columns, expected 3, as the parameters have"):
         score_rows(np.zeros((5, d)), theta)
-
-
-def test_far_rows_are_not_scored_again_where_their_densities_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    X = np.array([[0.0], [1e200]])
-    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], [[0.0], [1e199]], [[1.0], [1.0]])
-    again: list[int] = []
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        again.append(1)
-        return score_rows(*arguments, **options)
-
-    monkeypatch.setattr(scoring, "score_rows", counted)
-    for density, expected in ((True, 0), (False, 1)):
-        again.clear()
-        scores = score_rows(X, theta, log_density=density, labels=True, n_threads=1)
-        assert scores.labels is not None
-        assert scores.labels.tolist() == [0, 1]
-        assert len(again) == expected
 
 
 @pytest.mark.parametrize(("forced", "expected"), [("blas", 1), ("baseline", 3)])
@@ -195,3 +175,104 @@ def test_one_thread_beside_those_of_blas(forced: str, expected: int, monkeypatch
     GaussianModel(3, 3, n_threads=3).e_step(X, theta)
     # One thread may do without `run_in_threads`.
     assert set(used) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "variance", "away", "far"), [("float32", 1e20, 5e12, 2e19), ("float64", 1e276, 5e140, 2e154)]
+)
+@pytest.mark.parametrize("structure", ["diag", "spherical"])
+def test_far_rows_of_a_mixture_partly_about_an_origin(
+    structure: str, dtype: str, variance: float, away: float, far: float
+) -> None:
+    # The first component is at the origin, where z² overflows; the second is beyond its limit, and its y² does not.
+    d = 8
+    means = np.zeros((2, d))
+    means[1, 0] = away
+    variances = np.full((2, d) if structure == "diag" else 2, variance)
+    theta = GaussianParameters.from_covariances(structure, [0.999, 0.001], means, variances)
+    X = np.zeros((3, d), dtype)
+    X[:, 0] = [-far, -1e-2 * far, far]
+    scores = score_rows(X, theta, responsibilities=True, labels=True)
+    # The nearer of two equally wide: billions of nats apart.
+    assert scores.labels is not None and scores.labels.tolist() == [0, 0, 1]
+    np.testing.assert_array_equal(scores.responsibilities, [[1, 0], [1, 0], [0, 1]])
+    sd = np.sqrt(variance)
+    y = (X[:, 0].astype(np.float64) - means[scores.labels, 0]) / sd
+    expected = -0.5 * y * y - d * np.log(sd) - 0.5 * d * np.log(2 * np.pi) + np.log(theta.weights[scores.labels])
+    np.testing.assert_allclose(scores.log_density, expected, rtol=1e-5 if dtype == "float32" else 1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "variance"), [("float32", 1e-40), ("float32", 1e-32), ("float64", 1e-310)])
+@pytest.mark.parametrize("structure", ["diag", "spherical"])
+def test_a_very_narrow_component_about_the_mean_of_others(structure: str, dtype: str, variance: float) -> None:
+    # Its centre is the origin of the wide ones, but 1 / variance overflows.
+    d = 8
+    shape = (2, d) if structure == "diag" else 2
+    variances = np.ones(shape)
+    variances[1] = variance
+    theta = GaussianParameters.from_covariances(structure, [0.5, 0.5], np.zeros((2, d)), variances)
+    X = np.zeros((2, d), dtype)
+    X[1] = 1.0
+    scores = score_rows(X, theta, responsibilities=True, labels=True)
+    constant = np.log(0.5) - 0.5 * d * np.log(2 * np.pi)
+    expected = [constant - 0.5 * d * np.log(variance), constant - 0.5 * d]
+    np.testing.assert_allclose(scores.log_density, expected, rtol=1e-6 if dtype == "float32" else 1e-14)
+    np.testing.assert_array_equal(scores.labels, [1, 0])
+    np.testing.assert_array_equal(scores.responsibilities, [[0, 1], [1, 0]])
+
+
+def rows_some_far(structure: str, n: int = 3000, n_far: int = 600) -> tuple[Any, GaussianParameters, Any]:
+    """Rows about wide components, some beyond what squares of one origin can hold, half of these beyond all squares."""
+    rng = np.random.default_rng(0)
+    K, d, sd = 6, 4, 1e90
+    means = sd * rng.normal(size=(K, d))
+    variances: Any = sd * sd * rng.uniform(1.0, 2.0, (K, d))
+    variances = {"full": np.stack([np.diag(v) for v in variances]), "tied": np.diag(variances[0]), "diag": variances,
+                 "spherical": variances[:, 0]}[structure]  # fmt: skip
+    X = sd * rng.normal(size=(n, d))
+    far = np.sort(rng.choice(n, n_far, replace=False))
+    X[far[::2]] *= 1e160 / sd
+    X[far[1::2]] *= 1e250 / sd
+    return X, GaussianParameters.from_covariances(structure, np.arange(1, K + 1) / 21, means, variances), far
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_only_far_rows_are_scored_again(name: str, n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, theta, far = rows_some_far("spherical")
+    scored, stoppable = [], []
+
+    class Counting:
+        def __init__(self, *arguments: Any) -> None:
+            self.scorer = level.kernel_for(np.dtype(np.float64)).Scorer(*arguments)
+
+        def score(self, X: Any, first: int, last: int, *rest: Any) -> Any:
+            scored.append(last - first)
+            stoppable.append(rest[-1] is not None)
+            return self.scorer.score(X, first, last, *rest)
+
+    monkeypatch.setattr(scoring, "kernel_for", lambda dtype: SimpleNamespace(Scorer=Counting))
+    monkeypatch.setattr(scoring, "has_own_threads", lambda: False)
+    score_rows(X, theta, n_threads=n_threads, **{other: other == name for other in ALL})
+    assert sum(scored) == len(X) + len(far)
+    assert all(stoppable) == (n_threads > 1)
+
+
+@each_structure
+def test_far_rows_are_scored_as_alone_whatever_is_asked_for(structure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, theta, far = rows_some_far(structure)
+    expected = score_rows(X, theta, **ALL)
+    assert expected.log_density is not None and expected.responsibilities is not None
+    assert (expected.log_density[far[1::2]] == -np.inf).all()
+    assert np.isfinite(np.delete(expected.log_density, far[1::2])).all()
+    np.testing.assert_allclose(expected.responsibilities.sum(axis=1), 1.0, atol=1e-15)
+    np.testing.assert_array_equal(expected.responsibilities.argmax(axis=1), expected.labels)
+    alone = score_rows(X[far], theta, **ALL)
+    for name in ALL:
+        np.testing.assert_array_equal(getattr(alone, name), getattr(expected, name)[far])
+    for numbers in (1, 24 * 100):
+        monkeypatch.setattr(scoring, "FAR_NUMBERS", numbers)
+        for names in [(name,) for name in ALL] + [("labels", "responsibilities"), tuple(ALL)]:
+            found = score_rows(X, theta, n_threads=2, **{name: name in names for name in ALL})
+            for name in names:
+                np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))

@@ -15,7 +15,8 @@ from emix.estimators.progress import Progress
 from emix.estimators.starts import make_start
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel.level import has_own_threads
-from emix.models.gaussian import GaussianModel, operations_of_pass
+from emix.models.gaussian import GaussianModel
+from emix.models.operations import operations_of_pass
 from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
 from emix.rows.threads import plan_runs

@@ -85,6 +85,7 @@ cdef struct Workspace:
     real *target        # (K, d): b_k, or b_k / w_k, of the components at the origin
     int *at_origin      # (K,): is the component's centre the origin
     Py_ssize_t n_at_origin
+    real far_below      # a row whose best is no more than this may have log-densities that only overflowed (origin.pxi)
     int *listed         # (K,): components at the origin that are taken together
     real *product       # (d, d): for a level that adds to the scatter by way of single precision
 

@@ -55,7 +55,6 @@ class Scorer:
         last_row: int,
         log_density: NDArray[Any] | None,
         responsibilities: NDArray[Any] | None,
-        joint: NDArray[Any] | None,
         labels: NDArray[np.intp] | None,
         stop: NDArray[np.int32] | None,
     ) -> int: ...

@@ -24,16 +24,6 @@ cdef double reach(
     return square
 
 
-cdef bint moderate(int structure, const double *w, Py_ssize_t d, bint single) noexcept nogil:
-    """Are w² and what it is multiplied with far from both ends of the rows' precision? (tied multiplies no squares)"""
-    cdef double most = 1e15 if single else 1e150
-    cdef Py_ssize_t j
-    for j in range(d if structure == DIAG else 1 if structure == SPHERICAL else 0):
-        if not 1 / most < w[j] < most:
-            return False
-    return True
-
-
 cdef Py_ssize_t move_to_origin(
     int structure, Py_ssize_t K, Py_ssize_t d, bint single, double limit, const double *parameters,     # IN
     const double *fixed,            # IN: (d,) the origin, or NULL for Σ π_k c_k
@@ -55,7 +45,6 @@ cdef Py_ssize_t move_to_origin(
     cdef double *center = arguments
     cdef double *m = arguments + 2 * K * (1 + d) + spread
     cdef double total = 0, value, square = 0
-    cdef bint near
     if structure == FULL:
         return 0
     for k in range(d if structure == TIED else 0):
@@ -75,13 +64,11 @@ cdef Py_ssize_t move_to_origin(
         value = value / total if fixed == NULL else fixed[j]
         m[j] = <double> <float> value if single else value
     for k in range(K):
-        near = moderate(structure, w + k * step, d, single)
-        n_moved += near and reach(structure, w + k * step, mean + k * d, m, d, NULL) <= limit
+        n_moved += reach(structure, w + k * step, mean + k * d, m, d, NULL) <= limit
     if structure == TIED and n_moved < K:
         n_moved = 0
     for k in range(K if n_moved else 0):
-        near = moderate(structure, w + k * step, d, single)
-        if near and reach(structure, w + k * step, mean + k * d, m, d, NULL) <= limit:
+        if reach(structure, w + k * step, mean + k * d, m, d, NULL) <= limit:
             reach(structure, w + k * step, mean + k * d, m, d, center + (K + k) * d)
             for j in range(d):
                 center[k * d + j] = m[j]

@@ -18,15 +18,35 @@
 # too, the second adds n eps reach_k at most, reach_k = ‖ |W_k| |μ_k − m| ‖ and n = d + 2 for tied, 2 for the others.
 # So ½‖y‖² errs by n eps ‖y‖ reach_k, and since ‖y‖ ≤ 0.71 (1 + ½‖y‖²), by 0.71 n eps reach_k relative to 1 + ½‖y‖².
 # The sums about m hold N_k (μ_k − m)² beside what is wanted, and lose reach_k² eps of it. models/origin.py has the
-# limit for reach_k; components beyond it keep c_k = μ_k, and the loops of densities.pxi and moments.pxi.
+# limit for reach_k; components beyond it keep c_k = μ_k, and the loops of densities.pxi and moments.pxi. Those loops
+# are also for components at the origin whose w, or its square, is near an end of the precision: they know of 0 · inf.
+#
+# Spherical squares before it scales: ‖z − b_k / w_k‖² may overflow, and log p_k be −inf, where ‖y_k‖² would not. Then
+# log p_k < a_k − 0.49 w_k² REAL_MAX, rounding included. In a row whose best is above −¼ w_k² REAL_MAX that is 8e7 nats
+# below it at least, less a_k ≤ 35 d (1e-15 < w_k < 1e15; in double precision 4e7 and 346 d): nothing is lost. Other
+# rows are far: they are scored anew about c_k = μ_k (scores.pxi, models/scoring.py). Those of a fit are not that large
+# (rows/validation.py).
+
+cdef bint moderate(const real *w, Py_ssize_t n) noexcept nogil:
+    """Are n numbers, and their squares, far from both ends of the precision?"""
+    cdef double most = 1e15 if sizeof(real) == 4 else 1e150
+    cdef Py_ssize_t j
+    for j in range(n):
+        if not 1 / most < w[j] < most:
+            return False
+    return True
+
 
 cdef void find_at_origin(Mixture *mixture, Workspace *work) noexcept nogil:
-    """at_origin[k]: is c_k the origin;  target[k] = b_k, for spherical b_k / w_k"""
+    """at_origin[k]: is c_k the origin, w_k moderate;  target[k] = b_k, for spherical b_k / w_k;  far_below"""
     cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, k, j
+    # Tied squares nothing of W.
+    cdef Py_ssize_t n_squared = d if mixture.structure == DIAG else 1 if mixture.structure == SPHERICAL else 0
     cdef real scale
     work.n_at_origin = 0
+    work.far_below = -REAL_MAX
     for k in range(K):
-        work.at_origin[k] = mixture.structure != FULL
+        work.at_origin[k] = mixture.structure != FULL and moderate(mixture.whitening + k * n_squared, n_squared)
         for j in range(d if work.at_origin[k] else 0):
             # NaN is like nothing
             if mixture.center[k * d + j] != mixture.origin[j]:
@@ -36,6 +56,8 @@ cdef void find_at_origin(Mixture *mixture, Workspace *work) noexcept nogil:
         scale = mixture.whitening[k] if mixture.structure == SPHERICAL else 1
         for j in range(d if work.at_origin[k] else 0):
             work.target[k * d + j] = mixture.offset[k * d + j] / scale
+        if mixture.structure == SPHERICAL and work.at_origin[k]:
+            work.far_below = max(work.far_below, <real> max(-0.25 * <double> REAL_MAX * scale * scale, -REAL_MAX))
 
 
 cdef inline void whiten_tile(
@@ -100,7 +122,8 @@ cdef inline void log_densities_tile(
 ) noexcept nogil:
     """p[k] = a_k − ½‖y_k‖² of some components for a tile of rows: each u that is loaded serves all of them
 
-    For one component a limit may end the sum, as in `log_density`. Nothing here can be NaN: u is not, b_k is finite.
+    For one component a limit may end the sum, as in `log_density`. Nothing here can be NaN: u is not, b_k is finite,
+    and w_k² is neither 0 nor infinite.
     """
     cdef Py_ssize_t d = mixture.n_features, j
     cdef const real *u = (work.u if mixture.structure == TIED else work.z) + first * LANES

@@ -84,6 +84,20 @@ cdef int check_range(Py_ssize_t first_row, Py_ssize_t last_row, Py_ssize_t n_row
     return 0
 
 
+cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1:
+    if found != expected:
+        raise ValueError(f"{name} has {found} numbers, expected {expected}")
+    return 0
+
+
+cdef int check_shape(
+    str name, Py_ssize_t n_lines, Py_ssize_t n_columns, Py_ssize_t lines_expected, Py_ssize_t columns_expected
+) except -1:
+    if n_lines != lines_expected or n_columns != columns_expected:
+        raise ValueError(f"{name} is {n_lines} × {n_columns}, expected {lines_expected} × {columns_expected}")
+    return 0
+
+
 cdef bint stopped(const int[::1] stop) noexcept nogil:
     return stop is not None and load_flag(&stop[0]) != 0
 
@@ -202,7 +216,13 @@ cdef class Accumulator:
         each row.
         """
         cdef Bounds bounds
-        self.check_region(first_row, last_row, base, order.shape[0])
+        cdef Py_ssize_t K = self.mixture.n_components, n = order.shape[0], group = group_rows(K)
+        self.check_region(first_row, last_row, base, n)
+        check_shape("near", near.shape[0], near.shape[1], (n + group - 1) // group, K)
+        check_length("shrink", shrink.shape[0], K)
+        check_length("moved", moved.shape[0], K)
+        if labels is not None:
+            check_length("labels", labels.shape[0], n)
         bounds.order = &order[0]
         bounds.all_near = &near[0, 0]
         bounds.shrink = &shrink[0]

@@ -10,11 +10,20 @@ cdef enum:
     HELD = 1 << 20
 
 
-cdef Py_ssize_t count_far(Workspace *work, Py_ssize_t n_rows) noexcept nogil:
-    """The rows in which no component has a finite log-density"""
-    cdef Py_ssize_t i, n_far = 0
+cdef Py_ssize_t set_far(Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
+    """p[k] := −inf in rows that are far, best := −REAL_MAX; how many these are
+
+    Far is a row in which no component has a finite log-density, or in which one that is −inf may have overflowed only
+    because it was about an origin: then the best of the others is not to be trusted.
+    """
+    cdef Py_ssize_t i, k, n_far = 0
     for i in range(n_rows):
-        n_far += work.best[i] == -REAL_MAX
+        n_far += work.best[i] <= work.far_below
+    for i in range(n_rows if n_far else 0):
+        if work.best[i] <= work.far_below:
+            work.best[i] = -REAL_MAX
+            for k in range(n_components):
+                work.p[k * STRIDE + i] = -<real> INFINITY
     return n_far
 
 
@@ -36,8 +45,8 @@ cdef void find_best(
 
 
 cdef void put_rows(
-    Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows, const real *scale,     # IN, scale NULL for ones
-    real *rows,                                                                         # OUT: (n_rows, K)
+    Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows,    # IN
+    real *rows,                                                     # OUT: (n_rows, K)
 ) noexcept nogil:
     """rows[i, k] := p[k, i] · scale[i]
 
@@ -47,16 +56,16 @@ cdef void put_rows(
     cdef Py_ssize_t i, k
     for i in range(n_rows):
         for k in range(n_components):
-            rows[k] = work.p[k * STRIDE + i] * scale[i] if scale != NULL else work.p[k * STRIDE + i]
+            rows[k] = work.p[k * STRIDE + i] * work.scale[i]
         rows += n_components
 
 
 cdef Py_ssize_t score_rows(
-    Mixture *mixture, Block *rows, Py_ssize_t first_row, Py_ssize_t last_row, Workspace *work,                  # IN
-    real[::1] log_density, real[:, ::1] responsibilities, real[:, ::1] joint, Py_ssize_t[::1] labels,           # OUT
-    const int[::1] stop,                                                                                        # IN
+    Mixture *mixture, Block *rows, Py_ssize_t first_row, Py_ssize_t last_row, Workspace *work,  # IN
+    real[::1] log_density, real[:, ::1] responsibilities, Py_ssize_t[::1] labels,               # OUT
+    const int[::1] stop,                                                                        # IN
 ) noexcept nogil:
-    """Scores of rows [first_row, last_row), as Scorer.score has them; the rows far from every component"""
+    """Scores of rows [first_row, last_row), as Scorer.score has them; how many are far"""
     cdef Block block
     cdef Py_ssize_t K = mixture.n_components, start = first_row, n_vectors, n_far = 0
     while start < last_row and not stopped(stop):
@@ -66,11 +75,9 @@ cdef Py_ssize_t score_rows(
             work.output.first = <const char *> &responsibilities[start, 0]
             work.output.n_bytes = block.n_rows * K * sizeof(real)
         log_densities(mixture, NULL, work, n_vectors)
-        n_far += count_far(work, block.n_rows)
+        n_far += set_far(K, work, block.n_rows)
         if labels is not None:
             find_best(K, work, block.n_rows, &labels[start])
-        if joint is not None:
-            put_rows(K, work, block.n_rows, NULL, &joint[start, 0])
         if log_density is not None or responsibilities is not None:
             exponentials(mixture, work, n_vectors)
         if log_density is not None:
@@ -78,7 +85,7 @@ cdef Py_ssize_t score_rows(
             memcpy(&log_density[start], work.log_sum, block.n_rows * sizeof(real))
         if responsibilities is not None:
             inverse_totals(work, n_vectors)
-            put_rows(K, work, block.n_rows, work.scale, &responsibilities[start, 0])
+            put_rows(K, work, block.n_rows, &responsibilities[start, 0])
         start += BLOCK
     return n_far
 
@@ -96,19 +103,25 @@ cdef class Scorer:
 
     def score(
         self, const real[:, :] X, Py_ssize_t first_row, Py_ssize_t last_row,
-        real[::1] log_density, real[:, ::1] responsibilities, real[:, ::1] joint, Py_ssize_t[::1] labels,
-        const int[::1] stop,
+        real[::1] log_density, real[:, ::1] responsibilities, Py_ssize_t[::1] labels, const int[::1] stop,
     ):
         """Write what is asked for (None: not asked) of rows [first_row, last_row) of X.
 
-        log_density: ℓ; responsibilities: exp(log p_k − ℓ); joint: log p_k; labels: the best k, the first of equals.
-        Returns the number of rows in which no component has a finite log-density; their responsibilities are 0.
+        log_density: ℓ; responsibilities: exp(log p_k − ℓ); labels: the best k, the first of equals.
+        Returns how many rows are far (`set_far`). These have density 0 and responsibilities 0, and label K. Where
+        components are about an origin, they are to be scored anew with c_k = μ_k.
         """
         cdef Mixture mixture = self.mixture
         cdef Block rows = whole(X, None, &mixture)
         cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, n_far
         cdef Workspace work
         check_range(first_row, last_row, rows.n_rows)
+        if log_density is not None:
+            check_length("log_density", log_density.shape[0], rows.n_rows)
+        if responsibilities is not None:
+            check_shape("responsibilities", responsibilities.shape[0], responsibilities.shape[1], rows.n_rows, K)
+        if labels is not None:
+            check_length("labels", labels.shape[0], rows.n_rows)
         # Of its own: other threads may score at the same time. In C, as an array of NumPy's takes longer to make than
         # a row to score.
         cdef real *buffer = <real *> malloc(workspace_size(K, d) * sizeof(real))
@@ -117,10 +130,10 @@ cdef class Scorer:
         work = layout(buffer, &mixture)
         if (last_row - first_row) * K * (64 + d * d) < HELD:
             n_far = score_rows(
-                &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, joint, labels, stop)
+                &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, labels, stop)
         else:
             with nogil:
                 n_far = score_rows(
-                    &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, joint, labels, stop)
+                    &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, labels, stop)
         free(buffer)
         return n_far

@@ -151,7 +151,7 @@ class CovarianceStructure(ABC):
 
     @abstractmethod
     def whitened(self, whitening: Array, vectors: Array) -> Array:
-        """W_k v_k for a vector of each component (K, d)."""
+        """W_k v_k for vectors of each component (…, K, d)."""
 
     @abstractmethod
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:
@@ -210,7 +210,7 @@ class Full(CovarianceStructure):
         return result
 
     def whitened(self, whitening: Array, vectors: Array) -> Array:
-        result: Array = (whitening @ vectors[:, :, np.newaxis])[:, :, 0]
+        result: Array = (whitening @ vectors[..., np.newaxis])[..., 0]
         return result
 
     def whitened_norms(self, whitening: Array, differences: Array, n_features: int) -> Array:

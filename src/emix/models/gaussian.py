@@ -16,8 +16,10 @@ from emix.rows.threads import plan, run_in_threads
 
 from .bounded_passes import BoundedPasses, Part
 from .covariance import STRUCTURES, CovarianceStructure
+from .operations import operations_of_pass
 from .origin import CommonOrigin
 from .parameters import GaussianParameters
+from .scoring import score_rows
 from .statistics import GaussianStatistics
 
 __all__ = ["GaussianModel", "GaussianParameters", "q_function"]
@@ -178,7 +180,7 @@ class GaussianRun:
         arguments = np.empty(2 * K * (1 + d) + spread + d)
         rounded = np.empty(len(arguments), np.float32) if self.dtype.char == "f" else None
         workspaces = np.empty((self._n_threads, kernel.workspace_size(K, d)), self.dtype)
-        sample_weight, unit = _in_moderate_units(source.sample_weight)
+        sample_weight, unit = _in_moderate_units(source.sample_weight, d)
         self._exchange = factors.Exchange(
             structure.code,
             K,
@@ -301,8 +303,6 @@ class GaussianRun:
         return float(n_live), float(n_computed)
 
     def _not_finite(self, parameters: GaussianParameters) -> ValueError:
-        from .scoring import score_rows
-
         density = score_rows(self.source.X, parameters, n_threads=self.model.n_threads).log_density
         assert density is not None
         counts = np.ones(len(density)) if self.source.sample_weight is None else self.source.sample_weight
@@ -318,25 +318,18 @@ class GaussianRun:
         )
 
 
-def operations_per_row(n_components: int, n_features: int) -> float:
-    """Operations for a row's log-densities, by which threads and calls are planned."""
-    return float(n_components * (n_features * n_features + 8 * n_features + 32))
-
-
-def operations_of_pass(n_components: int, n_features: int) -> float:
-    """The same for a pass of a fit: statistics take about as many as log-densities."""
-    return 2.0 * operations_per_row(n_components, n_features)
-
-
-def _in_moderate_units(sample_weight: Array | None) -> tuple[Array | None, float]:
+def _in_moderate_units(sample_weight: Array | None, n_features: int) -> tuple[Array | None, float]:
     """Weights whose sums with squares stay within single precision, and their unit, a power of two.
 
     They are copied only where the largest of them is out of the ordinary.
     """
+    # Rows go up to 1e15, their distance from an origin up to 2e15 in each of d features, and where ‖z‖² is one number
+    # for all features (kernel/origin.pxi), a block of 256 rows adds up 256 w d 4e30 before it is widened: w d ≤ 3e5
+    # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature.
     if sample_weight is None:
         return None, 1.0
     largest = float(sample_weight.max())
-    if 1e-20 < largest < 1e5:
+    if 1e-20 < largest < min(1e5, 3e5 / n_features):
         return sample_weight, 1.0
     unit = 2.0 ** math.floor(math.log2(largest))
     return sample_weight / unit, unit

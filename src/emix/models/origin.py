@@ -120,10 +120,10 @@ class CommonOrigin:
             # taken: their mean, rounded to their precision.
             with np.errstate(over="ignore", invalid="ignore"):
                 origin, lower = self._total_scatter()
-            if not np.isfinite(lower).all():
+                self._scatter = self._unit * lower
+            if not np.isfinite(self._scatter).all():
                 self._failures = MAX_FAILURES
                 return
-            self._scatter = self._unit * lower
             scatter = self._scatter.ravel()
         self._exchange.allow_origin(MAX_REACH[self._code], self._reg_covar, self._own_centers, origin, scatter)
 

@@ -12,7 +12,7 @@ from emix.kernel.level import has_own_threads, kernel_for
 from emix.rows.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
-from .gaussian import operations_per_row
+from .operations import operations_per_row
 from .origin import MAX_REACH, may_pay
 from .parameters import GaussianParameters
 
@@ -20,6 +20,9 @@ __all__ = ["Scores", "score_rows"]
 
 # Rows that the kernel takes at a time, at every level and precision.
 BLOCK_ROWS: int = kernel_for(np.dtype(np.float64)).block_rows
+
+# Rows far from every component are taken as many at a time as have so many numbers, one for each feature and component.
+FAR_NUMBERS = 1 << 20
 
 
 class Scores(NamedTuple):
@@ -31,15 +34,12 @@ class Scores(NamedTuple):
         log p(x), nats; -inf where the density underflows, never NaN.
     responsibilities : ndarray of shape (n_samples, K) or None
         p(k | x); every row sums to one.
-    joint : ndarray of shape (n_samples, K) or None
-        log π_k p_k(x).
     labels : ndarray of shape (n_samples,), intp, or None
         The most probable component, the first of equals.
     """
 
     log_density: FloatArray | None
     responsibilities: FloatArray | None
-    joint: FloatArray | None
     labels: NDArray[np.intp] | None
 
 
@@ -49,7 +49,6 @@ def score_rows(
     *,
     log_density: bool = True,
     responsibilities: bool = False,
-    joint: bool = False,
     labels: bool = False,
     n_threads: int | None = None,
 ) -> Scores:
@@ -60,7 +59,7 @@ def score_rows(
     X : ndarray of shape (n_samples, n_features), float64 or float32
         Finite; any strides.
     parameters : GaussianParameters
-    log_density, responsibilities, joint, labels : bool
+    log_density, responsibilities, labels : bool
         What to compute.
     n_threads : int or None
         None: what the process may use, one for small work.
@@ -78,72 +77,59 @@ def score_rows(
     K = parameters.n_components
     if d != parameters.n_features:
         raise ValueError(f"X has {d} columns, expected {parameters.n_features}, as the parameters have.")
-    dtype = X.dtype
-    scorer = _scorer(parameters, dtype)
-    density = np.empty(n_rows, dtype) if log_density else None
-    posterior = np.empty((n_rows, K), dtype) if responsibilities else None
-    components = np.empty((n_rows, K), dtype) if joint else None
-    best = np.empty(n_rows, np.intp) if labels else None
-    outputs = density, posterior, components, best
+    scores = _room(n_rows, K, X.dtype, log_density, responsibilities, labels)
+    if _score(X, _scorer(parameters, X.dtype), K, n_threads, scores):
+        _score_far_rows(X, parameters, n_threads, scores)
+    return scores
 
-    # One block, which is one thread's, needs no plan: that would be a sixth of the time for a single row.
-    threads, rows_per_call = 1, BLOCK_ROWS
-    if n_rows > BLOCK_ROWS:
-        most = 1 if has_own_threads() else -(-n_rows // BLOCK_ROWS)
-        threads, rows_per_call = plan(n_rows, operations_per_row(K, d), BLOCK_ROWS, n_threads, most)
-    if threads == 1 and n_rows <= rows_per_call:
-        n_far = scorer.score(X, 0, n_rows, *outputs, None)
-    else:
-        n_far = _score_in_threads(X, scorer, outputs, threads, rows_per_call)
-    if n_far and may_pay(parameters.structure, K, d):
-        # About an origin squares overflow before they are scaled: these rows once more, about each component's mean.
-        n_far = _score_far_rows(X, parameters, outputs)
-    if n_far and (responsibilities or labels):
-        known = density if density is not None else score_rows(X, parameters, n_threads=n_threads).log_density
-        assert known is not None
-        _settle_far_rows(X, parameters, known, posterior, best)
-    return Scores(*outputs)
+
+def _room(
+    n_rows: int, n_components: int, dtype: np.dtype[Any], log_density: bool, responsibilities: bool, labels: bool
+) -> Scores:
+    return Scores(
+        np.empty(n_rows, dtype) if log_density else None,
+        np.empty((n_rows, n_components), dtype) if responsibilities else None,
+        np.empty(n_rows, np.intp) if labels else None,
+    )
 
 
 def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> Any:
     """Return the kernel's Scorer of rows of a dtype under the parameters, made once for each dtype."""
-    single = dtype.char == "f"
-    key = "scorer_single" if single else "scorer_double"
+    key = "scorer_single" if dtype.char == "f" else "scorer_double"
     found = parameters.__dict__.get(key) if origin else None
     if found is None:
-        structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
-        arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size + d)
-        limit = MAX_REACH[dtype.char] if origin and may_pay(structure, K, d) else 0.0
-        factors.prepare(structure.code, K, d, single, limit, parameters.packed, arguments)
-        found = kernel_for(dtype).Scorer(structure.code, K, d, arguments.astype(dtype, copy=False))
+        sizes = parameters.structure.code, parameters.n_components, parameters.n_features
+        found = kernel_for(dtype).Scorer(*sizes, _arguments(parameters, dtype, origin=origin))
         if origin:
             # Two threads may both get here: either's will do.
             parameters.__dict__[key] = found
     return found
 
 
-def _score_far_rows(X: FloatArray, parameters: GaussianParameters, outputs: tuple[NDArray[Any] | None, ...]) -> int:
-    """Score rows without a finite log-density about each component's mean; return how many have none there, too."""
-    density = outputs[0]
-    if density is None:
-        density = np.empty(len(X), X.dtype)
-        _scorer(parameters, X.dtype).score(X, 0, len(X), density, None, None, None, None)
-    far = np.flatnonzero(density == -np.inf)
-    again = [None if out is None else np.empty((len(far), *out.shape[1:]), out.dtype) for out in outputs]
-    n_far: int = _scorer(parameters, X.dtype, origin=False).score(X[far], 0, len(far), *again, None)
-    for out, scores in zip(outputs, again, strict=True):
-        if out is not None:
-            out[far] = scores
-    return n_far
+def _arguments(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> NDArray[Any]:
+    """What the Scorer takes, about an origin where there is one and it may pay."""
+    structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
+    arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size + d)
+    limit = MAX_REACH[dtype.char] if origin and may_pay(structure, K, d) else 0.0
+    factors.prepare(structure.code, K, d, dtype.char == "f", limit, parameters.packed, arguments)
+    return arguments.astype(dtype, copy=False)
 
 
-def _score_in_threads(
-    X: FloatArray,
-    scorer: Any,
-    outputs: tuple[NDArray[Any] | None, ...],
-    threads: int,
-    rows_per_call: int,
-) -> int:
+def _score(X: FloatArray, scorer: Any, n_components: int, n_threads: int | None, scores: Scores) -> int:
+    """Fill what is there of the scores; return how many rows are far from every component."""
+    n_rows, d = X.shape
+    # One block, which is one thread's, needs no plan: that would be a sixth of the time for a single row.
+    threads, rows_per_call = 1, BLOCK_ROWS
+    if n_rows > BLOCK_ROWS:
+        most = 1 if has_own_threads() else -(-n_rows // BLOCK_ROWS)
+        threads, rows_per_call = plan(n_rows, operations_per_row(n_components, d), BLOCK_ROWS, n_threads, most)
+    if threads == 1 and n_rows <= rows_per_call:
+        n_far: int = scorer.score(X, 0, n_rows, *scores, None)
+        return n_far
+    return _score_in_threads(X, scorer, scores, threads, rows_per_call)
+
+
+def _score_in_threads(X: FloatArray, scorer: Any, scores: Scores, threads: int, rows_per_call: int) -> int:
     """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
     n_blocks = -(-len(X) // BLOCK_ROWS)
     n_far = np.zeros(threads, dtype=np.int64)
@@ -152,41 +138,64 @@ def _score_in_threads(
         last = min(len(X), (thread + 1) * n_blocks // threads * BLOCK_ROWS)
         for first in range(thread * n_blocks // threads * BLOCK_ROWS, last, rows_per_call):
             end = min(first + rows_per_call, last)
-            n_far[thread] += scorer.score(X, first, end, *outputs, stop)
+            n_far[thread] += scorer.score(X, first, end, *scores, stop)
 
     run_in_threads(share, threads)
     return int(n_far.sum())
 
 
-def _settle_far_rows(
-    X: FloatArray,
-    parameters: GaussianParameters,
-    density: FloatArray,
-    posterior: FloatArray | None,
-    best: NDArray[np.intp] | None,
-) -> None:
-    """Give rows whose every squared distance overflows to the component with the smallest ‖W(x − μ)‖."""
-    for row in np.flatnonzero(density == -np.inf):
-        component = _nearest_by_scale(X[row].astype(np.float64), parameters)
-        if posterior is not None:
-            posterior[row] = 0.0
-            posterior[row, component] = 1.0
-        if best is not None:
-            best[row] = component
+def _score_far_rows(X: FloatArray, parameters: GaussianParameters, n_threads: int | None, scores: Scores) -> None:
+    """Score far rows once more, about each component's mean; the nearest component gets those that stay far.
+
+    About an origin squares overflow before they are scaled. Nothing is done to other rows.
+    """
+    K, d = parameters.n_components, parameters.n_features
+    about_means = _scorer(parameters, X.dtype, origin=False) if may_pay(parameters.structure, K, d) else None
+    if about_means is None and scores.responsibilities is None and scores.labels is None:
+        return
+    far = _far_rows(scores, K)
+    arrays: tuple[Any, ...] = scores
+    step = max(1, FAR_NUMBERS // (K * d))
+    for start in range(0, len(far), step):
+        rows = far[start : start + step]
+        if about_means is not None:
+            again = _room(len(rows), K, X.dtype, *(array is not None for array in arrays))
+            n_far = _score(X[rows], about_means, K, n_threads, again)
+            for array, values in zip(arrays, again, strict=True):
+                if array is not None:
+                    array[rows] = values
+            if not n_far:
+                continue
+            rows = rows[_far_rows(again, K)]
+        nearest = _nearest_by_scale(X[rows].astype(np.float64), parameters)
+        if scores.responsibilities is not None:
+            scores.responsibilities[rows, nearest] = 1.0  # the others are 0
+        if scores.labels is not None:
+            scores.labels[rows] = nearest
 
 
-def _nearest_by_scale(x: NDArray[np.float64], parameters: GaussianParameters) -> int:
-    """The component, of weight above zero, with the smallest ‖W(x − μ)‖; of equals, the one of larger weight.
+def _far_rows(scores: Scores, n_components: int) -> NDArray[np.intp]:
+    """Rows that the kernel marked as far, by what there is: density 0, label K, or responsibilities 0."""
+    if scores.log_density is not None:
+        return np.flatnonzero(scores.log_density == -np.inf)
+    if scores.labels is not None:
+        return np.flatnonzero(scores.labels == n_components)
+    assert scores.responsibilities is not None
+    # Of other rows they add up to 1, and a product of matrices is the fastest way to see it.
+    return np.flatnonzero(scores.responsibilities @ np.ones(n_components, scores.responsibilities.dtype) == 0.0)
+
+
+def _nearest_by_scale(X: NDArray[np.float64], parameters: GaussianParameters) -> NDArray[np.intp]:
+    """For each row the component, of weight above zero, with the smallest ‖W(x − μ)‖; of equals, of larger weight.
 
     x, μ and W are divided by their largest magnitudes first, and the norm is taken of y / max |y|: nothing overflows.
     """
-    scale = max(float(np.abs(x).max()), float(np.abs(parameters.means).max()))
-    z = x / scale - parameters.means / scale
-    steepness = float(np.abs(parameters.whitening).max())
-    y = parameters.structure.whitened(parameters.whitening / steepness, z)
-    largest = np.abs(y).max(axis=1)
-    norm = np.linalg.norm(y / np.where(largest > 0.0, largest, 1.0)[:, np.newaxis], axis=1) * largest
-    norm[parameters.weights <= 0.0] = np.inf
-    candidates = np.flatnonzero(norm == norm.min())
-    weights: Any = parameters.weights[candidates]
-    return int(candidates[np.argmax(weights)])
+    means, W, weights = parameters.means, parameters.whitening, parameters.weights
+    scale = np.maximum(np.abs(X).max(axis=1), np.abs(means).max())[:, np.newaxis, np.newaxis]
+    z = X[:, np.newaxis] / scale - means / scale
+    y = parameters.structure.whitened(W / np.abs(W).max(), z)
+    largest = np.abs(y).max(axis=2)
+    norm = np.linalg.norm(y / np.where(largest > 0.0, largest, 1.0)[:, :, np.newaxis], axis=2) * largest
+    norm[:, weights <= 0.0] = np.inf
+    nearest: NDArray[np.intp] = np.where(norm == norm.min(axis=1, keepdims=True), weights, -1.0).argmax(axis=1)
+    return nearest
