@@ -48,7 +48,7 @@ def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     centers = np.vstack([rows(4, d, seed=1)[0], np.zeros((1, d)), np.zeros((1, d))])  # the last two are equals
     K = len(centers)
     distance = np.sum((Z[:, None] - centers) ** 2, axis=2)
-    labels, least, sums = np.full(n, -1), np.full(n, np.nan), np.full((2, K, 1 + d), np.nan)
+    labels, least, sums = np.full(n, -1), np.full(n, np.nan), np.zeros((2, K, 1 + d))
     features = np.ascontiguousarray(Z.T)
     moved, held = centers.copy(), np.full(K, np.nan)
     lloyd = clusters.Lloyd(features, weight, moved, sums, held)
@@ -62,6 +62,7 @@ def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     step, n_empty = lloyd.move()
     expected = np.where(belongs.any(axis=0)[:, None], (belongs.T @ Z) / np.maximum(held, 1e-9)[:, None], centers)
     np.testing.assert_allclose(moved, expected, atol=1e-12)
+    assert not sums.any()  # the next iteration's begin at 0
     assert n_empty == np.count_nonzero(held == 0.0) >= 1
     assert step == pytest.approx(np.sum((moved - centers) ** 2))
     with pytest.raises(ValueError, match="chunk 2 with rows 0 to 1 is out of range"):
@@ -96,35 +97,58 @@ def test_plus_plus(clusters: Any, n: int, d: int) -> None:
         plus_plus.draw(np.zeros(65))
 
 
+def forms(matrices: Array) -> list[Array]:
+    """A scatter (K, d, d) as each structure has it."""
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    return [matrices, matrices.sum(axis=0), variances, variances.sum(axis=1)]
+
+
+# Features around those of a tile (4 and 2 vectors), rows of a label around those of a group (64).
 @pytest.mark.parametrize("structure", range(4))
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (300, 3), (300, 4), (700, 5), (190, 16), (190, 17), (130, 37)])
 @pytest.mark.parametrize("offset", [0.0, 1e8])
-def test_statistics_of_labels(clusters: Any, structure: int, offset: float) -> None:
-    X, weight = rows(300, 3)
+def test_sums_of_labels(clusters: Any, structure: int, n: int, d: int, offset: float) -> None:
+    X, weight = rows(n, d)
     X += offset
-    labels = np.random.default_rng(1).integers(0, 3, 300)
-    K, d = 4, 3  # the last holds nothing
-    shape = {0: (K, d, d), 1: (d, d), 2: (K, d), 3: (K,)}[structure]
-    found = np.full(K + 2 * K * d + math.prod(shape), np.nan)
-    clusters.statistics_of_labels(structure, K, np.asfortranarray(X), weight, labels, found, np.empty(d))
+    labels = np.random.default_rng(1).integers(0, 3, n)
+    K = 4  # the last holds nothing
+    shape = forms(np.empty((K, d, d)))[structure].shape
+    about = np.repeat(X[:1], K, axis=0)
+    slots = np.zeros((2, K * (1 + d) + math.prod(shape)))
+    work = np.full((2, clusters.label_workspace(K, d)), np.nan)
+    sums = clusters.LabelSums(structure, X, weight, labels, about, slots, work)
+    for add in (sums.add_means, sums.add_up):
+        add(0, 0, n // 3)
+        add(1, n // 2, n)
+        add(0, n // 3, n // 2)
+        if add == sums.add_means:
+            sums.center()
+    found = np.full(slots.shape[1] + K * d, np.nan)
+    sums.finish(found)
     held, shift, center = found[:K], found[K : K + K * d].reshape(K, d), found[-K * d :].reshape(K, d)
-    scatter = found[K + K * d : -K * d].reshape(shape)
     belongs = (labels[:, None] == np.arange(K)) * weight[:, None]
     np.testing.assert_allclose(held, belongs.sum(axis=0), rtol=1e-13)
-    average = (belongs.T @ (X - offset))[:3] / held[:3, None] + offset
-    np.testing.assert_allclose(center[:3], average, rtol=1e-15, atol=1e-14)
-    np.testing.assert_allclose(
-        center[3], np.average(X - offset, axis=0, weights=weight) + offset, rtol=1e-15, atol=1e-14
-    )
+    # Where nothing is held the centre is the mean of all.
+    everything = np.where(held[:, None] > 0.0, belongs.T, weight)
+    average = everything @ (X - offset) / everything.sum(axis=1, keepdims=True) + offset
+    np.testing.assert_allclose(center, average, rtol=1e-15, atol=1e-14)
+    np.testing.assert_array_equal(center, about)
     z = X[:, None] - center
     np.testing.assert_allclose(shift, np.einsum("ik,ikj->kj", belongs, z), atol=1e-5 if offset else 1e-12)
-    matrices = np.einsum("ik,ika,ikb->kab", belongs, z, z)
-    variances = np.diagonal(matrices, axis1=1, axis2=2)
-    expected = {0: matrices, 1: matrices.sum(axis=0), 2: variances, 3: variances.sum(axis=1)}[structure]
-    np.testing.assert_allclose(scatter, expected, rtol=1e-12, atol=1e-11)  # 300 terms
-    pooled, sums = np.full((d, d), np.nan), np.full((K, d), np.nan)
-    clusters.pooled_scatter(X, weight, labels, np.ascontiguousarray(center), sums, pooled, np.empty(d))
-    np.testing.assert_array_equal(sums, shift)
-    np.testing.assert_allclose(pooled, matrices.sum(axis=0), rtol=1e-12, atol=1e-11)
+    expected = forms(np.einsum("ik,ika,ikb->kab", belongs, z, z))[structure]
+    np.testing.assert_allclose(found[K + K * d : -K * d].reshape(shape), expected, rtol=1e-12, atol=1e-11)  # n terms
+
+
+@pytest.mark.parametrize("d", [3, 9])
+def test_sums_of_all_rows_are_those_of_one_label(clusters: Any, d: int) -> None:
+    X, weight = rows(300, d)
+    found = []
+    for labels in (None, np.zeros(300, dtype=np.intp)):
+        slots, work = np.zeros((1, 1 + d + d * d)), np.empty((1, clusters.label_workspace(1, d)))
+        sums = clusters.LabelSums(1, X, weight, labels, np.zeros((1, d)), slots, work)
+        sums.add_up(0, 0, 300)
+        found.append(slots)
+    np.testing.assert_array_equal(*found)
 
 
 def test_draws_invert_the_cumulative_sums(clusters: Any) -> None:

@@ -1,4 +1,4 @@
-# What a start needs: standardized rows, k-means++ and k-means; from labels.pxi the statistics of clusters; from
+# What a start needs: standardized rows, k-means++ and k-means; from labels.pxi sums over clusters; from
 # random.pxi random numbers and the sample of rows.
 #
 # Standardized rows come feature by feature, Z (d, n) with Z.strides[1] that of a number, so that a vector holds one
@@ -8,16 +8,27 @@
 #     D²_i = min_k ‖z_i − c_k‖²,  the least over the centres k
 #
 # Sums over rows are taken over chunks of them and these added in order: they do not depend on the number of threads.
-# Nothing here holds the lock or allocates; every call is short enough for signals to be looked at between two.
+# Nothing here holds the lock or allocates. Calls whose work grows faster than the rows' numbers take a range of rows:
+# their callers make it short enough for signals to be looked at between two.
 
 from libc.math cimport INFINITY, sqrt
+from libc.string cimport memset
+
+include "lanes.pxi"
+include "structure.pxi"
 
 cdef enum:
     BLOCK = 256     # rows: 20 KiB at d = 10
     MOST_CANDIDATES = 64    # 2 + log K of them are asked for
-    LANES = 8       # partial sums of a reduction, so that it can be done in vectors of any level
+    PARTS = 8       # of a sum, so that it can be done in vectors of any level
 
 cdef double HUGE = 1.7976931348623157e308
+
+
+cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1:
+    if found != expected:
+        raise ValueError(f"{name} has {found} numbers, expected {expected}")
+    return 0
 
 
 cdef inline void squared_distances(
@@ -76,18 +87,18 @@ cdef void block_nearest(
 
 cdef double weighted_sum(const double *w, const double *z, Py_ssize_t n, bint squares) noexcept nogil:
     """Σ w z, or Σ w z²"""
-    cdef double partial[LANES]
+    cdef double partial[PARTS]
     cdef Py_ssize_t i = 0, l
-    for l in range(LANES):
+    for l in range(PARTS):
         partial[l] = 0
-    while i + LANES <= n:
-        for l in range(LANES):
+    while i + PARTS <= n:
+        for l in range(PARTS):
             partial[l] += w[i + l] * (z[i + l] * z[i + l] if squares else z[i + l])
-        i += LANES
+        i += PARTS
     while i < n:
         partial[0] += w[i] * (z[i] * z[i] if squares else z[i])
         i += 1
-    for l in range(1, LANES):
+    for l in range(1, PARTS):
         partial[0] += partial[l]
     return partial[0]
 
@@ -238,7 +249,7 @@ cdef void assign_rows(
     const double[:, :] Z, const double[::1] weight, const double[:, ::1] centers,   # IN: (d, n), (n,), (K, d)
     Py_ssize_t first_row, Py_ssize_t last_row,                                      # IN
     Py_ssize_t[::1] labels, double[::1] distances,                                  # OUT: (n,), each or None
-    double *sums,                                                                   # OUT: (K, 1 + d) or NULL
+    double *sums,                                                                   # INOUT: (K, 1 + d) or NULL
 ) noexcept nogil:
     cdef Py_ssize_t n_clusters = centers.shape[0], d = centers.shape[1], stride = Z.strides[0] // sizeof(double)
     cdef Py_ssize_t start = first_row, n_rows, i, j
@@ -247,9 +258,6 @@ cdef void assign_rows(
     cdef const double *z
     cdef double *total
     cdef double w
-    if sums != NULL:
-        for i in range(n_clusters * (1 + d)):
-            sums[i] = 0
     while start < last_row:
         n_rows = min(last_row - start, BLOCK)
         z = &Z[0, start]
@@ -292,12 +300,13 @@ cdef class Lloyd:
     def __cinit__(
         self, const double[:, :] Z, const double[::1] weight,   # IN: (d, n), (n,)
         double[:, ::1] centers,                                 # INOUT: (K, d)
-        double[:, :, ::1] sums, double[::1] held,               # OUT: [Σ w | Σ w z] (n_chunks, K, 1 + d), Σ w (K,)
+        double[:, :, ::1] sums,                                 # INOUT, 0: [Σ w | Σ w z], (n_chunks, K, 1 + d)
+        double[::1] held,                                       # OUT: Σ w (K,)
     ):
         self.Z, self.weight, self.centers, self.sums, self.held = Z, weight, centers, sums, held
 
     def add_up(self, Py_ssize_t chunk, Py_ssize_t first_row, Py_ssize_t last_row):
-        """Sums of a chunk := [Σ w | Σ w z] over those of its rows that a centre is nearest to"""
+        """Sums of a chunk += [Σ w | Σ w z] over those of its rows that a centre is nearest to"""
         if not 0 <= first_row <= last_row <= self.Z.shape[1] or not 0 <= chunk < self.sums.shape[0]:
             raise ValueError(f"chunk {chunk} with rows {first_row} to {last_row} is out of range")
         with nogil:
@@ -305,7 +314,7 @@ cdef class Lloyd:
                 self.Z, self.weight, self.centers, first_row, last_row, None, None, &self.sums[chunk, 0, 0])
 
     def move(self):
-        """centers := Σ w z / Σ w, the sums of the chunks added in order; held := Σ w.
+        """centers := Σ w z / Σ w, the sums of the chunks added in order; held := Σ w. The sums are emptied.
 
         A centre that holds nothing stays. Returns Σ_k ‖step of c_k‖² and how many hold nothing.
         """
@@ -326,6 +335,9 @@ cdef class Lloyd:
                     total /= self.held[k]
                     steps += (total - self.centers[k, j]) * (total - self.centers[k, j])
                     self.centers[k, j] = total
+            memset(
+                &self.sums[0, 0, 0], 0,
+                self.sums.shape[0] * self.sums.shape[1] * self.sums.shape[2] * sizeof(double))
         return steps, n_empty
 
 
