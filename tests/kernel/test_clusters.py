@@ -176,3 +176,85 @@ def test_keys_are_splitmix64(clusters: Any) -> None:
         count = clusters.rows_with_small_keys(10, 60, seed, expected[7], weight, found, keys)
         low = [row for row, key in zip(range(10, 60), expected) if key <= expected[7] and row % 3]
         assert found[:count].tolist() == low
+
+
+# What does not fit together is refused: a step would write behind an array.
+
+
+def of(*shape: int) -> Array:
+    return np.zeros(shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "text"),
+    [
+        ("standardize", (of(4, 2), of(4), of(2, 3)), "a column of X has 4 numbers, expected 3"),
+        ("standardize", (of(4, 2), of(4), of(1, 4)), "a row of X has 2 numbers, expected 1"),
+        ("standardize", (of(4, 2), of(3), of(2, 4)), "weight has 3 numbers, expected 4"),
+        ("standardize", (of(4, 2), of(4), of(4, 2).T), "Z is 2 × 4 with 16 bytes between rows, expected rows next to"),
+        ("standardize", (of(0, 2), of(0), of(2, 0)), "Z is 2 × 0 with"),
+        ("draw", (of(4), of(2), of(3), np.zeros(2, np.intp)), "cumulative has 3 numbers, expected 4"),
+        ("draw", (of(4), of(2), of(4), np.zeros(1, np.intp)), "rows has 1 numbers, expected 2"),
+        ("draw", (of(0), of(2), of(0), np.zeros(2, np.intp)), "2 draws from 0 rows are none"),
+        ("PlusPlus", (of(2, 4), of(3), of(4), of(4)), "weight has 3 numbers, expected 4"),
+        ("PlusPlus", (of(2, 4), of(4), of(3), of(4)), "nearest has 3 numbers, expected 4"),
+        ("PlusPlus", (of(2, 4), of(4), of(4), of(5)), "cumulative has 5 numbers, expected 4"),
+        ("PlusPlus", (of(4, 2).T, of(4), of(4), of(4)), "Z is 2 × 4 with 16 bytes between rows"),
+        ("assign", (of(2, 9), of(3, 2), 0, 9, np.zeros(5, np.intp), None), "labels has 5 numbers, expected 9"),
+        ("assign", (of(2, 9), of(3, 2), 0, 9, None, of(5)), "distances has 5 numbers, expected 9"),
+        ("assign", (of(2, 9), of(3, 3), 0, 9, None, of(9)), "a centre has 3 numbers, expected 2"),
+        ("assign", (of(2, 9), of(3, 2), 0, 10, None, of(9)), "rows 0 to 10 of 9 and 3 centres are out of range"),
+        ("assign", (of(2, 9), of(3, 2), -1, 9, None, of(9)), "rows -1 to 9 of 9 and 3 centres are out of range"),
+        ("assign", (of(2, 9), of(0, 2), 0, 9, None, of(9)), "rows 0 to 9 of 9 and 0 centres are out of range"),
+        ("Lloyd", (of(2, 9), of(8), of(3, 2), of(1, 3, 3), of(3)), "weight has 8 numbers, expected 9"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 1), of(1, 3, 3), of(3)), "a centre has 1 numbers, expected 2"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 2, 3), of(3)), "sums of a chunk has 6 numbers, expected 9"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 9, 1), of(3)), "sums of a centre has 1 numbers, expected 3"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 3, 3), of(2)), "held has 2 numbers, expected 3"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(0, 3, 3), of(3)), "0 chunks of 3 centres leave nothing to sum"),
+        ("rows_with_small_keys", (0, 3, 0, 0, None, np.zeros(2, np.intp), np.zeros(3, np.uint64)), "do not fit into 2"),
+        ("rows_with_small_keys", (0, 3, 0, 0, None, np.zeros(3, np.intp), np.zeros(2, np.uint64)), "with 2 keys"),
+        ("rows_with_small_keys", (3, 0, 0, 0, None, np.zeros(3, np.intp), np.zeros(3, np.uint64)), "rows 3 to 0 do"),
+        ("rows_with_small_keys", (0, 3, 0, 0, of(2), np.zeros(3, np.intp), np.zeros(3, np.uint64)), "2 weights for"),
+    ],
+)
+def test_arrays_of_the_wrong_size_are_refused(clusters: Any, name: str, arguments: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        getattr(clusters, name)(*arguments)
+
+
+def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
+    n, d, K = 9, 2, 3
+    fits = {
+        "X": of(n, d),
+        "weight": of(n),
+        "labels": np.zeros(n, np.intp),
+        "centers": of(K, d),
+        "slots": of(1, K * (1 + d) + K * d * d),
+        "work": of(1, clusters.label_workspace(K, d)),
+    }
+    sums = clusters.LabelSums(0, *fits.values())
+    for name, wrong, text in (
+        ("weight", of(n - 1), "weight has 8 numbers, expected 9"),
+        ("labels", np.zeros(n + 1, np.intp), "labels has 10 numbers, expected 9"),
+        ("labels", np.arange(n), "row 3 has the label 3, expected 0 to 2"),
+        ("labels", np.full(n, -1), "row 0 has the label -1, expected 0 to 2"),
+        ("labels", None, "9 × 2 numbers with 3 labels in 1 slots leave nothing to sum"),
+        ("centers", of(K, d + 1), "a centre has 3 numbers, expected 2"),
+        ("slots", of(1, 20), "a slot has 20 numbers, expected 21"),
+        ("slots", of(0, 21), "9 × 2 numbers with 3 labels in 0 slots"),
+        ("work", of(1, 20), "work has 20 numbers, expected"),
+        ("X", of(0, d), "0 × 2 numbers with 3 labels"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            clusters.LabelSums(0, *(fits | {name: wrong}).values())
+    for add in (sums.add_means, sums.add_up):
+        for outside in ((1, 0, n), (-1, 0, n), (0, 0, n + 1), (0, -1, n), (0, 3, 2)):
+            with pytest.raises(ValueError, match=r"slot .* with rows .* is out of range"):
+                add(*outside)
+    with pytest.raises(ValueError, match="statistics has 26 numbers, expected 27"):
+        sums.finish(of(26))
+    # The order of a call's rows has room for as many.
+    many = clusters.LabelSums(0, of(8193, d), of(8193), np.zeros(8193, np.intp), *list(fits.values())[3:])
+    with pytest.raises(ValueError, match="slot 0 with rows 0 to 8193 is out of range"):
+        many.add_up(0, 0, 8193)

@@ -31,6 +31,15 @@ cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1
     return 0
 
 
+cdef int check_features(const double[:, :] Z) except -1:
+    """Are there rows, and does each feature of them lie as the loops take it?"""
+    if Z.shape[0] < 1 or Z.shape[1] < 1 or Z.shape[1] > 1 and Z.strides[1] != sizeof(double):
+        raise ValueError(
+            f"Z is {Z.shape[0]} × {Z.shape[1]} with {Z.strides[1]} bytes between rows, expected rows next to each other"
+        )
+    return 0
+
+
 cdef inline void squared_distances(
     const double *z, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t d,    # IN: z[j · stride + i], at the first row
     const double *center, Py_ssize_t step,                                  # IN: c[j] = center[j · step]
@@ -109,6 +118,10 @@ def standardize(
 ):
     """Z := columns of X with mean 0 and variance 1; a constant column becomes 0"""
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], start = 0, i, j
+    check_features(Z)
+    check_length("a column of X", n, Z.shape[1])
+    check_length("a row of X", d, Z.shape[0])
+    check_length("weight", weight.shape[0], n)
     cdef double total = 0, mean, deviation
     cdef double *z
     with nogil:
@@ -174,6 +187,10 @@ def draw(
 ):
     """Draw rows with probabilities proportional to their weights. False if all are 0."""
     cdef bint found
+    check_length("cumulative", cumulative.shape[0], weight.shape[0])
+    check_length("rows", rows.shape[0], uniforms.shape[0])
+    if weight.shape[0] < 1 or uniforms.shape[0] < 1:
+        raise ValueError(f"{uniforms.shape[0]} draws from {weight.shape[0]} rows are none")
     with nogil:
         found = draw_rows(
             &weight[0], NULL, weight.shape[0], &uniforms[0], uniforms.shape[0], &cumulative[0], &rows[0])
@@ -192,6 +209,10 @@ cdef class PlusPlus:
         double[::1] nearest, double[::1] cumulative,            # D² and cumulative sums will be here: (n,)
     ):
         cdef Py_ssize_t i
+        check_features(Z)
+        check_length("weight", weight.shape[0], Z.shape[1])
+        check_length("nearest", nearest.shape[0], Z.shape[1])
+        check_length("cumulative", cumulative.shape[0], Z.shape[1])
         self.Z, self.weight, self.nearest, self.cumulative = Z, weight, nearest, cumulative
         for i in range(nearest.shape[0]):
             nearest[i] = INFINITY
@@ -284,6 +305,13 @@ def assign(
     Py_ssize_t[::1] labels, double[::1] distances,          # OUT: (n,), each or None
 ):
     """Give rows [first_row, last_row) to their nearest centres, the first of equals: the centre, and D²"""
+    cdef Py_ssize_t n = Z.shape[1]
+    check_features(Z)
+    check_length("a centre", centers.shape[1], Z.shape[0])
+    check_length("labels", n if labels is None else labels.shape[0], n)
+    check_length("distances", n if distances is None else distances.shape[0], n)
+    if not 0 <= first_row <= last_row <= n or centers.shape[0] < 1:
+        raise ValueError(f"rows {first_row} to {last_row} of {n} and {centers.shape[0]} centres are out of range")
     with nogil:
         assign_rows(Z, None, centers, first_row, last_row, labels, distances, NULL)
 
@@ -303,6 +331,14 @@ cdef class Lloyd:
         double[:, :, ::1] sums,                                 # INOUT, 0: [Σ w | Σ w z], (n_chunks, K, 1 + d)
         double[::1] held,                                       # OUT: Σ w (K,)
     ):
+        check_features(Z)
+        check_length("weight", weight.shape[0], Z.shape[1])
+        check_length("a centre", centers.shape[1], Z.shape[0])
+        check_length("sums of a chunk", sums.shape[1] * sums.shape[2], centers.shape[0] * (1 + Z.shape[0]))
+        check_length("sums of a centre", sums.shape[2], 1 + Z.shape[0])
+        check_length("held", held.shape[0], centers.shape[0])
+        if centers.shape[0] < 1 or sums.shape[0] < 1:
+            raise ValueError(f"{sums.shape[0]} chunks of {centers.shape[0]} centres leave nothing to sum")
         self.Z, self.weight, self.centers, self.sums, self.held = Z, weight, centers, sums, held
 
     def add_up(self, Py_ssize_t chunk, Py_ssize_t first_row, Py_ssize_t last_row):

@@ -181,9 +181,10 @@ cdef class LabelSums:
         if n < 1 or d < 1 or K < 1 or labels is None and K > 1 or slots.shape[0] < 1:
             raise ValueError(f"{n} × {d} numbers with {K} labels in {slots.shape[0]} slots leave nothing to sum")
         check_length("weight", weight.shape[0], n)
-        check_length("centers", centers.shape[1], d)
+        check_length("a centre", centers.shape[1], d)
         check_length("a slot", slots.shape[1], K * (1 + d) + spread_size(structure, K, d))
         check_length("work", work.shape[0] * work.shape[1], slots.shape[0] * label_workspace(K, d))
+        check_length("work of a slot", work.shape[1], label_workspace(K, d))
         if labels is not None:
             check_length("labels", labels.shape[0], n)
             for i in range(n):
