@@ -1,5 +1,4 @@
-# What a start needs: standardized rows, k-means++ and k-means; from labels.pxi sums over clusters; from
-# random.pxi random numbers and the sample of rows.
+# What a start needs: standardized rows, k-means++ and k-means; from labels.pxi sums over clusters.
 #
 # Standardized rows come feature by feature, Z (d, n) with Z.strides[1] that of a number, so that a vector holds one
 # feature of several rows and loops over rows become vectors by themselves. BLOCK rows at a time stay in the first-level
@@ -31,12 +30,19 @@ cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1
     return 0
 
 
+cdef int check_range(str name, Py_ssize_t first, Py_ssize_t last, Py_ssize_t n) except -1:
+    """Are there any, and are [first, last) some of them?"""
+    if n < 1 or not 0 <= first <= last <= n:
+        raise ValueError(f"{name} {first} to {last} of {n} are out of range")
+    return 0
+
+
 cdef int check_features(const double[:, :] Z) except -1:
     """Are there rows, and does each feature of them lie as the loops take it?"""
-    if Z.shape[0] < 1 or Z.shape[1] < 1 or Z.shape[1] > 1 and Z.strides[1] != sizeof(double):
-        raise ValueError(
-            f"Z is {Z.shape[0]} × {Z.shape[1]} with {Z.strides[1]} bytes between rows, expected rows next to each other"
-        )
+    check_range("features", 0, 0, Z.shape[0])
+    check_range("rows", 0, 0, Z.shape[1])
+    if Z.shape[1] > 1 and Z.strides[1] != sizeof(double):
+        raise ValueError(f"{Z.strides[1]} bytes are between the rows of Z, expected that they lie next to each other")
     return 0
 
 
@@ -189,8 +195,8 @@ def draw(
     cdef bint found
     check_length("cumulative", cumulative.shape[0], weight.shape[0])
     check_length("rows", rows.shape[0], uniforms.shape[0])
-    if weight.shape[0] < 1 or uniforms.shape[0] < 1:
-        raise ValueError(f"{uniforms.shape[0]} draws from {weight.shape[0]} rows are none")
+    check_range("rows", 0, 0, weight.shape[0])
+    check_range("draws", 0, 0, uniforms.shape[0])
     with nogil:
         found = draw_rows(
             &weight[0], NULL, weight.shape[0], &uniforms[0], uniforms.shape[0], &cumulative[0], &rows[0])
@@ -224,8 +230,8 @@ cdef class PlusPlus:
         cdef double distance[BLOCK]
         cdef Py_ssize_t n = self.Z.shape[1], d = self.Z.shape[0], stride = self.Z.strides[0] // sizeof(double)
         cdef Py_ssize_t n_candidates = uniforms.shape[0], best = 0, start = 0, n_rows, i, k
-        if not 1 <= n_candidates <= MOST_CANDIDATES:
-            raise ValueError(f"{n_candidates} candidates are asked for, expected 1 to {MOST_CANDIDATES}")
+        check_range("candidates", 0, n_candidates, MOST_CANDIDATES)
+        check_range("candidates", 0, 0, n_candidates)
         cdef bint found
         with nogil:
             found = draw_rows(
@@ -254,8 +260,7 @@ cdef class PlusPlus:
         cdef Py_ssize_t n = self.Z.shape[1], d = self.Z.shape[0], stride = self.Z.strides[0] // sizeof(double)
         cdef Py_ssize_t start = 0, n_rows, i
         cdef double distance[BLOCK]
-        if not 0 <= row < n:
-            raise ValueError(f"row {row} is none of {n}")
+        check_range("rows", row, row + 1, n)
         with nogil:
             while start < n:
                 n_rows = min(n - start, BLOCK)
@@ -310,8 +315,8 @@ def assign(
     check_length("a centre", centers.shape[1], Z.shape[0])
     check_length("labels", n if labels is None else labels.shape[0], n)
     check_length("distances", n if distances is None else distances.shape[0], n)
-    if not 0 <= first_row <= last_row <= n or centers.shape[0] < 1:
-        raise ValueError(f"rows {first_row} to {last_row} of {n} and {centers.shape[0]} centres are out of range")
+    check_range("rows", first_row, last_row, n)
+    check_range("centres", 0, 0, centers.shape[0])
     with nogil:
         assign_rows(Z, None, centers, first_row, last_row, labels, distances, NULL)
 
@@ -337,14 +342,14 @@ cdef class Lloyd:
         check_length("sums of a chunk", sums.shape[1] * sums.shape[2], centers.shape[0] * (1 + Z.shape[0]))
         check_length("sums of a centre", sums.shape[2], 1 + Z.shape[0])
         check_length("held", held.shape[0], centers.shape[0])
-        if centers.shape[0] < 1 or sums.shape[0] < 1:
-            raise ValueError(f"{sums.shape[0]} chunks of {centers.shape[0]} centres leave nothing to sum")
+        check_range("centres", 0, 0, centers.shape[0])
+        check_range("chunks", 0, 0, sums.shape[0])
         self.Z, self.weight, self.centers, self.sums, self.held = Z, weight, centers, sums, held
 
     def add_up(self, Py_ssize_t chunk, Py_ssize_t first_row, Py_ssize_t last_row):
         """Sums of a chunk += [Σ w | Σ w z] over those of its rows that a centre is nearest to"""
-        if not 0 <= first_row <= last_row <= self.Z.shape[1] or not 0 <= chunk < self.sums.shape[0]:
-            raise ValueError(f"chunk {chunk} with rows {first_row} to {last_row} is out of range")
+        check_range("rows", first_row, last_row, self.Z.shape[1])
+        check_range("chunks", chunk, chunk + 1, self.sums.shape[0])
         with nogil:
             assign_rows(
                 self.Z, self.weight, self.centers, first_row, last_row, None, None, &self.sums[chunk, 0, 0])
@@ -378,4 +383,3 @@ cdef class Lloyd:
 
 
 include "labels.pxi"
-include "random.pxi"

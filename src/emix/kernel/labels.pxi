@@ -26,27 +26,31 @@ cpdef Py_ssize_t label_workspace(Py_ssize_t n_labels, Py_ssize_t d) noexcept nog
 
 
 cdef void add_vectors(
-    const double[:, ::1] X, const double[::1] weight, const Py_ssize_t[::1] labels,     # IN
-    Py_ssize_t first_row, Py_ssize_t last_row, const double *centers, Py_ssize_t K,     # IN
+    const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,     # IN
+    const double *centers, Py_ssize_t K, Py_ssize_t d,                                  # IN
     double *sums, double *squares, int structure,                                       # INOUT: squares may be NULL
 ) noexcept nogil:
-    """[N | s] += Σ w, Σ w (x − c) of each label's rows;  squares += Σ w (x − c)(x − c)ᵀ in the structure's form"""
-    cdef Py_ssize_t d = X.shape[1], step = spread_step(structure, d), i, j, l, k = 0
+    """[N | s] += Σ w, Σ w (x − c) of each label's rows;  squares += Σ w (x − c)(x − c)ᵀ in the structure's form
+
+    labels NULL: all rows have the first.
+    """
+    cdef Py_ssize_t step = spread_step(structure, d), i, j, l, k = 0
     cdef double w, product, difference, trace
-    cdef const double *x
     cdef const double *c
     cdef double *shift
     cdef double *square
-    for i in range(first_row, last_row):
-        if labels is not None:
+    for i in range(n_rows):
+        if labels != NULL:
             k = labels[i]
-        w, x, c, shift = weight[i], &X[i, 0], centers + k * d, sums + K + k * d
-        square = squares + k * step
+        w, c, shift = weight[i], centers + k * d, sums + K + k * d
         sums[k] += w
         if squares == NULL:
             for j in range(d):
                 shift[j] += w * (x[j] - c[j])
-        elif structure == DIAG:
+            x += d
+            continue
+        square = squares + k * step
+        if structure == DIAG:
             for j in range(d):
                 difference = x[j] - c[j]
                 product = w * difference
@@ -66,23 +70,24 @@ cdef void add_vectors(
                 shift[j] += product
                 for l in range(j + 1):
                     square[j * d + l] += product * (x[l] - c[l])
+        x += d
 
 
 cdef void gather(
-    const double[:, ::1] X, const double[::1] weight, Py_ssize_t first_row,             # IN
+    const double *X, const double *weight, Py_ssize_t d,                                # IN
     const unsigned short *rows, Py_ssize_t n_rows, Py_ssize_t n_left, const double *c,  # IN: n_left rows follow in all
     double *root, double *z,                                                            # OUT
 ) noexcept nogil:
     """root, z := √w, √w (x − c) of rows; behind the last feature z stays as it is"""
-    cdef Py_ssize_t d = X.shape[1], i, j, first
+    cdef Py_ssize_t i, j, first
     cdef const double *x
     cdef double *panel
     for i in range(n_rows):
-        x = &X[first_row + rows[min(i + ROWS_AHEAD, n_left - 1)], 0]
+        x = X + rows[min(i + ROWS_AHEAD, n_left - 1)] * d
         prefetch(<const char *> x)
         prefetch(<const char *> (x + d - 1))
-        x = &X[first_row + rows[i], 0]
-        root[i] = sqrt(weight[first_row + rows[i]])
+        x = X + rows[i] * d
+        root[i] = sqrt(weight[rows[i]])
         first, panel = 0, z + i * 2 * LANES
         while first + 2 * LANES <= d:
             for j in range(2 * LANES):
@@ -178,8 +183,10 @@ cdef class LabelSums:
         double[:, ::1] work,                                    # overwritten, (n_slots, label_workspace)
     ):
         cdef Py_ssize_t K = centers.shape[0], n = X.shape[0], d = X.shape[1], i
-        if n < 1 or d < 1 or K < 1 or labels is None and K > 1 or slots.shape[0] < 1:
-            raise ValueError(f"{n} × {d} numbers with {K} labels in {slots.shape[0]} slots leave nothing to sum")
+        check_range("rows", 0, 0, n)
+        check_range("features", 0, 0, d)
+        check_range("labels", 0, K if labels is None else 0, 1 if labels is None else K)
+        check_range("slots", 0, 0, slots.shape[0])
         check_length("weight", weight.shape[0], n)
         check_length("a centre", centers.shape[1], d)
         check_length("a slot", slots.shape[1], K * (1 + d) + spread_size(structure, K, d))
@@ -189,38 +196,41 @@ cdef class LabelSums:
             check_length("labels", labels.shape[0], n)
             for i in range(n):
                 if not 0 <= labels[i] < K:
-                    raise ValueError(f"row {i} has the label {labels[i]}, expected 0 to {K - 1}")
+                    check_range("labels", labels[i], labels[i] + 1, K)
         self.structure, self.X, self.weight, self.labels = structure, X, weight, labels
         self.centers, self.slots, self.work = centers, slots, work
 
-    cdef int check(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row) except -1:
-        if not (0 <= first_row <= last_row <= self.X.shape[0] and last_row - first_row <= MOST_ROWS
-                and 0 <= slot < self.slots.shape[0]):
-            raise ValueError(f"slot {slot} with rows {first_row} to {last_row} is out of range")
-        return 0
-
     def add_means(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row):
         """slot += N and s alone of rows [first_row, last_row)"""
-        self.check(slot, first_row, last_row)
-        with nogil:
-            add_vectors(
-                self.X, self.weight, self.labels, first_row, last_row, &self.centers[0, 0], self.centers.shape[0],
-                &self.slots[slot, 0], NULL, self.structure)
+        self.add(slot, first_row, last_row, True)
 
     def add_up(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row):
         """slot += the sums of rows [first_row, last_row)"""
+        self.add(slot, first_row, last_row, False)
+
+    cdef int add(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row, bint only_means) except -1:
         cdef Py_ssize_t K = self.centers.shape[0], d = self.X.shape[1]
-        self.check(slot, first_row, last_row)
+        cdef const double *x = &self.X[0, 0] + first_row * d
+        cdef const double *weight = &self.weight[0] + first_row
+        cdef const Py_ssize_t *labels = NULL
+        cdef double *sums = &self.slots[0, 0] + slot * self.slots.shape[1]
+        check_range("rows", first_row, last_row, self.X.shape[0])
+        check_range("rows of a call", 0, last_row - first_row, MOST_ROWS)
+        check_range("slots", slot, slot + 1, self.slots.shape[0])
+        if self.labels is not None:
+            labels = &self.labels[0] + first_row
         with nogil:
-            if d > NARROW and (self.structure == FULL or self.structure == TIED):
-                self.add_groups(first_row, last_row - first_row, &self.work[slot, 0], &self.slots[slot, 0])
+            if not only_means and d > NARROW and (self.structure == FULL or self.structure == TIED):
+                self.add_groups(x, weight, labels, last_row - first_row, &self.work[slot, 0], sums)
             else:
                 add_vectors(
-                    self.X, self.weight, self.labels, first_row, last_row, &self.centers[0, 0], K,
-                    &self.slots[slot, 0], &self.slots[slot, K * (1 + d)], self.structure)
+                    x, weight, labels, last_row - first_row, &self.centers[0, 0], K, d,
+                    sums, NULL if only_means else sums + K * (1 + d), self.structure)
+        return 0
 
     cdef void add_groups(
-        self, Py_ssize_t first_row, Py_ssize_t n_rows, double *work, double *sums
+        self, const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,   # IN
+        double *work, double *sums,                                                                 # overwritten; INOUT
     ) noexcept nogil:
         """Everything of `add_up` where S is of matrices"""
         cdef Py_ssize_t K = self.centers.shape[0], d = self.X.shape[1], n_group, i, k, at = 0
@@ -231,26 +241,25 @@ cdef class LabelSums:
         memset(z, 0, (d + 2 * LANES) * GROUP * sizeof(double))
         # Rows label by label, each label's in order; then ends[k] is where those of label k end.
         memset(ends, 0, (K + 1) * sizeof(Py_ssize_t))
-        if self.labels is None:
+        if labels == NULL:
             ends[0] = n_rows
             for i in range(n_rows):
                 rows[i] = <unsigned short> i
         else:
             for i in range(n_rows):
-                ends[self.labels[first_row + i] + 1] += 1
+                ends[labels[i] + 1] += 1
             for k in range(K):
                 ends[k + 1] += ends[k]
             for i in range(n_rows):
-                k = self.labels[first_row + i]
+                k = labels[i]
                 rows[ends[k]] = <unsigned short> i
                 ends[k] += 1
         for k in range(K):
             while at < ends[k]:
                 n_group = min(ends[k] - at, GROUP)
-                gather(
-                    self.X, self.weight, first_row, rows + at, n_group, n_rows - at, &self.centers[k, 0], root, z)
+                gather(x, weight, d, rows + at, n_group, n_rows - at, &self.centers[k, 0], root, z)
                 for i in range(at, at + n_group):
-                    sums[k] += self.weight[first_row + rows[i]]
+                    sums[k] += weight[rows[i]]
                 add_shift(root, z, n_group, d, sums + K + k * d)
                 add_matrix(z, n_group, d, sums + K * (1 + d) + k * spread_step(self.structure, d))
                 at += n_group
