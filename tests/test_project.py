@@ -135,3 +135,14 @@ def test_examples_in_docstrings_run(name: str) -> None:
     # Spaces do not count, so that NumPy's printing may differ between versions; `...` stands for last digits.
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0, f"{result.failed} of {result.attempted} examples of {name}"
+
+
+def test_faces_use_only_what_is_public() -> None:
+    private = [
+        f"{path.name}:{node.lineno} {ast.unparse(node)}"
+        for path in sorted((SOURCE / "faces").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+        if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    ]
+    assert private == []

@@ -342,7 +342,7 @@ def test_criteria_are_their_formulae() -> None:
     gm = GaussianMixture(3, random_state=0).fit(X)
     total, n = gm.score_samples(X).sum(), len(X)
     n_parameters = 2 + 3 * 3 + 3 * 6
-    assert gm._n_parameters() == n_parameters
+    assert gm.n_parameters_ == n_parameters
     assert gm.aic(X) == pytest.approx(-2.0 * total + 2.0 * n_parameters, rel=1e-14)
     assert gm.bic(X) == pytest.approx(-2.0 * total + math.log(n) * n_parameters, rel=1e-14)
     # Entropies of 300 rows in another order; the rest is the same arithmetic.
@@ -445,3 +445,15 @@ def test_collapse_names_component_weight_and_rows() -> None:
     assert caught.value.component == 0
     assert "component 0, of weight 0.1 (the equivalent of 10 rows" in str(caught.value)
     assert not hasattr(gm, "means_")
+
+
+def test_scores_of_one_pass_are_those_of_the_methods() -> None:
+    gm = GaussianMixture(3, random_state=0).fit(X)
+    scores = gm.score_rows(X, responsibilities=True, labels=True)
+    np.testing.assert_array_equal(scores.log_density, gm.score_samples(X))
+    np.testing.assert_array_equal(scores.responsibilities, gm.predict_proba(X))
+    np.testing.assert_array_equal(scores.labels, gm.predict(X))
+    assert gm.score_rows(X, log_density=False, labels=True).log_density is None
+    with pytest.raises(ValueError, match="not fitted"):
+        GaussianMixture(3).score_rows(X)
+    assert not hasattr(GaussianMixture(3), "n_parameters_")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -279,3 +282,43 @@ def test_cluster_too_small_for_its_covariance_takes_that_of_the_groups() -> None
 def test_rows_that_coincide_are_an_error_without_reg_covar(init_params: str) -> None:
     with pytest.raises(DegenerateCovarianceError, match="not positive definite"):
         start(init_params, np.ones((20, 2)), K=2)
+
+
+# Threads
+
+
+_PRINT_DIGESTS = """
+import hashlib
+import numpy as np
+from emix.estimators.starts import STARTS, make_start
+for n_rows, d in ((20_000, 10), (3_000, 64)):
+    X = 3.0 * np.random.default_rng(0).normal(size=(n_rows, d)) + 1.0
+    for structure in ("full", "tied", "diag", "spherical"):
+        for init_params in STARTS:
+            theta = make_start(init_params, X, None, structure, 5, 1e-6, 0, 0)
+            print(structure, init_params, hashlib.sha256(theta.packed.tobytes()).hexdigest())
+"""
+
+
+def test_same_bits_whatever_number_of_threads_the_environment_allows() -> None:
+    # Libraries look at it only when they are loaded.
+    one, two = (
+        subprocess.run(
+            [sys.executable, "-c", _PRINT_DIGESTS],
+            env=os.environ | {"OMP_NUM_THREADS": number, "OPENBLAS_NUM_THREADS": number},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for number in ("1", "2")
+    )
+    assert one.count("\n") == 32
+    assert one == two
+
+
+def test_tries_have_the_same_bits_from_any_number_of_threads() -> None:
+    # 20 clusters in 12 dimensions: enough work for the tries to go side by side.
+    data = blobs(9_000, 12)
+    one, two, three = (start("kmeans", data, K=20, n_threads=n_threads) for n_threads in (1, 2, 3))
+    np.testing.assert_array_equal(one.packed, two.packed)
+    np.testing.assert_array_equal(one.packed, three.packed)

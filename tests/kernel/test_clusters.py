@@ -48,7 +48,7 @@ def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     centers = np.vstack([rows(4, d, seed=1)[0], np.zeros((1, d)), np.zeros((1, d))])  # the last two are equals
     K = len(centers)
     distance = np.sum((Z[:, None] - centers) ** 2, axis=2)
-    labels, least, sums = np.full(n, -1), np.full(n, np.nan), np.full((2, K, 1 + d), np.nan)
+    labels, least, sums = np.full(n, -1), np.full(n, np.nan), np.zeros((2, K, 1 + d))
     features = np.ascontiguousarray(Z.T)
     moved, held = centers.copy(), np.full(K, np.nan)
     lloyd = clusters.Lloyd(features, weight, moved, sums, held)
@@ -62,9 +62,10 @@ def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     step, n_empty = lloyd.move()
     expected = np.where(belongs.any(axis=0)[:, None], (belongs.T @ Z) / np.maximum(held, 1e-9)[:, None], centers)
     np.testing.assert_allclose(moved, expected, atol=1e-12)
+    assert not sums.any()  # the next iteration's begin at 0
     assert n_empty == np.count_nonzero(held == 0.0) >= 1
     assert step == pytest.approx(np.sum((moved - centers) ** 2))
-    with pytest.raises(ValueError, match="chunk 2 with rows 0 to 1 is out of range"):
+    with pytest.raises(ValueError, match="chunks 2 to 3 of 2 are out of range"):
         lloyd.add_up(2, 0, 1)
 
 
@@ -90,41 +91,64 @@ def test_plus_plus(clusters: Any, n: int, d: int) -> None:
     before = nearest.copy()
     plus_plus.add(n - 1)
     np.testing.assert_allclose(nearest, np.minimum(before, distance[:, n - 1]), rtol=1e-14)
-    with pytest.raises(ValueError, match="row -1 is none of"):
+    with pytest.raises(ValueError, match=r"rows -1 to 0 of .* are out of range"):
         plus_plus.add(-1)
-    with pytest.raises(ValueError, match="65 candidates are asked for"):
+    with pytest.raises(ValueError, match="candidates 0 to 65 of 64 are out of range"):
         plus_plus.draw(np.zeros(65))
 
 
+def forms(matrices: Array) -> list[Array]:
+    """A scatter (K, d, d) as each structure has it."""
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    return [matrices, matrices.sum(axis=0), variances, variances.sum(axis=1)]
+
+
+# Features around those of a tile (4 and 2 vectors), rows of a label around those of a group (64).
 @pytest.mark.parametrize("structure", range(4))
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (300, 3), (300, 4), (700, 5), (190, 16), (190, 17), (130, 37)])
 @pytest.mark.parametrize("offset", [0.0, 1e8])
-def test_statistics_of_labels(clusters: Any, structure: int, offset: float) -> None:
-    X, weight = rows(300, 3)
+def test_sums_of_labels(clusters: Any, structure: int, n: int, d: int, offset: float) -> None:
+    X, weight = rows(n, d)
     X += offset
-    labels = np.random.default_rng(1).integers(0, 3, 300)
-    K, d = 4, 3  # the last holds nothing
-    shape = {0: (K, d, d), 1: (d, d), 2: (K, d), 3: (K,)}[structure]
-    found = np.full(K + 2 * K * d + math.prod(shape), np.nan)
-    clusters.statistics_of_labels(structure, K, np.asfortranarray(X), weight, labels, found, np.empty(d))
+    labels = np.random.default_rng(1).integers(0, 3, n)
+    K = 4  # the last holds nothing
+    shape = forms(np.empty((K, d, d)))[structure].shape
+    about = np.repeat(X[:1], K, axis=0)
+    slots = np.zeros((2, K * (1 + d) + math.prod(shape)))
+    work = np.full((2, clusters.label_workspace(K, d)), np.nan)
+    sums = clusters.LabelSums(structure, X, weight, labels, about, slots, work)
+    for add in (sums.add_means, sums.add_up):
+        add(0, 0, n // 3)
+        add(1, n // 2, n)
+        add(0, n // 3, n // 2)
+        if add == sums.add_means:
+            sums.center()
+    found = np.full(slots.shape[1] + K * d, np.nan)
+    sums.finish(found)
     held, shift, center = found[:K], found[K : K + K * d].reshape(K, d), found[-K * d :].reshape(K, d)
-    scatter = found[K + K * d : -K * d].reshape(shape)
     belongs = (labels[:, None] == np.arange(K)) * weight[:, None]
     np.testing.assert_allclose(held, belongs.sum(axis=0), rtol=1e-13)
-    average = (belongs.T @ (X - offset))[:3] / held[:3, None] + offset
-    np.testing.assert_allclose(center[:3], average, rtol=1e-15, atol=1e-14)
-    np.testing.assert_allclose(
-        center[3], np.average(X - offset, axis=0, weights=weight) + offset, rtol=1e-15, atol=1e-14
-    )
+    # Where nothing is held the centre is the mean of all.
+    everything = np.where(held[:, None] > 0.0, belongs.T, weight)
+    average = everything @ (X - offset) / everything.sum(axis=1, keepdims=True) + offset
+    np.testing.assert_allclose(center, average, rtol=1e-15, atol=1e-14)
+    np.testing.assert_array_equal(center, about)
     z = X[:, None] - center
     np.testing.assert_allclose(shift, np.einsum("ik,ikj->kj", belongs, z), atol=1e-5 if offset else 1e-12)
-    matrices = np.einsum("ik,ika,ikb->kab", belongs, z, z)
-    variances = np.diagonal(matrices, axis1=1, axis2=2)
-    expected = {0: matrices, 1: matrices.sum(axis=0), 2: variances, 3: variances.sum(axis=1)}[structure]
-    np.testing.assert_allclose(scatter, expected, rtol=1e-12, atol=1e-11)  # 300 terms
-    pooled, sums = np.full((d, d), np.nan), np.full((K, d), np.nan)
-    clusters.pooled_scatter(X, weight, labels, np.ascontiguousarray(center), sums, pooled, np.empty(d))
-    np.testing.assert_array_equal(sums, shift)
-    np.testing.assert_allclose(pooled, matrices.sum(axis=0), rtol=1e-12, atol=1e-11)
+    expected = forms(np.einsum("ik,ika,ikb->kab", belongs, z, z))[structure]
+    np.testing.assert_allclose(found[K + K * d : -K * d].reshape(shape), expected, rtol=1e-12, atol=1e-11)  # n terms
+
+
+@pytest.mark.parametrize("d", [3, 9])
+def test_sums_of_all_rows_are_those_of_one_label(clusters: Any, d: int) -> None:
+    X, weight = rows(300, d)
+    found = []
+    for labels in (None, np.zeros(300, dtype=np.intp)):
+        slots, work = np.zeros((1, 1 + d + d * d)), np.empty((1, clusters.label_workspace(1, d)))
+        sums = clusters.LabelSums(1, X, weight, labels, np.zeros((1, d)), slots, work)
+        sums.add_up(0, 0, 300)
+        found.append(slots)
+    np.testing.assert_array_equal(*found)
 
 
 def test_draws_invert_the_cumulative_sums(clusters: Any) -> None:
@@ -136,19 +160,83 @@ def test_draws_invert_the_cumulative_sums(clusters: Any) -> None:
     assert not clusters.draw(np.zeros(6), uniforms, np.empty(6), drawn)
 
 
-def test_keys_are_splitmix64(clusters: Any) -> None:
-    def mixed(z: int) -> int:
-        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
-        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
-        return z ^ z >> 31
+# What does not fit together is refused: a step would write behind an array.
 
-    for seed in (0, 1, 2**64 - 1):
-        found, keys = np.empty(50, dtype=np.intp), np.empty(50, dtype=np.uint64)
-        assert clusters.rows_with_small_keys(10, 60, seed, 2**64 - 1, None, found, keys) == 50
-        expected = [mixed(((row + 1) * 0x9E3779B97F4A7C15 + mixed(seed)) % 2**64) for row in range(10, 60)]
-        assert [int(key) for key in keys] == expected
-        np.testing.assert_array_equal(found, np.arange(10, 60))
-        weight = (np.arange(60) % 3).astype(np.float64)
-        count = clusters.rows_with_small_keys(10, 60, seed, expected[7], weight, found, keys)
-        low = [row for row, key in zip(range(10, 60), expected) if key <= expected[7] and row % 3]
-        assert found[:count].tolist() == low
+
+def of(*shape: int) -> Array:
+    return np.zeros(shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "text"),
+    [
+        ("standardize", (of(4, 2), of(4), of(2, 3)), "a column of X has 4 numbers, expected 3"),
+        ("standardize", (of(4, 2), of(4), of(1, 4)), "a row of X has 2 numbers, expected 1"),
+        ("standardize", (of(4, 2), of(3), of(2, 4)), "weight has 3 numbers, expected 4"),
+        (
+            "standardize",
+            (of(4, 2), of(4), of(4, 2).T),
+            "16 bytes are between the rows of Z, expected",
+        ),
+        ("standardize", (of(0, 2), of(0), of(2, 0)), "rows 0 to 0 of 0 are out of range"),
+        ("draw", (of(4), of(2), of(3), np.zeros(2, np.intp)), "cumulative has 3 numbers, expected 4"),
+        ("draw", (of(4), of(2), of(4), np.zeros(1, np.intp)), "rows has 1 numbers, expected 2"),
+        ("draw", (of(0), of(2), of(0), np.zeros(2, np.intp)), "rows 0 to 0 of 0 are out of range"),
+        ("PlusPlus", (of(2, 4), of(3), of(4), of(4)), "weight has 3 numbers, expected 4"),
+        ("PlusPlus", (of(2, 4), of(4), of(3), of(4)), "nearest has 3 numbers, expected 4"),
+        ("PlusPlus", (of(2, 4), of(4), of(4), of(5)), "cumulative has 5 numbers, expected 4"),
+        ("PlusPlus", (of(4, 2).T, of(4), of(4), of(4)), "16 bytes are between the rows of Z"),
+        ("assign", (of(2, 9), of(3, 2), 0, 9, np.zeros(5, np.intp), None), "labels has 5 numbers, expected 9"),
+        ("assign", (of(2, 9), of(3, 2), 0, 9, None, of(5)), "distances has 5 numbers, expected 9"),
+        ("assign", (of(2, 9), of(3, 3), 0, 9, None, of(9)), "a centre has 3 numbers, expected 2"),
+        ("assign", (of(2, 9), of(3, 2), 0, 10, None, of(9)), "rows 0 to 10 of 9 are out of range"),
+        ("assign", (of(2, 9), of(3, 2), -1, 9, None, of(9)), "rows -1 to 9 of 9 are out of range"),
+        ("assign", (of(2, 9), of(0, 2), 0, 9, None, of(9)), "centres 0 to 0 of 0 are out of range"),
+        ("Lloyd", (of(2, 9), of(8), of(3, 2), of(1, 3, 3), of(3)), "weight has 8 numbers, expected 9"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 1), of(1, 3, 3), of(3)), "a centre has 1 numbers, expected 2"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 2, 3), of(3)), "sums of a chunk has 6 numbers, expected 9"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 9, 1), of(3)), "sums of a centre has 1 numbers, expected 3"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 3, 3), of(2)), "held has 2 numbers, expected 3"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(0, 3, 3), of(3)), "chunks 0 to 0 of 0 are out of range"),
+    ],
+)
+def test_arrays_of_the_wrong_size_are_refused(clusters: Any, name: str, arguments: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        getattr(clusters, name)(*arguments)
+
+
+def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
+    n, d, K = 9, 2, 3
+    fits = {
+        "X": of(n, d),
+        "weight": of(n),
+        "labels": np.zeros(n, np.intp),
+        "centers": of(K, d),
+        "slots": of(1, K * (1 + d) + K * d * d),
+        "work": of(1, clusters.label_workspace(K, d)),
+    }
+    sums = clusters.LabelSums(0, *fits.values())
+    for name, wrong, text in (
+        ("weight", of(n - 1), "weight has 8 numbers, expected 9"),
+        ("labels", np.zeros(n + 1, np.intp), "labels has 10 numbers, expected 9"),
+        ("labels", np.arange(n), "labels 3 to 4 of 3 are out of range"),
+        ("labels", np.full(n, -1), "labels -1 to 0 of 3 are out of range"),
+        ("labels", None, "labels 0 to 3 of 1 are out of range"),
+        ("centers", of(K, d + 1), "a centre has 3 numbers, expected 2"),
+        ("slots", of(1, 20), "a slot has 20 numbers, expected 21"),
+        ("slots", of(0, 21), "slots 0 to 0 of 0 are out of range"),
+        ("work", of(1, 20), "work has 20 numbers, expected"),
+        ("X", of(0, d), "rows 0 to 0 of 0 are out of range"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            clusters.LabelSums(0, *(fits | {name: wrong}).values())
+    for add in (sums.add_means, sums.add_up):
+        for outside in ((1, 0, n), (-1, 0, n), (0, 0, n + 1), (0, -1, n), (0, 3, 2)):
+            with pytest.raises(ValueError, match="are out of range"):
+                add(*outside)
+    with pytest.raises(ValueError, match="statistics has 26 numbers, expected 27"):
+        sums.finish(of(26))
+    # The order of a call's rows has room for as many.
+    many = clusters.LabelSums(0, of(8193, d), of(8193), np.zeros(8193, np.intp), *list(fits.values())[3:])
+    with pytest.raises(ValueError, match="rows of a call 0 to 8193 of 8192 are out of range"):
+        many.add_up(0, 0, 8193)

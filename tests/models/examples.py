@@ -101,10 +101,10 @@ def in_form(structure: str, matrices: Array, weights: Array) -> Array:
 
 def scatter_of(form: CovarianceStructure, centered: list[Array], weights: list[Array]) -> Array:
     """Σ w z zᵀ of the rows z of each component."""
-    total = np.zeros(form.shape(len(centered), centered[0].shape[1]))
-    for k, (z, w) in enumerate(zip(centered, weights)):
-        form.add_scatter(total, k, z, w)
-    return total
+    matrices = np.array([(z.T * w) @ z for z, w in zip(centered, weights)])
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    forms = {"full": matrices, "tied": matrices.sum(axis=0), "diag": variances, "spherical": variances.sum(axis=1)}
+    return forms[form.name]
 
 
 def assert_same_mixture(actual: GaussianParameters, expected: GaussianParameters, rtol: float) -> None:

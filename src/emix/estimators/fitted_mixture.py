@@ -38,6 +38,11 @@ class FittedMixture(SklearnEstimator):
     random_state: int | np.random.Generator | np.random.RandomState | None
     n_threads: int | None
 
+    @property
+    def n_parameters_(self) -> int:
+        """Number of free parameters: of the weights, the means and the covariances."""
+        return int(self._fitted().n_free_parameters)
+
     def score_samples(self, X: Any) -> FloatArray:
         """Log-density of each row, nats.
 
@@ -103,6 +108,26 @@ class FittedMixture(SklearnEstimator):
         total, weight = self._total(self._rows(X), sample_weight)
         return total / weight
 
+    def score_rows(
+        self, X: Any, *, log_density: bool = True, responsibilities: bool = False, labels: bool = False
+    ) -> Scores:
+        """Several of `score_samples`, `predict_proba` and `predict` in one pass over the rows.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features)
+        log_density, responsibilities, labels : bool
+            What to compute.
+
+        Returns
+        -------
+        Scores
+            With attributes of these names, None where it was not asked for.
+        """
+        return self._score_rows(
+            self._rows(X), log_density=log_density, responsibilities=responsibilities, labels=labels
+        )
+
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion, p log n − 2 log L; smaller is better.
 
@@ -117,7 +142,7 @@ class FittedMixture(SklearnEstimator):
         float
         """
         total, weight = self._total(self._rows(X), sample_weight)
-        return bic(total, self._n_parameters(), weight)
+        return bic(total, self.n_parameters_, weight)
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion, 2 p − 2 log L; smaller is better.
@@ -132,7 +157,7 @@ class FittedMixture(SklearnEstimator):
         float
         """
         total, _ = self._total(self._rows(X), sample_weight)
-        return aic(total, self._n_parameters())
+        return aic(total, self.n_parameters_)
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood, BIC + 2 × entropy of the responsibilities; smaller is better.
@@ -166,7 +191,7 @@ class FittedMixture(SklearnEstimator):
             total += _weighted_sum(density, block_weight)
             entropy += float(entropies(scores.responsibilities) @ block_weight)
         weight = float(rows.shape[0]) if row_weight is None else float(row_weight.sum())
-        return icl(total, self._n_parameters(), weight, entropy)
+        return icl(total, self.n_parameters_, weight, entropy)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Draw rows from the mixture.
@@ -198,10 +223,6 @@ class FittedMixture(SklearnEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(relinked(state))
-
-    def _n_parameters(self) -> int:
-        """Count the free parameters."""
-        return int(self._fitted().n_free_parameters)
 
     def _fitted(self) -> GaussianParameters:
         """Return the parameters in use: those that were fitted, or what the user has put into their place."""

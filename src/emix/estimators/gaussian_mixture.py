@@ -103,6 +103,8 @@ class GaussianMixture(FittedMixture):
         are read-only. Another array may be put in the place of one and counts from then on; the others stay as they
         are: those of precisions do not follow new covariances. Of `covariances_` and `precisions_cholesky_`, if both
         are replaced, the latter counts, and a new `precisions_` is not looked at.
+    n_parameters_ : int
+        Number of free parameters.
     log_likelihood_ : float
         Total log-likelihood of the training data under these parameters, nats, rows weighted.
     total_weight_ : float

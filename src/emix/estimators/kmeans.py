@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.estimators.chunks import Chunks
 from emix.estimators.uniforms import RandomNumbers
 from emix.kernel.level import clusters
-from emix.rows.threads import plan, run_in_threads
 
 __all__ = ["by_features", "draw_rows", "kmeans", "kmeans_plus_plus"]
 
@@ -20,9 +19,6 @@ Array = NDArray[np.float64]
 # or less, or after so many. It is scikit-learn's criterion: 1e-4 of the columns' mean variance, which is 1 here.
 SQUARED_STEP = 1e-4
 MAX_ITERATIONS = 100
-
-# Rows whose sums are taken at one time, by one thread: sums do not depend on the number of threads.
-CHUNK = 8192
 
 
 def draw_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.intp]:
@@ -73,7 +69,9 @@ def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: RandomNum
     return chosen
 
 
-def kmeans(Z: Array, weight: Array, centers: Array, n_threads: int | None) -> tuple[Array, NDArray[np.intp]]:
+def kmeans(
+    Z: Array, weight: Array, centers: Array, n_threads: int | None, distances: Array | None = None
+) -> tuple[Array, NDArray[np.intp]]:
     """Lloyd's algorithm from given centres.
 
     Parameters
@@ -83,6 +81,8 @@ def kmeans(Z: Array, weight: Array, centers: Array, n_threads: int | None) -> tu
     weight : ndarray of shape (n_rows,)
     centers : ndarray of shape (n_clusters, n_features)
     n_threads : int or None
+    distances : ndarray of shape (n_rows,), optional
+        Filled with each row's squared distance to its centre.
 
     Returns
     -------
@@ -95,34 +95,25 @@ def kmeans(Z: Array, weight: Array, centers: Array, n_threads: int | None) -> tu
     """
     n_clusters, n_features = centers.shape
     features, centers = by_features(Z), np.array(centers)
-    n_chunks = -(-len(Z) // CHUNK)
-    sums, held = np.empty((n_chunks, n_clusters, 1 + n_features)), np.empty(n_clusters)
-    labels, distances = np.empty(len(Z), dtype=np.intp), np.empty(len(Z))
+    chunks = Chunks(len(Z), 3.0 * centers.size, n_threads)
+    sums, held = np.zeros((chunks.n_slots, n_clusters, 1 + n_features)), np.empty(n_clusters)
+    labels = np.empty(len(Z), dtype=np.intp)
+    distances = np.empty(len(Z)) if distances is None else distances
     lloyd = clusters.Lloyd(features, weight, centers, sums, held)
-    threads, _ = plan(len(Z), 3.0 * centers.size, CHUNK, n_threads, n_chunks)
-
-    def by_chunks(task: Callable[[int, int, int], None]) -> None:
-        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
-            for chunk in range(thread, n_chunks, threads):
-                if stop is not None and stop[0]:
-                    return
-                task(chunk, chunk * CHUNK, min((chunk + 1) * CHUNK, len(Z)))
-
-        run_in_threads(share, threads)
 
     for _ in range(MAX_ITERATIONS):
-        by_chunks(lloyd.add_up)
+        chunks.each(lloyd.add_up)
         step, n_empty = lloyd.move()
         if n_empty:
             # Centres that no row is nearest to move onto the rows that are furthest from theirs.
-            by_chunks(lambda _, first, last: clusters.assign(features, centers, first, last, None, distances))
+            chunks.each(lambda _, first, last: clusters.assign(features, centers, first, last, None, distances))
             distances[weight == 0.0] = 0.0
             furthest = Z[np.argsort(distances, kind="stable")[::-1][:n_empty]]
             step += float(np.sum((furthest - centers[held == 0.0]) ** 2))
             centers[held == 0.0] = furthest
         if step <= SQUARED_STEP:
             break
-    by_chunks(lambda _, first, last: clusters.assign(features, centers, first, last, labels, None))
+    chunks.each(lambda _, first, last: clusters.assign(features, centers, first, last, labels, distances))
     return centers, labels
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.kernel.level import clusters
+from emix.kernel import values
 
 __all__ = ["SAMPLE_ROWS", "sample_rows"]
 
@@ -58,7 +58,7 @@ def _with_smallest_keys(
     rows, keys = np.empty(0, dtype=np.intp), np.empty(0, dtype=np.uint64)
     chunk_rows, chunk_keys = np.empty(_CHUNK, dtype=np.intp), np.empty(_CHUNK, dtype=np.uint64)
     for start in range(0, n_rows, _CHUNK):
-        count = clusters.rows_with_small_keys(
+        count = values.rows_with_small_keys(
             start, min(start + _CHUNK, n_rows), seed % 2**64, highest, sample_weight, chunk_rows, chunk_keys
         )
         rows, keys = np.concatenate([rows, chunk_rows[:count]]), np.concatenate([keys, chunk_keys[:count]])

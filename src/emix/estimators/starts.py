@@ -6,13 +6,14 @@ A start looks at no more than `SAMPLE_ROWS` rows and works on standardized colum
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.estimators.chunks import Chunks
 from emix.estimators.kmeans import draw_rows, kmeans, kmeans_plus_plus
+from emix.estimators.label_sums import statistics_of_labels
 from emix.estimators.sampling import sample_rows
 from emix.estimators.uniforms import RandomNumbers, Uniforms
 from emix.exceptions import DegenerateCovarianceError
@@ -21,6 +22,7 @@ from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
+from emix.rows.threads import LEAST_OPERATIONS_OF_RUNS, plan, run_in_threads
 from emix.rows.validation import FloatArray
 
 __all__ = ["STARTS", "make_start"]
@@ -85,12 +87,12 @@ def make_start(
     if means is not None:
         return _of_means(sample, weight, means, model)
     if init_params == "random":
-        return model.m_step(_of_random_responsibilities(sample, weight, model, seed, restart))
+        return _of_random_responsibilities(sample, weight, model, seed, restart)
     if init_params == "random_from_data":
         return _of_means(sample, weight, sample[_distinct_rows(weight, n_components, source)], model)
     standardized = _standardized(sample, weight)
     if init_params == "kmeans" and len(sample) >= 2 * TRIED_ROWS and 1 < n_components <= TRIED_ROWS // 16:
-        centers = _best_of_tries(standardized, weight, n_components, source)
+        centers = _best_of_tries(standardized, weight, n_components, source, n_threads)
     else:
         chosen = kmeans_plus_plus(standardized, weight, n_components, source)
         if init_params == "k-means++":
@@ -109,20 +111,29 @@ def _standardized(X: Array, weight: Array) -> Array:
     return features.T
 
 
-def _best_of_tries(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers) -> Array:
+def _best_of_tries(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers, n_threads: int | None) -> Array:
     """Return the centres of the k-means with the least Σ ‖z − c‖² of TRIES on TRIED_ROWS rows, drawn by their weights.
 
     Its descent on all rows is short, which pays for the tries.
     """
-    drawn = Z[draw_rows(weight, TRIED_ROWS, source)]
+    drawn = np.asfortranarray(Z[draw_rows(weight, TRIED_ROWS, source)])
     ones = np.ones(TRIED_ROWS)
-    best, least = drawn[:n_clusters], math.inf
-    for _ in range(TRIES):
-        centers, labels = kmeans(drawn, ones, drawn[kmeans_plus_plus(drawn, ones, n_clusters, source)], 1)
-        inertia = float(np.sum((drawn - centers[labels]) ** 2))
-        if inertia < least:
-            best, least = centers, inertia
-    return best
+    # Numbers are drawn in the order of the tries, whichever thread goes on with them.
+    centers = [drawn[kmeans_plus_plus(drawn, ones, n_clusters, source)] for _ in range(TRIES)]
+    inertia = [math.inf] * TRIES
+    operations = 3.0 * TRIED_ROWS * centers[0].size
+    threads = plan(TRIES, operations, 1, n_threads, TRIES)[0] if operations >= LEAST_OPERATIONS_OF_RUNS else 1
+
+    def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+        for i in range(thread, TRIES, threads):
+            if stop is not None and stop[0]:
+                return
+            distances = np.empty(TRIED_ROWS)
+            centers[i], _ = kmeans(drawn, ones, centers[i], 1, distances)
+            inertia[i] = float(np.sum(distances))
+
+    run_in_threads(share, threads)
+    return centers[inertia.index(min(inertia))]
 
 
 def _distinct_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.intp]:
@@ -141,16 +152,20 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
     A row's group is that of the mean nearest to it on standardized columns; its deviation is from that mean. Where that
     is not positive definite, as with hardly more distinct rows than means, it is the covariance of all rows.
     """
-    center = weight @ X / weight.sum()
-    labels = np.zeros(len(X), dtype=np.intp)
-    whole = _scatter_about(X, weight, labels, center[np.newaxis])
-    deviation = np.sqrt(whole.diagonal() / weight.sum())
-    scale = np.where(deviation > 0.0, deviation, 1.0)
+    d = model.n_features
+    whole = statistics_of_labels(STRUCTURES["tied"], X, weight, None, None, model.n_threads)
+    center, variances = whole[-d:], _scatter(whole, 1, d).diagonal() / weight.sum()
+    scale = np.where(variances > 0.0, np.sqrt(variances), 1.0)
     features = np.ascontiguousarray(((X - center) / scale).T)
-    clusters.assign(features, (means - center) / scale, 0, len(X), labels, None)
+    nearest_to = (means - center) / scale
+    labels = np.empty(len(X), dtype=np.intp)
+    Chunks(len(X), 3.0 * means.size, model.n_threads).each(
+        lambda _, first, last: clusters.assign(features, nearest_to, first, last, labels, None)
+    )
+    within = statistics_of_labels(STRUCTURES["tied"], X, weight, labels, np.array(means), model.n_threads)
     weights = np.full(model.n_components, 1.0 / model.n_components)
-    for scatter in (_scatter_about(X, weight, labels, means), whole):
-        covariance = scatter / weight.sum()
+    for sums, n_groups in ((within, model.n_components), (whole, 1)):
+        covariance = _scatter(sums, n_groups, d) / weight.sum()
         covariance[np.diag_indices_from(covariance)] += model.reg_covar
         pooled = model.structure.from_pooled(covariance, model.n_components)
         with suppress(DegenerateCovarianceError):
@@ -165,19 +180,15 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
     )
 
 
-def _scatter_about(X: Array, weight: Array, labels: NDArray[np.intp], centers: Array) -> Array:
-    """Σ w z zᵀ of all rows, z from the centre of a row's label."""
-    d = X.shape[1]
-    scatter = np.empty((d, d))
-    clusters.pooled_scatter(X, weight, labels, centers, np.empty(centers.shape), scatter, np.empty(d))
-    return scatter
+def _scatter(packed: Array, n_labels: int, d: int) -> Array:
+    """S of statistics in the tied form."""
+    return packed[n_labels * (1 + d) : -n_labels * d].reshape(d, d)
 
 
 def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
     """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
     K, d, structure = model.n_components, model.n_features, model.structure
-    packed = np.empty(K * (1 + 2 * d) + math.prod(structure.shape(K, d)))
-    clusters.statistics_of_labels(structure.code, K, X, weight, labels, packed, np.empty(d))
+    packed = statistics_of_labels(structure, X, weight, labels, None, model.n_threads, K)
     statistics = GaussianStatistics(structure, K, d, packed, float(weight.sum()), len(X), 0.0, taken_under=None)
     try:
         return model.m_step(statistics)
@@ -187,33 +198,29 @@ def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: Gauss
 
 def _of_random_responsibilities(
     X: Array, weight: Array, model: GaussianModel, seed: int, restart: int
-) -> GaussianStatistics:
-    """Uniform numbers for each row and component, divided by their sum over components."""
+) -> GaussianParameters:
+    """One M-step with uniform numbers for each row and component, divided by their sum over components."""
+    K, d, structure = model.n_components, model.n_features, model.structure
 
     def uniform(k: int) -> Array:
         # A stream for each component, drawn twice: once for the sums, once for use. All K at once would be n × K.
         return Uniforms(seed, restart, k + 1).random(len(X))
 
     total = np.zeros(len(X))
-    for k in range(model.n_components):
+    for k in range(K):
         total += uniform(k)
-    return _statistics(((X, weight * uniform(k) / total) for k in range(model.n_components)), len(X), model)
-
-
-def _statistics(parts: Iterable[tuple[Array, Array]], n_rows: int, model: GaussianModel) -> GaussianStatistics:
-    """Statistics of rows given to components, each about its own mean; `parts` has rows and weights of each."""
-    structure, K, d = model.structure, model.n_components, model.n_features
-    held, sums, shift = np.zeros(K), np.zeros((K, d)), np.zeros((K, d))
-    scatter = np.zeros(structure.shape(K, d))
-    for k, (x, w) in enumerate(parts):
-        held[k] = w.sum()
-        if held[k] > 0.0:
-            sums[k] = w @ x
-            z = x - sums[k] / held[k]
-            shift[k] = w @ z
-            structure.add_scatter(scatter, k, z, w)
-    # A component that holds nothing stands at the mean of all.
-    empty = held == 0.0
-    sums[empty] = sums.sum(axis=0)
-    center = sums / np.where(empty, held.sum(), held)[:, np.newaxis]
-    return GaussianStatistics.of(structure, center, held, shift, scatter, float(held.sum()), n_rows, 0.0, None)
+    scale = weight / total
+    # Of each component alone [N | s | S | c], side by side.
+    sums = np.array(
+        [statistics_of_labels(structure, X, scale * uniform(k), None, None, model.n_threads) for k in range(K)]
+    )
+    held, shift, scatter, center = np.split(sums, [1, 1 + d, -d], axis=1)
+    if structure.is_shared:
+        scatter = scatter.sum(axis=0)
+    shape = structure.shape(K, d)
+    weights = held[:, 0]
+    return model.m_step(
+        GaussianStatistics.of(
+            structure, center, weights, shift, scatter.reshape(shape), float(weights.sum()), len(X), 0.0, None
+        )
+    )

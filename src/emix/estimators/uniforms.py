@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.kernel.level import clusters
+from emix.kernel import values
 
 __all__ = ["RandomNumbers", "Uniforms"]
 
@@ -40,6 +40,6 @@ class Uniforms:
     def random(self, size: int, /) -> NDArray[np.float64]:
         """Return the next numbers (size,)."""
         numbers = np.empty(size)
-        clusters.uniforms(*self._key, self._drawn, numbers)
+        values.uniforms(*self._key, self._drawn, numbers)
         self._drawn += size
         return numbers

@@ -131,9 +131,7 @@ def score(arguments: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         # The columns were matched above; a .npy file has no names to compare with the model's.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        checked = estimator._rows(rows)
-    # All of it in one pass over the rows.
-    scores = estimator._score_rows(checked, log_density=True, responsibilities=True, labels=True)
+        scores = estimator.score_rows(rows, log_density=True, responsibilities=True, labels=True)
     assert scores.log_density is not None and scores.responsibilities is not None and scores.labels is not None
     columns = {"log_density": scores.log_density, "component": scores.labels}
     columns |= {f"r{k}": np.ascontiguousarray(r) for k, r in enumerate(scores.responsibilities.T)}

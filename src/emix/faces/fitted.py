@@ -56,7 +56,7 @@ def criteria(estimator: GaussianMixture, assignment: Assignment | None = None) -
     log_likelihood = getattr(estimator, "log_likelihood_", None)
     if log_likelihood is None or not math.isfinite(log_likelihood):
         return None
-    n_parameters = int(estimator._n_parameters())
+    n_parameters = estimator.n_parameters_
     total_weight = estimator.total_weight_
     return Criteria(
         log_likelihood=float(log_likelihood),

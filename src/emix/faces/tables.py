@@ -123,8 +123,6 @@ def read_table(
             table = _from_frame(frame, columns, weights)
         if to_fit:
             _check_size(table)
-        if table.weights is not None and weights is not None:
-            _check_weights(weights, table.weights)
         return table
     except ValueError as error:
         raise ValueError(f"{_name(source)}: {error}") from error
@@ -219,6 +217,7 @@ def _read_npy(source: str, columns: Sequence[str] | None, weights: str | None) -
         return Table(values, names)
     row_weights = np.asarray(array[:, weight_column], dtype=np.float64)
     _check_finite(f"x{weight_column}", row_weights)
+    _check_weights(f"x{weight_column}", row_weights)
     return Table(values, names, row_weights)
 
 
@@ -255,7 +254,10 @@ def _from_frame(frame: pl.DataFrame, columns: Sequence[str] | None, weights: str
         raise ValueError(f"there are columns ({listed(frame.columns)}), but no rows")
     numeric = [name for name in frame.columns if frame[name].dtype.is_numeric()]
     values = {name: _numbers(frame[name], numeric) for name in wanted}
-    row_weights = None if weights is None else values.pop(weights).cast(_polars().Float64).to_numpy()
+    row_weights = None
+    if weights is not None:
+        row_weights = values.pop(weights).cast(_polars().Float64).to_numpy()
+        _check_weights(weights, row_weights)
     rows = _polars().DataFrame(list(values.values()))
     if any(dtype != _polars().Float32 for dtype in rows.dtypes):
         rows = rows.cast(_polars().Float64)

@@ -32,8 +32,7 @@ cdef enum:
     AHEAD = 1 << 15     # bytes of a block up to which the next one is asked for: above, d² arithmetic hides the memory
     LOG_FACTORS = 8     # 8 factors below 2^15 (components) stay below 2^120: single precision holds 2^127
 
-cdef enum Structure:
-    FULL, TIED, DIAG, SPHERICAL
+include "structure.pxi"
 
 cdef struct Mixture:
     Structure structure

@@ -41,31 +41,20 @@ class Lloyd:
     def add_up(self, chunk: int, first_row: int, last_row: int) -> None: ...
     def move(self) -> tuple[float, int]: ...
 
-def statistics_of_labels(
-    structure: int,
-    n_labels: int,
-    X: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    labels: NDArray[np.intp],
-    statistics: NDArray[np.float64],
-    z: NDArray[np.float64],
-) -> None: ...
-def pooled_scatter(
-    X: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    labels: NDArray[np.intp],
-    center: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    scatter: NDArray[np.float64],
-    z: NDArray[np.float64],
-) -> None: ...
-def uniforms(seed: int, restart: int, stream: int, first: int, out: NDArray[np.float64]) -> None: ...
-def rows_with_small_keys(
-    first_row: int,
-    last_row: int,
-    seed: int,
-    highest: int,
-    sample_weight: NDArray[np.float64] | None,
-    rows: NDArray[np.intp],
-    keys: NDArray[np.uint64],
-) -> int: ...
+def label_workspace(n_labels: int, d: int) -> int: ...
+
+class LabelSums:
+    def __init__(
+        self,
+        structure: int,
+        X: NDArray[np.float64],
+        weight: NDArray[np.float64],
+        labels: NDArray[np.intp] | None,
+        centers: NDArray[np.float64],
+        slots: NDArray[np.float64],
+        work: NDArray[np.float64],
+    ) -> None: ...
+    def add_means(self, slot: int, first_row: int, last_row: int) -> None: ...
+    def add_up(self, slot: int, first_row: int, last_row: int) -> None: ...
+    def center(self) -> None: ...
+    def finish(self, statistics: NDArray[np.float64]) -> None: ...

@@ -1,5 +1,4 @@
-# What a start needs: standardized rows, k-means++ and k-means; from labels.pxi the statistics of clusters; from
-# random.pxi random numbers and the sample of rows.
+# What a start needs: standardized rows, k-means++ and k-means; from labels.pxi sums over clusters.
 #
 # Standardized rows come feature by feature, Z (d, n) with Z.strides[1] that of a number, so that a vector holds one
 # feature of several rows and loops over rows become vectors by themselves. BLOCK rows at a time stay in the first-level
@@ -8,16 +7,43 @@
 #     D²_i = min_k ‖z_i − c_k‖²,  the least over the centres k
 #
 # Sums over rows are taken over chunks of them and these added in order: they do not depend on the number of threads.
-# Nothing here holds the lock or allocates; every call is short enough for signals to be looked at between two.
+# Nothing here holds the lock or allocates. Calls whose work grows faster than the rows' numbers take a range of rows:
+# their callers make it short enough for signals to be looked at between two.
 
 from libc.math cimport INFINITY, sqrt
+from libc.string cimport memset
+
+include "lanes.pxi"
+include "structure.pxi"
 
 cdef enum:
     BLOCK = 256     # rows: 20 KiB at d = 10
     MOST_CANDIDATES = 64    # 2 + log K of them are asked for
-    LANES = 8       # partial sums of a reduction, so that it can be done in vectors of any level
+    PARTS = 8       # of a sum, so that it can be done in vectors of any level
 
 cdef double HUGE = 1.7976931348623157e308
+
+
+cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1:
+    if found != expected:
+        raise ValueError(f"{name} has {found} numbers, expected {expected}")
+    return 0
+
+
+cdef int check_range(str name, Py_ssize_t first, Py_ssize_t last, Py_ssize_t n) except -1:
+    """Are there any, and are [first, last) some of them?"""
+    if n < 1 or not 0 <= first <= last <= n:
+        raise ValueError(f"{name} {first} to {last} of {n} are out of range")
+    return 0
+
+
+cdef int check_features(const double[:, :] Z) except -1:
+    """Are there rows, and does each feature of them lie as the loops take it?"""
+    check_range("features", 0, 0, Z.shape[0])
+    check_range("rows", 0, 0, Z.shape[1])
+    if Z.shape[1] > 1 and Z.strides[1] != sizeof(double):
+        raise ValueError(f"{Z.strides[1]} bytes are between the rows of Z, expected that they lie next to each other")
+    return 0
 
 
 cdef inline void squared_distances(
@@ -76,18 +102,18 @@ cdef void block_nearest(
 
 cdef double weighted_sum(const double *w, const double *z, Py_ssize_t n, bint squares) noexcept nogil:
     """Σ w z, or Σ w z²"""
-    cdef double partial[LANES]
+    cdef double partial[PARTS]
     cdef Py_ssize_t i = 0, l
-    for l in range(LANES):
+    for l in range(PARTS):
         partial[l] = 0
-    while i + LANES <= n:
-        for l in range(LANES):
+    while i + PARTS <= n:
+        for l in range(PARTS):
             partial[l] += w[i + l] * (z[i + l] * z[i + l] if squares else z[i + l])
-        i += LANES
+        i += PARTS
     while i < n:
         partial[0] += w[i] * (z[i] * z[i] if squares else z[i])
         i += 1
-    for l in range(1, LANES):
+    for l in range(1, PARTS):
         partial[0] += partial[l]
     return partial[0]
 
@@ -98,6 +124,10 @@ def standardize(
 ):
     """Z := columns of X with mean 0 and variance 1; a constant column becomes 0"""
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], start = 0, i, j
+    check_features(Z)
+    check_length("a column of X", n, Z.shape[1])
+    check_length("a row of X", d, Z.shape[0])
+    check_length("weight", weight.shape[0], n)
     cdef double total = 0, mean, deviation
     cdef double *z
     with nogil:
@@ -163,6 +193,10 @@ def draw(
 ):
     """Draw rows with probabilities proportional to their weights. False if all are 0."""
     cdef bint found
+    check_length("cumulative", cumulative.shape[0], weight.shape[0])
+    check_length("rows", rows.shape[0], uniforms.shape[0])
+    check_range("rows", 0, 0, weight.shape[0])
+    check_range("draws", 0, 0, uniforms.shape[0])
     with nogil:
         found = draw_rows(
             &weight[0], NULL, weight.shape[0], &uniforms[0], uniforms.shape[0], &cumulative[0], &rows[0])
@@ -181,6 +215,10 @@ cdef class PlusPlus:
         double[::1] nearest, double[::1] cumulative,            # D² and cumulative sums will be here: (n,)
     ):
         cdef Py_ssize_t i
+        check_features(Z)
+        check_length("weight", weight.shape[0], Z.shape[1])
+        check_length("nearest", nearest.shape[0], Z.shape[1])
+        check_length("cumulative", cumulative.shape[0], Z.shape[1])
         self.Z, self.weight, self.nearest, self.cumulative = Z, weight, nearest, cumulative
         for i in range(nearest.shape[0]):
             nearest[i] = INFINITY
@@ -192,8 +230,8 @@ cdef class PlusPlus:
         cdef double distance[BLOCK]
         cdef Py_ssize_t n = self.Z.shape[1], d = self.Z.shape[0], stride = self.Z.strides[0] // sizeof(double)
         cdef Py_ssize_t n_candidates = uniforms.shape[0], best = 0, start = 0, n_rows, i, k
-        if not 1 <= n_candidates <= MOST_CANDIDATES:
-            raise ValueError(f"{n_candidates} candidates are asked for, expected 1 to {MOST_CANDIDATES}")
+        check_range("candidates", 0, n_candidates, MOST_CANDIDATES)
+        check_range("candidates", 0, 0, n_candidates)
         cdef bint found
         with nogil:
             found = draw_rows(
@@ -222,8 +260,7 @@ cdef class PlusPlus:
         cdef Py_ssize_t n = self.Z.shape[1], d = self.Z.shape[0], stride = self.Z.strides[0] // sizeof(double)
         cdef Py_ssize_t start = 0, n_rows, i
         cdef double distance[BLOCK]
-        if not 0 <= row < n:
-            raise ValueError(f"row {row} is none of {n}")
+        check_range("rows", row, row + 1, n)
         with nogil:
             while start < n:
                 n_rows = min(n - start, BLOCK)
@@ -238,7 +275,7 @@ cdef void assign_rows(
     const double[:, :] Z, const double[::1] weight, const double[:, ::1] centers,   # IN: (d, n), (n,), (K, d)
     Py_ssize_t first_row, Py_ssize_t last_row,                                      # IN
     Py_ssize_t[::1] labels, double[::1] distances,                                  # OUT: (n,), each or None
-    double *sums,                                                                   # OUT: (K, 1 + d) or NULL
+    double *sums,                                                                   # INOUT: (K, 1 + d) or NULL
 ) noexcept nogil:
     cdef Py_ssize_t n_clusters = centers.shape[0], d = centers.shape[1], stride = Z.strides[0] // sizeof(double)
     cdef Py_ssize_t start = first_row, n_rows, i, j
@@ -247,9 +284,6 @@ cdef void assign_rows(
     cdef const double *z
     cdef double *total
     cdef double w
-    if sums != NULL:
-        for i in range(n_clusters * (1 + d)):
-            sums[i] = 0
     while start < last_row:
         n_rows = min(last_row - start, BLOCK)
         z = &Z[0, start]
@@ -276,6 +310,13 @@ def assign(
     Py_ssize_t[::1] labels, double[::1] distances,          # OUT: (n,), each or None
 ):
     """Give rows [first_row, last_row) to their nearest centres, the first of equals: the centre, and D²"""
+    cdef Py_ssize_t n = Z.shape[1]
+    check_features(Z)
+    check_length("a centre", centers.shape[1], Z.shape[0])
+    check_length("labels", n if labels is None else labels.shape[0], n)
+    check_length("distances", n if distances is None else distances.shape[0], n)
+    check_range("rows", first_row, last_row, n)
+    check_range("centres", 0, 0, centers.shape[0])
     with nogil:
         assign_rows(Z, None, centers, first_row, last_row, labels, distances, NULL)
 
@@ -292,20 +333,29 @@ cdef class Lloyd:
     def __cinit__(
         self, const double[:, :] Z, const double[::1] weight,   # IN: (d, n), (n,)
         double[:, ::1] centers,                                 # INOUT: (K, d)
-        double[:, :, ::1] sums, double[::1] held,               # OUT: [Σ w | Σ w z] (n_chunks, K, 1 + d), Σ w (K,)
+        double[:, :, ::1] sums,                                 # INOUT, 0: [Σ w | Σ w z], (n_chunks, K, 1 + d)
+        double[::1] held,                                       # OUT: Σ w (K,)
     ):
+        check_features(Z)
+        check_length("weight", weight.shape[0], Z.shape[1])
+        check_length("a centre", centers.shape[1], Z.shape[0])
+        check_length("sums of a chunk", sums.shape[1] * sums.shape[2], centers.shape[0] * (1 + Z.shape[0]))
+        check_length("sums of a centre", sums.shape[2], 1 + Z.shape[0])
+        check_length("held", held.shape[0], centers.shape[0])
+        check_range("centres", 0, 0, centers.shape[0])
+        check_range("chunks", 0, 0, sums.shape[0])
         self.Z, self.weight, self.centers, self.sums, self.held = Z, weight, centers, sums, held
 
     def add_up(self, Py_ssize_t chunk, Py_ssize_t first_row, Py_ssize_t last_row):
-        """Sums of a chunk := [Σ w | Σ w z] over those of its rows that a centre is nearest to"""
-        if not 0 <= first_row <= last_row <= self.Z.shape[1] or not 0 <= chunk < self.sums.shape[0]:
-            raise ValueError(f"chunk {chunk} with rows {first_row} to {last_row} is out of range")
+        """Sums of a chunk += [Σ w | Σ w z] over those of its rows that a centre is nearest to"""
+        check_range("rows", first_row, last_row, self.Z.shape[1])
+        check_range("chunks", chunk, chunk + 1, self.sums.shape[0])
         with nogil:
             assign_rows(
                 self.Z, self.weight, self.centers, first_row, last_row, None, None, &self.sums[chunk, 0, 0])
 
     def move(self):
-        """centers := Σ w z / Σ w, the sums of the chunks added in order; held := Σ w.
+        """centers := Σ w z / Σ w, the sums of the chunks added in order; held := Σ w. The sums are emptied.
 
         A centre that holds nothing stays. Returns Σ_k ‖step of c_k‖² and how many hold nothing.
         """
@@ -326,8 +376,10 @@ cdef class Lloyd:
                     total /= self.held[k]
                     steps += (total - self.centers[k, j]) * (total - self.centers[k, j])
                     self.centers[k, j] = total
+            memset(
+                &self.sums[0, 0, 0], 0,
+                self.sums.shape[0] * self.sums.shape[1] * self.sums.shape[2] * sizeof(double))
         return steps, n_empty
 
 
 include "labels.pxi"
-include "random.pxi"

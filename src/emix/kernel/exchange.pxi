@@ -66,7 +66,7 @@ cdef bint cancels(
     cdef const double *shift = weight + K
     cdef const double *scatter = shift + K * d
     cdef const double *center = scatter + spread_size(structure, K, d)
-    cdef Py_ssize_t step = d * d if structure == FULL else d if structure == DIAG else 1, k, j
+    cdef Py_ssize_t step = spread_step(structure, d), k, j
     cdef double square = 0, delta, moment
     cdef bint far = False
     if structure == TIED:

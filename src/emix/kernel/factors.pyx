@@ -17,17 +17,11 @@ from libc.string cimport memset
 
 cdef double LOG_TWO_PI = 1.8378770664093453
 
-cdef enum Structure:
-    FULL, TIED, DIAG, SPHERICAL
+include "structure.pxi"
 
 # Work on no more numbers than this, some microseconds, does not release Python's lock: to have it back from another
 # thread takes longer.
 cdef Py_ssize_t SHORT = 4096
-
-
-cdef Py_ssize_t spread_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept nogil:
-    """Numbers of Σ, W or S"""
-    return K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K
 
 
 cdef Py_ssize_t arguments_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept nogil:
@@ -183,7 +177,7 @@ cdef void prepare_arguments(
     − d/2 · log 2π + Σ_j log W_k[j, j]; the margin is `negligible` + log (Σ N / N_k), infinite without `weight_before`.
     """
     cdef Py_ssize_t spread = spread_size(structure, K, d), k, i, j
-    cdef Py_ssize_t step = 0 if structure == TIED else spread // K
+    cdef Py_ssize_t step = spread_step(structure, d)
     cdef const double *weights = parameters
     cdef const double *mean = weights + K
     cdef const double *w = mean + K * d + spread

@@ -1,96 +1,312 @@
-# Statistics of rows that are given to labels, such as clusters.
+# Sums over rows that are given to labels, such as clusters.
+#
+# For a scatter of matrices those of a chunk's rows that have one label are taken together, up to GROUP at a time, so
+# that it is a product of matrices, in tiles that stay in registers:
+#
+#     S += Σ_i z_i z_iᵀ,  z_i = √w_i (x_i − c)
+#
+# z lies in panels of two vectors of features; in a panel one row's numbers come behind the other's. The bits do not
+# depend on the number of threads: a chunk is added to a slot by whoever has the slot, chunks of a slot come in order,
+# and the slots are added in order.
 
-cdef void means(
-    const double[:, :] X, const double[::1] weight, const Py_ssize_t[::1] labels, Py_ssize_t K,     # IN
-    double *held, double *center,                                                                   # OUT: (K,), (K, d)
+from libc.stdint cimport uintptr_t
+
+cdef enum:
+    GROUP = 64              # rows: a tile of S is loaded and stored once for them; a panel of them is at most 8 KiB
+    MOST_ROWS = 8192        # of a chunk: their order takes 16 KiB of the stack
+    LINES = 4               # of a tile, of two vectors each: as many sums as hide the latency of one
+    ALIGNMENT = 64          # bytes: the widest vector
+    ROWS_AHEAD = 12         # rows of a label lie scattered: so long before it is read, one is asked for
+    NARROW = 4              # features, up to which a row at a time is faster
+
+
+cpdef Py_ssize_t label_workspace(Py_ssize_t n_labels, Py_ssize_t d) noexcept nogil:
+    """Numbers that a thread needs to take sums: its panels, and where each label's rows begin"""
+    return (d + 2 * LANES) * GROUP + ALIGNMENT // sizeof(double) + n_labels + 1
+
+
+cdef void add_vectors(
+    const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,     # IN
+    const double *centers, Py_ssize_t K, Py_ssize_t d,                                  # IN
+    double *sums, double *squares, int structure,                                       # INOUT: squares may be NULL
 ) noexcept nogil:
-    """held, center := Σ w, Σ w x / Σ w of each label's rows; an empty one's centre is the mean of all"""
-    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], i, j, k
-    cdef double total = 0, everywhere
-    for k in range(K):
-        held[k] = 0
-        for j in range(d):
-            center[k * d + j] = 0
-    for i in range(n):
-        k = labels[i]
-        held[k] += weight[i]
-        # About the first row, so that a large offset is not rounded n times.
-        for j in range(d):
-            center[k * d + j] += weight[i] * (X[i, j] - X[0, j])
-    for k in range(K):
-        total += held[k]
-    for j in range(d):
-        everywhere = 0
-        for k in range(K):
-            everywhere += center[k * d + j]
-        for k in range(K):
-            center[k * d + j] = X[0, j] + (center[k * d + j] / held[k] if held[k] > 0 else everywhere / total)
+    """[N | s] += Σ w, Σ w (x − c) of each label's rows;  squares += Σ w (x − c)(x − c)ᵀ in the structure's form
+
+    labels NULL: all rows have the first.
+    """
+    cdef Py_ssize_t step = spread_step(structure, d), i, j, l, k = 0
+    cdef double w, product, difference, trace
+    cdef const double *c
+    cdef double *shift
+    cdef double *square
+    for i in range(n_rows):
+        if labels != NULL:
+            k = labels[i]
+        w, c, shift = weight[i], centers + k * d, sums + K + k * d
+        sums[k] += w
+        if squares == NULL:
+            for j in range(d):
+                shift[j] += w * (x[j] - c[j])
+            x += d
+            continue
+        square = squares + k * step
+        if structure == DIAG:
+            for j in range(d):
+                difference = x[j] - c[j]
+                product = w * difference
+                shift[j] += product
+                square[j] += product * difference
+        elif structure == SPHERICAL:
+            trace = 0
+            for j in range(d):
+                difference = x[j] - c[j]
+                product = w * difference
+                shift[j] += product
+                trace += product * difference
+            square[0] += trace
+        else:
+            for j in range(d):
+                product = w * (x[j] - c[j])
+                shift[j] += product
+                for l in range(j + 1):
+                    square[j * d + l] += product * (x[l] - c[l])
+        x += d
 
 
-cdef void moments(
-    int structure,                                                                                  # as in factors.pyx
-    const double[:, :] X, const double[::1] weight, const Py_ssize_t[::1] labels, Py_ssize_t K,     # IN
-    const double *center,                                                                           # IN: (K, d)
-    double *z, Py_ssize_t n_spread,                                         # overwritten, (d,); numbers of the scatter
-    double *shift, double *scatter,                                         # OUT
+cdef void gather(
+    const double *X, const double *weight, Py_ssize_t d,                                # IN
+    const unsigned short *rows, Py_ssize_t n_rows, Py_ssize_t n_left, const double *c,  # IN: n_left rows follow in all
+    double *root, double *z,                                                            # OUT
 ) noexcept nogil:
-    """shift, scatter := Σ w (x − c), Σ w (x − c)(x − c)ᵀ of each label's rows, the latter in the structure's form"""
-    cdef Py_ssize_t d = X.shape[1], i, a, b, k, _
-    cdef bint matrices = structure <= 1
-    cdef Py_ssize_t step = 0 if structure == 1 else d * d if structure == 0 else d if structure == 2 else 1
-    cdef Py_ssize_t next_variance = 1 if structure == 2 else 0
-    cdef double *S
-    cdef double wz
-    for i in range(n_spread):
-        scatter[i] = 0
-    for i in range(K * d):
-        shift[i] = 0
-    for i in range(X.shape[0]):
-        k = labels[i]
-        S = scatter + k * step
-        for a in range(d):
-            z[a] = X[i, a] - center[k * d + a]
-        for a in range(d):
-            wz = weight[i] * z[a]
-            shift[k * d + a] += wz
-            if matrices:
-                for b in range(a + 1):
-                    S[a * d + b] += wz * z[b]
+    """root, z := √w, √w (x − c) of rows; behind the last feature z stays as it is"""
+    cdef Py_ssize_t i, j, first
+    cdef const double *x
+    cdef double *panel
+    for i in range(n_rows):
+        x = X + rows[min(i + ROWS_AHEAD, n_left - 1)] * d
+        prefetch(<const char *> x)
+        prefetch(<const char *> (x + d - 1))
+        x = X + rows[i] * d
+        root[i] = sqrt(weight[rows[i]])
+        first, panel = 0, z + i * 2 * LANES
+        while first + 2 * LANES <= d:
+            for j in range(2 * LANES):
+                panel[j] = root[i] * (x[first + j] - c[first + j])
+            first += 2 * LANES
+            panel += GROUP * 2 * LANES
+        for j in range(d - first):
+            panel[j] = root[i] * (x[first + j] - c[first + j])
+
+
+cdef void add_shift(
+    const double *root, const double *z, Py_ssize_t n_rows, Py_ssize_t d,   # IN
+    double *shift,                                                          # INOUT
+) noexcept nogil:
+    """s += Σ √w z"""
+    cdef vec first[2]
+    cdef Py_ssize_t at = 0, i, j
+    cdef int v
+    while at < d:
+        for v in range(2):
+            first[v] = vec_of(0)
+        for i in range(n_rows):
+            for v in range(2):
+                first[v] += root[i] * (<const vec *> z)[2 * i + v]
+        for j in range(min(d - at, 2 * LANES)):
+            shift[at + j] += (<double *> first)[j]
+        at += 2 * LANES
+        z += GROUP * 2 * LANES
+
+
+cdef void add_tile(
+    const double *z, const double *panel, Py_ssize_t line, Py_ssize_t n_rows,   # IN: all panels, that of the columns
+    Py_ssize_t n_lines, Py_ssize_t n_numbers, Py_ssize_t d,                     # IN: what of the tile is within S
+    double *S,                                                      # INOUT, (d, d) from the tile's first number on
+) noexcept nogil:
+    """S += Σ z zᵀ: LINES lines of it from `line` on, and the columns of a panel"""
+    cdef vec sums[4][2]
+    cdef vec tile[4][2]
+    cdef const double *left[4]
+    cdef Py_ssize_t i, j
+    cdef int a, v
+    for a in range(4):
+        j = line + (a if a < n_lines else 0)
+        left[a] = z + j // (2 * LANES) * GROUP * 2 * LANES + j % (2 * LANES)
+        for v in range(2):
+            sums[a][v] = vec_of(0)
+    for i in range(n_rows):
+        for a in range(4):
+            for v in range(2):
+                sums[a][v] += left[a][i * 2 * LANES] * (<const vec *> panel)[2 * i + v]
+    # A copy, so that the sums themselves, of which no address is taken, stay in registers.
+    for a in range(4):
+        for v in range(2):
+            tile[a][v] = sums[a][v]
+    for a in range(n_lines):
+        for j in range(n_numbers):
+            S[a * d + j] += (<double *> tile[a])[j]
+
+
+cdef void add_matrix(
+    const double *z, Py_ssize_t n_rows, Py_ssize_t d,       # IN
+    double *S,                                              # INOUT, (d, d)
+) noexcept nogil:
+    """S += Σ z zᵀ: the lower triangle, and what of the upper one shares a tile with it"""
+    cdef Py_ssize_t line = 0, column
+    while line < d:
+        column = 0
+        while column < min(line + LINES, d):
+            add_tile(
+                z, z + column * GROUP, line, n_rows, min(d - line, LINES), min(d - column, 2 * LANES), d,
+                S + line * d + column)
+            column += 2 * LANES
+        line += LINES
+
+
+cdef class LabelSums:
+    """N = Σ w, s = Σ w (x − c) and S = Σ w (x − c)(x − c)ᵀ of each label's rows, about centres of the labels.
+
+    `add_up` every chunk of rows, then `finish`; before that, `add_means` of every chunk and `center` for the centres.
+    """
+
+    cdef int structure
+    cdef const double[:, ::1] X
+    cdef const double[::1] weight
+    cdef const Py_ssize_t[::1] labels
+    cdef double[:, ::1] centers, slots, work
+
+    def __cinit__(
+        self, int structure, const double[:, ::1] X, const double[::1] weight,  # IN: (n, d), (n,)
+        const Py_ssize_t[::1] labels,                                           # IN: (n,), or None: all rows have one
+        double[:, ::1] centers,                                                 # INOUT: (n_labels, d)
+        double[:, ::1] slots,                                   # INOUT, 0: (n_slots, …), [N | s | S] as in factors.pyx
+        double[:, ::1] work,                                    # overwritten, (n_slots, label_workspace)
+    ):
+        cdef Py_ssize_t K = centers.shape[0], n = X.shape[0], d = X.shape[1], i
+        check_range("rows", 0, 0, n)
+        check_range("features", 0, 0, d)
+        check_range("labels", 0, K if labels is None else 0, 1 if labels is None else K)
+        check_range("slots", 0, 0, slots.shape[0])
+        check_length("weight", weight.shape[0], n)
+        check_length("a centre", centers.shape[1], d)
+        check_length("a slot", slots.shape[1], K * (1 + d) + spread_size(structure, K, d))
+        check_length("work", work.shape[0] * work.shape[1], slots.shape[0] * label_workspace(K, d))
+        check_length("work of a slot", work.shape[1], label_workspace(K, d))
+        if labels is not None:
+            check_length("labels", labels.shape[0], n)
+            for i in range(n):
+                if not 0 <= labels[i] < K:
+                    check_range("labels", labels[i], labels[i] + 1, K)
+        self.structure, self.X, self.weight, self.labels = structure, X, weight, labels
+        self.centers, self.slots, self.work = centers, slots, work
+
+    def add_means(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row):
+        """slot += N and s alone of rows [first_row, last_row)"""
+        self.add(slot, first_row, last_row, True)
+
+    def add_up(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row):
+        """slot += the sums of rows [first_row, last_row)"""
+        self.add(slot, first_row, last_row, False)
+
+    cdef int add(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row, bint only_means) except -1:
+        cdef Py_ssize_t K = self.centers.shape[0], d = self.X.shape[1]
+        cdef const double *x = &self.X[0, 0] + first_row * d
+        cdef const double *weight = &self.weight[0] + first_row
+        cdef const Py_ssize_t *labels = NULL
+        cdef double *sums = &self.slots[0, 0] + slot * self.slots.shape[1]
+        check_range("rows", first_row, last_row, self.X.shape[0])
+        check_range("rows of a call", 0, last_row - first_row, MOST_ROWS)
+        check_range("slots", slot, slot + 1, self.slots.shape[0])
+        if self.labels is not None:
+            labels = &self.labels[0] + first_row
+        with nogil:
+            if not only_means and d > NARROW and (self.structure == FULL or self.structure == TIED):
+                self.add_groups(x, weight, labels, last_row - first_row, &self.work[slot, 0], sums)
             else:
-                S[a * next_variance] += wz * z[a]
-    if matrices:
-        S = scatter
-        for _ in range(n_spread // (d * d)):
-            for a in range(d):
-                for b in range(a):
-                    S[b * d + a] = S[a * d + b]
-            S += d * d
+                add_vectors(
+                    x, weight, labels, last_row - first_row, &self.centers[0, 0], K, d,
+                    sums, NULL if only_means else sums + K * (1 + d), self.structure)
+        return 0
 
+    cdef void add_groups(
+        self, const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,   # IN
+        double *work, double *sums,                                                                 # overwritten; INOUT
+    ) noexcept nogil:
+        """Everything of `add_up` where S is of matrices"""
+        cdef Py_ssize_t K = self.centers.shape[0], d = self.X.shape[1], n_group, i, k, at = 0
+        cdef double *z = <double *> ((<uintptr_t> work + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+        cdef Py_ssize_t *ends = <Py_ssize_t *> (z + (d + 2 * LANES) * GROUP)
+        cdef double root[GROUP]
+        cdef unsigned short rows[MOST_ROWS]
+        memset(z, 0, (d + 2 * LANES) * GROUP * sizeof(double))
+        # Rows label by label, each label's in order; then ends[k] is where those of label k end.
+        memset(ends, 0, (K + 1) * sizeof(Py_ssize_t))
+        if labels == NULL:
+            ends[0] = n_rows
+            for i in range(n_rows):
+                rows[i] = <unsigned short> i
+        else:
+            for i in range(n_rows):
+                ends[labels[i] + 1] += 1
+            for k in range(K):
+                ends[k + 1] += ends[k]
+            for i in range(n_rows):
+                k = labels[i]
+                rows[ends[k]] = <unsigned short> i
+                ends[k] += 1
+        for k in range(K):
+            while at < ends[k]:
+                n_group = min(ends[k] - at, GROUP)
+                gather(x, weight, d, rows + at, n_group, n_rows - at, &self.centers[k, 0], root, z)
+                for i in range(at, at + n_group):
+                    sums[k] += weight[rows[i]]
+                add_shift(root, z, n_group, d, sums + K + k * d)
+                add_matrix(z, n_group, d, sums + K * (1 + d) + k * spread_step(self.structure, d))
+                at += n_group
 
-def statistics_of_labels(
-    int structure, Py_ssize_t n_labels, const double[:, :] X,           # IN: (n, d)
-    const double[::1] weight, const Py_ssize_t[::1] labels,             # IN: (n,) each
-    double[::1] statistics,                                             # OUT: as in factors.pyx
-    double[::1] z,                                                      # overwritten, (d,)
-):
-    """statistics := [N | s | S | c] of rows given to labels, each about its mean, an empty one's about all rows'"""
-    cdef Py_ssize_t K = n_labels, d = X.shape[1], n_spread = statistics.shape[0] - K * (1 + 2 * d)
-    cdef double *shift = &statistics[K]
-    cdef double *scatter = shift + K * d
-    cdef double *center = scatter + n_spread
-    with nogil:
-        means(X, weight, labels, K, &statistics[0], center)
-        moments(structure, X, weight, labels, K, center, &z[0], n_spread, shift, scatter)
+    def center(self):
+        """centers := the means, from sums about one centre for all; where nothing is held, the mean of all rows.
 
+        N and s are emptied.
+        """
+        cdef Py_ssize_t K = self.centers.shape[0], d = self.centers.shape[1], k, j, slot
+        cdef double *first = &self.slots[0, 0]
+        cdef double total = 0, everywhere
+        with nogil:
+            for slot in range(1, self.slots.shape[0]):
+                for j in range(K * (1 + d)):
+                    first[j] += self.slots[slot, j]
+            for k in range(K):
+                total += first[k]
+            for j in range(d):
+                everywhere = 0
+                for k in range(K):
+                    everywhere += first[K + k * d + j]
+                for k in range(K):
+                    if first[k] > 0:
+                        self.centers[k, j] += first[K + k * d + j] / first[k]
+                    elif total > 0:
+                        self.centers[k, j] += everywhere / total
+            for slot in range(self.slots.shape[0]):
+                memset(&self.slots[slot, 0], 0, K * (1 + d) * sizeof(double))
 
-def pooled_scatter(
-    const double[:, :] X, const double[::1] weight, const Py_ssize_t[::1] labels,   # IN: (n, d), (n,), (n,)
-    const double[:, ::1] center,                                                    # IN: (K, d)
-    double[:, ::1] shift, double[:, ::1] scatter,                                   # OUT: (K, d), (d, d)
-    double[::1] z,                                                                  # overwritten, (d,)
-):
-    """scatter := Σ w (x − c)(x − c)ᵀ over all rows, each about its label's centre; shift := Σ w (x − c) by label"""
-    with nogil:
-        moments(
-            1, X, weight, labels, center.shape[0], &center[0, 0], &z[0], scatter.shape[0] * scatter.shape[1],
-            &shift[0, 0], &scatter[0, 0])
+    def finish(self, double[::1] statistics):
+        """statistics := [N | s | S | c], the slots added in order"""
+        cdef Py_ssize_t K = self.centers.shape[0], d = self.centers.shape[1], width = self.slots.shape[1], slot, i, j, _
+        check_length("statistics", statistics.shape[0], width + K * d)
+        cdef double *S = &statistics[K * (1 + d)]
+        with nogil:
+            for i in range(width):
+                statistics[i] = self.slots[0, i]
+            for slot in range(1, self.slots.shape[0]):
+                for i in range(width):
+                    statistics[i] += self.slots[slot, i]
+            if self.structure == FULL or self.structure == TIED:
+                for _ in range(spread_size(self.structure, K, d) // (d * d)):
+                    for i in range(d):
+                        for j in range(i):
+                            S[j * d + i] = S[i * d + j]
+                    S += d * d
+            for i in range(K):
+                for j in range(d):
+                    statistics[width + i * d + j] = self.centers[i, j]

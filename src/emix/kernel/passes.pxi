@@ -39,9 +39,8 @@ cdef Mixture describe(int structure, Py_ssize_t n_components, Py_ssize_t n_featu
     mixture.structure = <Structure> structure
     mixture.n_components = K
     mixture.n_features = d
-    mixture.scatter_size = (
-        K * d * d if structure == FULL else d * d if structure == TIED else K * d if structure == DIAG else K)
-    mixture.scatter_step = d * d if structure == FULL else 0 if structure == TIED else d if structure == DIAG else 1
+    mixture.scatter_size = spread_size(structure, K, d)
+    mixture.scatter_step = spread_step(structure, d)
     if K < 1 or d < 1 or arguments.shape[0] != 2 * K * (d + 1) + mixture.scatter_size + d:
         raise ValueError(f"{arguments.shape[0]} numbers are not the parameters of {K} components in {d} dimensions")
     mixture.center = &arguments[0]

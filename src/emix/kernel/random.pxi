@@ -1,4 +1,6 @@
 # Random numbers and keys, each of which follows from a seed and a place.
+#
+# For one instruction-set level: wider vectors make 64-bit products no faster. Nothing here holds the lock or allocates.
 
 from libc.stdint cimport uint64_t
 
@@ -58,6 +60,11 @@ def rows_with_small_keys(
     """
     cdef Py_ssize_t i, count = 0
     cdef uint64_t start = mixed(seed), key
+    if not 0 <= first_row <= last_row or min(rows.shape[0], keys.shape[0]) < last_row - first_row:
+        raise ValueError(
+            f"rows {first_row} to {last_row} do not fit into {rows.shape[0]} numbers with {keys.shape[0]} keys")
+    if sample_weight is not None and sample_weight.shape[0] < last_row:
+        raise ValueError(f"{sample_weight.shape[0]} weights for rows up to {last_row}")
     with nogil:
         for i in range(first_row, last_row):
             key = mixed(<uint64_t> (i + 1) * <uint64_t> 0x9E3779B97F4A7C15 + start)

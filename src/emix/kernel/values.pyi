@@ -7,3 +7,13 @@ def within(X: NDArray[Any], single: bool, limit: float) -> bool: ...
 def column_range(
     X: NDArray[Any], weight: NDArray[np.float64] | None, single: bool, extremes: NDArray[np.float64]
 ) -> None: ...
+def uniforms(seed: int, restart: int, stream: int, first: int, out: NDArray[np.float64]) -> None: ...
+def rows_with_small_keys(
+    first_row: int,
+    last_row: int,
+    seed: int,
+    highest: int,
+    sample_weight: NDArray[np.float64] | None,
+    rows: NDArray[np.intp],
+    keys: NDArray[np.uint64],
+) -> int: ...

@@ -1,5 +1,5 @@
-# What is asked of rows before a fit: are all values finite, and how far does each column reach. NumPy's reductions take
-# microseconds to start, and ten times as long across short rows.
+# What is asked of rows before a fit: are all values finite, how far does each column reach; and, from random.pxi, which
+# rows a start looks at. NumPy's reductions take microseconds to start, and ten times as long across short rows.
 
 from cython cimport floating
 from libc.math cimport INFINITY, fabs
@@ -118,3 +118,6 @@ def column_range(X, const double[:] weight, bint single, double[:, ::1] extremes
         rows = X
         with nogil:
             reach(rows, weight, &extremes[0, 0], &extremes[1, 0])
+
+
+include "random.pxi"

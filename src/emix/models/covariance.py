@@ -142,10 +142,6 @@ class CovarianceStructure(ABC):
         """L_k z with L_k L_kᵀ = Σ_k for rows z of white noise, the first counts[0] of them the first component's."""
 
     @abstractmethod
-    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
-        """Add Σ w z zᵀ of a component's rows z to the scatter of all, in the structure's form."""
-
-    @abstractmethod
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
         """S + s eᵀ + e sᵀ + N e eᵀ with e = `moved` (K, d)."""
 
@@ -200,9 +196,6 @@ class Full(CovarianceStructure):
         parts = np.split(noise, np.cumsum(counts)[:-1])
         return np.concatenate([z @ np.linalg.cholesky(sigma).T for z, sigma in zip(parts, covariances)])
 
-    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
-        total[component] += (centered.T * weight) @ centered
-
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
         cross = shift[:, :, np.newaxis] * moved[:, np.newaxis, :]
         square = weight[:, np.newaxis, np.newaxis] * moved[:, :, np.newaxis] * moved[:, np.newaxis, :]
@@ -255,9 +248,6 @@ class Tied(CovarianceStructure):
     def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
         return np.asarray(noise @ np.linalg.cholesky(covariances).T)
 
-    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
-        total += (centered.T * weight) @ centered
-
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
         cross = shift.T @ moved
         result: Array = scatter + cross + cross.T + (moved.T * weight) @ moved
@@ -307,9 +297,6 @@ class Diag(CovarianceStructure):
     def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
         return np.asarray(noise * np.repeat(np.sqrt(covariances), counts, axis=0))
 
-    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
-        total[component] += weight @ (centered * centered)
-
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
         result: Array = scatter + 2.0 * shift * moved + weight[:, np.newaxis] * moved * moved
         return result
@@ -357,9 +344,6 @@ class Spherical(CovarianceStructure):
 
     def color(self, noise: Array, counts: NDArray[Any], covariances: Array) -> Array:
         return np.asarray(noise * np.repeat(np.sqrt(covariances), counts)[:, np.newaxis])
-
-    def add_scatter(self, total: Array, component: int, centered: Array, weight: Array) -> None:
-        total[component] += np.sum(weight @ (centered * centered))
 
     def recenter(self, scatter: Array, weight: Array, shift: Array, moved: Array) -> Array:
         result: Array = scatter + 2.0 * np.sum(shift * moved, axis=1) + weight * np.sum(moved * moved, axis=1)
