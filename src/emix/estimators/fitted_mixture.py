@@ -123,6 +123,14 @@ class FittedMixture(SklearnEstimator):
         -------
         Scores
             With attributes of these names, None where it was not asked for.
+
+        Examples
+        --------
+        >>> import emix
+        >>> gm = emix.GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]])
+        >>> scores = gm.score_rows([[1.0], [5.0]], labels=True)
+        >>> scores.log_density.round(3).tolist(), scores.labels.tolist()
+        ([-2.094, -2.112], [0, 1])
         """
         return self._score_rows(
             self._rows(X), log_density=log_density, responsibilities=responsibilities, labels=labels

@@ -301,6 +301,11 @@ class GaussianMixture(FittedMixture):
         ----------
         path : str or os.PathLike
             Used as given. An existing file is replaced.
+
+        Notes
+        -----
+        Parameters, settings and the numbers that the fit reported are kept, not its history nor its other runs. A
+        generator given as `random_state` is a state, and is not kept: the loaded mixture has None there.
         """
         from emix.estimators.mixture_file import save_mixture
 
