@@ -3,57 +3,14 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
-import scipy.stats
 import sklearn.mixture
-from numpy.typing import NDArray
 
 from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture
-
-Array = NDArray[np.float64]
-
-COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
-each_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-
-
-def blobs(n_rows: int = 300, n_features: int = 3, seed: int = 0) -> Array:
-    rng = np.random.default_rng(seed)
-    centers = rng.normal(scale=3.0, size=(3, n_features))
-    return np.vstack(
-        [rng.normal(size=(n_rows // 3, n_features)) @ rng.normal(size=(n_features,) * 2) + c for c in centers]
-    )
-
-
-X = blobs()
-
-
-def start(X: Array, covariance_type: str, n_components: int = 3) -> dict[str, Any]:
-    """A start that is given whole: rows as means, equal weights, unit precisions."""
-    d = X.shape[1]
-    precisions = {
-        "full": np.stack([np.eye(d)] * n_components),
-        "tied": np.eye(d),
-        "diag": np.ones((n_components, d)),
-        "spherical": np.ones(n_components),
-    }[covariance_type]
-    return {
-        "n_components": n_components,
-        "covariance_type": covariance_type,
-        "weights_init": np.full(n_components, 1.0 / n_components),
-        "means_init": X[:: len(X) // n_components][:n_components].astype(np.float64),
-        "precisions_init": precisions,
-    }
-
-
-def quietly(gm: Any, X: Any, **keywords: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return gm.fit(X, **keywords)
-
+from estimators.mixtures import X, blobs, each_type, quietly, start
 
 # The same as scikit-learn
 
@@ -306,118 +263,6 @@ def test_same_bits_from_any_number_of_threads(covariance_type: str) -> None:
         np.testing.assert_array_equal(other.predict_proba(data), fits[0].predict_proba(data))
 
 
-# Scores
-
-
-@each_type
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_fit_predict_is_fit_then_predict(covariance_type: str, dtype: type) -> None:
-    data = X.astype(dtype)
-    gm = GaussianMixture(3, covariance_type=covariance_type, random_state=0)
-    labels = gm.fit_predict(data)
-    np.testing.assert_array_equal(labels, gm.predict(data))
-    np.testing.assert_array_equal(labels, gm.predict_proba(data).argmax(axis=1))
-    assert labels.dtype == np.intp
-    assert gm.predict_proba(data).dtype == gm.score_samples(data).dtype == dtype
-
-
-def test_rows_far_from_everything() -> None:
-    gm = GaussianMixture(3, random_state=0).fit(X)
-    far = np.array([[1e160, 0.0, 0.0], [1e300, -1e300, 1e300], [0.0, 0.0, 1e100]])
-    responsibilities = gm.predict_proba(far)
-    np.testing.assert_allclose(responsibilities.sum(axis=1), 1.0, rtol=1e-15)
-    assert not np.isnan(gm.score_samples(far)).any()
-    np.testing.assert_array_equal(gm.predict(far), responsibilities.argmax(axis=1))
-
-
-def test_scoring_leaves_the_estimator_alone() -> None:
-    gm = GaussianMixture(3, random_state=0).fit(X)
-    before = dict(vars(gm))
-    gm.predict(X), gm.predict_proba(X), gm.score_samples(X), gm.score(X), gm.sample(3), gm.bic(X), gm.icl(X)
-    assert vars(gm).keys() == before.keys()
-    assert all(vars(gm)[name] is value for name, value in before.items())
-
-
-def test_criteria_are_their_formulae() -> None:
-    gm = GaussianMixture(3, random_state=0).fit(X)
-    total, n = gm.score_samples(X).sum(), len(X)
-    n_parameters = 2 + 3 * 3 + 3 * 6
-    assert gm.n_parameters_ == n_parameters
-    assert gm.aic(X) == pytest.approx(-2.0 * total + 2.0 * n_parameters, rel=1e-14)
-    assert gm.bic(X) == pytest.approx(-2.0 * total + math.log(n) * n_parameters, rel=1e-14)
-    # Entropies of 300 rows in another order; the rest is the same arithmetic.
-    entropy = scipy.stats.entropy(gm.predict_proba(X), axis=1).sum()
-    assert gm.icl(X) == pytest.approx(gm.bic(X) + 2.0 * entropy, rel=1e-12)
-    one = GaussianMixture().fit(X)
-    assert one.icl(X) == pytest.approx(one.bic(X), rel=1e-15)
-
-
-# Samples
-
-
-@each_type
-def test_samples_have_the_mixtures_moments(covariance_type: str) -> None:
-    gm = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
-    rows, labels = gm.sample(200_000)
-    assert rows.shape == (200_000, 3)
-    assert rows.dtype == np.float64
-    assert np.all(np.diff(labels) >= 0)
-    covariances = {
-        "full": lambda k: gm.covariances_[k],
-        "tied": lambda k: gm.covariances_,
-        "diag": lambda k: np.diag(gm.covariances_[k]),
-        "spherical": lambda k: gm.covariances_[k] * np.eye(3),
-    }[covariance_type]
-    for k in range(3):
-        mine = rows[labels == k]
-        # Five standard errors of a share, of a mean, of a covariance.
-        assert len(mine) / 200_000 == pytest.approx(gm.weights_[k], abs=5.0 * math.sqrt(0.25 / 200_000))
-        deviations = np.sqrt(np.diag(covariances(k)))
-        np.testing.assert_allclose(mine.mean(axis=0), gm.means_[k], atol=5.0 * deviations.max() / math.sqrt(len(mine)))
-        bound = 5.0 * math.sqrt(2.0 / len(mine)) * deviations.max() ** 2
-        np.testing.assert_allclose(np.cov(mine, rowvar=False), covariances(k), atol=bound)
-
-
-def test_sample_by_seed() -> None:
-    gm = GaussianMixture.from_parameters([0.3, 0.7], [[0.0], [9.0]], [1.0, 1.0], "spherical").set_params(random_state=0)
-    np.testing.assert_array_equal(gm.sample(5)[0], gm.sample(5)[0])
-    gm.set_params(random_state=np.random.default_rng(0))
-    assert not np.array_equal(gm.sample(5)[0], gm.sample(5)[0])
-
-
-# Known parameters
-
-
-@each_type
-def test_known_parameters_score_as_scipy_does(covariance_type: str) -> None:
-    gm = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
-    known = GaussianMixture.from_parameters(gm.weights_, gm.means_, gm.covariances_, covariance_type)
-    full = {
-        "full": gm.covariances_,
-        "tied": np.stack([gm.covariances_] * 3),
-        "diag": gm.covariances_[..., np.newaxis] * np.eye(3),
-        "spherical": np.multiply.outer(gm.covariances_, np.eye(3)),
-    }[covariance_type]
-    density = sum(
-        w * scipy.stats.multivariate_normal(m, c).pdf(X) for w, m, c in zip(gm.weights_, gm.means_, full, strict=True)
-    )
-    # SciPy takes eigenvalues of covariances with condition numbers up to 1e4.
-    np.testing.assert_allclose(known.score_samples(X), np.log(density), rtol=1e-10)
-    np.testing.assert_array_equal(known.predict(X), gm.predict(X))
-    assert known.n_components == 3
-    assert known.covariance_type == covariance_type
-    assert not hasattr(known, "log_likelihood_")
-
-
-def test_components_may_be_put_in_another_order() -> None:
-    gm = GaussianMixture(3, random_state=0).fit(X)
-    labels, density = gm.predict(X), gm.score_samples(X)
-    order = np.array([2, 0, 1])
-    gm.weights_, gm.means_, gm.covariances_ = gm.weights_[order], gm.means_[order], gm.covariances_[order]
-    np.testing.assert_allclose(gm.score_samples(X), density, rtol=1e-10)  # the same terms in another order
-    np.testing.assert_array_equal(order[gm.predict(X)], labels)
-
-
 # Output
 
 
@@ -445,15 +290,3 @@ def test_collapse_names_component_weight_and_rows() -> None:
     assert caught.value.component == 0
     assert "component 0, of weight 0.1 (the equivalent of 10 rows" in str(caught.value)
     assert not hasattr(gm, "means_")
-
-
-def test_scores_of_one_pass_are_those_of_the_methods() -> None:
-    gm = GaussianMixture(3, random_state=0).fit(X)
-    scores = gm.score_rows(X, responsibilities=True, labels=True)
-    np.testing.assert_array_equal(scores.log_density, gm.score_samples(X))
-    np.testing.assert_array_equal(scores.responsibilities, gm.predict_proba(X))
-    np.testing.assert_array_equal(scores.labels, gm.predict(X))
-    assert gm.score_rows(X, log_density=False, labels=True).log_density is None
-    with pytest.raises(ValueError, match="not fitted"):
-        GaussianMixture(3).score_rows(X)
-    assert not hasattr(GaussianMixture(3), "n_parameters_")
