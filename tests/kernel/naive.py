@@ -6,7 +6,8 @@ the kernel's own rounding, for which it also gives bounds:
 - y = W z − b is a sum of d + 1 terms: |δy_a| ≤ (d + 2) eps Y_a with Y_a = Σ_j |W_aj z_j| + |b_a|, in any order of the
   terms; so ½‖y‖² is wrong by at most (2 d + 4) eps · ½ Σ Y_a², and log p by δ = 2 (d + 4) eps (|a| + ½ Σ Y_a²).
 - r = exp(log p − ℓ) is wrong by a factor of δ_k + Σ_l r_l δ_l, and a few eps for exp and the division.
-- a sum over rows adds at most 256 terms before it is added to a double: 300 eps times the sum of magnitudes.
+- a sum over rows adds at most 256 terms before it is added to a double (single precision: 512, of which a lane has a
+  quarter at most): 300 eps times the sum of magnitudes.
 """
 
 from __future__ import annotations

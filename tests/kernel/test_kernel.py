@@ -29,7 +29,7 @@ from kernel.naive import (
     score,
 )
 
-BLOCK, SUPER = 256, 512
+BLOCK, SUPER = 256, 512  # in single precision a block is a super-block
 # (rows, features, components, weighted): every size of a tile, both ends of a block and of a super-block.
 SIZES = [
     *[(BLOCK + 37, d, 3, d % 2 == 0) for d in (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 33)],

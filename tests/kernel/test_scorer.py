@@ -11,7 +11,7 @@ import pytest
 from emix.kernel.level import kernel_of_level
 from kernel.naive import Case, each_dtype, each_level, joint_scores, random_case, score
 
-BLOCK = 256
+BLOCK = 512  # of single precision, two of double
 
 
 def empty_outputs(case: Case) -> tuple[np.ndarray, ...]:

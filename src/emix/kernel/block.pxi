@@ -22,9 +22,12 @@
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport uintptr_t
 
+cdef extern from "simd.h" nogil:
+    cdef enum:
+        BLOCK           # rows
+        STRIDE          # numbers from one feature to the next
+
 cdef enum:
-    BLOCK = 256         # measured: 128 to 512 are alike for d ≤ 16; larger ones leave the L2 cache at d ≥ 64
-    STRIDE = 256 + 16   # not a power of two: features 2 KiB apart would share two of the L1 cache's sets
     SUPER_BLOCK = 512
     WINDOW = 65536      # rows are visited in another order only within such a window: 2 bytes a row name them
     ALIGNMENT = 64      # bytes: the widest vector
@@ -77,8 +80,8 @@ cdef struct Workspace:
     unsigned short *rows    # (STRIDE,): numbers of the live rows
     int *active         # (K,): the components whose log-densities were computed, in ascending order
     Py_ssize_t n_active
-    Span next_rows      # the caller's memory that will be read for the next block
-    Block ahead         # with an order of their own: those of the next rows that were not yet asked for
+    Block ahead         # the next block, n_rows 0 if there is none; in an order of its own: what was not yet asked for
+    Span next_rows      # its memory
     Span output         # the caller's memory that will be written for this one
     real *u             # (d, STRIDE): tied: W (x − origin)
     real *target        # (K, d): b_k, or b_k / w_k, of the components at the origin
@@ -131,15 +134,14 @@ cdef inline void fetch(Span *span, Py_ssize_t part, Py_ssize_t n_parts) noexcept
         at += CACHE_LINE
 
 
-cdef Span following(Block *block, Py_ssize_t n_features) noexcept nogil:
-    """The rows behind a block, as many again; nothing unless they lie side by side, in order"""
+cdef Span span_of(Block *block, Py_ssize_t n_features) noexcept nogil:
+    """The memory of a block's rows; nothing unless they lie side by side, in order"""
     cdef Span span
-    cdef Py_ssize_t n_bytes = block.n_rows * block.row_stride
-    span.first = block.rows + n_bytes
+    span.first = block.rows
     span.n_bytes = 0
-    if (block.order == NULL and block.row_stride == n_features * <Py_ssize_t> sizeof(real)
-            and block.feature_stride == sizeof(real) and n_bytes <= AHEAD):
-        span.n_bytes = min(n_bytes, block.end - span.first)
+    if (block.n_rows > 0 and block.order == NULL and block.row_stride == n_features * <Py_ssize_t> sizeof(real)
+            and block.feature_stride == sizeof(real) and block.n_rows * block.row_stride <= AHEAD):
+        span.n_bytes = block.n_rows * block.row_stride
     return span
 
 
@@ -188,5 +190,5 @@ cdef Py_ssize_t load(Block *block, Py_ssize_t n_features, Workspace *work) noexc
             work.weight[i] = <real> (<const double *> (block.weight + place(block, i) * block.weight_stride))[0]
     for i in range(n_rows, n_filled):
         work.weight[i] = 0
-    work.next_rows = following(block, n_features)
+    work.next_rows = span_of(&work.ahead, n_features)
     return n_filled // LANES

@@ -98,7 +98,7 @@ cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ss
         move_to_origin(mixture, work, n_vectors)
     if bounds != NULL:
         log_densities_bounded(mixture, bounds, work, n_vectors)
-        fetch_ahead(work, mixture.n_features, BLOCK)
+        fetch_ahead(mixture, work, BLOCK)
         return
     for k in range(mixture.n_components):
         work.active[k] = <int> k

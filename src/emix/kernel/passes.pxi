@@ -9,8 +9,8 @@ window_rows = WINDOW
 
 
 cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
-    """Rows of a group that has bounds of its own, in 4 K bytes: a block at most, half of one where 4 bytes a row do."""
-    return BLOCK // 2 if n_components <= 128 else BLOCK
+    """Rows of a group that has bounds of its own, in 4 K bytes: 128 up to K = 128, 4 bytes a row, else a block."""
+    return 128 if n_components <= 128 else 256
 
 
 cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
@@ -285,17 +285,15 @@ cdef class Accumulator:
         cdef double n_live = 0
         while start < last:
             first = start
-            if bounds == NULL:
-                block = part(&self.rows, start, min(start + step, last))
-            else:
+            block = self.block(start, min(start + step, last), bounds, base)
+            work.ahead.n_rows = 0
+            if start + step < last:
+                work.ahead = self.block(start + step, min(start + 2 * step, last), bounds, base)
+            elif next_start >= 0:
+                work.ahead = self.block(next_start, min(next_start + step, last_row), bounds, base)
+            if bounds != NULL:
                 first = start // WINDOW * WINDOW
-                block = self.group(start, min(start + step, last), bounds, base)
                 bounds.near = bounds.all_near + (start - base) // step * K
-                work.ahead.n_rows = 0
-                if start + step < last:
-                    work.ahead = self.group(start + step, min(start + 2 * step, last), bounds, base)
-                elif next_start >= 0:
-                    work.ahead = self.group(next_start, min(next_start + step, last_row), bounds, base)
             n_live += add_block(&self.mixture, &block, bounds, work, slot)
             if labels != NULL:
                 put_labels(work, block.n_rows, found)
@@ -304,10 +302,13 @@ cdef class Accumulator:
             start += step
         return n_live
 
-    cdef Block group(self, Py_ssize_t start, Py_ssize_t last, Bounds *bounds, Py_ssize_t base) noexcept nogil:
-        """Places [start, last) in the order of the bounds; they lie in one window"""
+    cdef Block block(self, Py_ssize_t start, Py_ssize_t last, Bounds *bounds, Py_ssize_t base) noexcept nogil:
+        """Rows [start, last), or places [start, last) in the order of the bounds, which lie in one window"""
         cdef Py_ssize_t window = start // WINDOW * WINDOW
-        cdef Block block = part(&self.rows, window, window + last - start)
+        cdef Block block
+        if bounds == NULL:
+            return part(&self.rows, start, last)
+        block = part(&self.rows, window, window + last - start)
         block.order = bounds.order + start - base
         return block
 

@@ -70,6 +70,9 @@ cdef Py_ssize_t score_rows(
     cdef Py_ssize_t K = mixture.n_components, start = first_row, n_vectors, n_far = 0
     while start < last_row and not stopped(stop):
         block = part(rows, start, min(start + BLOCK, last_row))
+        work.ahead.n_rows = 0
+        if start + BLOCK < last_row:
+            work.ahead = part(rows, start + BLOCK, min(start + 2 * BLOCK, last_row))
         n_vectors = load(&block, mixture.n_features, work)
         if responsibilities is not None and block.n_rows * K * <Py_ssize_t> sizeof(real) <= AHEAD:
             work.output.first = <const char *> &responsibilities[start, 0]

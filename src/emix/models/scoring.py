@@ -18,7 +18,7 @@ from .parameters import GaussianParameters
 
 __all__ = ["Scores", "score_rows"]
 
-# Rows that the kernel takes at a time, at every level and precision.
+# Rows that the kernel takes at a time in double precision; in single they are twice as many.
 BLOCK_ROWS: int = kernel_for(np.dtype(np.float64)).block_rows
 
 # Rows far from every component are taken as many at a time as have so many numbers, one for each feature and component.
