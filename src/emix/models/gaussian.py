@@ -256,7 +256,7 @@ class GaussianRun:
             run_in_threads(self._accumulate, self._n_threads)
         else:
             parts = self._passes.begin_pass(parameters)
-            self._passes.end_pass(*self._accumulate_parts(parts))
+            self._passes.end_pass(*self._accumulate_parts(parts), in_full=before is None)
         structure, K, d = self.model.structure, self.model.n_components, self.model.n_features
         sums = np.empty(self._width + K * d)
         if self._exchange.shared:
