@@ -146,3 +146,15 @@ def test_faces_use_only_what_is_public() -> None:
         if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
     ]
     assert private == []
+
+
+def test_tolerances_are_those_that_are_written() -> None:
+    # Without rtol, assert_allclose adds 1e-7 of the expected numbers to atol.
+    unclear = []
+    for path in sorted((CHECKOUT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("assert_allclose"):
+                named = {keyword.arg for keyword in node.keywords}
+                if "atol" in named and "rtol" not in named:
+                    unclear.append(f"{path.name}:{node.lineno}")
+    assert unclear == []

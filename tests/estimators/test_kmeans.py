@@ -133,7 +133,7 @@ def test_same_as_scikit_learn_from_the_same_centres(
         Z, sample_weight=weight
     )
     # Both end where no row changes its cluster; means of 400 rows are rounded to 1e-13 or so.
-    np.testing.assert_allclose(centers, reference.cluster_centers_, atol=1e-12)
+    np.testing.assert_allclose(centers, reference.cluster_centers_, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(labels, reference.labels_)
 
 
@@ -145,7 +145,7 @@ def test_same_end_as_scikit_learn_before_the_last_row_has_settled(seed: int) -> 
     # Its tol is relative to the columns' mean variance, 1 here.
     reference = sklearn.cluster.KMeans(6, init=start, n_init=1, tol=1e-4, algorithm="lloyd").fit(Z)
     settled = sklearn.cluster.KMeans(6, init=start, n_init=1, tol=0.0, algorithm="lloyd").fit(Z)
-    np.testing.assert_allclose(centers, reference.cluster_centers_, atol=1e-12)  # means of 3000 rows
+    np.testing.assert_allclose(centers, reference.cluster_centers_, rtol=0, atol=1e-12)  # means of 3000 rows
     assert np.abs(centers - settled.cluster_centers_).max() > 1e-6
 
 
@@ -187,7 +187,7 @@ def test_fewer_distinct_rows_than_clusters(distinct: int) -> None:
     weight = np.ones(len(Z))
     start = Z[kmeans_plus_plus(Z, weight, 5, source())]
     centers, labels = kmeans(Z, weight, start, 1)
-    np.testing.assert_allclose(centers[labels], Z, atol=1e-15)  # means of ten equal numbers
+    np.testing.assert_allclose(centers[labels], Z, rtol=0, atol=1e-15)  # means of ten equal numbers
     assert len(np.unique(labels)) == distinct
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from emix.kernel import factors
 from emix.models import covariance
-from kernel.between import SHAPES, Between, packed
+from kernel.between import SHAPES, Array, Between, packed
 from kernel.naive import STRUCTURES, each_structure
 
 EPS = np.finfo(np.float64).eps
@@ -21,21 +21,49 @@ def test_large_slots_are_emptied_and_added_by_threads(n_threads: int) -> None:
     assert exchange.shared
     rng = np.random.default_rng(0)
     between.arguments[: K * d] = rng.normal(size=K * d)
-    slots[:] = rng.normal(size=slots.shape) * 10.0 ** rng.integers(-8, 8, size=(n_slots, 1))
-    expected = slots[0].copy()
-    for slot in slots[1:]:
-        expected += slot
-    expected *= 4.0
-    scatter = expected[K + K * d : -1].reshape(K, d, d)
-    scatter[:] = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
-    for thread in range(n_threads):
-        exchange.add(thread, n_threads, statistics)
-    log_likelihood, *_ = between.end()
-    np.testing.assert_array_equal(statistics, packed(expected[:-1], between.arguments[: K * d]))
-    assert log_likelihood == expected[-1]
-    for thread in range(n_threads):
-        exchange.empty(thread, n_threads)
-    assert not slots.any()
+    # Twice: slots have no row of some components, the second time of others.
+    for without in ([(0, 0), (1, 4), (30, 2), (51, 0), (51, 3)], [(0, 1), (0, 4), (20, 3), (51, 4)]):
+        slots[:] = numbers_without(rng, slots.shape, K, d, without)
+        expected = slots[0].copy()
+        for slot in slots[1:]:
+            expected += slot
+        expected *= 4.0
+        scatter = expected[K + K * d : -1].reshape(K, d, d)
+        scatter[:] = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
+        for thread in range(n_threads):
+            exchange.add(thread, n_threads, statistics)
+        log_likelihood, *_ = between.end()
+        np.testing.assert_array_equal(statistics, packed(expected[:-1], between.arguments[: K * d]))
+        assert log_likelihood == expected[-1]
+        for thread in range(n_threads):
+            exchange.empty(thread, n_threads)
+        assert not slots.any()
+
+
+def numbers_without(
+    rng: np.random.Generator, shape: tuple[int, ...], K: int, d: int, without: list[tuple[int, int]]
+) -> Array:
+    """Numbers of slots of widely different magnitudes, 0 for some pairs of slot and component."""
+    numbers = rng.normal(size=shape) * 10.0 ** rng.integers(-8, 8, size=(shape[0], 1))
+    for slot, k in without:
+        numbers[slot, k] = 0.0
+        numbers[slot, K + k * d : K + (k + 1) * d] = 0.0
+        size = (shape[1] - 1 - K * (1 + d)) // K
+        numbers[slot, K * (1 + d) + k * size : K * (1 + d) + (k + 1) * size] = 0.0
+    return numbers
+
+
+def test_a_matrix_without_weight_is_skipped() -> None:
+    # Whatever stands there: the N that decides is the slot's and the component's own.
+    K, d = 3, 2
+    between = Between("full", K, d, np.zeros((2, d)), n_slots=2)
+    between.arguments[: K * d] = 0.0
+    between.slots[:] = 1.0
+    for slot, k in ((0, 0), (1, 0), (1, 2)):
+        between.slots[slot, k] = 0.0
+    between.end()
+    scatter = between.statistics[K * (1 + d) : K * (1 + d) + K * d * d].reshape(K, d * d)
+    np.testing.assert_array_equal(scatter, np.repeat([[0.0], [2.0], [1.0]], d * d, axis=1))
 
 
 def test_small_slots_are_not_shared() -> None:
@@ -52,6 +80,8 @@ def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     shape = SHAPES[structure]
     between = Between(structure, K, d, np.zeros((2, d)), n_slots=5, unit=4.0)
     slots = rng.normal(size=between.slots.shape) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
+    if structure != "tied":  # whose matrix is of all components
+        slots = numbers_without(rng, slots.shape, K, d, [(0, 0), (0, 2), (2, 1), (4, 2)])
     between.slots[:] = slots
     between.arguments[: K * d] = rng.normal(size=K * d)
     log_likelihood, _, _, growth = between.end()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from emix.kernel import level
 from emix.models.bounded_passes import MIN_ROWS, BoundedPasses
@@ -13,6 +14,8 @@ from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
 from models.bounded import K, N, bounds_of, case, of_all_rows, passes_of
 from models.examples import each_structure
+
+Array = NDArray[np.float64]
 
 
 def test_they_are_tried_on_a_sample_and_left_where_components_overlap() -> None:
@@ -49,18 +52,60 @@ def test_small_work_does_without(shape: tuple[int, int, int]) -> None:
     assert BoundedPasses.may_pay(N, K, 8)
 
 
-def kinds(n_rows: int, n_components: int, live: float, shares: Callable[[bool], float], n_passes: int) -> str:
+@pytest.mark.parametrize("structure", ["full", "diag"])
+def test_a_component_that_shrinks_does_not_end_them(structure: str) -> None:
+    X, theta = case(structure)
+    means = theta.means.copy()
+    means[1] = means[0]
+
+    def with_weights(weights: Array) -> GaussianParameters:
+        return GaussianParameters.from_covariances(structure, weights, means, theta.covariances)
+
+    both, first_alone = with_weights(np.full(K, 1 / K)), np.full(K, 1 / K)
+    first_alone[:2] = 1.99 / K, 0.01 / K
+    model = GaussianModel(K, 8, structure)
+    run, in_full = model.begin(X), []
+    while not of_all_rows(run):
+        run.e_step(both)
+    for _ in range(3):
+        run.e_step(both)
+    end_pass = passes_of(run).end_pass
+
+    def noting(n_live: float, n_computed: float, **named: bool) -> None:
+        in_full.append(bounds_of(run) is not None and n_computed == bounds_of(run).size)
+        end_pass(n_live, n_computed, **named)
+
+    passes_of(run).end_pass = noting  # type: ignore[method-assign]
+    found, _ = run.e_step(with_weights(first_alone))
+    assert in_full == [False, True]
+    expected, _ = model.e_step(X, with_weights(first_alone))
+    np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-12)  # sums of 17 000 numbers
+    for _ in range(3):
+        assert of_all_rows(run)
+        run.e_step(with_weights(first_alone))
+    # What counted in the pass in full, however little, is computed once more.
+    assert in_full == [False, True, True, False, False]
+
+
+def kinds(
+    n_rows: int,
+    n_components: int,
+    live: float,
+    shares: Callable[[bool], float],
+    n_passes: int,
+    in_full: tuple[int, ...] = (0,),
+) -> str:
     """What each of some passes is, Plain, Labelled or Bounded; in small letters: a sample of the rows.
 
     `live`: the share of responsibilities above 0; `shares`: of log-densities that passes with bounds compute, given
-    whether their rows were ordered just before.
+    whether they say little, as just after a new order; both are 1 in passes that are `in_full`.
     """
     passes = BoundedPasses(level.kernel_for(np.dtype(np.float64)), n_rows, n_components)
     theta = GaussianParameters.from_covariances(
         "diag", np.full(n_components, 1 / n_components), np.zeros((n_components, 2)), np.ones((n_components, 2))
     )
     found = ""
-    for _ in range(n_passes):
+    for number in range(n_passes):
         parts = passes.begin_pass(theta)
         n_plain = sum(part.last_row - part.first_row for part in parts if part.bounds is None)
         kind = "p"
@@ -71,8 +116,9 @@ def kinds(n_rows: int, n_components: int, live: float, shares: Callable[[bool], 
             kind = "b" if part.bounds is not None else "l" if part.labels is not None else kind
         found += kind.upper() if len(parts) == 1 else kind
         bounds = passes._bounds
-        n_computed = 0.0 if bounds is None else bounds.size * shares(passes._new_order)
-        passes.end_pass(live * n_plain * n_components, n_computed)
+        full = number in in_full
+        n_computed = 0.0 if bounds is None else bounds.size * (1.0 if full else shares(passes._says_little))
+        passes.end_pass((1.0 if full else live) * n_plain * n_components, n_computed, in_full=full)
     return found
 
 
@@ -94,8 +140,20 @@ def test_given_up_on_all_rows_they_are_not_tried_again_without_a_reason() -> Non
 
 def test_a_pass_in_a_new_order_decides_nothing() -> None:
     # Nothing is carried then, so that all may have to be computed.
-    found = kinds(200_000, 10, 0.3, lambda new_order: 1.0 if new_order else 0.5, 30)
+    found = kinds(200_000, 10, 0.3, lambda says_little: 1.0 if says_little else 0.5, 30)
     assert found == "lbbL" + 26 * "B"
+
+
+def test_a_pass_in_full_decides_nothing_nor_does_the_next() -> None:
+    for in_full, expected in (
+        ((0, 2), "lbbbb" + "L" + 14 * "B"),
+        ((0, 1), "lbbb" + "L" + 15 * "B"),
+        ((0, 3, 6, 7, 12), "lbb" + "L" + 16 * "B"),
+    ):
+        assert kinds(200_000, 10, 0.3, lambda says_little: 1.0 if says_little else 0.5, 20, in_full) == expected
+    # When bounds have just been given up: that all responsibilities are above 0 is no measure of the next passes.
+    left = iter(3 * [0.5] + 30 * [0.7])
+    assert kinds(200_000, 10, 0.3, lambda _: next(left), 20, in_full=(0, 6)) == "lbbLBB" + 14 * "P"
 
 
 @each_structure

@@ -11,7 +11,8 @@ cdef void add_lower(
 ) noexcept nogil:
     """total (d, d) := unit · (the matrices at a place of each slot, added in their order), from lower triangles
 
-    With the place of its weight N, or −1: a matrix of weight 0 is 0.
+    `weight`: where a slot has the matrix's N; −1 if it has none of its own. Where N is 0 no row was added, and the
+    matrix is skipped.
     """
     cdef Py_ssize_t slot, i, j
     cdef const double *matrix

@@ -252,7 +252,7 @@ def largest_trace(
     cdef double trace, largest = 0
     cdef bint matrices = structure == FULL or structure == TIED
     with nogil:
-        size = d * d if matrices else spread // K
+        size = d * d if matrices else spread_step(structure, d)
         for i in range(size):
             pooled[i] = 0
         for k in range(K):

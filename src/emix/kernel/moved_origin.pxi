@@ -37,7 +37,7 @@ cdef Py_ssize_t move_to_origin(
     more: a quarter of such an error stands in W (x − c) anyway, whatever c is, for rows within their component.
     """
     cdef Py_ssize_t spread = spread_size(structure, K, d), k, j, n_moved = 0
-    cdef Py_ssize_t step = 0 if structure == TIED else spread // K
+    cdef Py_ssize_t step = spread_step(structure, d)
     cdef const double *weights = parameters
     cdef const double *mean = weights + K
     cdef const double *sigma = mean + K * d

@@ -4,6 +4,8 @@ Bounds cost up to a third of a pass where they leave nothing out, as with compon
 tried on a sample of the rows, and once given up, again only when fewer responsibilities are above 0:
 
     sample labelled → sample bounded, twice → (it pays) all labelled → all bounded, until it no longer pays
+
+A pass in full, which leaves out nothing however negligible, says nothing of the others: it decides nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class BoundedPasses:
         self._labels: NDArray[np.uint16] | None = self._room()
         self._bounds: CarriedBounds | None = None
         self._passes = 0  # with the bounds that there are
-        self._new_order = False
+        self._says_little = False  # the next pass with bounds
         # The share of responsibilities above 0 when they were last tried; None: the next plain pass tells
         self._tried_at: float | None = 1.0
 
@@ -90,7 +92,7 @@ class BoundedPasses:
         parts = [Part(0, first), part, Part(last, self._n_rows)]
         return [part for part in parts if part.first_row < part.last_row]
 
-    def end_pass(self, n_live: float, n_computed: float) -> None:
+    def end_pass(self, n_live: float, n_computed: float, *, in_full: bool) -> None:
         """Decide on the next pass.
 
         Parameters
@@ -99,6 +101,9 @@ class BoundedPasses:
             Responsibilities above 0 in the plain parts.
         n_computed : float
             Log-densities of a group and component that were computed in the part with bounds.
+        in_full : bool
+            Whether nothing was negligible: all log-densities are computed then, and responsibilities count down to
+            exp(−708).
         """
         first, last = self._region
         n_plain = self._n_rows if self._bounds is None else self._n_rows - (last - first)
@@ -106,17 +111,23 @@ class BoundedPasses:
         if self._bounds is None:
             if self._labels is not None:
                 self._bounds = CarriedBounds(self._kernel, first, self._labels, self._n_components)
-                self._passes, self._new_order, self._labels = 0, True, None
+                self._passes, self._says_little, self._labels = 0, True, None
+            elif in_full:
+                return
             elif self._tried_at is None:
                 self._tried_at = live_share
             elif live_share is not None and live_share < RETRY * self._tried_at:
                 self._try(self._sample)
             return
+        if in_full:
+            # The next pass computes what counted in this one, however little, and so says nothing either.
+            self._says_little = True
+            return
         share = n_computed / self._bounds.size
         self._passes += 1
-        if self._new_order:
-            self._new_order = False
-            return  # with nothing carried yet: this pass says little
+        if self._says_little:  # nothing carried yet, in a new order
+            self._says_little = False
+            return
         if share > PAYS:
             self._bounds = self._labels = None
             self._tried_at = live_share
@@ -125,7 +136,7 @@ class BoundedPasses:
         elif self._labels is not None:
             if share > GOOD_ENOUGH:
                 self._bounds.order_rows(self._labels)
-                self._new_order = True
+                self._says_little = True
             self._labels = None
 
     def _try(self, region: tuple[int, int]) -> None:

@@ -256,7 +256,7 @@ class GaussianRun:
             run_in_threads(self._accumulate, self._n_threads)
         else:
             parts = self._passes.begin_pass(parameters)
-            self._passes.end_pass(*self._accumulate_parts(parts))
+            self._passes.end_pass(*self._accumulate_parts(parts), in_full=before is None)
         structure, K, d = self.model.structure, self.model.n_components, self.model.n_features
         sums = np.empty(self._width + K * d)
         if self._exchange.shared:
@@ -323,12 +323,12 @@ def _in_moderate_units(sample_weight: Array | None, n_features: int) -> tuple[Ar
 
     They are copied only where the largest of them is out of the ordinary.
     """
-    # Rows go up to 1e15, their distance from an origin up to 2e15 in each of d features, and where ‖z‖² is one number
-    # for all features (kernel/origin.pxi), a block of 256 rows adds up 256 w d 4e30 before it is widened: w d ≤ 3e5
-    # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature.
     if sample_weight is None:
         return None, 1.0
     largest = float(sample_weight.max())
+    # Rows go up to 1e15, their distance from an origin up to 2e15 in each of d features, and where ‖z‖² is one number
+    # for all features (kernel/origin.pxi), a block of 256 rows adds up 256 w d 4e30 before it is widened: w d ≤ 3e5
+    # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature.
     if 1e-20 < largest < min(1e5, 3e5 / n_features):
         return sample_weight, 1.0
     unit = 2.0 ** math.floor(math.log2(largest))
