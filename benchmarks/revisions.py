@@ -139,7 +139,7 @@ def compare(sites: dict[str, Path], python: Path, only: str, n_threads: int, rep
                 continue
             ends = [log_likelihood(X, t.parameters) for t in timings.values() if t.parameters is not None]
             old, new = timings[before].record(), timings[after].record()
-            ratio = ratio_by_round(old, new)
+            ratio = ratio_by_round(timings[before], timings[after])
             if ratio is not None:
                 logs.append(math.log(ratio["times"]))
             print(

@@ -76,10 +76,10 @@ MEASURED: dict[str, tuple[dict[str, Any], str]] = {
                 {
                     "name": name,
                     "times": {"1": timed(0.2, 0.2), "2": timed(0.1, 0.1)},
-                    "faster": {"1": {"times": 1.0, "range": [1.0, 1.0], "rounds": 2}, "2": faster},
+                    "faster": {"1": {"times": 1.0, "range": [1.0, 1.0], "rounds": 2, "of": 2}, "2": faster},
                     "same bits": True,
                 }
-                for name, faster in (("one", {"times": 2.0, "range": [1.9, 2.1], "rounds": 2}), ("two", None))
+                for name, faster in (("one", {"times": 2.0, "range": [1.9, 2.1], "rounds": 2, "of": 2}), ("two", None))
             ]
         },
         "| one | 200 (200–200) | 100 (100–100), 2.00× (1.90–2.10) | yes |",
