@@ -8,7 +8,7 @@ from typing import Any
 
 import drawing
 from results import Results, caption
-from timing import rounds_of, seconds_of, times_faster, with_range
+from timing import as_ratio, rounds_of, seconds_of, with_range
 
 #: A peer that is no other library.
 PLAIN = "emix (no skipping)"
@@ -45,9 +45,7 @@ def table(results: Results, subject: str = "emix") -> str:
                 notes.append(f"{name}: {why}")
         times = times_of(problem)
         ratios = [
-            f"{name} {times_faster(times[name] / times[subject])}"
-            for name in times
-            if name != subject and subject in times
+            f"{name} {as_ratio(times[name] / times[subject])}" for name in times if name != subject and subject in times
         ]
         star = " **(different results)**" if problem["complaints"] else ""
         entries = problem["peers"]
@@ -106,7 +104,7 @@ def readme_table(results: Results) -> str:
         number, bracket, spread = with_range(problem["peers"].get("emix")).partition(" (")
         best = best_other(times)
         ratios = [
-            times_faster(times[name] / times["emix"]) if name in times and "emix" in times else "–"
+            as_ratio(times[name] / times["emix"]) if name in times and "emix" in times else "–"
             for name in ("scikit-learn", best or "")
         ]
         lines.append(
@@ -177,7 +175,7 @@ def draw(results: Results, path: Path) -> None:
             continue
         for x, name in ((0.17, "scikit-learn"), (0.38, best), (1.0, PLAIN)):
             if name in times:
-                beside.text(x, row, times_faster(times[name] / times["emix"]), va="center", ha="right")
+                beside.text(x, row, as_ratio(times[name] / times["emix"]), va="center", ha="right")
         beside.text(0.42, row, best or "", va="center", color=drawing.style(best or "")[0], fontsize=9)
     for x, head in ((0.17, "scikit-\nlearn"), (0.38, "fastest\nother"), (1.0, "no skip-\nping")):
         beside.text(x, -0.55, head, va="bottom", ha="right", fontsize=8.5, color=drawing.QUIET)

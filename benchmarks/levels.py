@@ -22,7 +22,7 @@ import drawing
 import fresh
 from data import MAIN_PROBLEMS, MORE_PROBLEMS, Problem
 from results import Results, caption, run
-from timing import seconds_of, times_faster, with_range
+from timing import as_ratio, seconds_of, with_range
 from workers import Worker, measure, stage
 
 _REST = 0.02
@@ -148,7 +148,7 @@ def table(results: Results) -> str:
 
 def _over(record: dict[str, Any], name: str, best: str) -> str:
     ours, fastest = _seconds(record, name), _seconds(record, best)
-    return f", {times_faster(ours / fastest)}" if name != best and ours and fastest else ""
+    return f", {as_ratio(ours / fastest)}" if name != best and ours and fastest else ""
 
 
 def draw(results: Results, path: Path) -> None:

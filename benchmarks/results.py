@@ -25,13 +25,16 @@ HERE = Path(__file__).resolve().parent
 
 OUTPUT = Path("build/benchmarks")
 
+#: Rounds, where an option does not say otherwise.
+REPEATS = 5
+
 
 def arguments(text: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options that every measurement has."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
     parser.add_argument("--threads", type=int, default=cores(), help="at most so many (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="rounds (%(default)s)")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (%(default)s)")
     return parser.parse_args(argv)
 
@@ -55,6 +58,7 @@ def header(kind: str, options: argparse.Namespace) -> Results:
         "machine": machine(),
         "threads": options.threads,
         "repeats": vars(options).get("repeats"),
+        "budget": vars(options).get("budget"),
         "quick": options.quick,
     }
 
@@ -70,8 +74,18 @@ def revision() -> str | None:
 
 
 def refuse_other(path: Path, earlier: Results, now: Results) -> None:
-    """End with a message if what an earlier run left in a file was not measured as it would be now."""
-    for what in ("revision", "level", "quick", "threads", "processor"):
+    """End with a message if what an earlier run left in a file was not measured as it would be now.
+
+    Code that git has no name for is other code: two trees with changes that are not committed look the same.
+    """
+    named = now["revision"]
+    if named is None or named.endswith("-dirty"):
+        raise SystemExit(
+            f"--resume: {path} may have been measured with other code: this is "
+            + ("outside git" if named is None else f"{named}, with changes that are not committed")
+            + ": remove it, or choose another --output"
+        )
+    for what in ("revision", "level", "quick", "threads", "repeats", "budget", "processor"):
         before, here = _said(earlier, what), _said(now, what)
         # Where no emix was measured, there is no level that could differ.
         if before != here and not (what == "level" and None in (before, here)):

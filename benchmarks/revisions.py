@@ -2,7 +2,8 @@
 
 Both are built by pip with the same compiler, options and versions of everything, below
 ``build/revisions`` (which git ignores), and run by turns. What was built is kept, and serves every commit with the
-same sources; the first use, which also makes the environment, takes some five minutes more.
+same sources for as long as compiler, flags and packages are the same; the first use, which also makes the environment,
+takes some five minutes more.
 
 Run it as ``python benchmarks/revisions.py HEAD~1`` before every change to the kernel.
 """
@@ -13,6 +14,7 @@ import argparse
 import hashlib
 import math
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,7 @@ import tempfile
 import time
 import tomllib
 import venv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -37,6 +39,9 @@ BUILDS = ROOT / "build" / "revisions"
 #: What a build is made of: a commit that changes other things only has its predecessor's.
 _SOURCES = ("src", "meson.build", "meson.options", "pyproject.toml")
 
+#: Variables that change how a compiler is called.
+_FLAGS = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")
+
 #: emix's own pool sleeps when it is idle; nothing else runs here that would spin.
 _REST_SECONDS = 0.01
 
@@ -45,33 +50,48 @@ _REST_SECONDS = 0.01
 _BUDGET_SECONDS = 4.0
 
 
-def run(*command: str | Path, cwd: Path = ROOT) -> str:
-    """Run a command; its output, or an end with all that it said."""
-    done = subprocess.run(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+def run(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
+    """Run a command in the root; its output, or an end with all that it said."""
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{done.stdout}\n{' '.join(map(str, command))}: exit status {done.returncode}")
     return done.stdout
 
 
+def key(*parts: str) -> str:
+    """A name for a folder, another one whenever a part is another."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
 def environment() -> Path:
-    """The interpreter of a virtual environment that builds and runs both, made when it is missing."""
-    folder = BUILDS / "environment"
+    """The interpreter of a virtual environment that builds and runs both, made when there is none with these needs."""
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        needs: list[str] = tomllib.load(file)["build-system"]["requires"]
+    # NumPy and SciPy as they are here, so that the times belong to what is in use.
+    needs += [f"{name}=={version(name)}" for name in ("numpy", "scipy")]
+    if shutil.which("ninja") is None:
+        needs.append("ninja")
+    folder = BUILDS / f"environment-{key(sys.executable, sys.version, *needs)}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = folder / "ready"
     if not ready.exists():
         print("making the environment …", flush=True)
         venv.create(folder, with_pip=True, clear=True)
-        with open(ROOT / "pyproject.toml", "rb") as file:
-            needs = tomllib.load(file)["build-system"]["requires"]
-        # NumPy and SciPy as they are here, so that the times belong to what is in use.
-        needs += [f"{name}=={version(name)}" for name in ("numpy", "scipy")]
-        if shutil.which("ninja") is None:
-            needs.append("ninja")
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *needs)
         ready.touch()
-    # Its scripts are on the path as in an activated environment: the build looks for ninja and cython there.
-    os.environ["PATH"] = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
     return python
+
+
+def tools(python: Path) -> str:
+    """What builds: the versions that the environment has got, the compiler and its flags."""
+    packages = run(python, "-m", "pip", "freeze", "--all", "--disable-pip-version-check")
+    flags = [f"{name}={os.environ.get(name, '')}" for name in _FLAGS]
+    command = [*shlex.split(os.environ.get("CC", "cc")), "--version"]
+    # Where no compiler answers to that (Windows), meson finds one, of which nothing is known here.
+    compiler = run(*command) if shutil.which(command[0]) else "unknown"
+    return "\n".join([sys.version, packages, compiler, *flags])
 
 
 def build(python: Path, source: Path, target: Path, meson_folder: Path) -> None:
@@ -80,13 +100,15 @@ def build(python: Path, source: Path, target: Path, meson_folder: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     options = ["--quiet", "--disable-pip-version-check", "--no-build-isolation", "--no-deps"]
     options += ["--target", str(target), f"-Cbuild-dir={meson_folder}"]
-    run(python, "-m", "pip", "install", *options, str(source))
+    # Its scripts are on the path as in an activated environment: the build looks for ninja and cython there.
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
+    run(python, "-m", "pip", "install", *options, str(source), env={**os.environ, "PATH": path})
 
 
-def build_commit(python: Path, commit: str) -> Path:
+def build_commit(python: Path, commit: str, built_with: str) -> Path:
     """The folder with the emix of a commit, built unless it is there."""
     sources = run("git", "ls-tree", commit, *_SOURCES)
-    folder = BUILDS / hashlib.sha256(sources.encode()).hexdigest()[:12]
+    folder = BUILDS / key(sources, built_with)
     target = folder / "site"
     if not (folder / "ready").exists():
         print(f"building {commit[:12]} …", flush=True)
@@ -101,10 +123,10 @@ def build_commit(python: Path, commit: str) -> Path:
     return target
 
 
-def build_worktree(python: Path) -> Path:
+def build_worktree(python: Path, built_with: str) -> Path:
     """The folder with the emix of the working tree; only what changed is compiled again."""
     print("building the working tree …", flush=True)
-    folder = BUILDS / "worktree"
+    folder = BUILDS / f"worktree-{key(built_with)}"
     build(python, ROOT, folder / "site", folder / "meson")
     return folder / "site"
 
@@ -139,7 +161,7 @@ def compare(sites: dict[str, Path], python: Path, only: str, n_threads: int, rep
                 continue
             ends = [log_likelihood(X, t.parameters) for t in timings.values() if t.parameters is not None]
             old, new = timings[before].record(), timings[after].record()
-            ratio = ratio_by_round(old, new)
+            ratio = ratio_by_round(timings[before], timings[after])
             if ratio is not None:
                 logs.append(math.log(ratio["times"]))
             print(
@@ -164,7 +186,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     begin = time.perf_counter()
     commit = run("git", "rev-parse", "--verify", "--end-of-options", f"{options.revision}^{{commit}}").strip()
     python = environment()
-    sites = {commit[:12]: build_commit(python, commit), "working tree": build_worktree(python)}
+    built_with = tools(python)
+    sites = {
+        commit[:12]: build_commit(python, commit, built_with),
+        "working tree": build_worktree(python, built_with),
+    }
     compare(sites, python, options.only, options.threads, options.repeats)
     print(f"{time.perf_counter() - begin:.0f} s in all", file=sys.stderr)
     return 0

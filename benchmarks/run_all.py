@@ -20,7 +20,7 @@ from pathlib import Path
 
 import drawing
 from machine import cores
-from results import OUTPUT, Results, caption, header, refuse_other, save, versions, write
+from results import OUTPUT, REPEATS, Results, caption, header, refuse_other, save, versions, write
 
 HERE = Path(__file__).resolve().parent
 
@@ -78,15 +78,25 @@ def kept_parts(options: argparse.Namespace, now: Results) -> list[str]:
     kept = [part for part in options.only if part != "compare" and json_of(part, options).exists()]
     for part in kept:
         file = json_of(part, options)
-        refuse_other(file, json.loads(file.read_text(encoding="utf-8")), now)
+        refuse_other(file, json.loads(file.read_text(encoding="utf-8")), {**now, "repeats": REPEATS})
     return kept
+
+
+def earlier_parts(path: Path, now: Results) -> Results:
+    """What ``run_all.json`` says of the parts that it was written for; nothing if it is not there."""
+    if not path.exists():
+        return {}
+    earlier: Results = json.loads(path.read_text(encoding="utf-8"))
+    refuse_other(path, earlier, now)
+    parts: Results = earlier["parts"]
+    return parts
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     path = options.output / "run_all.json"
     results: Results = {**header("run_all", options), "versions": versions(), "parts": {}}
-    earlier = json.loads(path.read_text(encoding="utf-8"))["parts"] if options.resume and path.exists() else {}
+    earlier = earlier_parts(path, results) if options.resume else {}
     kept = kept_parts(options, results)
     for part in options.only:
         if part in kept:

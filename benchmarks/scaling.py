@@ -40,7 +40,7 @@ def measure_scaling(options: argparse.Namespace) -> Results:
                 if timing.refusal is not None:
                     raise SystemExit(f"{problem.name} with {n} threads {': '.join(timing.refusal)}")
                 record["times"][n] = timing.record()
-                record["faster"][n] = ratio_by_round(record["times"]["1"], record["times"][n])
+                record["faster"][n] = ratio_by_round(timings["1"], timing)
             record["same bits"] = all(
                 timing.parameters is not None
                 and first is not None

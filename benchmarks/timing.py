@@ -1,9 +1,9 @@
 """The time of an iteration: what it is taken from, how sure it is, and how it is written.
 
-A round is a short and a long run of the same fit, one right after the other, so that whatever else the machine does
-falls on both alike; their difference is the time of the iterations between. The figure is the median over rounds,
-which one disturbed run cannot move far (a least difference of runs from different rounds is mostly chance), and
-the least and the largest of the rounds stand beside it.
+A round is a short and a long run of the same fit, one after the other with a pause in which thread pools go to sleep,
+so that whatever else the machine does falls on both alike; their difference is the time of the iterations between. The
+figure is the median over rounds, which one disturbed run cannot move far (a least difference of runs from different
+rounds is mostly chance), and the least and the largest of the rounds stand beside it.
 """
 
 from __future__ import annotations
@@ -57,20 +57,19 @@ def seconds_of(record: Mapping[str, Any] | None) -> float | None:
     return seconds if seconds > 0.0 else None
 
 
-def ratio_by_round(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How many times as long `one` takes as `other`, by rounds that ran side by side: median and range.
+def ratio_by_round(one: Timing, other: Timing) -> dict[str, Any] | None:
+    """How many times as long an iteration of `one` takes as one of `other`, by rounds that ran side by side.
 
-    None if either has no times, or if no round of both is above zero.
+    Median and range; ``rounds`` has how many there are, ``of`` how many were run: where the time of either drowned in
+    noise (not above zero), a round has no ratio. None if no round has one, or if either was refused.
     """
-    if "seconds" not in one or "seconds" not in other:
+    if one.refusal is not None or other.refusal is not None:
         return None
-    differences = (
-        [long - short for short, long in zip(record["seconds_few"], record["seconds_many"])] for record in (one, other)
-    )
-    ratios = [above / below for above, below in zip(*differences) if above > 0.0 < below]
+    pairs = list(zip(one.rounds, other.rounds))
+    ratios = [above / below for above, below in pairs if above > 0.0 < below]
     if not ratios:
         return None
-    return {"times": median(ratios), "range": [min(ratios), max(ratios)], "rounds": len(ratios)}
+    return {"times": median(ratios), "range": [min(ratios), max(ratios)], "rounds": len(ratios), "of": len(pairs)}
 
 
 def milliseconds(seconds: float, digits: int = 3) -> str:
@@ -96,18 +95,22 @@ def range_of(record: Mapping[str, Any]) -> str:
     return "–".join(milliseconds(seconds, 2) for seconds in record["range"])
 
 
-def times_faster(ratio: float) -> str:
-    """Two digits below ten: 0.97×, 3.4×, 41×."""
+def as_ratio(ratio: float) -> str:
+    """How many times as much: 0.97×, 3.4×, 41×."""
     return f"{ratio:.{0 if ratio >= 9.95 else 1 if ratio >= 1.95 else 2}f}×"
 
 
 def faster_with_range(ratio: Mapping[str, Any] | None) -> str:
-    """A ratio of :func:`ratio_by_round`: ``1.83× (1.71–1.90)``; ``once`` for a single round; – for none."""
+    """A ratio of :func:`ratio_by_round`: ``1.83× (1.71–1.90)``; ``once`` for a single round; – for none.
+
+    Where rounds have no ratio, it says so: ``1.83× (1.71–1.90, 5 of 7 rounds)``.
+    """
     if ratio is None:
         return "–"
     low, high = ratio["range"]
     spread = f"{low:.2f}–{high:.2f}" if ratio["rounds"] > 1 else "once"
-    return f"{ratio['times']:.2f}× ({spread})"
+    some = f", {ratio['rounds']} of {ratio['of']} rounds" if ratio["rounds"] < ratio["of"] else ""
+    return f"{ratio['times']:.2f}× ({spread}{some})"
 
 
 def rounds_of(records: Sequence[Mapping[str, Any]]) -> str:

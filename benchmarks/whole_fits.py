@@ -22,7 +22,7 @@ import fresh
 from data import Problem, make_data, make_start
 from libraries import gaussian_mixture
 from results import Results, caption, run
-from timing import times_faster
+from timing import as_ratio
 
 _SIZES = (Problem(1_000_000, 2, 3), Problem(200_000, 10, 10), Problem(100_000, 50, 20))
 _QUICK = (Problem(10_000, 2, 3), Problem(5_000, 10, 3))
@@ -113,8 +113,8 @@ def table(results: Results) -> str:
             cells[0] = f"{other['seconds']:.3f} s ({other['iterations']} it.)"
             cells[1] = "never: another mode"
             if reached is not None:
-                cells[1] = f"{reached:.3f} s ({times_faster(other['seconds'] / reached)})"
-            ratio = f", {times_faster(other['seconds'] / mine['seconds'])}"
+                cells[1] = f"{reached:.3f} s ({as_ratio(other['seconds'] / reached)})"
+            ratio = f", {as_ratio(other['seconds'] / mine['seconds'])}"
         cells += [
             f"{mine['seconds']:.3f} s ({mine['iterations']} it.{ratio})",
             f"{mine['before'] / mine['iteration']:.1f}",
@@ -132,7 +132,7 @@ def table(results: Results) -> str:
         if theirs:
             other = theirs[row]["same"]
             told = f"{other['seconds']:.3f} s ({other['iterations']} it.)"
-            ratio = f", {times_faster(other['seconds'] / mine['seconds'])}"
+            ratio = f", {as_ratio(other['seconds'] / mine['seconds'])}"
             n = int(name.split(" ×")[0].replace(" ", ""))
             apart = f"{(mine['log_likelihood'] - other['log_likelihood']) / n:+.1e}"
         lines.append(f"| {name} | {told} | {mine['seconds']:.3f} s ({mine['iterations']} it.{ratio}) | {apart} |")
@@ -170,7 +170,7 @@ def draw(results: Results, path: Path) -> None:
             axes.axhline(level, color="#E69F00", ls=":", lw=1.2)
             axes.plot([other["seconds"]], [level], color="#E69F00", marker="s", ms=9)
             reached = passes_at(mine, other["log_likelihood"])
-            faster = f"\n{times_faster(other['seconds'] / reached)} later than emix" if reached else ""
+            faster = f"\n{as_ratio(other['seconds'] / reached)} later than emix" if reached else ""
             axes.annotate(
                 f"scikit-learn: {other['seconds']:.2g} s{faster}",
                 (other["seconds"], level),

@@ -140,6 +140,8 @@ def measure(
 ) -> dict[str, Timing]:
     """Time every worker on a problem, by turns: one round is a short and a long run of each.
 
+    Every other round takes the workers in reverse, so that none always runs before another.
+
     Before the first round each worker runs to warm up; no time of that is kept.
 
     Parameters
@@ -184,7 +186,8 @@ def measure(
         if run(name, problem.few) * problem.many / problem.few < _WARM_SECONDS:
             run(name, problem.many)
     for turn in range(repeats):
-        for name, timing in timings.items():
+        # There and back: who comes second would always find the machine as the first has left it.
+        for name, timing in list(timings.items())[:: -1 if turn % 2 else 1]:
             if turn < _LEAST_ROUNDS or timing.spent <= budget:
                 timing.few.append(run(name, problem.few))
                 timing.many.append(run(name, problem.many, save=turn == 0))

@@ -13,6 +13,7 @@ from compare import interpreters, judge, main, name_of
 from comparison import readme_table, table
 from data import Problem, make_data, make_start
 from peers import PEERS
+from results import refuse_other
 from timing import Timing
 from workers import Worker
 
@@ -46,6 +47,7 @@ def test_comparison_from_end_to_end(
     """Tiny sizes; of the results only the likelihoods are looked at, never the times."""
     small = (Problem(400, 2, 2), Problem(400, 3, 2, structure="diag"), Problem(400, 3, 2, dtype="float32"))
     monkeypatch.setattr("compare.QUICK_PROBLEMS", small)
+    monkeypatch.setattr("results.revision", lambda: "abc1234")
     peers = ["--peers", "numpy_baseline,scikit_learn,onedal", "--python", "onedal=" + sys.executable]
     assert main(["--quick", "--repeats", "1", "--threads", "1", "--output", str(tmp_path), *peers]) == 0
     results = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
@@ -78,10 +80,17 @@ def test_comparison_from_end_to_end(
     assert again["missing"] == results["missing"]  # the libraries that the first run had are not missing now
 
     # Nothing else is gone on with.
-    for what, other in (("revision", "v0"), ("quick", False), ("threads", 7)):
+    for what, other in (("revision", "v0"), ("quick", False), ("threads", 7), ("repeats", 3), ("budget", 9.0)):
         (tmp_path / "comparison.json").write_text(json.dumps({**again, what: other}), encoding="utf-8")
         with pytest.raises(SystemExit, match=f"was measured with {what} {other}"):
             main(["--quick", "--threads", "1", "--output", str(tmp_path), *peers])
+
+
+@pytest.mark.parametrize(("named", "said"), [(None, "outside git"), ("abc-dirty", "abc-dirty, with changes")])
+def test_code_without_a_name_is_not_gone_on_with(tmp_path: Path, named: str | None, said: str) -> None:
+    results = {"revision": named, "machine": {"processor": "p"}}
+    with pytest.raises(SystemExit, match=said):
+        refuse_other(tmp_path / "comparison.json", results, results)
 
 
 def timed(*rounds: float) -> dict[str, object]:

@@ -76,10 +76,10 @@ MEASURED: dict[str, tuple[dict[str, Any], str]] = {
                 {
                     "name": name,
                     "times": {"1": timed(0.2, 0.2), "2": timed(0.1, 0.1)},
-                    "faster": {"1": {"times": 1.0, "range": [1.0, 1.0], "rounds": 2}, "2": faster},
+                    "faster": {"1": {"times": 1.0, "range": [1.0, 1.0], "rounds": 2, "of": 2}, "2": faster},
                     "same bits": True,
                 }
-                for name, faster in (("one", {"times": 2.0, "range": [1.9, 2.1], "rounds": 2}), ("two", None))
+                for name, faster in (("one", {"times": 2.0, "range": [1.9, 2.1], "rounds": 2, "of": 2}), ("two", None))
             ]
         },
         "| one | 200 (200–200) | 100 (100–100), 2.00× (1.90–2.10) | yes |",
@@ -202,7 +202,10 @@ def test_a_part_without_scikit_learn(tmp_path: Path, part: str) -> None:
     assert (tmp_path / "figure.png").exists()
 
 
-def test_a_part_from_end_to_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_part_from_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("results.revision", lambda: "abc1234")
     assert run_all.main(["--quick", "--only", "scaling", "--threads", "2", "--output", str(tmp_path)]) == 0
     assert "| scaling | threads | ok |" in capfd.readouterr().out
     told = json.loads((tmp_path / "run_all.json").read_text(encoding="utf-8"))
@@ -217,11 +220,16 @@ def test_a_part_from_end_to_end(tmp_path: Path, capfd: pytest.CaptureFixture[str
 
     # What is there is kept, with its time, and what other code left is refused.
     arguments = ["--quick", "--only", "scaling", "--threads", "2", "--output", str(tmp_path), "--resume"]
+    results["revision"] = "abc1234"  # the part's own process asked git
+    (tmp_path / "scaling.json").write_text(json.dumps(results), encoding="utf-8")
     assert run_all.main(arguments) == 0
     kept = json.loads((tmp_path / "run_all.json").read_text(encoding="utf-8"))["parts"]["scaling"]
     assert kept == {"status": "kept", "seconds": told["parts"]["scaling"]["seconds"]}
     (tmp_path / "scaling.json").write_text(json.dumps({**results, "revision": "v0"}), encoding="utf-8")
-    with pytest.raises(SystemExit, match="was measured with revision v0"):
+    with pytest.raises(SystemExit, match=r"scaling.json was measured with revision v0"):
+        run_all.main(arguments)
+    (tmp_path / "run_all.json").write_text(json.dumps({**told, "threads": 7}), encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"run_all.json was measured with threads 7"):
         run_all.main(arguments)
 
 

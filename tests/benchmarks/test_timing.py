@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
+from data import Problem
 from timing import Timing, faster_with_range, milliseconds, ratio_by_round, rounds_of, seconds_of, with_range
+from workers import measure
 
 
 def test_differences_are_taken_round_by_round() -> None:
@@ -28,14 +34,46 @@ def test_a_difference_of_noise_is_no_time() -> None:
 
 
 def test_ratios_pair_rounds() -> None:
-    one = Timing(iterations=1, few=[0.0] * 4, many=[2.0, 4.0, 9.0, 3.0]).record()
-    other = Timing(iterations=1, few=[0.0, 0.0, 1.0, 0.0], many=[1.0, 2.0, 1.0, 1.0]).record()  # the third is noise
+    # Per iteration: the two may run a different number of them.
+    one = Timing(iterations=2, few=[0.0] * 3, many=[4.0, 8.0, 6.0])
+    other = Timing(iterations=1, few=[0.0] * 3, many=[1.0, 2.0, 1.0])
     ratio = ratio_by_round(one, other)
-    assert ratio == {"times": 2.0, "range": [2.0, 3.0], "rounds": 3}
+    assert ratio == {"times": 2.0, "range": [2.0, 3.0], "rounds": 3, "of": 3}
     assert faster_with_range(ratio) == "2.00× (2.00–3.00)"
-    assert faster_with_range({"times": 2.0, "range": [2.0, 2.0], "rounds": 1}) == "2.00× (once)"
-    assert ratio_by_round(one, {"failed": "x"}) is None
+    assert faster_with_range({"times": 2.0, "range": [2.0, 2.0], "rounds": 1, "of": 1}) == "2.00× (once)"
+    assert ratio_by_round(one, Timing(refusal=("failed", "x"))) is None
     assert faster_with_range(None) == "–"
+
+
+def test_rounds_of_noise_are_counted() -> None:
+    one = Timing(iterations=1, few=[0.0] * 4, many=[2.0, 4.0, 9.0, 3.0])
+    other = Timing(iterations=1, few=[0.0, 0.0, 1.0, 0.0], many=[1.0, 2.0, 1.0, 1.0])  # the third is noise
+    assert faster_with_range(ratio_by_round(one, other)) == "2.00× (2.00–3.00, 3 of 4 rounds)"
+    noise = Timing(iterations=1, few=[1.0], many=[1.0])
+    assert ratio_by_round(one, noise) is None
+
+
+def test_every_other_round_goes_back(tmp_path: Path) -> None:
+    asked: list[tuple[str, int]] = []
+
+    class Told:
+        n_threads = 1
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
+            if verb == "run":
+                asked.append((self.name, arguments["n_iter"]))
+                if arguments["save"]:
+                    np.savez(arguments["save"], weights=np.ones(1), means=np.ones((1, 1)), covariances=np.ones((1, 1)))
+            return {"seconds": 1.0}
+
+    workers: Any = {name: Told(name) for name in "abc"}
+    measure(workers, Problem(10, 1, 1, few=1, many=9), (tmp_path / "data.npy", tmp_path / "start.npz"), 3, 0.0)
+    # Nine seconds for many iterations: one run of each warms up.
+    assert [name for name, n in asked if n == 1] == [*"abc", *"abc", *"cba", *"abc"]
+    assert [name for name, n in asked if n == 9] == [*"abc", *"cba", *"abc"]
 
 
 def test_how_a_time_is_told() -> None:
