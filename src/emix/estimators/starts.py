@@ -11,17 +11,17 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.estimators.chunks import Chunks
 from emix.estimators.kmeans import draw_rows, kmeans, kmeans_plus_plus
-from emix.estimators.label_sums import statistics_of_labels
 from emix.estimators.sampling import sample_rows
 from emix.estimators.uniforms import RandomNumbers, Uniforms
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel.level import clusters
 from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel
+from emix.models.label_sums import statistics_of_labels
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
+from emix.rows.chunks import Chunks
 from emix.rows.threads import LEAST_OPERATIONS_OF_RUNS, plan, run_in_threads
 from emix.rows.validation import FloatArray
 

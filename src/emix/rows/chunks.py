@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.rows.threads import plan, run_in_threads
+from .threads import plan, run_in_threads
 
 __all__ = ["CHUNK", "Chunks"]
 
