@@ -21,6 +21,8 @@ cdef enum:
     MOST_CANDIDATES = 64    # 2 + log K of them are asked for
     PARTS = 8       # of a sum, so that it can be done in vectors of any level
 
+block_rows = BLOCK
+
 cdef double HUGE = 1.7976931348623157e308
 
 

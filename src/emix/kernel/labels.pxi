@@ -19,9 +19,11 @@ cdef enum:
     ROWS_AHEAD = 12         # rows of a label lie scattered: so long before it is read, one is asked for
     NARROW = 4              # features, up to which a row at a time is faster
 
+most_rows = MOST_ROWS
+
 
 cpdef Py_ssize_t label_workspace(Py_ssize_t n_labels, Py_ssize_t d) noexcept nogil:
-    """Numbers that a thread needs to take sums: its panels, and where each label's rows begin"""
+    """Numbers that a slot needs for its sums to be taken: its panels, and where each label's rows begin"""
     return (d + 2 * LANES) * GROUP + ALIGNMENT // sizeof(double) + n_labels + 1
 
 
@@ -124,22 +126,22 @@ cdef void add_tile(
     double *S,                                                      # INOUT, (d, d) from the tile's first number on
 ) noexcept nogil:
     """S += Σ z zᵀ: LINES lines of it from `line` on, and the columns of a panel"""
-    cdef vec sums[4][2]
-    cdef vec tile[4][2]
-    cdef const double *left[4]
+    cdef vec sums[LINES][2]
+    cdef vec tile[LINES][2]
+    cdef const double *left[LINES]
     cdef Py_ssize_t i, j
     cdef int a, v
-    for a in range(4):
+    for a in range(LINES):
         j = line + (a if a < n_lines else 0)
         left[a] = z + j // (2 * LANES) * GROUP * 2 * LANES + j % (2 * LANES)
         for v in range(2):
             sums[a][v] = vec_of(0)
     for i in range(n_rows):
-        for a in range(4):
+        for a in range(LINES):
             for v in range(2):
                 sums[a][v] += left[a][i * 2 * LANES] * (<const vec *> panel)[2 * i + v]
     # A copy, so that the sums themselves, of which no address is taken, stay in registers.
-    for a in range(4):
+    for a in range(LINES):
         for v in range(2):
             tile[a][v] = sums[a][v]
     for a in range(n_lines):
