@@ -27,6 +27,15 @@ cpdef Py_ssize_t label_workspace(Py_ssize_t n_labels, Py_ssize_t d) noexcept nog
     return (d + 2 * LANES) * GROUP + ALIGNMENT // sizeof(double) + n_labels + 1
 
 
+cdef Py_ssize_t first_outside(const Py_ssize_t *labels, Py_ssize_t n, Py_ssize_t K) noexcept nogil:
+    """The first i whose label is none of 0 to K − 1, n if there is none"""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if not 0 <= labels[i] < K:
+            return i
+    return n
+
+
 cdef void add_vectors(
     const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,     # IN
     const double *centers, Py_ssize_t K, Py_ssize_t d,                                  # IN
@@ -185,20 +194,24 @@ cdef class LabelSums:
         double[:, ::1] work,                                    # overwritten, (n_slots, label_workspace)
     ):
         cdef Py_ssize_t K = centers.shape[0], n = X.shape[0], d = X.shape[1], i
-        check_range("rows", 0, 0, n)
-        check_range("features", 0, 0, d)
-        check_range("labels", 0, K if labels is None else 0, 1 if labels is None else K)
-        check_range("slots", 0, 0, slots.shape[0])
+        check_some("rows", n)
+        check_some("features", d)
+        check_some("centres", K)
+        check_some("slots", slots.shape[0])
         check_length("weight", weight.shape[0], n)
         check_length("a centre", centers.shape[1], d)
         check_length("a slot", slots.shape[1], K * (1 + d) + spread_size(structure, K, d))
         check_length("work", work.shape[0] * work.shape[1], slots.shape[0] * label_workspace(K, d))
         check_length("work of a slot", work.shape[1], label_workspace(K, d))
-        if labels is not None:
+        if labels is None:
+            if K != 1:
+                raise ValueError(f"there are {K} centres, expected 1 without labels")
+        else:
             check_length("labels", labels.shape[0], n)
-            for i in range(n):
-                if not 0 <= labels[i] < K:
-                    check_range("labels", labels[i], labels[i] + 1, K)
+            with nogil:
+                i = first_outside(&labels[0], n, K)
+            if i < n:
+                check_number(f"labels[{i}]", labels[i], 0, K - 1)
         self.structure, self.X, self.weight, self.labels = structure, X, weight, labels
         self.centers, self.slots, self.work = centers, slots, work
 
@@ -216,9 +229,9 @@ cdef class LabelSums:
         cdef const double *weight = &self.weight[0] + first_row
         cdef const Py_ssize_t *labels = NULL
         cdef double *sums = &self.slots[0, 0] + slot * self.slots.shape[1]
-        check_range("rows", first_row, last_row, self.X.shape[0])
-        check_range("rows of a call", 0, last_row - first_row, MOST_ROWS)
-        check_range("slots", slot, slot + 1, self.slots.shape[0])
+        check_range(first_row, last_row, self.X.shape[0])
+        check_number("the number of rows", last_row - first_row, 0, MOST_ROWS)
+        check_number("slot", slot, 0, self.slots.shape[0] - 1)
         if self.labels is not None:
             labels = &self.labels[0] + first_row
         with nogil:
