@@ -43,6 +43,16 @@ def test_standardize(clusters: Any, n: int, d: int, offset: float) -> None:
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_scale_columns(clusters: Any, n: int, d: int) -> None:
+    X, _ = rows(n, d)
+    center, scale = rows(2, d, seed=1)[0]
+    Z = np.full((d, n + 3), np.nan)
+    clusters.scale_columns(X, center, scale, Z[:, :n])
+    np.testing.assert_array_equal(Z[:, :n].T, (X - center) / scale)
+    assert np.isnan(Z[:, n:]).all()
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
 def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     Z, weight = rows(n, d)
     centers = np.vstack([rows(4, d, seed=1)[0], np.zeros((1, d)), np.zeros((1, d))])  # the last two are equals
@@ -180,6 +190,9 @@ def of(*shape: int) -> Array:
             "16 bytes are between the rows of Z, expected",
         ),
         ("standardize", (of(0, 2), of(0), of(2, 0)), "there are no rows, expected 1 or more"),
+        ("scale_columns", (of(4, 2), of(2), of(2), of(2, 3)), "a column of X has 4 numbers, expected 3"),
+        ("scale_columns", (of(4, 2), of(1), of(2), of(2, 4)), "center has 1 numbers, expected 2"),
+        ("scale_columns", (of(4, 2), of(2), of(3), of(2, 4)), "scale has 3 numbers, expected 2"),
         ("draw", (of(4), of(2), of(3), np.zeros(2, np.intp)), "cumulative has 3 numbers, expected 4"),
         ("draw", (of(4), of(2), of(4), np.zeros(1, np.intp)), "rows has 1 numbers, expected 2"),
         ("draw", (of(4), of(0), of(4), np.zeros(0, np.intp)), "there are no draws, expected 1 or more"),

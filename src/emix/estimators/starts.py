@@ -104,11 +104,15 @@ def make_start(
 
 def _standardized(X: Array, weight: Array) -> Array:
     """Columns with mean 0 and variance 1, stored one after another; a constant column stays at 0."""
-    n_rows, n_features = X.shape
-    # Of 65 536 rows, columns right behind each other would share a few sets of the cache.
-    features = np.empty((n_features, n_rows + 16))[:, :n_rows]
+    features = _features(*X.shape)
     clusters.standardize(X, weight, features)
     return features.T
+
+
+def _features(n_rows: int, n_features: int) -> Array:
+    """Memory for columns, stored one after another."""
+    # Of 65 536 rows, columns right behind each other would share a few sets of the cache.
+    return np.empty((n_features, n_rows + 16))[:, :n_rows]
 
 
 def _best_of_tries(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers, n_threads: int | None) -> Array:
@@ -156,7 +160,8 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
     whole = statistics_of_labels(STRUCTURES["tied"], X, weight, None, None, model.n_threads)
     center, variances = whole[-d:], _scatter(whole, 1, d).diagonal() / weight.sum()
     scale = np.where(variances > 0.0, np.sqrt(variances), 1.0)
-    features = np.ascontiguousarray(((X - center) / scale).T)
+    features = _features(*X.shape)
+    clusters.scale_columns(X, center, scale, features)
     nearest_to = (means - center) / scale
     labels = np.empty(len(X), dtype=np.intp)
     Chunks(len(X), 3.0 * means.size, model.n_threads).each(

@@ -128,28 +128,52 @@ cdef double weighted_sum(const double *w, const double *z, Py_ssize_t n, bint sq
     return partial[0]
 
 
+cdef void write_columns(
+    const double[:, ::1] X, const double *center, const double *scale,  # IN: (n, d), (d,), (d,) or NULL
+    double[:, :] Z,                                                     # OUT: (d, n)
+) noexcept nogil:
+    """z_ij := (x_ij − c_j) / s_j"""
+    cdef Py_ssize_t n = X.shape[0], start = 0, i, j
+    cdef double *z
+    while start < n:
+        for j in range(X.shape[1]):
+            z = &Z[j, 0]
+            for i in range(start, min(start + BLOCK, n)):
+                z[i] = X[i, j] - center[j]
+            if scale != NULL:
+                for i in range(start, min(start + BLOCK, n)):
+                    z[i] /= scale[j]
+        start += BLOCK
+
+
+def scale_columns(
+    const double[:, ::1] X, const double[::1] center, const double[::1] scale,  # IN: (n, d), (d,), (d,)
+    double[:, :] Z,                                                             # OUT: (d, n)
+):
+    """Z := (X − c) / s, feature by feature"""
+    cdef Py_ssize_t d = X.shape[1]
+    check_columns(X, Z)
+    check_length("center", center.shape[0], d)
+    check_length("scale", scale.shape[0], d)
+    with nogil:
+        write_columns(X, &center[0], &scale[0], Z)
+
+
 def standardize(
-    const double[:, :] X, const double[::1] weight,     # IN: (n, d), (n,)
-    double[:, :] Z,                                   # OUT: (d, n)
+    const double[:, ::1] X, const double[::1] weight,   # IN: (n, d), (n,)
+    double[:, :] Z,                                     # OUT: (d, n)
 ):
     """Z := columns of X with mean 0 and variance 1; a constant column becomes 0"""
-    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], start = 0, i, j
-    check_features(Z)
-    check_length("a column of X", n, Z.shape[1])
-    check_length("a row of X", d, Z.shape[0])
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], i, j
+    check_columns(X, Z)
     check_length("weight", weight.shape[0], n)
     cdef double total = 0, mean, deviation
     cdef double *z
     with nogil:
         for i in range(n):
             total += weight[i]
-        while start < n:
-            for j in range(d):
-                z = &Z[j, 0]
-                # About the first row, so that a large offset is not rounded n times.
-                for i in range(start, min(start + BLOCK, n)):
-                    z[i] = X[i, j] - X[0, j]
-            start += BLOCK
+        # About the first row, so that a large offset is not rounded n times.
+        write_columns(X, &X[0, 0], NULL, Z)
         for j in range(d):
             z = &Z[j, 0]
             mean = weighted_sum(&weight[0], z, n, False) / total
