@@ -22,7 +22,7 @@ from emix.models.label_sums import statistics_of_labels
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
 from emix.rows.chunks import Chunks
-from emix.rows.threads import LEAST_OPERATIONS_OF_RUNS, plan, run_in_threads
+from emix.rows.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.validation import FloatArray
 
 __all__ = ["STARTS", "make_start"]
@@ -126,7 +126,8 @@ def _best_of_tries(Z: Array, weight: Array, n_clusters: int, source: RandomNumbe
     centers = [drawn[kmeans_plus_plus(drawn, ones, n_clusters, source)] for _ in range(TRIES)]
     inertia = [math.inf] * TRIES
     operations = 3.0 * TRIED_ROWS * centers[0].size
-    threads = plan(TRIES, operations, 1, n_threads, TRIES)[0] if operations >= LEAST_OPERATIONS_OF_RUNS else 1
+    # Not as `plan_runs`: however long a pass is, threads cannot share it, as all rows of a try are one chunk.
+    threads = min(TRIES, resolve_n_threads(n_threads)) if operations >= LEAST_OPERATIONS_OF_RUNS else 1
 
     def share(thread: int, stop: NDArray[np.int32] | None) -> None:
         for i in range(thread, TRIES, threads):
