@@ -43,6 +43,16 @@ def test_standardize(clusters: Any, n: int, d: int, offset: float) -> None:
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_scale_columns(clusters: Any, n: int, d: int) -> None:
+    X, _ = rows(n, d)
+    center, scale = rows(2, d, seed=1)[0]
+    Z = np.full((d, n + 3), np.nan)
+    clusters.scale_columns(X, center, scale, Z[:, :n])
+    np.testing.assert_array_equal(Z[:, :n].T, (X - center) / scale)
+    assert np.isnan(Z[:, n:]).all()
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
 def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     Z, weight = rows(n, d)
     centers = np.vstack([rows(4, d, seed=1)[0], np.zeros((1, d)), np.zeros((1, d))])  # the last two are equals
@@ -67,7 +77,7 @@ def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     assert not sums.any()  # the next iteration's begin at 0
     assert n_empty == np.count_nonzero(held == 0.0) >= 1
     assert step == pytest.approx(np.sum((moved - centers) ** 2))
-    with pytest.raises(ValueError, match="chunks 2 to 3 of 2 are out of range"):
+    with pytest.raises(ValueError, match="chunk is 2, expected 0 to 1"):
         lloyd.add_up(2, 0, 1)
 
 
@@ -93,10 +103,11 @@ def test_plus_plus(clusters: Any, n: int, d: int) -> None:
     before = nearest.copy()
     plus_plus.add(n - 1)
     np.testing.assert_allclose(nearest, np.minimum(before, distance[:, n - 1]), rtol=1e-14)
-    with pytest.raises(ValueError, match=r"rows -1 to 0 of .* are out of range"):
+    with pytest.raises(ValueError, match=f"row is -1, expected 0 to {n - 1}"):
         plus_plus.add(-1)
-    with pytest.raises(ValueError, match="candidates 0 to 65 of 64 are out of range"):
-        plus_plus.draw(np.zeros(65))
+    for n_candidates in (0, 65):
+        with pytest.raises(ValueError, match=f"the number of candidates is {n_candidates}, expected 1 to 64"):
+            plus_plus.draw(np.zeros(n_candidates))
 
 
 def forms(matrices: Array) -> list[Array]:
@@ -182,10 +193,14 @@ def of(*shape: int) -> Array:
             (of(4, 2), of(4), of(4, 2).T),
             "16 bytes are between the rows of Z, expected",
         ),
-        ("standardize", (of(0, 2), of(0), of(2, 0)), "rows 0 to 0 of 0 are out of range"),
+        ("standardize", (of(0, 2), of(0), of(2, 0)), "there are no rows, expected 1 or more"),
+        ("scale_columns", (of(4, 2), of(2), of(2), of(2, 3)), "a column of X has 4 numbers, expected 3"),
+        ("scale_columns", (of(4, 2), of(1), of(2), of(2, 4)), "center has 1 numbers, expected 2"),
+        ("scale_columns", (of(4, 2), of(2), of(3), of(2, 4)), "scale has 3 numbers, expected 2"),
         ("draw", (of(4), of(2), of(3), np.zeros(2, np.intp)), "cumulative has 3 numbers, expected 4"),
         ("draw", (of(4), of(2), of(4), np.zeros(1, np.intp)), "rows has 1 numbers, expected 2"),
-        ("draw", (of(0), of(2), of(0), np.zeros(2, np.intp)), "rows 0 to 0 of 0 are out of range"),
+        ("draw", (of(4), of(0), of(4), np.zeros(0, np.intp)), "there are no draws, expected 1 or more"),
+        ("draw", (of(0), of(2), of(0), np.zeros(2, np.intp)), "there are no rows, expected 1 or more"),
         ("PlusPlus", (of(2, 4), of(3), of(4), of(4)), "weight has 3 numbers, expected 4"),
         ("PlusPlus", (of(2, 4), of(4), of(3), of(4)), "nearest has 3 numbers, expected 4"),
         ("PlusPlus", (of(2, 4), of(4), of(4), of(5)), "cumulative has 5 numbers, expected 4"),
@@ -193,15 +208,15 @@ def of(*shape: int) -> Array:
         ("assign", (of(2, 9), of(3, 2), 0, 9, np.zeros(5, np.intp), None), "labels has 5 numbers, expected 9"),
         ("assign", (of(2, 9), of(3, 2), 0, 9, None, of(5)), "distances has 5 numbers, expected 9"),
         ("assign", (of(2, 9), of(3, 3), 0, 9, None, of(9)), "a centre has 3 numbers, expected 2"),
-        ("assign", (of(2, 9), of(3, 2), 0, 10, None, of(9)), "rows 0 to 10 of 9 are out of range"),
-        ("assign", (of(2, 9), of(3, 2), -1, 9, None, of(9)), "rows -1 to 9 of 9 are out of range"),
-        ("assign", (of(2, 9), of(0, 2), 0, 9, None, of(9)), "centres 0 to 0 of 0 are out of range"),
+        ("assign", (of(2, 9), of(3, 2), 0, 10, None, of(9)), "rows 0 to 10 are asked for, of 9"),
+        ("assign", (of(2, 9), of(3, 2), -1, 9, None, of(9)), "rows -1 to 9 are asked for, of 9"),
+        ("assign", (of(2, 9), of(0, 2), 0, 9, None, of(9)), "there are no centres, expected 1 or more"),
         ("Lloyd", (of(2, 9), of(8), of(3, 2), of(1, 3, 3), of(3)), "weight has 8 numbers, expected 9"),
         ("Lloyd", (of(2, 9), of(9), of(3, 1), of(1, 3, 3), of(3)), "a centre has 1 numbers, expected 2"),
         ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 2, 3), of(3)), "sums of a chunk has 6 numbers, expected 9"),
         ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 9, 1), of(3)), "sums of a centre has 1 numbers, expected 3"),
         ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 3, 3), of(2)), "held has 2 numbers, expected 3"),
-        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(0, 3, 3), of(3)), "chunks 0 to 0 of 0 are out of range"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(0, 3, 3), of(3)), "there are no chunks, expected 1 or more"),
     ],
 )
 def test_arrays_of_the_wrong_size_are_refused(clusters: Any, name: str, arguments: Any, text: str) -> None:
@@ -223,24 +238,31 @@ def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
     for name, wrong, text in (
         ("weight", of(n - 1), "weight has 8 numbers, expected 9"),
         ("labels", np.zeros(n + 1, np.intp), "labels has 10 numbers, expected 9"),
-        ("labels", np.arange(n), "labels 3 to 4 of 3 are out of range"),
-        ("labels", np.full(n, -1), "labels -1 to 0 of 3 are out of range"),
-        ("labels", None, "labels 0 to 3 of 1 are out of range"),
+        ("labels", np.arange(n), r"labels\[3\] is 3, expected 0 to 2"),
+        ("labels", np.full(n, -1), r"labels\[0\] is -1, expected 0 to 2"),
+        ("labels", None, "there are 3 centres, expected 1 without labels"),
+        ("centers", of(0, d), "there are no centres, expected 1 or more"),
         ("centers", of(K, d + 1), "a centre has 3 numbers, expected 2"),
         ("slots", of(1, 20), "a slot has 20 numbers, expected 21"),
-        ("slots", of(0, 21), "slots 0 to 0 of 0 are out of range"),
+        ("slots", of(0, 21), "there are no slots, expected 1 or more"),
         ("work", of(1, 20), "work has 20 numbers, expected"),
-        ("X", of(0, d), "rows 0 to 0 of 0 are out of range"),
+        ("X", of(0, d), "there are no rows, expected 1 or more"),
     ):
         with pytest.raises(ValueError, match=text):
             clusters.LabelSums(0, *(fits | {name: wrong}).values())
     for add in (sums.add_means, sums.add_up):
-        for outside in ((1, 0, n), (-1, 0, n), (0, 0, n + 1), (0, -1, n), (0, 3, 2)):
-            with pytest.raises(ValueError, match="are out of range"):
+        for outside, text in (
+            ((1, 0, n), "slot is 1, expected 0 to 0"),
+            ((-1, 0, n), "slot is -1, expected 0 to 0"),
+            ((0, 0, n + 1), "rows 0 to 10 are asked for, of 9"),
+            ((0, -1, n), "rows -1 to 9 are asked for, of 9"),
+            ((0, 3, 2), "rows 3 to 2 are asked for, of 9"),
+        ):
+            with pytest.raises(ValueError, match=text):
                 add(*outside)
     with pytest.raises(ValueError, match="statistics has 26 numbers, expected 27"):
         sums.finish(of(26))
     # The order of a call's rows has room for as many.
     many = clusters.LabelSums(0, of(8193, d), of(8193), np.zeros(8193, np.intp), *list(fits.values())[3:])
-    with pytest.raises(ValueError, match="rows of a call 0 to 8193 of 8192 are out of range"):
+    with pytest.raises(ValueError, match="the number of rows is 8193, expected 0 to 8192"):
         many.add_up(0, 0, 8193)

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.estimators.chunks import Chunks
 from emix.estimators.uniforms import RandomNumbers
 from emix.kernel.level import clusters
+from emix.rows.chunks import Chunks
 
 __all__ = ["by_features", "draw_rows", "kmeans", "kmeans_plus_plus"]
 

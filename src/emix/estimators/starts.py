@@ -11,18 +11,18 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.estimators.chunks import Chunks
 from emix.estimators.kmeans import draw_rows, kmeans, kmeans_plus_plus
-from emix.estimators.label_sums import statistics_of_labels
 from emix.estimators.sampling import sample_rows
 from emix.estimators.uniforms import RandomNumbers, Uniforms
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel.level import clusters
 from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel
+from emix.models.label_sums import statistics_of_labels
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
-from emix.rows.threads import LEAST_OPERATIONS_OF_RUNS, plan, run_in_threads
+from emix.rows.chunks import Chunks
+from emix.rows.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.validation import FloatArray
 
 __all__ = ["STARTS", "make_start"]
@@ -104,11 +104,15 @@ def make_start(
 
 def _standardized(X: Array, weight: Array) -> Array:
     """Columns with mean 0 and variance 1, stored one after another; a constant column stays at 0."""
-    n_rows, n_features = X.shape
-    # Of 65 536 rows, columns right behind each other would share a few sets of the cache.
-    features = np.empty((n_features, n_rows + 16))[:, :n_rows]
+    features = _features(*X.shape)
     clusters.standardize(X, weight, features)
     return features.T
+
+
+def _features(n_rows: int, n_features: int) -> Array:
+    """Memory for columns, stored one after another."""
+    # Of 65 536 rows, columns right behind each other would share a few sets of the cache.
+    return np.empty((n_features, n_rows + 16))[:, :n_rows]
 
 
 def _best_of_tries(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers, n_threads: int | None) -> Array:
@@ -122,7 +126,8 @@ def _best_of_tries(Z: Array, weight: Array, n_clusters: int, source: RandomNumbe
     centers = [drawn[kmeans_plus_plus(drawn, ones, n_clusters, source)] for _ in range(TRIES)]
     inertia = [math.inf] * TRIES
     operations = 3.0 * TRIED_ROWS * centers[0].size
-    threads = plan(TRIES, operations, 1, n_threads, TRIES)[0] if operations >= LEAST_OPERATIONS_OF_RUNS else 1
+    # Not as `plan_runs`: however long a pass is, threads cannot share it, as all rows of a try are one chunk.
+    threads = min(TRIES, resolve_n_threads(n_threads)) if operations >= LEAST_OPERATIONS_OF_RUNS else 1
 
     def share(thread: int, stop: NDArray[np.int32] | None) -> None:
         for i in range(thread, TRIES, threads):
@@ -156,7 +161,8 @@ def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> Ga
     whole = statistics_of_labels(STRUCTURES["tied"], X, weight, None, None, model.n_threads)
     center, variances = whole[-d:], _scatter(whole, 1, d).diagonal() / weight.sum()
     scale = np.where(variances > 0.0, np.sqrt(variances), 1.0)
-    features = np.ascontiguousarray(((X - center) / scale).T)
+    features = _features(*X.shape)
+    clusters.scale_columns(X, center, scale, features)
     nearest_to = (means - center) / scale
     labels = np.empty(len(X), dtype=np.intp)
     Chunks(len(X), 3.0 * means.size, model.n_threads).each(

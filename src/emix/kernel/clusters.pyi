@@ -1,6 +1,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+block_rows: int
+most_rows: int
+
+def scale_columns(
+    X: NDArray[np.float64], center: NDArray[np.float64], scale: NDArray[np.float64], Z: NDArray[np.float64]
+) -> None: ...
 def standardize(X: NDArray[np.float64], weight: NDArray[np.float64], Z: NDArray[np.float64]) -> None: ...
 def draw(
     weight: NDArray[np.float64],

@@ -7,42 +7,52 @@
 #     D²_i = min_k ‖z_i − c_k‖²,  the least over the centres k
 #
 # Sums over rows are taken over chunks of them and these added in order: they do not depend on the number of threads.
-# Nothing here holds the lock or allocates. Calls whose work grows faster than the rows' numbers take a range of rows:
-# their callers make it short enough for signals to be looked at between two.
+# No loop over rows holds the lock, and nothing here allocates. Calls whose work grows faster than the rows' numbers
+# take a range of rows: their callers make it short enough for signals to be looked at between two.
 
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memset
 
 include "lanes.pxi"
 include "structure.pxi"
+include "checks.pxi"
 
 cdef enum:
     BLOCK = 256     # rows: 20 KiB at d = 10
     MOST_CANDIDATES = 64    # 2 + log K of them are asked for
     PARTS = 8       # of a sum, so that it can be done in vectors of any level
 
+block_rows = BLOCK
+
 cdef double HUGE = 1.7976931348623157e308
 
 
-cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1:
-    if found != expected:
-        raise ValueError(f"{name} has {found} numbers, expected {expected}")
+cdef int check_some(str name, Py_ssize_t n) except -1:
+    if n < 1:
+        raise ValueError(f"there are no {name}, expected 1 or more")
     return 0
 
 
-cdef int check_range(str name, Py_ssize_t first, Py_ssize_t last, Py_ssize_t n) except -1:
-    """Are there any, and are [first, last) some of them?"""
-    if n < 1 or not 0 <= first <= last <= n:
-        raise ValueError(f"{name} {first} to {last} of {n} are out of range")
+cdef int check_number(str name, Py_ssize_t found, Py_ssize_t least, Py_ssize_t most) except -1:
+    if not least <= found <= most:
+        raise ValueError(f"{name} is {found}, expected {least} to {most}")
     return 0
 
 
 cdef int check_features(const double[:, :] Z) except -1:
     """Are there rows, and does each feature of them lie as the loops take it?"""
-    check_range("features", 0, 0, Z.shape[0])
-    check_range("rows", 0, 0, Z.shape[1])
+    check_some("features", Z.shape[0])
+    check_some("rows", Z.shape[1])
     if Z.shape[1] > 1 and Z.strides[1] != sizeof(double):
         raise ValueError(f"{Z.strides[1]} bytes are between the rows of Z, expected that they lie next to each other")
+    return 0
+
+
+cdef int check_columns(const double[:, ::1] X, const double[:, :] Z) except -1:
+    """Has Z (d, n) room for X (n, d)?"""
+    check_features(Z)
+    check_length("a column of X", X.shape[0], Z.shape[1])
+    check_length("a row of X", X.shape[1], Z.shape[0])
     return 0
 
 
@@ -118,28 +128,52 @@ cdef double weighted_sum(const double *w, const double *z, Py_ssize_t n, bint sq
     return partial[0]
 
 
+cdef void write_columns(
+    const double[:, ::1] X, const double *center, const double *scale,  # IN: (n, d), (d,), (d,) or NULL
+    double[:, :] Z,                                                     # OUT: (d, n)
+) noexcept nogil:
+    """z_ij := (x_ij − c_j) / s_j"""
+    cdef Py_ssize_t n = X.shape[0], start = 0, i, j
+    cdef double *z
+    while start < n:
+        for j in range(X.shape[1]):
+            z = &Z[j, 0]
+            for i in range(start, min(start + BLOCK, n)):
+                z[i] = X[i, j] - center[j]
+            if scale != NULL:
+                for i in range(start, min(start + BLOCK, n)):
+                    z[i] /= scale[j]
+        start += BLOCK
+
+
+def scale_columns(
+    const double[:, ::1] X, const double[::1] center, const double[::1] scale,  # IN: (n, d), (d,), (d,)
+    double[:, :] Z,                                                             # OUT: (d, n)
+):
+    """Z := (X − c) / s, feature by feature"""
+    cdef Py_ssize_t d = X.shape[1]
+    check_columns(X, Z)
+    check_length("center", center.shape[0], d)
+    check_length("scale", scale.shape[0], d)
+    with nogil:
+        write_columns(X, &center[0], &scale[0], Z)
+
+
 def standardize(
-    const double[:, :] X, const double[::1] weight,     # IN: (n, d), (n,)
-    double[:, :] Z,                                   # OUT: (d, n)
+    const double[:, ::1] X, const double[::1] weight,   # IN: (n, d), (n,)
+    double[:, :] Z,                                     # OUT: (d, n)
 ):
     """Z := columns of X with mean 0 and variance 1; a constant column becomes 0"""
-    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], start = 0, i, j
-    check_features(Z)
-    check_length("a column of X", n, Z.shape[1])
-    check_length("a row of X", d, Z.shape[0])
+    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], i, j
+    check_columns(X, Z)
     check_length("weight", weight.shape[0], n)
     cdef double total = 0, mean, deviation
     cdef double *z
     with nogil:
         for i in range(n):
             total += weight[i]
-        while start < n:
-            for j in range(d):
-                z = &Z[j, 0]
-                # About the first row, so that a large offset is not rounded n times.
-                for i in range(start, min(start + BLOCK, n)):
-                    z[i] = X[i, j] - X[0, j]
-            start += BLOCK
+        # About the first row, so that a large offset is not rounded n times.
+        write_columns(X, &X[0, 0], NULL, Z)
         for j in range(d):
             z = &Z[j, 0]
             mean = weighted_sum(&weight[0], z, n, False) / total
@@ -195,8 +229,8 @@ def draw(
     cdef bint found
     check_length("cumulative", cumulative.shape[0], weight.shape[0])
     check_length("rows", rows.shape[0], uniforms.shape[0])
-    check_range("rows", 0, 0, weight.shape[0])
-    check_range("draws", 0, 0, uniforms.shape[0])
+    check_some("rows", weight.shape[0])
+    check_some("draws", uniforms.shape[0])
     with nogil:
         found = draw_rows(
             &weight[0], NULL, weight.shape[0], &uniforms[0], uniforms.shape[0], &cumulative[0], &rows[0])
@@ -220,8 +254,9 @@ cdef class PlusPlus:
         check_length("nearest", nearest.shape[0], Z.shape[1])
         check_length("cumulative", cumulative.shape[0], Z.shape[1])
         self.Z, self.weight, self.nearest, self.cumulative = Z, weight, nearest, cumulative
-        for i in range(nearest.shape[0]):
-            nearest[i] = INFINITY
+        with nogil:
+            for i in range(nearest.shape[0]):
+                nearest[i] = INFINITY
 
     def draw(self, const double[::1] uniforms):
         """Draw a candidate by w·D² for each number, and return the one that leaves the least Σ w D²; −1 if D² is 0."""
@@ -230,8 +265,7 @@ cdef class PlusPlus:
         cdef double distance[BLOCK]
         cdef Py_ssize_t n = self.Z.shape[1], d = self.Z.shape[0], stride = self.Z.strides[0] // sizeof(double)
         cdef Py_ssize_t n_candidates = uniforms.shape[0], best = 0, start = 0, n_rows, i, k
-        check_range("candidates", 0, n_candidates, MOST_CANDIDATES)
-        check_range("candidates", 0, 0, n_candidates)
+        check_number("the number of candidates", n_candidates, 1, MOST_CANDIDATES)
         cdef bint found
         with nogil:
             found = draw_rows(
@@ -260,7 +294,7 @@ cdef class PlusPlus:
         cdef Py_ssize_t n = self.Z.shape[1], d = self.Z.shape[0], stride = self.Z.strides[0] // sizeof(double)
         cdef Py_ssize_t start = 0, n_rows, i
         cdef double distance[BLOCK]
-        check_range("rows", row, row + 1, n)
+        check_number("row", row, 0, n - 1)
         with nogil:
             while start < n:
                 n_rows = min(n - start, BLOCK)
@@ -315,8 +349,8 @@ def assign(
     check_length("a centre", centers.shape[1], Z.shape[0])
     check_length("labels", n if labels is None else labels.shape[0], n)
     check_length("distances", n if distances is None else distances.shape[0], n)
-    check_range("rows", first_row, last_row, n)
-    check_range("centres", 0, 0, centers.shape[0])
+    check_range(first_row, last_row, n)
+    check_some("centres", centers.shape[0])
     with nogil:
         assign_rows(Z, None, centers, first_row, last_row, labels, distances, NULL)
 
@@ -342,14 +376,14 @@ cdef class Lloyd:
         check_length("sums of a chunk", sums.shape[1] * sums.shape[2], centers.shape[0] * (1 + Z.shape[0]))
         check_length("sums of a centre", sums.shape[2], 1 + Z.shape[0])
         check_length("held", held.shape[0], centers.shape[0])
-        check_range("centres", 0, 0, centers.shape[0])
-        check_range("chunks", 0, 0, sums.shape[0])
+        check_some("centres", centers.shape[0])
+        check_some("chunks", sums.shape[0])
         self.Z, self.weight, self.centers, self.sums, self.held = Z, weight, centers, sums, held
 
     def add_up(self, Py_ssize_t chunk, Py_ssize_t first_row, Py_ssize_t last_row):
         """Sums of a chunk += [Σ w | Σ w z] over those of its rows that a centre is nearest to"""
-        check_range("rows", first_row, last_row, self.Z.shape[1])
-        check_range("chunks", chunk, chunk + 1, self.sums.shape[0])
+        check_range(first_row, last_row, self.Z.shape[1])
+        check_number("chunk", chunk, 0, self.sums.shape[0] - 1)
         with nogil:
             assign_rows(
                 self.Z, self.weight, self.centers, first_row, last_row, None, None, &self.sums[chunk, 0, 0])

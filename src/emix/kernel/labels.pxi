@@ -19,10 +19,21 @@ cdef enum:
     ROWS_AHEAD = 12         # rows of a label lie scattered: so long before it is read, one is asked for
     NARROW = 4              # features, up to which a row at a time is faster
 
+most_rows = MOST_ROWS
+
 
 cpdef Py_ssize_t label_workspace(Py_ssize_t n_labels, Py_ssize_t d) noexcept nogil:
-    """Numbers that a thread needs to take sums: its panels, and where each label's rows begin"""
+    """Numbers that a slot needs for its sums to be taken: its panels, and where each label's rows begin"""
     return (d + 2 * LANES) * GROUP + ALIGNMENT // sizeof(double) + n_labels + 1
+
+
+cdef Py_ssize_t first_outside(const Py_ssize_t *labels, Py_ssize_t n, Py_ssize_t K) noexcept nogil:
+    """The first i whose label is none of 0 to K − 1, n if there is none"""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if not 0 <= labels[i] < K:
+            return i
+    return n
 
 
 cdef void add_vectors(
@@ -124,22 +135,22 @@ cdef void add_tile(
     double *S,                                                      # INOUT, (d, d) from the tile's first number on
 ) noexcept nogil:
     """S += Σ z zᵀ: LINES lines of it from `line` on, and the columns of a panel"""
-    cdef vec sums[4][2]
-    cdef vec tile[4][2]
-    cdef const double *left[4]
+    cdef vec sums[LINES][2]
+    cdef vec tile[LINES][2]
+    cdef const double *left[LINES]
     cdef Py_ssize_t i, j
     cdef int a, v
-    for a in range(4):
+    for a in range(LINES):
         j = line + (a if a < n_lines else 0)
         left[a] = z + j // (2 * LANES) * GROUP * 2 * LANES + j % (2 * LANES)
         for v in range(2):
             sums[a][v] = vec_of(0)
     for i in range(n_rows):
-        for a in range(4):
+        for a in range(LINES):
             for v in range(2):
                 sums[a][v] += left[a][i * 2 * LANES] * (<const vec *> panel)[2 * i + v]
     # A copy, so that the sums themselves, of which no address is taken, stay in registers.
-    for a in range(4):
+    for a in range(LINES):
         for v in range(2):
             tile[a][v] = sums[a][v]
     for a in range(n_lines):
@@ -183,20 +194,24 @@ cdef class LabelSums:
         double[:, ::1] work,                                    # overwritten, (n_slots, label_workspace)
     ):
         cdef Py_ssize_t K = centers.shape[0], n = X.shape[0], d = X.shape[1], i
-        check_range("rows", 0, 0, n)
-        check_range("features", 0, 0, d)
-        check_range("labels", 0, K if labels is None else 0, 1 if labels is None else K)
-        check_range("slots", 0, 0, slots.shape[0])
+        check_some("rows", n)
+        check_some("features", d)
+        check_some("centres", K)
+        check_some("slots", slots.shape[0])
         check_length("weight", weight.shape[0], n)
         check_length("a centre", centers.shape[1], d)
         check_length("a slot", slots.shape[1], K * (1 + d) + spread_size(structure, K, d))
         check_length("work", work.shape[0] * work.shape[1], slots.shape[0] * label_workspace(K, d))
         check_length("work of a slot", work.shape[1], label_workspace(K, d))
-        if labels is not None:
+        if labels is None:
+            if K != 1:
+                raise ValueError(f"there are {K} centres, expected 1 without labels")
+        else:
             check_length("labels", labels.shape[0], n)
-            for i in range(n):
-                if not 0 <= labels[i] < K:
-                    check_range("labels", labels[i], labels[i] + 1, K)
+            with nogil:
+                i = first_outside(&labels[0], n, K)
+            if i < n:
+                check_number(f"labels[{i}]", labels[i], 0, K - 1)
         self.structure, self.X, self.weight, self.labels = structure, X, weight, labels
         self.centers, self.slots, self.work = centers, slots, work
 
@@ -214,9 +229,9 @@ cdef class LabelSums:
         cdef const double *weight = &self.weight[0] + first_row
         cdef const Py_ssize_t *labels = NULL
         cdef double *sums = &self.slots[0, 0] + slot * self.slots.shape[1]
-        check_range("rows", first_row, last_row, self.X.shape[0])
-        check_range("rows of a call", 0, last_row - first_row, MOST_ROWS)
-        check_range("slots", slot, slot + 1, self.slots.shape[0])
+        check_range(first_row, last_row, self.X.shape[0])
+        check_number("the number of rows", last_row - first_row, 0, MOST_ROWS)
+        check_number("slot", slot, 0, self.slots.shape[0] - 1)
         if self.labels is not None:
             labels = &self.labels[0] + first_row
         with nogil:

@@ -76,17 +76,7 @@ cdef Block whole(const real[:, :] X, const double[:] sample_weight, Mixture *mix
     return block
 
 
-cdef int check_range(Py_ssize_t first_row, Py_ssize_t last_row, Py_ssize_t n_rows) except -1:
-    """A pass stays within the rows"""
-    if not 0 <= first_row <= last_row <= n_rows:
-        raise ValueError(f"rows {first_row} to {last_row} are asked for, of {n_rows}")
-    return 0
-
-
-cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1:
-    if found != expected:
-        raise ValueError(f"{name} has {found} numbers, expected {expected}")
-    return 0
+include "checks.pxi"
 
 
 cdef int check_shape(

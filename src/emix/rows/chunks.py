@@ -7,15 +7,17 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.rows.threads import plan, run_in_threads
+from emix.kernel.level import clusters
+
+from .threads import plan, run_in_threads
 
 __all__ = ["CHUNK", "Chunks"]
 
-# Rows whose sums are taken by one thread, and added to a slot.
-CHUNK = 8192
+# Rows whose sums are taken by one thread, and added to a slot: as many as compiled code takes in a call at most.
+CHUNK: int = clusters.most_rows
 
 # Rows that compiled code takes together: those of a call are a multiple.
-BLOCK = 256
+BLOCK: int = clusters.block_rows
 
 
 class Chunks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emix.estimators.chunks import BLOCK, CHUNK, Chunks
+from emix.rows.chunks import BLOCK, CHUNK, Chunks
 
 
 @pytest.mark.parametrize("n_rows", [1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 7])

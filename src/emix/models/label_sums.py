@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.estimators.chunks import Chunks
 from emix.kernel.level import clusters
-from emix.models.covariance import CovarianceStructure
+from emix.rows.chunks import Chunks
+
+from .covariance import CovarianceStructure
 
 __all__ = ["statistics_of_labels"]
 

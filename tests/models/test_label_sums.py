@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emix.estimators import label_sums
-from emix.estimators.chunks import CHUNK
-from emix.estimators.label_sums import statistics_of_labels
+from emix.models import label_sums
 from emix.models.covariance import STRUCTURES, CovarianceStructure
+from emix.models.label_sums import statistics_of_labels
 from emix.models.statistics import GaussianStatistics
+from emix.rows.chunks import CHUNK
 
 N, D, K = 2 * CHUNK + 100, 6, 3
 rng = np.random.default_rng(0)

@@ -1,0 +1,14 @@
+# What the arguments of a call are asked before it computes: a step would read or write behind an array else.
+
+
+cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1:
+    if found != expected:
+        raise ValueError(f"{name} has {found} numbers, expected {expected}")
+    return 0
+
+
+cdef int check_range(Py_ssize_t first, Py_ssize_t last, Py_ssize_t n, str name="rows") except -1:
+    """A call stays within what there is"""
+    if not 0 <= first <= last <= n:
+        raise ValueError(f"{name} {first} to {last} are asked for, of {n}")
+    return 0
