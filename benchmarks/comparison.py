@@ -145,6 +145,7 @@ def draw(results: Results, path: Path) -> None:
     drawn, (axes, beside) = drawing.figure(
         columns=2, width=10.5, height=1.9 + 0.42 * len(problems), sharey=True, gridspec_kw={"width_ratios": (2.6, 1)}
     )
+    cut = False
     # The subject last: on top where marks meet.
     for name in sorted(results["peers"], key=lambda name: name == "emix"):
         color, marker = drawing.style(name)
@@ -153,6 +154,7 @@ def draw(results: Results, path: Path) -> None:
             continue
         for x, row in points:
             low, high = problems[row]["peers"][name]["range"]
+            cut = cut or 1e3 * low < 0.5 * x
             axes.plot([max(1e3 * low, 0.5 * x), 1e3 * high], [row, row], color=color, lw=3, alpha=0.5, zorder=2)
         axes.scatter(
             [x for x, _ in points],
@@ -191,6 +193,6 @@ def draw(results: Results, path: Path) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(-0.3, 1.0), ncols=4, frameon=False, handletextpad=0.2)
     below = (
         f"Same rows, same start, same number of iterations, {results['threads']} threads; medians, lines from least to "
-        f"most. Final log-likelihoods {_agreement(results)}. "
+        f"most{' (cut off below half of the median)' if cut else ''}. Final log-likelihoods {_agreement(results)}. "
     )
     drawing.finish(drawn, path, "Time of an EM iteration", below + caption(results))

@@ -4,7 +4,8 @@ The level is forced by EMIX_LEVEL, in a process each. The curves by d show where
 chooses its own instructions, the widest that the processor has, which would be no fair match for v3 and baseline. So on
 x86-64 it also runs held to the instructions of each: OPENBLAS_CORETYPE=Haswell (AVX2) beside v3, Prescott
 (SSE3) beside baseline. Only OpenBLAS heeds that variable; with another BLAS all three are the same, and the table says
-which BLAS it was.
+which BLAS it was. Of those instructions is the library's code only: what the BLAS level does besides, exponentials
+above all, is compiled for the baseline alone.
 
     python benchmarks/levels.py [--quick]
 """
@@ -15,6 +16,7 @@ import argparse
 import platform
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,9 @@ _REST = 0.02
 
 #: A level that has run for so many seconds on a problem has no round beyond the second.
 _BUDGET = 3.0
+
+#: Components of the curves by d.
+_K = 16
 
 #: The BLAS level with which each other level is compared, and the OPENBLAS_CORETYPE that makes it so. (OpenBLAS may
 #: call Prescott by the name of an older processor that has the same code.)
@@ -53,14 +58,19 @@ def series(levels: list[str], x86: bool) -> dict[str, dict[str, str]]:
     return found
 
 
+def problems_by_d(work: float) -> list[Problem]:
+    """Of one amount of work n·K·d², but with rows enough for regular covariances; few iterations of long ones."""
+    return [
+        Problem(max(80 * d, round(work / (_K * d * d))), d, _K, at_components=True, few=few, many=many)
+        for d, few, many in ((4, 2, 8), (8, 2, 8), (16, 2, 8), (32, 2, 8), (64, 2, 8), (128, 2, 8), (256, 1, 3))
+    ]
+
+
 def measure_levels(options: argparse.Namespace) -> Results:
     levels: list[str] = fresh.call("levels:available")
-    work = 2e6 if options.quick else 1e9
-    by_d = [
-        Problem(max(200 * d, round(work / (16 * d * d))), d, 16, at_components=True)
-        for d in (4, 8, 16, 32, 64, 128, 256)
-    ]
-    shapes = list(MAIN_PROBLEMS + MORE_PROBLEMS)
+    by_d = problems_by_d(2e6 if options.quick else 3e8)
+    # Levels differ by factors: a tenth of a second between the two runs tells them apart.
+    shapes = [replace(problem, many=min(problem.many, 20)) for problem in MAIN_PROBLEMS + MORE_PROBLEMS]
     if options.quick:
         by_d, shapes = by_d[1:4], [Problem(5_000, 2, 3), Problem(3_000, 10, 10)]
     wanted = series(levels, platform.machine() in ("x86_64", "AMD64"))
@@ -85,11 +95,17 @@ def _record(problem: Problem, workers: dict[str, Worker], repeats: int) -> dict[
         timings = measure(workers, problem, stage(problem, Path(folder)), repeats, _REST, _BUDGET)
     times = {name: timing.record() for name, timing in timings.items()}
     print(f"    {problem.name:32}", *(f"{name} {with_range(entry)}" for name, entry in times.items()), flush=True)
-    return {"name": problem.name, "d": problem.n_features, "times": times}
+    return {"name": problem.name, "n": problem.n_samples, "d": problem.n_features, "times": times}
 
 
 def _seconds(record: dict[str, Any], name: str) -> float | None:
     return seconds_of(record["times"].get(name))
+
+
+def _rate(record: dict[str, Any], name: str) -> float | None:
+    """Nanoseconds per row and d²: what the numbers of rows, which are not of the same work for large d, leave out."""
+    seconds = _seconds(record, name)
+    return 1e9 * seconds / (record["n"] * record["d"] ** 2) if seconds else None
 
 
 def _crossover(results: Results) -> str:
@@ -107,7 +123,10 @@ def _crossover(results: Results) -> str:
         faster = ", ".join(str(d) for d, theirs, ours in measured if theirs < ours)
         where = f"d = {faster}" if faster else "nowhere" if measured else "not measured"
         said.append(f"{rival} against {level}: {where}")
-    return f"Where the BLAS level is faster than one of the same instructions: {'; '.join(said)}."
+    return (
+        "Where the BLAS level, its library held to the instructions of another level (its own code: baseline), is "
+        f"faster than that level: {'; '.join(said)}."
+    )
 
 
 def _which_blas(results: Results) -> str:
@@ -152,21 +171,21 @@ def _over(record: dict[str, Any], name: str, best: str) -> str:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Time over that of the best level: by number of features, and by shape."""
+    """Time per row and d² by number of features; time over that of the best level by shape."""
     drawn, (curves, bars) = drawing.figure(columns=2, width=12.0, height=4.6, gridspec_kw={"width_ratios": (1.2, 1)})
     levels = results["levels"]
     colors = dict(zip(results["series"], drawing.COLORS))
     ends = {}
     for name in results["series"]:
-        points = [(r["d"], 1e3 * seconds) for r in results["by_d"] if (seconds := _seconds(r, name))]
+        points = [(r["d"], rate) for r in results["by_d"] if (rate := _rate(r, name))]
         if points:
             # BLAS dashed: six curves are told apart by more than colour.
             curves.plot(*zip(*points), color=colors[name], marker="o", ms=4, ls="--" if "blas" in name else "-")
             ends[name] = points[-1]
-    curves.set(xscale="log", yscale="log", xlabel="features d (K = 16; n·d² is the same everywhere)")
+    curves.set(xscale="log", yscale="log", xlabel=f"features d (K = {_K})")
     drawing.ticks(curves.xaxis, [record["d"] for record in results["by_d"]])
     drawing.number_ticks(curves.yaxis)
-    drawing.unit(curves, "milliseconds per iteration")
+    drawing.unit(curves, "ns per row and d²")
     drawing.label_lines(curves, ends, colors)
 
     shapes = results["shapes"]

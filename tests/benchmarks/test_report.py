@@ -141,6 +141,7 @@ MEASURED: dict[str, tuple[dict[str, Any], str]] = {
             "by_d": [
                 {
                     "name": f"10 × {d}",
+                    "n": 10,
                     "d": d,
                     "times": {
                         "v3": timed(0.2),
@@ -152,7 +153,7 @@ MEASURED: dict[str, tuple[dict[str, Any], str]] = {
                 }
                 for d in (4, 8)
             ],
-            "shapes": [{"name": "10 × 2", "d": 2, "times": {"v3": timed(0.2), "baseline": timed(0.3)}}],
+            "shapes": [{"name": "10 × 2", "n": 10, "d": 2, "times": {"v3": timed(0.2), "baseline": timed(0.3)}}],
             "blas of": {"blas": ["openblas 0.3 Zen, 2 threads"], "blas as v3": ["openblas 0.3 Haswell, 2 threads"]},
         },
         "blas as v3 against v3: d = 4; blas as baseline against baseline: not measured. BLAS ran as blas: openblas Zen",
