@@ -11,13 +11,16 @@
 
 from libc.stdint cimport uintptr_t
 
+# Measured at AVX2 and AVX-512, 65 536 rows, K 10 and 100: groups of 32 and 128 rows are as fast as those of 64. Without
+# ROWS_AHEAD d = 5 to 10 take 1.3 to 1.9 times as long, d ≥ 32 as long. Groups take 1.1 to 1.4 times as long as a row at
+# a time at d = 2 and 3, as long at d = 4 to 6 (0.95 to 1.2), 0.7 times at d = 8 and 0.4 at d = 32.
 cdef enum:
     GROUP = 64              # rows: a tile of S is loaded and stored once for them; a panel of them is at most 8 KiB
     MOST_ROWS = 8192        # of a chunk: their order takes 16 KiB of the stack
     LINES = 4               # of a tile, of two vectors each: as many sums as hide the latency of one
     ALIGNMENT = 64          # bytes: the widest vector
     ROWS_AHEAD = 12         # rows of a label lie scattered: so long before it is read, one is asked for
-    NARROW = 4              # features, up to which a row at a time is faster
+    NARROW = 4              # features, up to which a row at a time is taken
 
 most_rows = MOST_ROWS
 
