@@ -181,9 +181,9 @@ def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(struc
 
 def test_arrays_of_another_length_are_refused() -> None:
     between = Between("diag", 2, 3, np.zeros((2, 3)))
-    with pytest.raises(ValueError, match="an array has 21 numbers, expected 22"):
+    with pytest.raises(ValueError, match="parameters has 21 numbers, expected 22"):
         between.exchange.begin(between.parameters[1:], None, None)
-    with pytest.raises(ValueError, match="an array has 1 numbers, expected 20"):
+    with pytest.raises(ValueError, match="statistics has 1 numbers, expected 20"):
         between.exchange.end(None, np.zeros(1))
-    with pytest.raises(ValueError, match="an array has 19 numbers, expected 20"):
+    with pytest.raises(ValueError, match="statistics has 19 numbers, expected 20"):
         factors.maximize(STRUCTURES.index("diag"), 2, 3, 0.0, between.statistics[1:], between.parameters)

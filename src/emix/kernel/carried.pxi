@@ -50,9 +50,9 @@ def carry(
     """shrink, moved := at most σ_min(T_k), at least ‖W′_k (μ′_k − μ_k)‖"""
     cdef Py_ssize_t spread = spread_size(structure, K, d), k, j
     cdef Py_ssize_t step = spread_step(structure, d), next_variance = 1 if structure == DIAG else 0
-    check_length(before.shape[0], K * (2 + d) + 2 * spread)
-    check_length(parameters.shape[0], before.shape[0])
-    check_length(row.shape[0], d)
+    check_length("before", before.shape[0], K * (2 + d) + 2 * spread)
+    check_length("parameters", parameters.shape[0], before.shape[0])
+    check_length("row", row.shape[0], d)
     if not (0 <= first <= last <= K == shrink.shape[0] == moved.shape[0]):
         raise ValueError(f"components {first} to {last} are asked for, of {K}")
     cdef const double *mean

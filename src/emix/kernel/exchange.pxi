@@ -134,11 +134,11 @@ cdef class Exchange:
         are 0.
         """
         cdef Py_ssize_t spread = spread_size(structure, n_components, n_features)
-        check_length(column_range.shape[0] * column_range.shape[1], 2 * n_features)
-        check_length(arguments.shape[0], arguments_size(structure, n_components, n_features))
-        check_length(slots.shape[1], n_components * (1 + n_features) + spread + 1)
+        check_length("column_range", column_range.shape[0] * column_range.shape[1], 2 * n_features)
+        check_length("arguments", arguments.shape[0], arguments_size(structure, n_components, n_features))
+        check_length("a slot", slots.shape[1], n_components * (1 + n_features) + spread + 1)
         if rounded is not None:
-            check_length(rounded.shape[0], arguments.shape[0])
+            check_length("rounded", rounded.shape[0], arguments.shape[0])
         self.structure, self.K, self.d = structure, n_components, n_features
         self.negligible, self.unit = negligible, unit
         # Of a sum of squares half of the digits must be left; and no mean of rows is more exact.
@@ -157,10 +157,10 @@ cdef class Exchange:
         `limit`: see `move_to_origin`; `own_centers` (K d): overwritten; tied: `fixed` (d,), the origin, and the
         `scatter` (d d) of all rows about it, of which the lower triangle is read. Others have None for them.
         """
-        check_length(own_centers.shape[0], self.K * self.d)
+        check_length("own_centers", own_centers.shape[0], self.K * self.d)
         if self.structure == TIED:
-            check_length(fixed.shape[0], self.d)
-            check_length(scatter.shape[0], self.d * self.d)
+            check_length("fixed", fixed.shape[0], self.d)
+            check_length("scatter", scatter.shape[0], self.d * self.d)
         self.reach, self.reg_covar, self.own_centers = limit, reg_covar, own_centers
         self.fixed, self.scatter = fixed, scatter
 
@@ -177,12 +177,12 @@ cdef class Exchange:
         cdef Py_ssize_t K = self.K, d = self.d
         cdef const double *centers = NULL
         cdef const double *weight_before = NULL
-        check_length(parameters.shape[0], K * (2 + d) + 2 * spread_size(self.structure, K, d))
+        check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread_size(self.structure, K, d))
         if before is not None:
-            check_length(before.shape[0], K * (1 + 2 * d) + spread_size(self.structure, K, d))
+            check_length("before", before.shape[0], K * (1 + 2 * d) + spread_size(self.structure, K, d))
             weight_before = &before[0]
         if center is not None:
-            check_length(center.shape[0] * center.shape[1], K * d)
+            check_length("center", center.shape[0] * center.shape[1], K * d)
             centers = &center[0, 0]
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
             self.prepare(&parameters[0], centers, weight_before, about_origin)
@@ -228,7 +228,7 @@ cdef class Exchange:
     def add(self, Py_ssize_t thread, Py_ssize_t n_threads, double[::1] statistics):
         """A thread's share of the slots' sum, if they are `shared`: of the matrices of every n_threads-th component."""
         cdef Py_ssize_t k = thread
-        check_length(statistics.shape[0], self.slots.shape[1] - 1 + self.K * self.d)
+        check_length("statistics", statistics.shape[0], self.slots.shape[1] - 1 + self.K * self.d)
         with nogil:
             while k < self.K:
                 self.add_matrix(k, &statistics[0])
@@ -250,9 +250,9 @@ cdef class Exchange:
         cdef const double *weight_before = NULL
         cdef double log_likelihood, growth = 1
         cdef bint shrunk = False, useless = False
-        check_length(statistics.shape[0], width + self.K * self.d)
+        check_length("statistics", statistics.shape[0], width + self.K * self.d)
         if before is not None:
-            check_length(before.shape[0], width + self.K * self.d)
+            check_length("before", before.shape[0], width + self.K * self.d)
             weight_before = &before[0]
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
             log_likelihood = self.conclude(weight_before, &statistics[0], &shrunk, &useless, &growth)

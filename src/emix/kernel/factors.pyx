@@ -18,6 +18,7 @@ from libc.string cimport memset
 cdef double LOG_TWO_PI = 1.8378770664093453
 
 include "structure.pxi"
+include "checks.pxi"
 
 # Work on no more numbers than this, some microseconds, does not release Python's lock: to have it back from another
 # thread takes longer.
@@ -26,12 +27,6 @@ cdef Py_ssize_t SHORT = 4096
 
 cdef Py_ssize_t arguments_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept nogil:
     return 2 * K * (1 + d) + spread_size(structure, K, d) + d
-
-
-cdef int check_length(Py_ssize_t found, Py_ssize_t expected) except -1:
-    if found != expected:
-        raise ValueError(f"an array has {found} numbers, expected {expected} for this structure and shape")
-    return 0
 
 
 include "whitening.pxi"
@@ -66,8 +61,8 @@ def maximize(
     For full, components [first, last) alone may be asked for: others stay as they are. −1 is K.
     """
     cdef Py_ssize_t spread = spread_size(structure, K, d), failed
-    check_length(statistics.shape[0], K * (1 + 2 * d) + spread)
-    check_length(parameters.shape[0], K * (2 + d) + 2 * spread)
+    check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread)
+    check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread)
     last = K if last < 0 else last
     if not 0 <= first <= last <= K or structure != FULL and last - first < K:
         raise ValueError(f"components {first} to {last} are asked for, of {K}")
@@ -228,8 +223,8 @@ def prepare(
 
     The limit is that of `move_to_origin`; 0 for no origin.
     """
-    check_length(parameters.shape[0], K * (2 + d) + 2 * spread_size(structure, K, d))
-    check_length(arguments.shape[0], arguments_size(structure, K, d))
+    check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread_size(structure, K, d))
+    check_length("arguments", arguments.shape[0], arguments_size(structure, K, d))
     with nogil:
         prepare_arguments(structure, K, d, single, 0, &parameters[0], NULL, NULL, NULL, NULL, &arguments[0])
         if limit > 0:
@@ -242,8 +237,8 @@ def largest_trace(
 ):
     """max_k tr(W_k Σ̄ W_kᵀ) with Σ̄ = Σ_k π_k Σ_k, NaN if one is"""
     cdef Py_ssize_t spread = spread_size(structure, K, d), size, i, j, k, l, _
-    check_length(parameters.shape[0], K * (2 + d) + 2 * spread)
-    check_length(scratch.shape[0], d * (d + 1))
+    check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread)
+    check_length("scratch", scratch.shape[0], d * (d + 1))
     cdef const double *weights = &parameters[0]
     cdef const double *sigma = weights + K * (1 + d)
     cdef const double *w = sigma + spread
