@@ -327,9 +327,9 @@ def _in_moderate_units(sample_weight: Array | None, n_features: int) -> tuple[Ar
         return None, 1.0
     largest = float(sample_weight.max())
     # Rows go up to 1e15, their distance from an origin up to 2e15 in each of d features, and where ‖z‖² is one number
-    # for all features (kernel/origin.pxi), a block of 256 rows adds up 256 w d 4e30 before it is widened: w d ≤ 3e5
+    # for all features (kernel/origin.pxi), a block of 512 rows adds up 512 w d 4e30 before it is widened: w d ≤ 1.5e5
     # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature.
-    if 1e-20 < largest < min(1e5, 3e5 / n_features):
+    if 1e-20 < largest < min(1e5, 1.5e5 / n_features):
         return sample_weight, 1.0
     unit = 2.0 ** math.floor(math.log2(largest))
     return sample_weight / unit, unit
