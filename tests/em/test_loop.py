@@ -306,6 +306,33 @@ def test_arguments_out_of_range(changed: dict[str, Any], message: str) -> None:
         fit_em(TwoCoins(), COINS, START, **(arguments | changed))
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"tol": "1e-6"}, "tol is '1e-6', expected a number"),
+        ({"max_iter": 10.5}, r"max_iter is 10\.5, expected an int"),
+        ({"model": TwoCoins}, r"model is the class TwoCoins, expected an object of it: TwoCoins\(\.\.\.\)"),
+        ({"model": "coins"}, "model is 'coins', expected an object with the methods e_step and m_step"),
+    ],
+)
+def test_arguments_of_another_kind(changed: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"model": TwoCoins(), "tol": 1e-6, "max_iter": 10} | changed
+    with pytest.raises(TypeError, match=message):
+        fit_em(arguments.pop("model"), COINS, START, **arguments)
+
+
+@pytest.mark.parametrize("rows", [True, False])
+def test_e_step_that_returns_something_else(rows: bool) -> None:
+    class Forgetful(TwoCoins):
+        by_rows = rows
+
+        def e_step(self, heads: Array, theta: Array) -> Any:
+            return 5.0
+
+    with pytest.raises(TypeError, match=r"e_step returned 5\.0, expected a tuple: \(statistics, log_likelihood\)"):
+        fit_em(Forgetful(), COINS, START, tol=0.0, max_iter=5)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, ZeroDivisionError])
 def test_errors_of_the_model_and_the_callback_propagate(error: type[BaseException]) -> None:
     class Failing(TwoCoins):

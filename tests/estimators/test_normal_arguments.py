@@ -68,6 +68,12 @@ def test_bad_arguments_are_named() -> None:
         mvn.marginal([])
     with pytest.raises(ValueError, match=r"given names all 3 features, expected at least one to be left out"):
         mvn.conditional({0: 0, 1: 0, 2: 0})
+    with pytest.raises(TypeError, match=r"given is \[0\], expected a mapping of features to values"):
+        mvn.conditional([0])
+    with pytest.raises(TypeError, match=r"given is \{'a': 1\}, expected features by number, from 0 to 2"):
+        mvn.conditional({"a": 1})
+    with pytest.raises(TypeError, match=r"indices is 'a', expected features by number, from 0 to 2"):
+        mvn.marginal("a")
     with pytest.raises(ValueError, match=r"given has inf at \[1\], expected finite numbers"):
         mvn.conditional({0: 0, 1: np.inf})
     with pytest.raises(ValueError, match=r"other has 2 features, expected 3"):

@@ -65,8 +65,8 @@ def test_count_of_processors_where_there_is_no_affinity(monkeypatch: pytest.Monk
         ("100", None, 8),
         (None, "4,2", 4),
         ("", "", 8),
-        ("0", None, 8),
-        ("-1", "many", 8),
+        (" ", "0", 8),
+        (None, "many", 8),
     ],
 )
 def test_environment(emix: str | None, omp: str | None, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +74,14 @@ def test_environment(emix: str | None, omp: str | None, expected: int, monkeypat
         if value is not None:
             monkeypatch.setenv(name, value)
     assert resolve_n_threads(None) == expected
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many", "4,2"])
+def test_number_of_threads_that_is_none(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMIX_NUM_THREADS", given)
+    with pytest.raises(ValueError, match=f"EMIX_NUM_THREADS is '{given}' in the environment, expected a number"):
+        resolve_n_threads(None)
+    assert resolve_n_threads(3) == 3
 
 
 @pytest.mark.usefixtures("processors")

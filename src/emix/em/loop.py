@@ -7,6 +7,7 @@ parameters                 = model.m_step(statistics)           # argmax over θ
 from __future__ import annotations
 
 import math
+import operator
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -164,7 +165,7 @@ def fit_em(
     >>> result.parameters.round(2)
     array([0.8 , 0.52])
     """
-    _check_arguments(stop, acceleration, max_iter)
+    _check_arguments(model, stop, acceleration, max_iter)
     began = time.perf_counter()
     passes = begin_passes(model, data)
     rule = StoppingRule(tol, stop, model, passes)
@@ -185,10 +186,18 @@ def fit_em(
     return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by or "max_iter", history)
 
 
-def _check_arguments(stop: str, acceleration: None, max_iter: int) -> None:
+def _check_arguments(model: Any, stop: str, acceleration: None, max_iter: int) -> None:
+    if isinstance(model, type):
+        raise TypeError(f"model is the class {model.__name__}, expected an object of it: {model.__name__}(...).")
+    if not hasattr(model, "m_step") or not (hasattr(model, "e_step") or hasattr(model, "begin")):
+        raise TypeError(f"model is {model!r}, expected an object with the methods e_step and m_step.")
     if stop not in STOPS:
         raise ValueError(f"stop is {stop!r}, expected one of {STOPS}.")
     if acceleration is not None:
         raise ValueError(f"acceleration is {acceleration!r}, expected None: plain EM is the only one so far.")
+    try:
+        operator.index(max_iter)
+    except TypeError:
+        raise TypeError(f"max_iter is {max_iter!r}, expected an int.") from None
     if max_iter < 0:
         raise ValueError(f"max_iter is {max_iter!r}, expected 0 or more.")

@@ -34,8 +34,7 @@ class _Whole:
         self.weight = float(model.weight(data)) if hasattr(model, "weight") else 1.0
 
     def e_step(self, parameters: Any) -> tuple[Any, float]:
-        statistics, log_likelihood = self._model.e_step(self._data, parameters)
-        return statistics, float(log_likelihood)
+        return _checked(self._model.e_step(self._data, parameters))
 
 
 class _Begun:
@@ -66,12 +65,20 @@ class _ByRows:
     def e_step(self, parameters: Any) -> tuple[Any, float]:
         statistics, total = None, 0.0
         for block in self._blocks():
-            part, log_likelihood = self._model.e_step(block, parameters)
+            part, log_likelihood = _checked(self._model.e_step(block, parameters))
             statistics = part if statistics is None else add_results(statistics, part)
-            total += float(log_likelihood)
+            total += log_likelihood
         if statistics is None:
             raise ValueError("data gave no blocks on this pass: a callable must return a new iterator each time.")
         return statistics, total
+
+
+def _checked(found: Any) -> tuple[Any, float]:
+    """What an E-step returned, if it is what it should be."""
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise TypeError(f"e_step returned {found!r}, expected a tuple: (statistics, log_likelihood).")
+    statistics, log_likelihood = found
+    return statistics, float(log_likelihood)
 
 
 def _blocks_of(data: Any) -> Callable[[], Iterable[Any]]:

@@ -31,6 +31,8 @@ class StoppingRule:
     """
 
     def __init__(self, tol: float, stop: str, model: Any, passes: Any) -> None:
+        if not isinstance(tol, int | float | np.number):
+            raise TypeError(f"tol is {tol!r}, expected a number.")
         if not tol >= 0.0:
             raise ValueError(f"tol is {tol!r}, expected 0 or more.")
         self._tol, self._stop, self._weight = tol, stop, passes.weight

@@ -319,6 +319,8 @@ class MultivariateNormal:
 
         Raises
         ------
+        TypeError
+            If `given` is no mapping, or a feature no integer.
         ValueError
             If a feature is repeated or out of range, no other is left, a value is not finite or, for a singular
             distribution, the values are impossible together.
@@ -329,6 +331,8 @@ class MultivariateNormal:
         Schur complement Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba. In the Cholesky factor of Σ with b before a these are
         μ_a + L_ab L_bb⁻¹ (x_b − μ_b) and L_aa L_aaᵀ: no difference is taken, and the result is positive definite.
         """
+        if not isinstance(given, Mapping):
+            raise TypeError(f"given is {given!r}, expected a mapping of features to values, such as {{0: 1.5}}.")
         known = as_features("given", given, self.n_features)
         values = as_float64("given", list(given.values()))
         others = [j for j in range(self.n_features) if j not in known]

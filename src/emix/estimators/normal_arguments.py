@@ -82,8 +82,19 @@ def as_sample(
 
 
 def as_features(name: str, indices: Iterable[int], n_features: int) -> list[int]:
-    """Return indices as int from 0 to n_features − 1; ValueError if one is out of range or they are not distinct."""
-    given = [operator.index(index) for index in indices]
+    """Return indices as int from 0 to n_features − 1.
+
+    Raises
+    ------
+    TypeError
+        If they are no integers.
+    ValueError
+        If one is out of range or they are not distinct.
+    """
+    try:
+        given = [operator.index(index) for index in indices]
+    except TypeError:
+        raise TypeError(f"{name} is {indices!r}, expected features by number, from 0 to {n_features - 1}.") from None
     for index in given:
         if not -n_features <= index < n_features:
             raise ValueError(f"{name} has feature {index}, expected one from 0 to {n_features - 1}.")

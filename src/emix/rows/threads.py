@@ -43,11 +43,16 @@ def resolve_n_threads(n_threads: int | None) -> int:
 
     That is the least of its processors (affinity), the quota of its container, and the environment variables
     EMIX_NUM_THREADS and OMP_NUM_THREADS where they are set.
+
+    Raises
+    ------
+    ValueError
+        If EMIX_NUM_THREADS is set to something else than a positive number.
     """
     if n_threads is not None:
         return n_threads
     limits = [_processors(), _container_quota()]
-    limits += [_from_environment(name) for name in ("EMIX_NUM_THREADS", "OMP_NUM_THREADS")]
+    limits += [_of_emix(), _of_openmp()]
     return max(1, min(limit for limit in limits if limit is not None))
 
 
@@ -137,9 +142,18 @@ def _read(path: str) -> str:
         return file.read()
 
 
-def _from_environment(name: str) -> int | None:
-    # OMP_NUM_THREADS may be a list, one number for each level of nesting.
-    first = os.environ.get(name, "").split(",")[0].strip()
+def _of_emix() -> int | None:
+    given = os.environ.get("EMIX_NUM_THREADS", "").strip()
+    if not given:
+        return None
+    if not given.isdecimal() or int(given) == 0:
+        raise ValueError(f"EMIX_NUM_THREADS is {given!r} in the environment, expected a number of threads, 1 or more.")
+    return int(given)
+
+
+def _of_openmp() -> int | None:
+    # It may be a list, one number for each level of nesting. What is wrong with it is not for us to say.
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
