@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,13 +70,14 @@ def test_a_component_that_shrinks_does_not_end_them(structure: str) -> None:
         run.e_step(both)
     for _ in range(3):
         run.e_step(both)
-    end_pass = passes_of(run).end_pass
+    passes: Any = passes_of(run)
+    end_pass = passes.end_pass
 
     def noting(n_live: float, n_computed: float, **named: bool) -> None:
         in_full.append(bounds_of(run) is not None and n_computed == bounds_of(run).size)
         end_pass(n_live, n_computed, **named)
 
-    passes_of(run).end_pass = noting  # type: ignore[method-assign]
+    passes.end_pass = noting
     found, _ = run.e_step(with_weights(first_alone))
     assert in_full == [False, True]
     expected, _ = model.e_step(X, with_weights(first_alone))

@@ -13,13 +13,13 @@ from emix.rows.chunks import BLOCK, CHUNK, Chunks
 def test_slots_take_the_same_rows_in_the_same_order_from_any_number_of_threads(
     n_rows: int, operations: float, most_slots: int | None
 ) -> None:
-    taken = []
+    taken: list[list[list[tuple[int, int]]]] = []
     for n_threads in (1, 2, 3):
         chunks = Chunks(n_rows, operations, n_threads, most_slots)
         assert chunks.n_slots == min(-(-n_rows // CHUNK), most_slots or n_rows)
         slots: list[list[tuple[int, int]]] = [[] for _ in range(chunks.n_slots)]
-        chunks.each(lambda slot, first, last, slots=slots: slots[slot].append((first, last)))  # type: ignore[misc]
         taken.append(slots)
+        chunks.each(lambda slot, first, last: taken[-1][slot].append((first, last)))
     assert taken[0] == taken[1] == taken[2]
     calls = sorted(call for slot in taken[0] for call in slot)
     assert [first for first, _ in calls] == [0, *(last for _, last in calls[:-1])] and calls[-1][1] == n_rows
