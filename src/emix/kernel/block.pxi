@@ -165,13 +165,37 @@ cdef inline void load_features(
             x[i + j * STRIDE] = (<const real *> (row + j * block.feature_stride))[0]
 
 
+cdef void load_fours(Block *block, Py_ssize_t n_features, real *x) noexcept nogil:
+    """x := a multiple of 4 features, side by side in memory, 4 rows at a time
+
+    Number by number it takes two to three times as long from the cache, and a third more from memory.
+    """
+    cdef Py_ssize_t i, j, last = block.n_rows // 4 * 4
+    cdef const char *row[4]
+    for i in range(0, last, 4):
+        for j in range(4):
+            row[j] = block.rows + place(block, i + j) * block.row_stride
+        for j in range(0, n_features, 4):
+            transpose_four(row[0], row[1], row[2], row[3], x + i + j * STRIDE, STRIDE)
+            row[0] += 4 * sizeof(real)
+            row[1] += 4 * sizeof(real)
+            row[2] += 4 * sizeof(real)
+            row[3] += 4 * sizeof(real)
+    for i in range(last, block.n_rows):
+        row[0] = block.rows + place(block, i) * block.row_stride
+        for j in range(n_features):
+            x[i + j * STRIDE] = (<const real *> row[0])[j]
+
+
 cdef Py_ssize_t load(Block *block, Py_ssize_t n_features, Workspace *work) noexcept nogil:
     """Transpose a block into lanes; fill its last tile with copies of its last row at weight 0. The vectors in use."""
     cdef Py_ssize_t tile = TILE_VECTORS * LANES
     cdef Py_ssize_t n_rows = block.n_rows, n_filled = (n_rows + tile - 1) // tile * tile
     cdef Py_ssize_t i, j = 0
     cdef real *x
-    # Several features in one walk: fewer walks over rows that lie one behind the other in memory.
+    if block.feature_stride == sizeof(real) and n_features >= 4:
+        j = n_features // 4 * 4
+        load_fours(block, j, work.x)
     while j + 4 <= n_features:
         load_features(block, 4, j, work.x + j * STRIDE)
         j += 4

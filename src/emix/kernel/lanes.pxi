@@ -24,6 +24,10 @@ cdef extern from "simd.h" nogil:
     double vec_sum(vec a) noexcept
     bint all_set(wordvec mask) noexcept
     void add_lanes(double *sum, vec a) noexcept
+    void add_four_sums(double *sums, vec a, vec b, vec c, vec e) noexcept
+    double sum_and_take_roots(real *a, long long n) noexcept
+    void transpose_four(
+        const char *row_a, const char *row_b, const char *row_c, const char *row_e, real *x, long long step) noexcept
     vec load_unaligned(const real *first) noexcept
     wordvec word_bits(vec a) noexcept
     vec real_bits(wordvec a) noexcept

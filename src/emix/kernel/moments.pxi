@@ -107,6 +107,7 @@ cdef inline void pack_columns(
     cdef wordvec within
     cdef real *copy = <real *> edge
     cdef real *z = work.z + first
+    cdef const real *root = work.scale
     cdef const real *x
     cdef const char *past = block.end - n_vectors * LANES * sizeof(real)
     cdef bint side_by_side = block.feature_stride == sizeof(real)
@@ -135,9 +136,9 @@ cdef inline void pack_columns(
             value = load_unaligned(x + v * LANES) - middle[v]
             if v == n_vectors - 1:
                 value = vec_select(within, value, vec_of(0))
-            value = value * work.scale[l]
+            value = value * root[l]
             (<vec *> z)[v] = value
-            sum[v] += value * work.scale[l]
+            sum[v] += value * root[l]
         z += width
     for j in range(n_features):
         shift[first + j] += (<real *> sum)[j]
@@ -154,8 +155,8 @@ cdef void pack_rooted(
     """
     cdef Py_ssize_t width = (d + LANES - 1) // LANES * LANES, first = 0, left, l
     for l in range(n_live):
-        weight[0] += r[work.rows[l]]
-        work.scale[l] = <real> sqrt(r[work.rows[l]])
+        work.scale[l] = r[work.rows[l]]
+    weight[0] += sum_and_take_roots(work.scale, n_live)
     while first < d:
         left = d - first
         if left > 3 * LANES:

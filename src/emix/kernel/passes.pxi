@@ -30,8 +30,8 @@ cdef Mixture describe(int structure, Py_ssize_t n_components, Py_ssize_t n_featu
     # precisions.
     cdef double width = (d + LANES - 1) // LANES
     cdef bint matrices = structure == FULL or structure == TIED
-    cdef double dense = d * (d + 8.0) / (2 * LANES) + d * (d + 3.0) * 2 / BLOCK if matrices else 5.0 * d / LANES
-    cdef double packed = 18 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES) if matrices else 8 * width
+    cdef double dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / BLOCK if matrices else 5.0 * d / LANES
+    cdef double packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES) if matrices else 8 * width
     mixture.packed_below = (dense - 2) / packed
     # At the origin no difference is left to take, and of tied no scatter to sum.
     dense = (d if structure == TIED else 2 * d if structure == DIAG else d + 1) * 1.25 / LANES

@@ -3,6 +3,7 @@
    multiply-add on a whole vector. Built once per instruction-set level; without vector extensions a vec is a number. */
 #ifndef EMIX_SIMD_H
 #define EMIX_SIMD_H
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -59,23 +60,31 @@ static inline vec vec_of(real a) { return a - (vec){0}; }
 /* Sum of the lanes, in pairs: (0 + half) + (quarter + …). By halves that are vectors themselves: of a loop over 16 lanes
    no compiler makes them, and through memory a sum takes twice as long. */
 typedef real half_vec __attribute__((vector_size(VECTOR_BYTES / 2), may_alias));
-typedef real quarter_vec __attribute__((vector_size(16), may_alias));
-static inline double vec_sum(vec a)
+#define HALVES(type, a) (((type *)&a)[0] + ((type *)&a)[1])
+#if VECTOR_BYTES == 16 && !defined(EMIX_SINGLE)
+static inline double vec_sum(vec a) { return a[0] + a[1]; }
+#else
+#define FOURS
+/* Four numbers side by side, wherever they lie: a vector, or what is left of one after halving */
+typedef real four __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+typedef double four_doubles __attribute__((vector_size(4 * sizeof(double)), aligned(8), may_alias));
+static inline four fold(vec a)
 {
-#if VECTOR_BYTES == 64
-    half_vec half = ((half_vec *)&a)[0] + ((half_vec *)&a)[1];
-    quarter_vec last = ((quarter_vec *)&half)[0] + ((quarter_vec *)&half)[1];
-#elif VECTOR_BYTES == 32
-    half_vec last = ((half_vec *)&a)[0] + ((half_vec *)&a)[1];
+#if VECTOR_BYTES == 64 && defined(EMIX_SINGLE)
+    half_vec half = HALVES(half_vec, a);
+    return HALVES(four, half);
+#elif VECTOR_BYTES == 64 || (VECTOR_BYTES == 32 && defined(EMIX_SINGLE))
+    return HALVES(four, a);
 #else
-    vec last = a;
-#endif
-#ifdef EMIX_SINGLE
-    return (last[0] + last[2]) + (last[1] + last[3]);
-#else
-    return last[0] + last[1];
+    return *(four *)&a;
 #endif
 }
+static inline double vec_sum(vec a)
+{
+    four sums = fold(a);
+    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+}
+#endif
 /* Are all lanes of a mask set? */
 typedef word half_mask __attribute__((vector_size(VECTOR_BYTES / 2), may_alias));
 typedef int64_t pair_of_words __attribute__((vector_size(16), may_alias));
@@ -105,6 +114,67 @@ static inline int all_set(wordvec mask) { return mask == -1; }
 static inline void add_lanes(double *sum, vec a) { *sum += a; }
 static inline wordvec vec_less(vec a, vec b) { return -(word)(a < b); }
 #endif
+/* sums[0] += the sum of a's lanes, sums[1] += b's, …: the bits of vec_sum, in half as many steps; and: four rows of four
+   features, wherever they lie, of which feature j goes to x[j · step] */
+#ifdef FOURS
+#ifdef __clang__
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+typedef word four_words __attribute__((vector_size(4 * sizeof(real)), may_alias));
+#define SHUFFLE(a, b, i, j, k, l) (four)__builtin_shuffle(a, b, (four_words){i, j, k, l})
+#endif
+static inline void add_four_sums(double *sums, vec a, vec b, vec c, vec e)
+{
+    four p = fold(a), q = fold(b), r = fold(c), s = fold(e);
+    p = SHUFFLE(p, q, 0, 1, 4, 5) + SHUFFLE(p, q, 2, 3, 6, 7);
+    r = SHUFFLE(r, s, 0, 1, 4, 5) + SHUFFLE(r, s, 2, 3, 6, 7);
+    p = SHUFFLE(p, r, 0, 2, 4, 6) + SHUFFLE(p, r, 1, 3, 5, 7);
+    *(four_doubles *)sums += __builtin_convertvector(p, four_doubles);
+}
+static inline void transpose_four(
+    const char *row_a, const char *row_b, const char *row_c, const char *row_e, real *x, long long step)
+{
+    four a = *(four *)row_a, b = *(four *)row_b, c = *(four *)row_c, e = *(four *)row_e;
+    four p = SHUFFLE(a, b, 0, 4, 2, 6), q = SHUFFLE(a, b, 1, 5, 3, 7);
+    four r = SHUFFLE(c, e, 0, 4, 2, 6), s = SHUFFLE(c, e, 1, 5, 3, 7);
+    *(four *)x = SHUFFLE(p, r, 0, 1, 4, 5);
+    *(four *)(x + step) = SHUFFLE(q, s, 0, 1, 4, 5);
+    *(four *)(x + 2 * step) = SHUFFLE(p, r, 2, 3, 6, 7);
+    *(four *)(x + 3 * step) = SHUFFLE(q, s, 2, 3, 6, 7);
+}
+#else
+static inline void add_four_sums(double *sums, vec a, vec b, vec c, vec e)
+{
+    sums[0] += vec_sum(a), sums[1] += vec_sum(b), sums[2] += vec_sum(c), sums[3] += vec_sum(e);
+}
+static inline void transpose_four(
+    const char *row_a, const char *row_b, const char *row_c, const char *row_e, real *x, long long step)
+{
+    for (int j = 0; j < 4; j++) {
+        x[j * step] = ((const real *)row_a)[j], x[j * step + 1] = ((const real *)row_b)[j];
+        x[j * step + 2] = ((const real *)row_c)[j], x[j * step + 3] = ((const real *)row_e)[j];
+    }
+}
+#endif
+/* The sum of n numbers, which become their square roots */
+static inline double sum_and_take_roots(real *a, long long n)
+{
+    double sums[8] = {0};
+    long long i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int l = 0; l < 8; l++)
+            sums[l] += a[i + l];
+    for (; i < n; i++)
+        sums[0] += a[i];
+#ifdef EMIX_SINGLE
+    for (i = 0; i < n; i++)
+        a[i] = sqrtf(a[i]);
+#else
+    for (i = 0; i < n; i++)
+        a[i] = sqrt(a[i]);
+#endif
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
 static inline vec load_unaligned(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
 static inline wordvec word_bits(vec v) { wordvec w; memcpy(&w, &v, sizeof v); return w; }
 static inline vec real_bits(wordvec w) { vec v; memcpy(&v, &w, sizeof w); return v; }
