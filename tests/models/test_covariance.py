@@ -173,14 +173,17 @@ def test_mahalanobis_of_a_scatter(structure: str, K: int, d: int) -> None:
 def test_precisions_and_their_factors(structure: str, K: int, d: int) -> None:
     form = STRUCTURES[structure]
     values = matrices_in_form(structure, K, d)
-    factors = form.precisions_cholesky(form.whiten(values, K, d)[0])
+    whitening, _ = form.whiten(values, K, d)
+    factors = form.precisions_cholesky(whitening)
     assert factors.shape == values.shape
     if form.has_matrices:
         assert np.all(np.tril(factors, -1) == 0.0)
         assert factors.flags.c_contiguous
     expected = np.linalg.inv(as_full(structure, values, K, d))
+    precisions = as_full(structure, form.precisions(whitening), K, d)
     # Condition numbers of these matrices are below 1e4.
-    np.testing.assert_allclose(as_full(structure, form.precisions(factors), K, d), expected, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(precisions, expected, rtol=1e-11, atol=1e-13)
+    np.testing.assert_array_equal(precisions, precisions.swapaxes(-1, -2))
 
 
 @each_structure

@@ -27,13 +27,13 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
     -------
     dict of str to object
     """
-    precisions_cholesky = parameters.structure.precisions_cholesky(parameters.whitening)
+    structure, whitening = parameters.structure, parameters.whitening
     arrays = {
         "weights_": parameters.weights,
         "means_": parameters.means,
         "covariances_": parameters.covariances,
-        "precisions_cholesky_": precisions_cholesky,
-        "precisions_": parameters.structure.precisions(precisions_cholesky),
+        "precisions_cholesky_": structure.precisions_cholesky(whitening),
+        "precisions_": structure.precisions(whitening),
     }
     # By these, an array that the user has put in the place of one is recognized. They are read-only: in float64 those
     # of the parameters themselves.
@@ -100,6 +100,9 @@ def parameters_of(estimator: Any) -> GaussianParameters:
     means = np.asarray(estimator.means_, dtype=np.float64) if "means_" in replaced else fitted.means
     if "precisions_cholesky_" in replaced:
         factor = np.asarray(estimator.precisions_cholesky_, dtype=np.float64)
-        return GaussianParameters.from_precisions(fitted.structure, weights, means, fitted.structure.precisions(factor))
+        whitening = factor.swapaxes(-1, -2) if fitted.structure.has_matrices else factor
+        return GaussianParameters.from_precisions(
+            fitted.structure, weights, means, fitted.structure.precisions(whitening)
+        )
     covariances = estimator.covariances_ if "covariances_" in replaced else fitted.covariances
     return GaussianParameters.from_covariances(fitted.structure, weights, means, covariances)

@@ -79,7 +79,11 @@ def make_start(
     rows = sample_rows(len(X), seed, sample_weight=sample_weight)
     # In one order of memory: sums of BLAS are rounded otherwise in another.
     sample = np.ascontiguousarray(X if len(rows) == len(X) else X[rows], dtype=np.float64)
-    weight = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
+    if sample_weight is None:
+        weight = np.empty(len(rows))
+        weight.fill(1.0)  # np.ones is a function of Python: 3 % of a fit of 200 rows
+    else:
+        weight = sample_weight[rows]
     source = Uniforms(seed, restart)
     form = STRUCTURES[structure]
     model = GaussianModel(n_components, X.shape[1], form, reg_covar, n_threads)
@@ -97,7 +101,7 @@ def make_start(
         chosen = kmeans_plus_plus(standardized, weight, n_components, source)
         if init_params == "k-means++":
             return _of_means(sample, weight, sample[chosen], model)
-        centers = standardized[chosen]
+        centers = standardized.take(chosen, axis=0)
     _, labels = kmeans(standardized, weight, centers, n_threads)
     return _of_clusters(sample, weight, labels, model)
 
@@ -195,7 +199,9 @@ def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: Gauss
     """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
     K, d, structure = model.n_components, model.n_features, model.structure
     packed = statistics_of_labels(structure, X, weight, labels, None, model.n_threads, K)
-    statistics = GaussianStatistics(structure, K, d, packed, float(weight.sum()), len(X), 0.0, taken_under=None)
+    # As Python's numbers: of few, NumPy's sum is one of the longest steps of a start.
+    total = sum(packed[:K].tolist())
+    statistics = GaussianStatistics(structure, K, d, packed, total, len(X), 0.0, taken_under=None)
     try:
         return model.m_step(statistics)
     except DegenerateCovarianceError:

@@ -8,6 +8,7 @@ def whiten(
     whitening: NDArray[np.float64],
     log_det: NDArray[np.float64],
 ) -> int: ...
+def precisions(n_features: int, whitening: NDArray[np.float64], found: NDArray[np.float64]) -> None: ...
 def maximize(
     structure: int,
     K: int,

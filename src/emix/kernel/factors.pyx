@@ -48,6 +48,18 @@ def whiten(
     return failed
 
 
+def precisions(
+    Py_ssize_t n_features, const double[::1] whitening,     # IN: of matrices (…, d, d)
+    double[::1] found,                                      # OUT
+):
+    """found := Wᵀ W of each matrix. For small ones a tenth of what a product of NumPy's takes."""
+    cdef Py_ssize_t k, size = n_features * n_features
+    check_length("found", found.shape[0], whitening.shape[0])
+    with nogil:
+        for k in range(whitening.shape[0] // size):
+            product_of_whitening(&whitening[k * size], n_features, &found[k * size])
+
+
 def maximize(
     int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, const double[::1] statistics,  # IN
     double[::1] parameters,                                                                     # OUT

@@ -95,6 +95,24 @@ cdef double invert_transposed(double *w, Py_ssize_t d) noexcept nogil:
     return log_det
 
 
+cdef void product_of_whitening(const double *w, Py_ssize_t d, double *precision) noexcept nogil:
+    """precision := wᵀ w, both triangles alike"""
+    cdef Py_ssize_t l, i, j
+    cdef const double *row
+    for i in range(d * d):
+        precision[i] = 0
+    for l in range(d):
+        row = w + l * d
+        for i in range(d):
+            # Of a triangle half is 0.
+            if row[i] != 0:
+                for j in range(i + 1):
+                    precision[i * d + j] += row[i] * row[j]
+    for i in range(d):
+        for j in range(i):
+            precision[j * d + i] = precision[i * d + j]
+
+
 cdef Py_ssize_t whiten_matrices(
     const double *covariances, Py_ssize_t n_matrices, Py_ssize_t d,     # IN
     double *whitening, double *log_det,                                 # OUT

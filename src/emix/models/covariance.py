@@ -128,10 +128,13 @@ class CovarianceStructure(ABC):
         """U = Wᵀ with Σ⁻¹ = U Uᵀ; inverse standard deviations where there are variances."""
         return np.ascontiguousarray(whitening.swapaxes(-1, -2)) if self.has_matrices else whitening
 
-    def precisions(self, precisions_cholesky: Array) -> Array:
-        """Σ⁻¹ = U Uᵀ."""
-        U = precisions_cholesky
-        return np.asarray(U @ U.swapaxes(-1, -2) if self.has_matrices else U * U)
+    def precisions(self, whitening: Array) -> Array:
+        """Σ⁻¹ = WᵀW, exactly symmetric."""
+        if not self.has_matrices:
+            return whitening * whitening
+        found = np.empty(whitening.shape)
+        factors.precisions(whitening.shape[-1], whitening.ravel(), found.ravel())
+        return found
 
     def permute(self, covariances: Array, order: NDArray[np.intp]) -> Array:
         """Covariances of components in another order."""
