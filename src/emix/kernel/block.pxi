@@ -13,13 +13,13 @@
 #
 # A block is BLOCK rows, transposed once into lanes: feature j of all its rows lies along x[j · STRIDE], so that a
 # vector holds one feature of LANES rows. Nothing of size n × K or n × d is ever written; the workspace is
-# (4 d + 2 LANES + K + 6) · STRIDE + d² + K d + 4 K numbers and belongs to one thread.
+# (4 d + 2 LANES + K + 7) · STRIDE + d² + K d + 5 K numbers and belongs to one thread.
 #
 # Threads: a pass holds no lock, allocates nothing in its loop and writes only to what its caller gave it alone.
 # Super-block i is rows [SUPER_BLOCK · i, SUPER_BLOCK · (i + 1)) of the whole source. It is added to slot i mod n_slots
 # in order of i, whichever thread has that slot: sums do not depend on the number of threads.
 
-from libc.math cimport INFINITY, sqrt
+from libc.math cimport INFINITY, exp, sqrt
 from libc.stdint cimport uintptr_t
 
 cdef extern from "simd.h" nogil:
@@ -49,7 +49,11 @@ cdef struct Mixture:
     const real *log_constant    # (K,): a_k
     const real *margin          # (K,): a component further than this below a row's best is left out of its sums
     const real *origin          # (d,): components with this centre are treated together (origin.pxi); NaN: none are
-    double packed_below         # rows of a component are packed where fewer than this share of them are live
+    bint has_light              # may responsibilities be light (packed.pxi)
+    double cost_dense           # of a row in the sums of a matrix, cycles: among vectors of rows,
+    double cost_packed          # packed,
+    double cost_light           # or packed and light
+    double packed_below         # diag, spherical: rows are packed where fewer than this share of them are live
     double packed_at_origin     # the same for components at the origin
 
 cdef struct Block:
@@ -77,7 +81,9 @@ cdef struct Workspace:
     real *total         # (STRIDE,): Σ_k exp(log p_k − best)
     real *log_sum       # (STRIDE,): ℓ
     real *scale         # (STRIDE,): weight / total
-    unsigned short *rows    # (STRIDE,): numbers of the live rows
+    int *rows           # (STRIDE,): numbers of the live rows, or of those that are not light
+    int *light_rows     # (STRIDE,): of those that are
+    real *light_below       # (K,): responsibilities below are light; set if some may be
     int *active         # (K,): the components whose log-densities were computed, in ascending order
     Py_ssize_t n_active
     Block ahead         # the next block, n_rows 0 if there is none; in an order of its own: what was not yet asked for
@@ -106,8 +112,9 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.total = work.best + STRIDE
     work.log_sum = work.total + STRIDE
     work.scale = work.log_sum + STRIDE
-    work.rows = <unsigned short *> (work.scale + STRIDE)
-    work.product = work.scale + 2 * STRIDE
+    work.rows = <int *> (work.scale + STRIDE)
+    work.light_rows = work.rows + STRIDE
+    work.product = work.scale + 3 * STRIDE
     work.live = work.product + d * d
     work.active = <int *> (work.live + mixture.n_components)
     work.n_active = 0
@@ -116,8 +123,11 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.output.n_bytes = 0
     work.at_origin = work.active + mixture.n_components
     work.listed = work.at_origin + mixture.n_components
-    work.target = work.live + 4 * mixture.n_components
+    work.light_below = work.live + 4 * mixture.n_components
+    work.target = work.light_below + mixture.n_components
     find_at_origin(mixture, &work)
+    if mixture.has_light:
+        find_light(mixture, &work)
     return work
 
 

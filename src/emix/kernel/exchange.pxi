@@ -109,6 +109,7 @@ cdef class Exchange:
     cdef Py_ssize_t K, d
     # Are slots large enough for threads to share them? Then each empties its own, and adds up some matrices.
     cdef readonly bint shared
+    cdef readonly bint moderate     # is every column's range below 1e15, as packed.pxi needs it
     cdef double negligible, unit, limit, rounding
     cdef const double[:, ::1] column_range
     cdef double[::1] arguments
@@ -133,7 +134,7 @@ cdef class Exchange:
         `column_range`: (2, d) least and greatest values; `rounded`: `arguments` in single precision, or None; `slots`
         are 0.
         """
-        cdef Py_ssize_t spread = spread_size(structure, n_components, n_features)
+        cdef Py_ssize_t spread = spread_size(structure, n_components, n_features), j
         check_length("column_range", column_range.shape[0] * column_range.shape[1], 2 * n_features)
         check_length("arguments", arguments.shape[0], arguments_size(structure, n_components, n_features))
         check_length("a slot", slots.shape[1], n_components * (1 + n_features) + spread + 1)
@@ -147,6 +148,9 @@ cdef class Exchange:
         self.column_range, self.arguments, self.rounded, self.slots = column_range, arguments, rounded, slots
         self.own_centers = self.fixed = self.scatter = None
         self.n_moved = 0
+        self.moderate = True
+        for j in range(n_features):
+            self.moderate = self.moderate and column_range[1, j] - column_range[0, j] < 1e15
 
     def allow_origin(
         self, double limit, double reg_covar, double[::1] own_centers,

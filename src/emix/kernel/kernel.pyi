@@ -21,6 +21,7 @@ class Accumulator:
         sample_weight: NDArray[np.float64] | None,
         workspaces: NDArray[Any],
         slots: NDArray[np.float64],
+        light: bool = False,
     ) -> None: ...
     def accumulate(self, thread: int, first_row: int, last_row: int, stop: NDArray[np.int32] | None) -> float: ...
     def accumulate_labelled(

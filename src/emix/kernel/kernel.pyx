@@ -13,6 +13,7 @@ include "bounds.pxi"
 include "densities.pxi"
 include "origin.pxi"
 include "posterior.pxi"
+include "packed.pxi"
 include "moments.pxi"
 include "passes.pxi"
 include "scores.pxi"
@@ -216,63 +217,9 @@ cdef void moments_triangular(
         moments_panel(1, first, n_vectors, r, work.x, c, d, work.z, shift, scatter)
 
 
-cdef inline void scatter_rows_tile(
-    int n_outputs, int n_columns, Py_ssize_t n_rows, Py_ssize_t width,  # IN: n_columns vectors of features
-    const real *outputs, const real *z,                         # IN, the packed rows at the tile's first features
-    Py_ssize_t rows_left, Py_ssize_t features_left, Py_ssize_t d,   # IN: what of the tile lies within the matrix
-    double *scatter,                                            # INOUT, at the tile's corner
-) noexcept nogil:
-    """scatter[a, b] += Σ_rows outputs[a] z[b]"""
-    cdef vec total[4][4]
-    cdef int a, v, l
-    cdef Py_ssize_t i
-    cdef real *lane
-    for a in range(n_outputs):
-        for v in range(n_columns):
-            total[a][v] = vec_of(0)
-    for i in range(n_rows):
-        for a in range(n_outputs):
-            for v in range(n_columns):
-                total[a][v] += outputs[i * width + a] * (<const vec *> (z + i * width))[v]
-    for a in range(min(<Py_ssize_t> n_outputs, rows_left)):
-        for v in range(n_columns):
-            lane = <real *> &total[a][v]
-            if (v + 1) * LANES <= features_left:
-                add_lanes(scatter + a * d + v * LANES, total[a][v])
-            else:
-                for l in range(features_left - v * LANES):
-                    scatter[a * d + v * LANES + l] += lane[l]
-
-
-cdef inline void scatter_rows_panel(
-    int n_outputs, Py_ssize_t first, Py_ssize_t n_rows, const real *z, Py_ssize_t d,    # IN: z, packed
-    double *scatter,                                                                    # INOUT: (d, d)
-) noexcept nogil:
-    """Rows first, first + 1, … of the scatter, up to the vector with the diagonal of the last of them"""
-    cdef Py_ssize_t width = (d + LANES - 1) // LANES * LANES, rows_left = d - first, column = 0
-    cdef Py_ssize_t left = (min(first + n_outputs, d) - 1) // LANES + 1
-    cdef const real *outputs = z + first
-    scatter += first * d
-    while left >= TILE_VECTORS:
-        scatter_rows_tile(n_outputs, TILE_VECTORS, n_rows, width, outputs, z + column, rows_left, d - column, d,
-                          scatter + column)
-        column += TILE_VECTORS * LANES
-        left -= TILE_VECTORS
-    if left == 3:
-        scatter_rows_tile(n_outputs, 3, n_rows, width, outputs, z + column, rows_left, d - column, d, scatter + column)
-    elif left == 2:
-        scatter_rows_tile(n_outputs, 2, n_rows, width, outputs, z + column, rows_left, d - column, d, scatter + column)
-    elif left == 1:
-        scatter_rows_tile(n_outputs, 1, n_rows, width, outputs, z + column, rows_left, d - column, d, scatter + column)
-
-
 cdef void scatter_rows(
     Workspace *work, Py_ssize_t n_rows, Py_ssize_t d,                   # IN: z, packed
     double *scatter,                                                    # INOUT: (d, d)
 ) noexcept nogil:
-    """scatter += Σ z zᵀ over packed rows, its lower triangle (and of the upper one what shares a vector with it)"""
-    cdef Py_ssize_t first
-    for first in range(0, d - 2, 4):
-        scatter_rows_panel(4, first, n_rows, work.z, d, scatter)
-    if 0 < d % 4 <= 2:
-        scatter_rows_panel(2, d - d % 4, n_rows, work.z, d, scatter)
+    """scatter += Σ z zᵀ over packed rows"""
+    scatter_packed(<const vec *> work.z, n_rows, d, 1, scatter)

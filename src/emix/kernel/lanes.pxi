@@ -3,9 +3,11 @@
 cdef extern from "simd.h" nogil:
     ctypedef double real
     ctypedef double vec
+    ctypedef float narrow_vec
     ctypedef long long word
     ctypedef long long wordvec
     const int LANES
+    const int NARROW_LANES
     const int TILE_VECTORS
     const int EXP_TERMS
     const int LOG_TERMS
@@ -25,6 +27,10 @@ cdef extern from "simd.h" nogil:
     bint all_set(wordvec mask) noexcept
     void add_lanes(double *sum, vec a) noexcept
     void add_four_sums(double *sums, vec a, vec b, vec c, vec e) noexcept
+    int list_rows(int *list, wordvec mask, int first) noexcept
+    narrow_vec narrow_of(float a) noexcept
+    void put_narrow(float *at, vec a) noexcept
+    void add_narrow_lanes(double *sums, narrow_vec a, double factor) noexcept
     double sum_and_take_roots(real *a, long long n) noexcept
     void transpose_four(
         const char *row_a, const char *row_b, const char *row_c, const char *row_e, real *x, long long step) noexcept

@@ -15,24 +15,33 @@ cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
 
 cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
     """Numbers that one thread's workspace holds."""
-    cdef Py_ssize_t numbers = (4 * n_features + 2 * LANES + n_components + 6) * STRIDE
-    numbers += n_features * n_features + (4 + n_features) * n_components
+    cdef Py_ssize_t numbers = (4 * n_features + 2 * LANES + n_components + 7) * STRIDE
+    numbers += n_features * n_features + (5 + n_features) * n_components
     return numbers + ALIGNMENT // sizeof(real)
 
 
-cdef Mixture describe(int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
-    """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length"""
+cdef Mixture describe(
+    int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments, bint light,
+):
+    """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length
+
+    `light`: are the columns' ranges such that light responsibilities may be taken in single precision.
+    """
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
+    cdef double width = whole_vectors(d, LANES) // LANES
+    cdef bint matrices = structure == FULL or structure == TIED
     # What a row of a component costs, in cycles: dense, among vectors of rows (with its part of the sums over lanes
     # that end a block); packed, copied and added to the scatter by vectors of features. Listing costs 2 for every row.
     # Fitted to measured shares of live rows at which both take the same time, d = 5 to 100, AVX-512 and AVX2, both
     # precisions.
-    cdef double width = (d + LANES - 1) // LANES
-    cdef bint matrices = structure == FULL or structure == TIED
-    cdef double dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / BLOCK if matrices else 5.0 * d / LANES
-    cdef double packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES) if matrices else 8 * width
-    mixture.packed_below = (dense - 2) / packed
+    mixture.cost_dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / BLOCK - 2
+    mixture.cost_packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES)
+    mixture.cost_light = 14 + 4 * width + 0.5 * d * (d + NARROW_LANES) / (2 * LANES)
+    mixture.has_light = light and sizeof(real) > sizeof(float) and matrices and (
+        mixture.cost_light < 0.85 * mixture.cost_packed)
+    mixture.packed_below = (5.0 * d / LANES - 2) / (8 * width)
+    cdef double dense
     # At the origin no difference is left to take, and of tied no scatter to sum.
     dense = (d if structure == TIED else 2 * d if structure == DIAG else d + 1) * 1.25 / LANES
     mixture.packed_at_origin = (dense - 2.5) / (8 * width)
@@ -157,14 +166,15 @@ cdef class Accumulator:
     def __cinit__(
         self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
         const real[:, :] X, const double[:] sample_weight, real[:, ::1] workspaces, double[:, ::1] slots,
+        bint light=False,
     ):
         """Take the rows, and where parameters will be read (before each pass) and sums be added.
 
         `arguments` are [c | b | a | margin | W | m] as in `describe`; `workspaces` has a line of workspace_size numbers
         for each thread; super-block i is added to line i mod n_slots of `slots`. Where components of tied have m for
-        their centre no scatter is summed: see origin.pxi.
+        their centre no scatter is summed: see origin.pxi. `light`: no column's range reaches 1e15, see packed.pxi.
         """
-        self.mixture = describe(structure, n_components, n_features, arguments)
+        self.mixture = describe(structure, n_components, n_features, arguments, light)
         self.rows = whole(X, sample_weight, &self.mixture)
         if workspaces.shape[1] < workspace_size(n_components, n_features):
             raise ValueError(f"a workspace has {workspaces.shape[1]} numbers, fewer than workspace_size tells")

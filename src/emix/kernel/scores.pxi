@@ -101,7 +101,7 @@ cdef class Scorer:
 
     def __cinit__(self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
         """Take the parameters, [c | b | a | margin | W | m] as in `describe`."""
-        self.mixture = describe(structure, n_components, n_features, arguments)
+        self.mixture = describe(structure, n_components, n_features, arguments, False)
         self.arguments = arguments
 
     def score(

@@ -5,6 +5,9 @@
 #define EMIX_SIMD_H
 #include <math.h>
 #include <stdint.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 #include <string.h>
 
 #ifdef EMIX_SINGLE
@@ -154,6 +157,54 @@ static inline void transpose_four(
         x[j * step] = ((const real *)row_a)[j], x[j * step + 1] = ((const real *)row_b)[j];
         x[j * step + 2] = ((const real *)row_c)[j], x[j * step + 3] = ((const real *)row_e)[j];
     }
+}
+#endif
+/* Vectors of single precision, also where `real` is double: NARROW_LANES numbers. Half of one, or all, from a vec; and
+   sums[l] += factor * a[l] in double precision */
+#if defined(__GNUC__) || defined(__clang__)
+typedef float narrow_vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef float narrowed __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+#define NARROW_LANES (VECTOR_BYTES / 4)
+typedef double wide_narrow __attribute__((vector_size(8 * NARROW_LANES), aligned(8), may_alias));
+static inline narrow_vec narrow_of(float a) { return a - (narrow_vec){0}; }
+static inline void put_narrow(float *at, vec a) { *(narrowed *)at = __builtin_convertvector(a, narrowed); }
+static inline void add_narrow_lanes(double *sums, narrow_vec a, double factor)
+{
+    *(wide_narrow *)sums += factor * __builtin_convertvector(a, wide_narrow);
+}
+#else
+typedef float narrow_vec;
+#define NARROW_LANES 1
+static inline narrow_vec narrow_of(float a) { return a; }
+static inline void put_narrow(float *at, vec a) { *at = (float)a; }
+static inline void add_narrow_lanes(double *sums, narrow_vec a, double factor) { *sums += factor * a; }
+#endif
+/* list := numbers of the rows whose lane of a mask is set, from `first` on; how many. Some of what lies behind is
+   overwritten, LANES numbers at most. */
+#if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+static inline int list_rows(int *list, wordvec mask, int first)
+{
+#ifdef EMIX_SINGLE
+    __mmask16 chosen = _mm512_movepi32_mask((__m512i)mask);
+    __m512i rows = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    rows = _mm512_add_epi32(rows, _mm512_set1_epi32(first));
+    _mm512_storeu_si512(list, _mm512_maskz_compress_epi32(chosen, rows));
+#else
+    __mmask8 chosen = _mm512_movepi64_mask((__m512i)mask);
+    __m256i rows = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first));
+    _mm256_storeu_si256((__m256i *)list, _mm256_maskz_compress_epi32(chosen, rows));
+#endif
+    return __builtin_popcount(chosen);
+}
+#else
+static inline int list_rows(int *list, wordvec mask, int first)
+{
+    int n = 0;
+    for (int l = 0; l < LANES; l++) {
+        list[n] = first + l;
+        n -= (int)((word *)&mask)[l];
+    }
+    return n;
 }
 #endif
 /* The sum of n numbers, which become their square roots */

@@ -194,7 +194,15 @@ class GaussianRun:
             slots,
         )
         self._accumulator = kernel.Accumulator(
-            structure.code, K, d, arguments if rounded is None else rounded, source.X, sample_weight, workspaces, slots
+            structure.code,
+            K,
+            d,
+            arguments if rounded is None else rounded,
+            source.X,
+            sample_weight,
+            workspaces,
+            slots,
+            self._exchange.moderate,
         )
         self._before: Array | None = None
         self._origin = None
