@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.models.parameters import GaussianParameters
+from emix.models.parameters import GaussianParameters, check_shapes
 
 __all__ = ["attributes_of", "parameters_of", "relinked", "unlinked"]
 
@@ -100,6 +100,7 @@ def parameters_of(estimator: Any) -> GaussianParameters:
     means = np.asarray(estimator.means_, dtype=np.float64) if "means_" in replaced else fitted.means
     if "precisions_cholesky_" in replaced:
         factor = np.asarray(estimator.precisions_cholesky_, dtype=np.float64)
+        check_shapes(fitted.structure, weights, means, precisions_cholesky_=factor)
         whitening = factor.swapaxes(-1, -2) if fitted.structure.has_matrices else factor
         return GaussianParameters.from_precisions(
             fitted.structure, weights, means, fitted.structure.precisions(whitening)

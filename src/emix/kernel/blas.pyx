@@ -5,6 +5,9 @@
 
 from scipy.linalg.cython_blas cimport dsyrk, dtrmm, ssyrk, strmm
 
+cdef enum:
+    LIGHT_ROWS = 0      # all rows go to BLAS
+
 include "lanes.pxi"
 include "block.pxi"
 include "bounds.pxi"
@@ -83,7 +86,7 @@ cdef void scatter_rows(
 ) noexcept nogil:
     """scatter += Σ z zᵀ over packed rows, its lower triangle"""
     cdef int rows = <int> n_rows, n_features = <int> d
-    cdef int width = <int> ((d + LANES - 1) // LANES * LANES)
+    cdef int width = <int> whole_vectors(d, LANES)
     cdef double one = 1
     cdef float one_single = 1, zero_single = 0
     if sizeof(real) == sizeof(double):

@@ -109,7 +109,7 @@ cdef class Exchange:
     cdef Py_ssize_t K, d
     # Are slots large enough for threads to share them? Then each empties its own, and adds up some matrices.
     cdef readonly bint shared
-    cdef readonly bint moderate     # is every column's range below 1e15, as packed.pxi needs it
+    cdef readonly bint squares_fit_single   # is every column's range below 1e15, as light rows need it (packed.pxi)
     cdef double negligible, unit, limit, rounding
     cdef const double[:, ::1] column_range
     cdef double[::1] arguments
@@ -148,9 +148,10 @@ cdef class Exchange:
         self.column_range, self.arguments, self.rounded, self.slots = column_range, arguments, rounded, slots
         self.own_centers = self.fixed = self.scatter = None
         self.n_moved = 0
-        self.moderate = True
+        self.squares_fit_single = True
         for j in range(n_features):
-            self.moderate = self.moderate and column_range[1, j] - column_range[0, j] < 1e15
+            if not column_range[1, j] - column_range[0, j] < 1e15:
+                self.squares_fit_single = False
 
     def allow_origin(
         self, double limit, double reg_covar, double[::1] own_centers,

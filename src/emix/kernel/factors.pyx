@@ -55,6 +55,8 @@ def precisions(
     """found := Wᵀ W of each matrix. For small ones a tenth of what a product of NumPy's takes."""
     cdef Py_ssize_t k, size = n_features * n_features
     check_length("found", found.shape[0], whitening.shape[0])
+    if n_features < 1 or whitening.shape[0] % size:
+        raise ValueError(f"{whitening.shape[0]} numbers are not matrices of {n_features} features")
     with nogil:
         for k in range(whitening.shape[0] // size):
             product_of_whitening(&whitening[k * size], n_features, &found[k * size])

@@ -1,11 +1,14 @@
 # The E-step of a Gaussian mixture on a range of rows: statistics and log-likelihood in one pass, or scores.
 #
 # This source is compiled once for each instruction-set level and precision. block.pxi has what is computed, the
-# formulae, the memory order and the threading contract; this file has the two steps that take the time, in register
-# tiles; passes.pxi and scores.pxi have what Python calls.
+# formulae, the memory order and the threading contract; this file and packed.pxi have the two steps that take the
+# time, in register tiles; passes.pxi and scores.pxi have what Python calls.
 #
 # A tile is rows × TILE_VECTORS accumulators. Its sizes are literals at every call and the functions are inlined
 # always (meson.build says how), so that the loops over a tile unroll and the accumulators stay in registers.
+
+cdef enum:
+    LIGHT_ROWS = 1      # are there tiles for the rows of packed.pxi's single precision
 
 include "lanes.pxi"
 include "block.pxi"
@@ -188,7 +191,7 @@ cdef inline void moments_panel(
 ) noexcept nogil:
     """The same; r z of the panel's rows is kept where two tiles and more need it
 
-    Multiplied anew in each tile, once for every four multiply-adds, it was 14 % of the sums at d = 32, 19 % at d = 128.
+    Multiplied anew in each tile, once for every four multiply-adds, it was 9 % of the sums at d = 32, 17 % at d = 128.
     """
     if n_outputs > 2 and first >= 2 * TILE_VECTORS:
         moments_tiles(n_outputs, True, first, n_vectors, r, x, c, d, kept, shift, scatter)
@@ -197,7 +200,7 @@ cdef inline void moments_panel(
 
 
 cdef void moments_triangular(
-    Workspace *work, const real *c, const real *r, Py_ssize_t d, Py_ssize_t n_vectors,  # IN
+    Workspace *work, const real *c, const real *r, Py_ssize_t d, Py_ssize_t n_vectors,  # IN; z: overwritten
     double *weight, double *shift, double *scatter,                                     # INOUT
 ) noexcept nogil:
     """N += Σ r;  s += Σ r (x − c);  S += Σ r (x − c) (x − c)ᵀ, its lower triangle"""

@@ -31,7 +31,7 @@ cdef extern from "simd.h" nogil:
     narrow_vec narrow_of(float a) noexcept
     void put_narrow(float *at, vec a) noexcept
     void add_narrow_lanes(double *sums, narrow_vec a, double factor) noexcept
-    double sum_and_take_roots(real *a, long long n) noexcept
+    real square_root(real a) noexcept
     void transpose_four(
         const char *row_a, const char *row_b, const char *row_c, const char *row_e, real *x, long long step) noexcept
     vec load_unaligned(const real *first) noexcept

@@ -27,7 +27,7 @@ cdef void moments_of_squares(
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
     """Add the block's N, s and S to a slot: [N (K) | s (K, d) | S | log-likelihood]"""
     cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_rows, n_light, n_listed = 0
-    cdef Py_ssize_t n_vectors = (block.n_rows + LANES - 1) // LANES
+    cdef Py_ssize_t n_vectors = whole_vectors(block.n_rows, LANES) // LANES
     cdef bint squares = mixture.structure == DIAG or mixture.structure == SPHERICAL
     cdef Py_ssize_t square_step = mixture.structure == DIAG
     cdef double *shift
@@ -60,7 +60,7 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
             center(work.x, c, d, n_vectors, work.z)
             moments_of_squares(work.z, r, d, n_vectors, square_step, slot + k, shift, scatter)
             continue
-        n_rows = list_to_pack(mixture, k, block.n_rows, work, &n_light)
+        n_rows = list_to_pack(mixture, k, block.n_rows, n_vectors, work, &n_light)
         if n_rows < 0:
             moments_triangular(work, c, r, d, n_vectors, slot + k, shift, scatter)
             continue

@@ -3,18 +3,24 @@
 # There is no sum over lanes then, and nothing is spent on rows that are not live. For a scatter of matrices a packed
 # row is √r (x − c), so that the scatter is Σ z zᵀ: one array to go through where r (x − c) beside x − c would be two.
 #
-# Light rows of a component are those whose responsibility is less than LIGHT times what its margin leaves out. What
-# they add to a scatter is taken in single precision, at half the cost. That errs by 2⁻²⁴ of it, and by some 16 = √256
-# times as much in a sum over a block's rows (N. J. Higham and T. Mary, 2019, A new approach to probabilistic rounding
-# error analysis, SIAM J. Sci. Comput. 41, A2815-A2835, theorem 2.4): by no more than a row that is left out adds, which
-# is below rounding. N and s have all rows in double precision. A packed light row is √(r / limit) (x − c), between
-# 2⁻¹⁰ (x − c) and x − c. Its squares do not overflow, as no column's range reaches 1e15, and those that matter do not
-# vanish, as no standard deviation given the features before is below 1e-12. About half of what is live is light:
-# 100 000 × 50, K 20: 45 to 60 %, and the iteration takes 4 % less.
+# Light rows of a component are those whose responsibility is less than LIGHT times what its margin leaves out,
+# exp(−40) N_k / Σ w (models/gaussian.py). What they add to a scatter is taken in single precision, at half the cost; N
+# and s have all rows in double precision. The error: each of the two factors is rounded once, and a tile adds up 256
+# rows at most, so that of a row with responsibility r and weight w it is at most
+#
+#     258 · 2⁻²⁴ w r |z_a z_b| ≤ 16.2 exp(−40) (N_k / Σ w) w |z_a z_b| = 6.9e-17 (N_k / Σ w) w |z_a z_b|,
+#
+# below half a unit of double precision, 16 times what a row that is left out may add (in practice as much: errors of a
+# sum over 256 rows grow as √256, and few rows are at the limit). As there, it is up to 20 times that where a component
+# has shrunk so much since the pass before; if it has more, the pass is taken once more.
+#
+# A packed light row is √(w r / limit) z, at most √w z. Squares do not overflow: |z| < 1e15 by the columns' range and
+# w ≤ 1e5 (both models/gaussian.py), so that 256 of them are below 3e37. What vanishes below 2⁻¹⁵⁰ is less than
+# 3e-33 n / Σ w of a variance, as standard deviations given the features before are above NARROWEST.
 
 cdef:
-    double LIGHT = 1 << 20      # 2^24 takes as long
-    double NARROWEST = 1e-12    # standard deviation
+    double LIGHT = 1 << 20      # 2^24 was measured to be no faster
+    double NARROWEST = 1e-12    # 2⁻¹⁵⁰ LIGHT exp(−40) / NARROWEST² = 3e-33
 
 ctypedef fused lanes:
     vec
@@ -31,7 +37,8 @@ cdef void find_light(Mixture *mixture, Workspace *work) noexcept nogil:
     cdef Py_ssize_t d = mixture.n_features, k, j
     cdef const real *w
     for k in range(mixture.n_components):
-        # An infinite margin leaves nothing out. No number so small that its inverse is infinite.
+        # Without a margin nothing is left out, and nothing is light. Nor is it below exp(−400), far from where an
+        # inverse would be infinite.
         work.light_below[k] = <real> (LIGHT * exp(-mixture.margin[k]) if mixture.margin[k] < 400 else 0)
         w = mixture.whitening + k * (d * d if mixture.structure == FULL else 0)
         for j in range(d):
@@ -64,13 +71,13 @@ cdef Py_ssize_t list_heavy_and_light(
 
 
 cdef Py_ssize_t list_to_pack(
-    Mixture *mixture, Py_ssize_t k, Py_ssize_t n_rows, Workspace *work,     # IN; OUT: rows, light_rows
-    Py_ssize_t *n_light,                                                    # OUT
+    Mixture *mixture, Py_ssize_t k, Py_ssize_t n_rows, Py_ssize_t n_vectors, Workspace *work,   # IN; OUT: lists of rows
+    Py_ssize_t *n_light,                                                                        # OUT
 ) noexcept nogil:
     """Heavy and light rows of a component with a matrix; how many are heavy, −1 where not packing them is cheaper"""
     cdef const real *r = work.p + k * STRIDE
-    cdef double dense = mixture.cost_dense * n_rows
-    cdef Py_ssize_t n_vectors = whole_vectors(n_rows, LANES) // LANES, n_heavy
+    cdef double dense = (mixture.cost_dense - LISTING) * n_rows
+    cdef Py_ssize_t n_heavy
     n_light[0] = 0
     if mixture.has_light and work.light_below[k] > 0:
         if work.live[k] * mixture.cost_light >= dense:
@@ -87,7 +94,7 @@ cdef void pack_rows(
 ) noexcept nogil:
     """z := the live rows − c, features side by side, 0 up to a whole vector"""
     cdef const int *live = work.rows
-    cdef Py_ssize_t width = (n_features + LANES - 1) // LANES * LANES, l, j
+    cdef Py_ssize_t width = whole_vectors(n_features, LANES), l, j
     cdef real *z = work.z
     cdef const real *x
     cdef bint side_by_side = block.feature_stride == sizeof(real)
@@ -113,7 +120,7 @@ cdef void moments_of_rows(
 ) noexcept nogil:
     """N += Σ r;  s += Σ r z;  and with `squares`, S_j += Σ r z_j² (square_step 0: the trace)"""
     cdef const int *live = work.rows
-    cdef Py_ssize_t n_vectors = (n_features + LANES - 1) // LANES, l, v, j
+    cdef Py_ssize_t n_vectors = whole_vectors(n_features, LANES) // LANES, l, v, j
     cdef const vec *z = <const vec *> work.z
     # Sums over the block's rows
     cdef vec *first = <vec *> work.squares
@@ -201,6 +208,22 @@ cdef inline void pack_columns(
         shift[first + j] += unit * (<real *> sum)[j]
 
 
+cdef double sum_of(const real *a, Py_ssize_t n) noexcept nogil:
+    """Σ a, in parts that a vector can hold"""
+    cdef real parts[8]
+    cdef Py_ssize_t i = 0, l
+    for l in range(8):
+        parts[l] = 0
+    while i + 8 <= n:
+        for l in range(8):
+            parts[l] += a[i + l]
+        i += 8
+    while i < n:
+        parts[0] += a[i]
+        i += 1
+    return ((parts[0] + parts[4]) + (parts[2] + parts[6])) + ((parts[1] + parts[5]) + (parts[3] + parts[7]))
+
+
 cdef inline void pack_rooted(
     bint light, real unit,                                                          # IN: the limit if light, else 1
     Block *block, const real *c, const real *r, const int *rows, Py_ssize_t n_rows, Py_ssize_t d,   # IN
@@ -212,7 +235,9 @@ cdef inline void pack_rooted(
     cdef real inverse = 1 / unit
     for l in range(n_rows):
         work.scale[l] = inverse * r[rows[l]]
-    weight[0] += unit * sum_and_take_roots(work.scale, n_rows)
+    weight[0] += unit * sum_of(work.scale, n_rows)
+    for l in range(n_rows):
+        work.scale[l] = square_root(work.scale[l])
     while first < d:
         left = d - first
         if left > 3 * LANES:
@@ -301,7 +326,7 @@ cdef void scatter_packed(
     const lanes *z, Py_ssize_t n_rows, Py_ssize_t d, double unit,       # IN
     double *scatter,                                                    # INOUT: (d, d)
 ) noexcept nogil:
-    """scatter += unit Σ z zᵀ over packed rows, its lower triangle, and of the upper one what shares a vector with it"""
+    """scatter += unit Σ z zᵀ over packed rows: its lower triangle, and of the upper one what shares a vector with it"""
     cdef Py_ssize_t first
     for first in range(0, d - 2, 4):
         scatter_packed_panel(4, first, n_rows, z, d, unit, scatter)

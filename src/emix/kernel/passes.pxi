@@ -1,5 +1,7 @@
 # What Python calls: E-steps over ranges of rows.
 
+cdef double LISTING = 2     # cycles that a row takes to be listed, or not
+
 cdef enum:
     LARGE_SLOT = 1 << 15    # bytes: from here on super-blocks are visited slot by slot, so that a slot stays in cache
 
@@ -25,22 +27,22 @@ cdef Mixture describe(
 ):
     """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length
 
-    `light`: are the columns' ranges such that light responsibilities may be taken in single precision.
+    `light`: may light responsibilities be taken in single precision (packed.pxi)?
     """
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
     cdef double width = whole_vectors(d, LANES) // LANES
     cdef bint matrices = structure == FULL or structure == TIED
     # What a row of a component costs, in cycles: dense, among vectors of rows (with its part of the sums over lanes
-    # that end a block); packed, copied and added to the scatter by vectors of features. Listing costs 2 for every row.
-    # Fitted to measured shares of live rows at which both take the same time, d = 5 to 100, AVX-512 and AVX2, both
-    # precisions.
-    mixture.cost_dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / BLOCK - 2
+    # that end a block); packed, copied and added to the scatter by vectors of features. Fitted to cycles measured at
+    # AVX-512, d = 10 to 128, and to measured shares of live rows at which both take the same time, d = 5 to 100,
+    # AVX-512 and AVX2, both precisions. Light rows are nothing gained up to d = 24 (AVX-512): that is where 0.84 lies.
+    mixture.cost_dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / BLOCK
     mixture.cost_packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES)
     mixture.cost_light = 14 + 4 * width + 0.5 * d * (d + NARROW_LANES) / (2 * LANES)
-    mixture.has_light = light and sizeof(real) > sizeof(float) and matrices and (
-        mixture.cost_light < 0.85 * mixture.cost_packed)
-    mixture.packed_below = (5.0 * d / LANES - 2) / (8 * width)
+    mixture.has_light = light and LIGHT_ROWS and NARROW_LANES > LANES and matrices and (
+        mixture.cost_light < 0.84 * mixture.cost_packed)
+    mixture.packed_below = (5.0 * d / LANES - LISTING) / (8 * width)
     cdef double dense
     # At the origin no difference is left to take, and of tied no scatter to sum.
     dense = (d if structure == TIED else 2 * d if structure == DIAG else d + 1) * 1.25 / LANES
@@ -172,7 +174,8 @@ cdef class Accumulator:
 
         `arguments` are [c | b | a | margin | W | m] as in `describe`; `workspaces` has a line of workspace_size numbers
         for each thread; super-block i is added to line i mod n_slots of `slots`. Where components of tied have m for
-        their centre no scatter is summed: see origin.pxi. `light`: no column's range reaches 1e15, see packed.pxi.
+        their centre no scatter is summed: see origin.pxi. `light`: no column's range reaches 1e15, nor a weight 1e5, so
+        that light responsibilities may be taken in single precision (packed.pxi).
         """
         self.mixture = describe(structure, n_components, n_features, arguments, light)
         self.rows = whole(X, sample_weight, &self.mixture)

@@ -202,7 +202,7 @@ class GaussianRun:
             sample_weight,
             workspaces,
             slots,
-            self._exchange.moderate,
+            self._exchange.squares_fit_single,
         )
         self._before: Array | None = None
         self._origin = None
@@ -336,8 +336,9 @@ def _in_moderate_units(sample_weight: Array | None, n_features: int) -> tuple[Ar
     largest = float(sample_weight.max())
     # Rows go up to 1e15, their distance from an origin up to 2e15 in each of d features, and where ‖z‖² is one number
     # for all features (kernel/origin.pxi), a block of 512 rows adds up 512 w d 4e30 before it is widened: w d ≤ 1.5e5
-    # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature.
-    if 1e-20 < largest < min(1e5, 1.5e5 / n_features):
+    # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature, or as light rows (kernel/packed.pxi).
+    # Of these 3e-33 n / Σ w of a variance may vanish: 3e-15 for 1e8 rows at the lower end.
+    if 1e-10 < largest < min(1e5, 1.5e5 / n_features):
         return sample_weight, 1.0
     unit = 2.0 ** math.floor(math.log2(largest))
     return sample_weight / unit, unit
