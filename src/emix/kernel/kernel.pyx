@@ -136,7 +136,7 @@ cdef inline void moments_corner(
 
 cdef inline void moments_tile(
     int n_outputs, int n_inputs, bint keep, Py_ssize_t n_vectors,               # IN
-    const real *r, const real *z_out, const real *c_out, const real *kept,      # IN: x and c of the outputs, or kept
+    const real *r, const real *x_out, const real *c_out, const real *kept,      # IN: x and c of the outputs, or kept
     const real *x, const real *c, Py_ssize_t d,                                 # IN: of the inputs
     double *scatter,                                                            # INOUT, at the tile's corner
 ) noexcept nogil:
@@ -154,7 +154,7 @@ cdef inline void moments_tile(
             if keep:
                 rz[a] = (<const vec *> (kept + a * STRIDE))[v]
             else:
-                rz[a] = (<const vec *> r)[v] * ((<const vec *> (z_out + a * STRIDE))[v] - c_out[a])
+                rz[a] = (<const vec *> r)[v] * ((<const vec *> (x_out + a * STRIDE))[v] - c_out[a])
         for b in range(n_inputs):
             z = (<const vec *> (x + b * STRIDE))[v] - c[b]
             for a in range(n_outputs):
@@ -170,17 +170,17 @@ cdef inline void moments_tiles(
     double *shift, double *scatter,                                     # INOUT
 ) noexcept nogil:
     """Rows first, first + 1, … of the scatter, up to the diagonal"""
-    cdef const real *z_out = x + first * STRIDE
+    cdef const real *x_out = x + first * STRIDE
     cdef Py_ssize_t j = 0
     scatter += first * d
-    moments_corner(n_outputs, keep, n_vectors, r, z_out, c + first, d, kept, shift + first, scatter + first)
+    moments_corner(n_outputs, keep, n_vectors, r, x_out, c + first, d, kept, shift + first, scatter + first)
     # Few outputs leave registers for twice as many inputs.
     while n_outputs <= 2 and j + 2 * TILE_VECTORS <= first:
-        moments_tile(n_outputs, 2 * TILE_VECTORS, keep, n_vectors, r, z_out, c + first, kept,
+        moments_tile(n_outputs, 2 * TILE_VECTORS, keep, n_vectors, r, x_out, c + first, kept,
                      x + j * STRIDE, c + j, d, scatter + j)
         j += 2 * TILE_VECTORS
     while j < first:
-        moments_tile(n_outputs, TILE_VECTORS, keep, n_vectors, r, z_out, c + first, kept,
+        moments_tile(n_outputs, TILE_VECTORS, keep, n_vectors, r, x_out, c + first, kept,
                      x + j * STRIDE, c + j, d, scatter + j)
         j += TILE_VECTORS
 

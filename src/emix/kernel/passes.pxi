@@ -8,6 +8,8 @@ cdef enum:
 block_rows = BLOCK
 super_block_rows = SUPER_BLOCK
 window_rows = WINDOW
+# Without vector types single precision is no faster.
+has_light_rows = LIGHT_ROWS == 1 and NARROW_LANES > LANES
 
 
 cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
@@ -40,7 +42,7 @@ cdef Mixture describe(
     mixture.cost_dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / BLOCK
     mixture.cost_packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES)
     mixture.cost_light = 14 + 4 * width + 0.5 * d * (d + NARROW_LANES) / (2 * LANES)
-    mixture.has_light = light and LIGHT_ROWS and NARROW_LANES > LANES and matrices and (
+    mixture.has_light = light and matrices and LIGHT_ROWS and NARROW_LANES > LANES and (
         mixture.cost_light < 0.84 * mixture.cost_packed)
     mixture.packed_below = (5.0 * d / LANES - LISTING) / (8 * width)
     cdef double dense
