@@ -121,7 +121,7 @@ PARAMETERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"precisions_init": np.stack([np.eye(2), NEGATIVE])},
         ValueError,
-        "'full precision' should be symmetric, positive-definite: precisions_init[1] has the eigenvalue -2",
+        "'full precision' should be symmetric, positive-definite: precisions_init[1] has -2 at [1, 1] of its diagonal",
     ),
     (
         {"precisions_init": np.stack([SKEWED, np.eye(2)])},
@@ -131,7 +131,7 @@ PARAMETERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"covariance_type": "tied", "precisions_init": NEGATIVE},
         ValueError,
-        "'tied precision' should be symmetric, positive-definite: precisions_init has the eigenvalue -2",
+        "'tied precision' should be symmetric, positive-definite: precisions_init has -2 at [1, 1] of its diagonal",
     ),
     (
         {"covariance_type": "diag", "precisions_init": [[1.0, 1.0], [0.0, 1.0]]},

@@ -91,6 +91,32 @@ def test_words_of_scikit_learn_about_weights() -> None:
     refused(ValueError, text, check_weights, [1.1, 1.5], 2, argument="w")
 
 
+@pytest.mark.parametrize("spread", [0, 12, 120])
+def test_units_of_columns_do_not_matter(spread: int) -> None:
+    rng = np.random.default_rng(0)
+    factor = np.eye(6) + 0.3 * rng.normal(size=(6, 6))
+    scale = rng.permutation(np.logspace(-spread, spread, 6))
+    matrix = factor @ factor.T * scale[:, np.newaxis] * scale
+    found = check_spread(matrix, "tied", 3, 6, "covariance", argument="c")
+    np.testing.assert_array_equal(found, (matrix + matrix.T) / 2)
+    # Correlations of 1 and of more are as singular, and as wrong, in any units.
+    singular = np.outer(scale, scale)
+    singular[0, 1] = singular[1, 0] = -singular[0, 1]
+    refused(ValueError, "has the eigenvalue", check_spread, singular, "tied", 3, 6, "covariance", argument="c")
+    skewed = matrix.copy()
+    skewed[0, 1] *= 1.01
+    refused(ValueError, "c is not symmetric", check_spread, skewed, "tied", 3, 6, "covariance", argument="c")
+
+
+def test_infinite_correlations_and_diagonals_are_refused() -> None:
+    tiny = np.array([[1e-300, 1e100], [1e100, 1e-300]])
+    refused(ValueError, "has the eigenvalue -inf", check_spread, tiny, "tied", 3, 2, "covariance", argument="c")
+    zero = np.diag([1.0, 0.0])
+    refused(
+        ValueError, "c has 0 at [1, 1] of its diagonal", check_spread, zero, "tied", 3, 2, "precision", argument="c"
+    )
+
+
 def test_matrices_become_exactly_symmetric() -> None:
     matrix = np.array([[2.0, 1.0], [1.0 + 1e-9, 2.0]])
     found = check_spread(matrix, "tied", 3, 2, "precision", argument="p")

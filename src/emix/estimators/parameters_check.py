@@ -191,17 +191,29 @@ def check_spread(
     for k, matrix in enumerate(found[np.newaxis] if structure.is_shared else found):
         which = argument if structure.is_shared else f"{argument}[{k}]"
         start = f"'{covariance_type} {kind}' should be symmetric, positive-definite: {which} "
+        if matrix.diagonal().min() <= 0.0:
+            least = int(matrix.diagonal().argmin())
+            raise ValueError(
+                start
+                + f"has {matrix[least, least]:g} at [{least}, {least}] of its diagonal, expected numbers above zero."
+            )
+        # In units in which the diagonal is 1: those of the columns neither make a matrix singular nor hide that it is.
+        scale = 1.0 / np.sqrt(matrix.diagonal())
+        with np.errstate(over="ignore"):
+            scaled = matrix * scale[:, np.newaxis] * scale
         # The tolerance of numpy.isclose, which scikit-learn applies too.
-        if not np.allclose(matrix, matrix.T):
-            i, j = np.unravel_index(int(np.argmax(np.abs(matrix - matrix.T))), matrix.shape)
+        if not np.allclose(scaled, scaled.T):
+            i, j = np.unravel_index(int(np.argmax(np.abs(scaled - scaled.T))), matrix.shape)
             raise ValueError(
                 start + f"is not symmetric, its elements [{i}, {j}] and [{j}, {i}] are {matrix[i, j]:g} and "
                 f"{matrix[j, i]:g}. Pass (A + A.T) / 2 if they differ by rounding."
             )
-        lowest = float(np.linalg.eigvalsh(matrix)[0])
+        # LAPACK may never return from a matrix with infinities. A correlation above 1 is enough.
+        lowest = float(np.linalg.eigvalsh(scaled)[0]) if np.isfinite(scaled).all() else -np.inf
         if lowest <= 0.0:
             raise ValueError(
-                start + f"has the eigenvalue {lowest:g}, expected all above zero. Add a small number to its diagonal."
+                start + f"has the eigenvalue {lowest:g}, scaled to a diagonal of ones; expected all above zero. Add a "
+                "small part of itself to its diagonal."
             )
     symmetric: NDArray[np.float64] = (found + found.swapaxes(-1, -2)) / 2
     return symmetric
