@@ -178,7 +178,7 @@ cdef inline void load_features(
 cdef void load_fours(Block *block, Py_ssize_t n_features, real *x) noexcept nogil:
     """x := a multiple of 4 features, side by side in memory, 4 rows at a time
 
-    Number by number, AVX-512, it takes one and a half times (d = 10) to twice (d = 32) as long.
+    Number by number, AVX-512, it takes 1.15 (d = 10) to 1.9 times (d = 32) as long from memory, 1.6 to 2.2 from cache.
     """
     cdef Py_ssize_t i, j, last = block.n_rows // 4 * 4
     cdef const char *row[4]
