@@ -28,9 +28,9 @@ X = np.random.default_rng(0).normal(size=(40, 2))
 
 def test_warnings_name_the_file_that_called_emix() -> None:
     with pytest.warns(emix.ConvergenceWarning, match="did not converge") as fit:
-        emix.GaussianMixture(3, max_iter=1).fit(X)
+        emix.GaussianMixture(3, max_iter=1, random_state=0).fit(X)
     with pytest.warns(emix.ConvergenceWarning, match="did not converge") as fit_predict:
-        emix.GaussianMixture(3, max_iter=1).fit_predict(X)
+        emix.GaussianMixture(3, max_iter=1, random_state=0).fit_predict(X)
     with pytest.warns(emix.ConvergenceWarning, match="The log-likelihood fell") as fall:
         emix.fit_em(Falling(), None, 0.0, tol=0.0, max_iter=3)
     named = emix.GaussianMixture().fit(pd.DataFrame(X, columns=["a", "b"]))
