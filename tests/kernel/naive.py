@@ -7,7 +7,7 @@ the kernel's own rounding, for which it also gives bounds:
   terms; so ½‖y‖² is wrong by at most (2 d + 4) eps · ½ Σ Y_a², and log p by δ = 2 (d + 4) eps (|a| + ½ Σ Y_a²).
 - r = exp(log p − ℓ) is wrong by a factor of δ_k + Σ_l r_l δ_l, and a few eps for exp and the division.
 - a sum over rows adds at most 256 terms before it is added to a double (single precision: 512, of which a lane has a
-  quarter at most): 300 eps times the sum of magnitudes.
+  quarter at most; in long super-blocks all their rows): 300 eps times the sum of magnitudes.
 """
 
 from __future__ import annotations
@@ -114,11 +114,16 @@ def reference_scores(case: Case) -> Reference:
     return Reference(joint, bound, log_density[:, 0], density_bound[:, 0], r, r_bound)
 
 
-def reference_sums(case: Case, r: Array, r_bound: Array, log_density: Array, log_density_bound: Array) -> Any:
-    """[N, s, S, log-likelihood], each with its bound, for given responsibilities; S as matrices (K, d, d)."""
+def reference_sums(
+    case: Case, r: Array, r_bound: Array, log_density: Array, log_density_bound: Array, n_added: int = 256
+) -> Any:
+    """[N, s, S, log-likelihood], each with its bound, for given responsibilities; S as matrices (K, d, d).
+
+    `n_added`: how many rows are added up before the sum is added to a double.
+    """
     X = case.X.astype(Wide)
     w = np.ones(len(X), Wide) if case.sample_weight is None else case.sample_weight.astype(case.X.dtype).astype(Wide)
-    rounding = 300 * Wide(np.finfo(case.X.dtype).eps)
+    rounding = (n_added + 44) * Wide(np.finfo(case.X.dtype).eps)
     wr = w[:, None] * r
     wr_bound = w[:, None] * (r_bound + rounding * r)
     K, d = case.center.shape

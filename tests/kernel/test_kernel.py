@@ -146,6 +146,34 @@ def test_each_super_block_goes_to_its_slot(level: str, structure: str) -> None:
 
 
 @each_level
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_long_super_blocks(level: str, structure: str) -> None:
+    """Many rows with many features: blocks are longer, and so are super-blocks."""
+    n, d = 16_384 + 1_024 + 300, 26
+    super_block = kernel_of_level(level, "float64").super_block_rows(n, d)
+    assert super_block > SUPER == kernel_of_level(level, "float64").super_block_rows(n, 2)
+    case = random_case(structure, "float64", n, d, 2, weighted=True)
+    case = replace(case, margin=np.full(2, 42.0))
+    slots = accumulate(level, case, light=True)
+    scores = reference_scores(case)
+    expected = reference_sums(
+        case,
+        scores.responsibilities,
+        scores.responsibilities_bound,
+        scores.log_density,
+        scores.log_density_bound,
+        n_added=super_block,
+    )
+    for found, (value, bound) in zip(divide(case, slots.sum(axis=0)), expected, strict=True):
+        if np.ndim(value) == 3:
+            value, bound = in_structure(structure, value), in_structure(structure, bound)
+        assert_within(found, value, bound)
+    for n_threads, splits in [(2, ()), (3, (4 * super_block,))]:
+        other = accumulate(level, case, n_threads=n_threads, splits=splits, light=True)
+        np.testing.assert_array_equal(other, slots)
+
+
+@each_level
 @each_dtype
 @each_structure
 @pytest.mark.parametrize("d", [1, 3, 8, 9])

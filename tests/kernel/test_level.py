@@ -76,7 +76,9 @@ def test_module_for_a_precision(dtype: type, precision: str) -> None:
     for name in level.available_levels():
         other = level.kernel_of_level(name, np.dtype(dtype).name)
         # Order of sums and super-blocks are the same at every level.
-        assert (other.block_rows, other.super_block_rows) == (kernel.block_rows, kernel.super_block_rows)
+        for size in [(100, 50), (100_000, 2), (100_000, 50)]:
+            assert other.super_block_rows(*size) == kernel.super_block_rows(*size)
+        assert other.block_rows == kernel.block_rows
 
 
 def test_show_config_prints_what_is_in_use(capsys: pytest.CaptureFixture[str]) -> None:

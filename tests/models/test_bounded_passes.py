@@ -102,7 +102,7 @@ def kinds(
     `live`: the share of responsibilities above 0; `shares`: of log-densities that passes with bounds compute, given
     whether they say little, as just after a new order; both are 1 in passes that are `in_full`.
     """
-    passes = BoundedPasses(level.kernel_for(np.dtype(np.float64)), n_rows, n_components)
+    passes = BoundedPasses(level.kernel_for(np.dtype(np.float64)), n_rows, n_components, 2)
     theta = GaussianParameters.from_covariances(
         "diag", np.full(n_components, 1 / n_components), np.zeros((n_components, 2)), np.ones((n_components, 2))
     )

@@ -11,24 +11,28 @@
 # cancels, however far the data lie from zero; or, for tied, diag and spherical, at one origin for all components that
 # are near enough to it for that (origin.pxi).
 #
-# A block is BLOCK rows, transposed once into lanes: feature j of all its rows lies along x[j · STRIDE], so that a
-# vector holds one feature of LANES rows. Nothing of size n × K or n × d is ever written; the workspace is
+# A block is SMALL_BLOCK or BLOCK rows, transposed once into lanes: feature j of all its rows lies along x[j · STRIDE],
+# so that a vector holds one feature of LANES rows. Nothing of size n × K or n × d is ever written; the workspace is
 # (4 d + 2 LANES + K + 7) · STRIDE + d² + K d + 5 K numbers and belongs to one thread.
 #
 # Threads: a pass holds no lock, allocates nothing in its loop and writes only to what its caller gave it alone.
-# Super-block i is rows [SUPER_BLOCK · i, SUPER_BLOCK · (i + 1)) of the whole source. It is added to slot i mod n_slots
-# in order of i, whichever thread has that slot: sums do not depend on the number of threads.
+# Super-block i is rows [S · i, S · (i + 1)) of the whole source, S as `super_block_rows` has it. It is added to slot
+# i mod n_slots in order of i, whichever thread has that slot: sums do not depend on the number of threads.
 
 from libc.math cimport INFINITY, exp, sqrt
 from libc.stdint cimport uintptr_t
 
 cdef extern from "simd.h" nogil:
     cdef enum:
-        BLOCK           # rows
+        BLOCK           # rows, at most
+        SMALL_BLOCK     # rows, where features or rows are few
         STRIDE          # numbers from one feature to the next
 
 cdef enum:
-    SUPER_BLOCK = 512
+    SUPER_BLOCK = 512   # rows; LONG_SUPER_BLOCK where features and rows are many, see `super_block_rows`
+    LONG_SUPER_BLOCK = 1024
+    MANY_FEATURES = 24
+    MANY_ROWS = 1 << 14
     WINDOW = 65536      # rows are visited in another order only within such a window: 2 bytes a row name them
     ALIGNMENT = 64      # bytes: the widest vector
     CACHE_LINE = 64     # bytes

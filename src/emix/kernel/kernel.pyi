@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 block_rows: int
-super_block_rows: int
 window_rows: int
 has_light_rows: bool
 
+def super_block_rows(n_rows: int, n_features: int) -> int: ...
 def group_rows(n_components: int) -> int: ...
 def workspace_size(n_components: int, n_features: int) -> int: ...
 

@@ -22,6 +22,9 @@ cdef:
     double LIGHT = 1 << 20      # 2^24 was measured to be no faster
     double NARROWEST = 1e-12    # 2⁻¹⁵⁰ LIGHT exp(−40) / NARROWEST² = 3e-33
 
+cdef enum:
+    LIGHT_AT_ONCE = 256         # rows that are added up in single precision
+
 ctypedef fused lanes:
     vec
     narrow_vec

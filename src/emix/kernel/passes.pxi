@@ -5,11 +5,21 @@ cdef double LISTING = 2     # cycles that a row takes to be listed, or not
 cdef enum:
     LARGE_SLOT = 1 << 15    # bytes: from here on super-blocks are visited slot by slot, so that a slot stays in cache
 
-block_rows = BLOCK
-super_block_rows = SUPER_BLOCK
+block_rows = SMALL_BLOCK
 window_rows = WINDOW
 # Without vector types single precision is no faster.
 has_light_rows = LIGHT_ROWS == 1 and NARROW_LANES > LANES
+
+
+cpdef Py_ssize_t super_block_rows(Py_ssize_t n_rows, Py_ssize_t n_features) noexcept nogil:
+    """Rows of a super-block. A block is no longer.
+
+    With many features, long ones: what their few live rows add to a scatter is gathered from more rows at once, so
+    that large scatters are gone through less often. An iteration, AVX-512: d = 32 3 % less, d = 50 5 %, d = 128 12 %;
+    d = 20 the same, d = 10, whose block then leaves the first-level cache, 5 to 10 % more. With few rows short ones,
+    of which more threads have some.
+    """
+    return LONG_SUPER_BLOCK if n_features >= MANY_FEATURES and n_rows >= MANY_ROWS else SUPER_BLOCK
 
 
 cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
@@ -25,11 +35,12 @@ cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) 
 
 
 cdef Mixture describe(
-    int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments, bint light,
+    int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
+    Py_ssize_t n_rows=SMALL_BLOCK, bint light=False,
 ):
     """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length
 
-    `light`: may light responsibilities be taken in single precision (packed.pxi)?
+    `n_rows`: of a block; `light`: may light responsibilities be taken in single precision (packed.pxi)?
     """
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
@@ -39,7 +50,7 @@ cdef Mixture describe(
     # that end a block); packed, copied and added to the scatter by vectors of features. Fitted to cycles measured at
     # AVX-512, d = 10 to 128, and to measured shares of live rows at which both take the same time, d = 5 to 100,
     # AVX-512 and AVX2, both precisions. Light rows are nothing gained up to d = 24 (AVX-512): that is where 0.84 lies.
-    mixture.cost_dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / BLOCK
+    mixture.cost_dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / n_rows
     mixture.cost_packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES)
     mixture.cost_light = 14 + 4 * width + 0.5 * d * (d + NARROW_LANES) / (2 * LANES)
     mixture.has_light = light and matrices and LIGHT_ROWS and NARROW_LANES > LANES and (
@@ -160,6 +171,7 @@ cdef class Accumulator:
 
     cdef Mixture mixture
     cdef Block rows
+    cdef Py_ssize_t super_block, block_rows     # rows
     # Held for as long as there are pointers into them
     cdef const real[::1] arguments
     cdef const real[:, :] X
@@ -179,7 +191,9 @@ cdef class Accumulator:
         their centre no scatter is summed: see origin.pxi. `light`: no column's range reaches 1e15, nor a weight 1e5, so
         that light responsibilities may be taken in single precision (packed.pxi).
         """
-        self.mixture = describe(structure, n_components, n_features, arguments, light)
+        self.super_block = super_block_rows(X.shape[0], n_features)
+        self.block_rows = SMALL_BLOCK if self.super_block == SUPER_BLOCK else BLOCK
+        self.mixture = describe(structure, n_components, n_features, arguments, self.block_rows, light)
         self.rows = whole(X, sample_weight, &self.mixture)
         if workspaces.shape[1] < workspace_size(n_components, n_features):
             raise ValueError(f"a workspace has {workspaces.shape[1]} numbers, fewer than workspace_size tells")
@@ -192,8 +206,9 @@ cdef class Accumulator:
     def accumulate(self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row, const int[::1] stop):
         """Add the statistics of rows [first_row, last_row) to the slots that this thread has.
 
-        `first_row` is a multiple of super_block_rows; slot s belongs to thread s mod the number of workspaces. Returns
-        how many responsibilities are above 0; early, with slots half filled, once stop[0] is not 0 (None: never).
+        `first_row` is a multiple of `super_block_rows`; slot s belongs to thread s mod the number of workspaces.
+        Returns how many responsibilities are above 0; early, with slots half filled, once stop[0] is not 0 (None:
+        never).
         """
         return self.sweep(thread, first_row, last_row, NULL, 0, NULL, stop)
 
@@ -237,7 +252,7 @@ cdef class Accumulator:
 
     cdef int check_region(self, Py_ssize_t first, Py_ssize_t last, Py_ssize_t base, Py_ssize_t n) except -1:
         """Rows [first, last) are among the n from `base` on, and whole super-blocks from there"""
-        if not base <= first <= last <= base + n or (first - base) % SUPER_BLOCK or base % SUPER_BLOCK:
+        if not base <= first <= last <= base + n or (first - base) % self.super_block or base % self.super_block:
             raise ValueError(f"rows {first} to {last} are asked for, of the {n} from row {base} on")
         return 0
 
@@ -249,8 +264,8 @@ cdef class Accumulator:
         cdef Workspace work = self.workspace(thread)
         cdef Py_ssize_t n_slots = self.slots.shape[0], n_threads = self.workspaces.shape[0]
         # Rounds of super-blocks, one for each slot, that have rows of this pass
-        cdef Py_ssize_t first_round = first_row // (SUPER_BLOCK * n_slots)
-        cdef Py_ssize_t n_rounds = (last_row - 1) // (SUPER_BLOCK * n_slots) + 1 - first_round
+        cdef Py_ssize_t first_round = first_row // (self.super_block * n_slots)
+        cdef Py_ssize_t n_rounds = (last_row - 1) // (self.super_block * n_slots) + 1 - first_round
         cdef Py_ssize_t n_shares = (n_slots - thread + n_threads - 1) // n_threads
         cdef bint slot_by_slot = self.slots.shape[1] * sizeof(double) > LARGE_SLOT
         cdef Py_ssize_t step, slot, turn, next_slot = 0, start = -1, next_start
@@ -265,7 +280,7 @@ cdef class Accumulator:
                 if step < n_shares * n_rounds:
                     next_slot = thread + n_threads * (step // n_rounds if slot_by_slot else step % n_shares)
                     turn = step % n_rounds if slot_by_slot else step // n_shares
-                    next_start = ((first_round + turn) * n_slots + next_slot) * SUPER_BLOCK
+                    next_start = ((first_round + turn) * n_slots + next_slot) * self.super_block
                     if not first_row <= next_start < last_row:
                         next_start = -1
                 if start >= 0:
@@ -283,8 +298,9 @@ cdef class Accumulator:
 
         `next_start` is where the one that follows begins, −1 for none.
         """
-        cdef Py_ssize_t K = self.mixture.n_components, step = BLOCK if bounds == NULL else group_rows(K), i, first
-        cdef Py_ssize_t last = min(start + SUPER_BLOCK, last_row)
+        cdef Py_ssize_t K = self.mixture.n_components, step = self.block_rows if bounds == NULL else group_rows(K)
+        cdef Py_ssize_t i, first
+        cdef Py_ssize_t last = min(start + self.super_block, last_row)
         cdef Block block
         cdef unsigned short found[BLOCK]
         cdef double n_live = 0

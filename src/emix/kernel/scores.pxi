@@ -69,10 +69,10 @@ cdef Py_ssize_t score_rows(
     cdef Block block
     cdef Py_ssize_t K = mixture.n_components, start = first_row, n_vectors, n_far = 0
     while start < last_row and not stopped(stop):
-        block = part(rows, start, min(start + BLOCK, last_row))
+        block = part(rows, start, min(start + SMALL_BLOCK, last_row))
         work.ahead.n_rows = 0
-        if start + BLOCK < last_row:
-            work.ahead = part(rows, start + BLOCK, min(start + 2 * BLOCK, last_row))
+        if start + SMALL_BLOCK < last_row:
+            work.ahead = part(rows, start + SMALL_BLOCK, min(start + 2 * SMALL_BLOCK, last_row))
         n_vectors = load(&block, mixture.n_features, work)
         if responsibilities is not None and block.n_rows * K * <Py_ssize_t> sizeof(real) <= AHEAD:
             work.output.first = <const char *> &responsibilities[start, 0]
@@ -89,7 +89,7 @@ cdef Py_ssize_t score_rows(
         if responsibilities is not None:
             inverse_totals(work, n_vectors)
             put_rows(K, work, block.n_rows, &responsibilities[start, 0])
-        start += BLOCK
+        start += SMALL_BLOCK
     return n_far
 
 
@@ -101,7 +101,7 @@ cdef class Scorer:
 
     def __cinit__(self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
         """Take the parameters, [c | b | a | margin | W | m] as in `describe`."""
-        self.mixture = describe(structure, n_components, n_features, arguments, False)
+        self.mixture = describe(structure, n_components, n_features, arguments)
         self.arguments = arguments
 
     def score(

@@ -56,13 +56,14 @@ class BoundedPasses:
     ----------
     kernel : module
         The compiled kernel.
-    n_rows, n_components : int
+    n_rows, n_components, n_features : int
     n_threads : int
         To carry bounds, which takes a matrix product for each component.
     """
 
-    def __init__(self, kernel: Any, n_rows: int, n_components: int, n_threads: int = 1) -> None:
+    def __init__(self, kernel: Any, n_rows: int, n_components: int, n_features: int, n_threads: int = 1) -> None:
         self._kernel, self._n_rows, self._n_components, self._n_threads = kernel, n_rows, n_components, n_threads
+        self._super_block = kernel.super_block_rows(n_rows, n_features)
         self._all = (0, n_rows)
         self._sample = self._rows_of_sample()
         self._region = self._sample
@@ -149,7 +150,7 @@ class BoundedPasses:
 
     def _rows_of_sample(self) -> tuple[int, int]:
         """From the middle on, in whole super-blocks; all rows where the sample would be most of them."""
-        unit = self._kernel.super_block_rows
+        unit = self._super_block
         enough = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_COMPONENT * self._n_components, self._n_rows // SAMPLE_SHARE)
         size = -(-enough // unit) * unit
         if 2 * size > self._n_rows:

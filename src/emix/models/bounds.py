@@ -33,7 +33,7 @@ class CarriedBounds:
     kernel : module
         The compiled kernel.
     first_row : int
-        A multiple of the kernel's super_block_rows.
+        A multiple of what the kernel's super_block_rows says for the fit.
     labels : ndarray of shape (n_rows,), uint16
         The best component of each row from `first_row` on.
     n_components : int

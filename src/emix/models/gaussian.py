@@ -171,10 +171,11 @@ class GaussianRun:
         self._width = K * (1 + d) + spread
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * self._width)))
         n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
-        n_slots = min(n_slots, -(-source.n_rows // kernel.super_block_rows))
+        super_block = kernel.super_block_rows(source.n_rows, d)
+        n_slots = min(n_slots, -(-source.n_rows // super_block))
         most = 1 if has_own_threads() else n_slots
         self._n_threads, self._rows_per_call = plan(
-            source.n_rows, operations_of_pass(K, d), kernel.super_block_rows, model.n_threads, most
+            source.n_rows, operations_of_pass(K, d), super_block, model.n_threads, most
         )
         slots = np.zeros((n_slots, self._width + 1))
         arguments = np.empty(2 * K * (1 + d) + spread + d)
@@ -213,7 +214,7 @@ class GaussianRun:
         self._passes = None
         if BoundedPasses.may_pay(source.n_rows, K, d):
             threads = structure.threads_of_matrices(K, d, model.n_threads)
-            self._passes = BoundedPasses(kernel, source.n_rows, K, threads)
+            self._passes = BoundedPasses(kernel, source.n_rows, K, d, threads)
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
