@@ -15,15 +15,16 @@ include "densities.pxi"
 include "origin.pxi"
 include "posterior.pxi"
 include "packed.pxi"
+include "screen.pxi"
 include "moments.pxi"
 include "passes.pxi"
 include "scores.pxi"
 
 
 cdef void log_densities_triangular(
-    Workspace *work, const real *c, const real *w, const real *b,       # IN: w (d, d) lower triangular
+    Workspace *work, const real *x, const real *c, const real *w, const real *b,    # IN: w (d, d) lower triangular
     real constant, real limit, Py_ssize_t d, Py_ssize_t n_vectors,      # IN; every sum is complete here, limit or not
-    real *p,                                                            # OUT, and work.best INOUT
+    real *p, real *best,                                                # OUT; INOUT
 ) noexcept nogil:
     """p = a_k − ½‖w (x − c) − b‖²"""
     cdef int rows = <int> (n_vectors * LANES), n_features = <int> d, stride = STRIDE, v
@@ -32,7 +33,7 @@ cdef void log_densities_triangular(
     cdef Py_ssize_t j, vector = 0
     cdef vec norm[4]
     cdef vec y
-    center(work.x, c, d, n_vectors, work.z)
+    center(x, c, d, n_vectors, work.z)
     # Z := Z Wᵀ; the lower triangle of W in C order is the upper triangle of Wᵀ in Fortran's
     if sizeof(real) == sizeof(double):
         dtrmm(b"R", b"U", b"N", b"N", &rows, &n_features, &one, <double *> w, &n_features,
@@ -47,7 +48,7 @@ cdef void log_densities_triangular(
             for v in range(TILE_VECTORS):
                 y = (<vec *> (work.z + j * STRIDE))[vector + v] - b[j]
                 norm[v] += y * y
-        put_log_densities(norm, constant, vector, p, work.best)
+        put_log_densities(norm, constant, vector, p, best)
         vector += TILE_VECTORS
 
 

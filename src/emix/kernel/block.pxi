@@ -53,11 +53,13 @@ cdef struct Mixture:
     const real *log_constant    # (K,): a_k
     const real *margin          # (K,): a component further than this below a row's best is left out of its sums
     const real *origin          # (d,): components with this centre are treated together (origin.pxi); NaN: none are
+    const float *sketch         # [kept (K,) | 1 / √diag Σ (K, d) | W D (K, panels)], or NULL: see screen.pxi
     bint has_light              # may responsibilities be light (packed.pxi)
     double cost_dense           # of a row in the sums of a matrix, cycles: among vectors of rows,
     double cost_packed          # packed,
     double cost_light           # or packed and light
     double packed_below         # diag, spherical: rows are packed where fewer than this share of them are live
+    double cost_listed          # full: of a listed row's log-density, over one among all
     double packed_at_origin     # the same for components at the origin
 
 cdef struct Block:
@@ -98,6 +100,7 @@ cdef struct Workspace:
     int *at_origin      # (K,): is the component's centre the origin
     Py_ssize_t n_at_origin
     real far_below      # a row whose best is no more than this may have log-densities that only overflowed (origin.pxi)
+    bint screened       # is some component's sketch of use
     int *listed         # (K,): components at the origin that are taken together
     real *product       # (d, d): for a level that adds to the scatter by way of single precision
 
@@ -129,6 +132,7 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.listed = work.at_origin + mixture.n_components
     work.light_below = work.live + 4 * mixture.n_components
     work.target = work.light_below + mixture.n_components
+    work.screened = is_screened(mixture)
     find_at_origin(mixture, &work)
     if mixture.has_light:
         find_light(mixture, &work)
@@ -201,27 +205,31 @@ cdef void load_fours(Block *block, Py_ssize_t n_features, real *x) noexcept nogi
             x[i + j * STRIDE] = (<const real *> row[0])[j]
 
 
-cdef Py_ssize_t load(Block *block, Py_ssize_t n_features, Workspace *work) noexcept nogil:
-    """Transpose a block into lanes; fill its last tile with copies of its last row at weight 0. The vectors in use."""
+cdef Py_ssize_t load_rows(Block *block, Py_ssize_t n_features, real *x) noexcept nogil:
+    """Transpose a block into lanes, and fill its last tile with copies of its last row. The number of rows then."""
     cdef Py_ssize_t tile = TILE_VECTORS * LANES
     cdef Py_ssize_t n_rows = block.n_rows, n_filled = (n_rows + tile - 1) // tile * tile
     cdef Py_ssize_t i, j = 0
-    cdef real *x
     if block.feature_stride == sizeof(real) and n_features >= 4:
         j = n_features // 4 * 4
-        load_fours(block, j, work.x)
+        load_fours(block, j, x)
     while j + 4 <= n_features:
-        load_features(block, 4, j, work.x + j * STRIDE)
+        load_features(block, 4, j, x + j * STRIDE)
         j += 4
     if j + 2 <= n_features:
-        load_features(block, 2, j, work.x + j * STRIDE)
+        load_features(block, 2, j, x + j * STRIDE)
         j += 2
     if j < n_features:
-        load_features(block, 1, j, work.x + j * STRIDE)
+        load_features(block, 1, j, x + j * STRIDE)
     for j in range(n_features if n_filled > n_rows else 0):
-        x = work.x + j * STRIDE
         for i in range(n_rows, n_filled):
-            x[i] = x[n_rows - 1]
+            x[j * STRIDE + i] = x[j * STRIDE + n_rows - 1]
+    return n_filled
+
+
+cdef Py_ssize_t load(Block *block, Py_ssize_t n_features, Workspace *work) noexcept nogil:
+    """Transpose a block into the workspace; rows that only fill its last tile have weight 0. The vectors in use."""
+    cdef Py_ssize_t n_filled = load_rows(block, n_features, work.x), n_rows = block.n_rows, i
     for i in range(n_rows):
         work.weight[i] = 1
         if block.weight != NULL:

@@ -82,11 +82,13 @@ cdef void log_density(
             limit, d, n_vectors, p, work.best)
     else:
         log_densities_triangular(
-            work, c, mixture.whitening + (k * d * d if mixture.structure == FULL else 0), b, mixture.log_constant[k],
-            limit, d, n_vectors, p)
+            work, work.x, c, mixture.whitening + (k * d * d if mixture.structure == FULL else 0), b,
+            mixture.log_constant[k], limit, d, n_vectors, p, work.best)
 
 
-cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
+cdef void log_densities(
+    Mixture *mixture, Block *block, Bounds *bounds, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
     """p[k] of all components, or with bounds of those that may count;  best = max_k p[k]
 
     best is the lowest finite number where every log-density is −inf.
@@ -99,6 +101,9 @@ cdef void log_densities(Mixture *mixture, Bounds *bounds, Workspace *work, Py_ss
     if bounds != NULL:
         log_densities_bounded(mixture, bounds, work, n_vectors)
         fetch_ahead(mixture, work, BLOCK)
+        return
+    if has_narrow() and work.screened:
+        log_densities_screened(mixture, block, work, n_vectors)
         return
     for k in range(mixture.n_components):
         work.active[k] = <int> k

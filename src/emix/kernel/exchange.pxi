@@ -114,6 +114,7 @@ cdef class Exchange:
     cdef const double[:, ::1] column_range
     cdef double[::1] arguments
     cdef float[::1] rounded
+    cdef float[::1] sketch
     cdef double[:, ::1] slots
     # About an origin: the largest reach², for the ratio the ridge of the M-step, the centres that components would have
     # otherwise, and for tied where it is, and the scatter of all rows about it.
@@ -126,13 +127,13 @@ cdef class Exchange:
     def __cinit__(
         self, int structure, Py_ssize_t n_components, Py_ssize_t n_features,
         double negligible, double epsilon, double unit, const double[:, ::1] column_range,
-        double[::1] arguments, float[::1] rounded, double[:, ::1] slots,
+        double[::1] arguments, float[::1] rounded, double[:, ::1] slots, float[::1] sketch=None,
     ):
         """Take the arrays between the steps.
 
         `negligible`: a margin, see `prepare_arguments`; `epsilon`: of the rows' precision; `unit`: of their weights;
         `column_range`: (2, d) least and greatest values; `rounded`: `arguments` in single precision, or None; `slots`
-        are 0.
+        are 0; `sketch` (full): room for what a first look needs (sketch.pxi), or None for passes without.
         """
         cdef Py_ssize_t spread = spread_size(structure, n_components, n_features), j
         check_length("column_range", column_range.shape[0] * column_range.shape[1], 2 * n_features)
@@ -145,7 +146,11 @@ cdef class Exchange:
         # Of a sum of squares half of the digits must be left; and no mean of rows is more exact.
         self.limit, self.rounding = sqrt(epsilon), 16 * epsilon
         self.shared = structure == FULL and slots.shape[0] * slots.shape[1] * sizeof(double) >= LARGE_SLOTS
+        if sketch is not None:
+            check_length("sketch", sketch.shape[0], sketch_size(n_components, n_features) if structure == FULL else 0)
+            sketch[:n_components] = 0
         self.column_range, self.arguments, self.rounded, self.slots = column_range, arguments, rounded, slots
+        self.sketch = sketch
         self.own_centers = self.fixed = self.scatter = None
         self.n_moved = 0
         self.squares_fit_single = True
@@ -171,13 +176,13 @@ cdef class Exchange:
 
     def begin(
         self, const double[::1] parameters, const double[::1] before, const double[:, ::1] center,
-        bint about_origin=False,
+        bint about_origin=False, bint screened=False,
     ):
         """Fill the arguments, and empty the slots, for a pass under these parameters.
 
         `before`: statistics of the pass before, whose N say what is negligible; None leaves nothing out. `center`: to
         take sums about instead of the means, or None. `about_origin`: move components to one where that is exact
-        enough, after `allow_origin`.
+        enough, after `allow_origin`. `screened`: fill the sketch, too; else nothing is looked at with it.
         """
         cdef Py_ssize_t K = self.K, d = self.d
         cdef const double *centers = NULL
@@ -190,13 +195,14 @@ cdef class Exchange:
             check_length("center", center.shape[0] * center.shape[1], K * d)
             centers = &center[0, 0]
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
-            self.prepare(&parameters[0], centers, weight_before, about_origin)
+            self.prepare(&parameters[0], centers, weight_before, about_origin, screened)
         else:
             with nogil:
-                self.prepare(&parameters[0], centers, weight_before, about_origin)
+                self.prepare(&parameters[0], centers, weight_before, about_origin, screened)
 
     cdef void prepare(
         self, const double *parameters, const double *centers, const double *weight_before, bint about_origin,
+        bint screened,
     ) noexcept nogil:
         """Everything of `begin`"""
         cdef Py_ssize_t i
@@ -211,6 +217,13 @@ cdef class Exchange:
         if self.rounded is not None:
             for i in range(self.rounded.shape[0]):
                 self.rounded[i] = <float> self.arguments[i]
+        if self.sketch is not None:
+            if screened:
+                put_sketch(
+                    self.K, self.d, parameters, &self.arguments[self.K * self.d],
+                    &self.arguments[self.K * (2 * self.d + 1)], &self.sketch[0])
+            else:
+                memset(&self.sketch[0], 0, self.K * sizeof(float))
         if not self.shared:
             memset(&self.slots[0, 0], 0, self.slots.shape[0] * self.slots.shape[1] * sizeof(double))
 

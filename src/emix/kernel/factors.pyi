@@ -40,6 +40,7 @@ def prepare(
     parameters: NDArray[np.float64],
     arguments: NDArray[np.float64],
 ) -> None: ...
+def sketch_size(K: int, d: int) -> int: ...
 def largest_trace(
     structure: int,
     K: int,
@@ -61,6 +62,7 @@ class Exchange:
         arguments: NDArray[np.float64],
         rounded: NDArray[np.float32] | None,
         slots: NDArray[np.float64],
+        sketch: NDArray[np.float32] | None = None,
     ) -> None: ...
     @property
     def squares_fit_single(self) -> bool: ...
@@ -80,6 +82,7 @@ class Exchange:
         before: NDArray[np.float64] | None,
         center: NDArray[np.float64] | None,
         about_origin: bool = False,
+        screened: bool = False,
     ) -> None: ...
     @property
     def shared(self) -> bool: ...

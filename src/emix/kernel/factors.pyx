@@ -292,5 +292,6 @@ def largest_trace(
     return largest
 
 
+include "sketch.pxi"
 include "exchange.pxi"
 include "carried.pxi"

@@ -17,6 +17,7 @@ include "densities.pxi"
 include "origin.pxi"
 include "posterior.pxi"
 include "packed.pxi"
+include "screen.pxi"
 include "moments.pxi"
 include "passes.pxi"
 include "scores.pxi"
@@ -77,16 +78,16 @@ cdef inline void squared_norm_tiles(
 
 
 cdef void log_densities_triangular(
-    Workspace *work, const real *c, const real *w, const real *b,       # IN: w (d, d) lower triangular
+    Workspace *work, const real *x, const real *c, const real *w, const real *b,    # IN: w (d, d) lower triangular
     real constant, real limit, Py_ssize_t d, Py_ssize_t n_vectors,      # IN
-    real *p,                                                            # OUT, and work.best INOUT
+    real *p, real *best,                                                # OUT; INOUT
 ) noexcept nogil:
     """p = a_k − ½‖w (x − c) − b‖², and no more than a_k − ½ limit where that is enough"""
     cdef Py_ssize_t vector = 0
     cdef vec norm[4]
     while vector < n_vectors:
-        squared_norm_tiles(w, b, d, work.x + vector * LANES, c, limit, norm)
-        put_log_densities(norm, constant, vector, p, work.best)
+        squared_norm_tiles(w, b, d, x + vector * LANES, c, limit, norm)
+        put_log_densities(norm, constant, vector, p, best)
         vector += TILE_VECTORS
 
 

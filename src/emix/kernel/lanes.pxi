@@ -30,6 +30,7 @@ cdef extern from "simd.h" nogil:
     int list_rows(int *list, wordvec mask, int first) noexcept
     narrow_vec narrow_of(float a) noexcept
     void put_narrow(float *at, vec a) noexcept
+    vec widened(const float *from_) noexcept
     void add_narrow_lanes(double *sums, narrow_vec a, double factor) noexcept
     real square_root(real a) noexcept
     void transpose_four(

@@ -30,6 +30,11 @@ ctypedef fused lanes:
     narrow_vec
 
 
+cdef inline bint has_narrow() noexcept nogil:
+    """Are vectors of single precision faster, and used where `real` is double? Without vector types they are not."""
+    return LIGHT_ROWS == 1 and NARROW_LANES > LANES
+
+
 cdef inline Py_ssize_t whole_vectors(Py_ssize_t n, Py_ssize_t n_lanes) noexcept nogil:
     """n numbers up to a whole vector"""
     return (n + n_lanes - 1) // n_lanes * n_lanes

@@ -7,8 +7,7 @@ cdef enum:
 
 block_rows = SMALL_BLOCK
 window_rows = WINDOW
-# Without vector types single precision is no faster.
-has_light_rows = LIGHT_ROWS == 1 and NARROW_LANES > LANES
+has_light_rows = has_narrow()
 
 
 cpdef Py_ssize_t super_block_rows(Py_ssize_t n_rows, Py_ssize_t n_features) noexcept nogil:
@@ -25,6 +24,29 @@ cpdef Py_ssize_t super_block_rows(Py_ssize_t n_rows, Py_ssize_t n_features) noex
 cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
     """Rows of a group that has bounds of its own, in 4 K bytes: 128 up to K = 128, 4 bytes a row, else a block."""
     return 128 if n_components <= 128 else 256
+
+
+cdef inline double cost_of_log_density(double d) noexcept nogil:
+    """Cycles for one of a full covariance"""
+    return 1.06 * d * (d + 3) / (2 * LANES)
+
+
+cdef inline double cost_of_listing(double d) noexcept nogil:
+    """What one of a listed row (screen.pxi) takes more: to load it once more, and the rows that fill up a tile"""
+    return 0.8 * d + 0.15 * cost_of_log_density(d)
+
+
+cpdef double cost_of_first_look(Py_ssize_t n_features, double live_share) noexcept nogil:
+    """What the log-densities of a pass with a first look cost, over that without (full); 2 where there is none
+
+    `live_share`: of the responsibilities that are above 0. Fitted to times measured with AVX-512 for d from 24 to 128
+    and shares from 0.04 to 0.35.
+    """
+    cdef double d = n_features, plain = cost_of_log_density(d)
+    if not has_narrow():
+        return 2
+    return (1.1 * d * (d + 1) / (2 * NARROW_LANES) + 2.5 * d / LANES + 10) / plain + live_share * (
+        1 + cost_of_listing(d) / plain)
 
 
 cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
@@ -53,13 +75,15 @@ cdef Mixture describe(
     mixture.cost_dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / n_rows
     mixture.cost_packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES)
     mixture.cost_light = 14 + 4 * width + 0.5 * d * (d + NARROW_LANES) / (2 * LANES)
-    mixture.has_light = light and matrices and LIGHT_ROWS and NARROW_LANES > LANES and (
+    mixture.has_light = light and matrices and has_narrow() and (
         mixture.cost_light < 0.84 * mixture.cost_packed)
     mixture.packed_below = (5.0 * d / LANES - LISTING) / (8 * width)
     cdef double dense
     # At the origin no difference is left to take, and of tied no scatter to sum.
     dense = (d if structure == TIED else 2 * d if structure == DIAG else d + 1) * 1.25 / LANES
     mixture.packed_at_origin = (dense - 2.5) / (8 * width)
+    mixture.cost_listed = 1 + cost_of_listing(d) / cost_of_log_density(d)
+    mixture.sketch = NULL
     mixture.structure = <Structure> structure
     mixture.n_components = K
     mixture.n_features = d
@@ -135,7 +159,7 @@ cdef double add_block(
     """E-step of a block, added to a slot; how many responsibilities are above 0"""
     cdef Py_ssize_t n_vectors = load(block, mixture.n_features, work), a
     cdef double n_live = 0
-    log_densities(mixture, bounds, work, n_vectors)
+    log_densities(mixture, block, bounds, work, n_vectors)
     exponentials(mixture, work, n_vectors)
     posterior(mixture, work, n_vectors)
     for a in range(work.n_active):
@@ -174,6 +198,7 @@ cdef class Accumulator:
     cdef Py_ssize_t super_block, block_rows     # rows
     # Held for as long as there are pointers into them
     cdef const real[::1] arguments
+    cdef const float[::1] sketch
     cdef const real[:, :] X
     cdef const double[:] sample_weight
     cdef real[:, ::1] workspaces
@@ -182,7 +207,7 @@ cdef class Accumulator:
     def __cinit__(
         self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
         const real[:, :] X, const double[:] sample_weight, real[:, ::1] workspaces, double[:, ::1] slots,
-        bint light=False,
+        bint light=False, const float[::1] sketch=None,
     ):
         """Take the rows, and where parameters will be read (before each pass) and sums be added.
 
@@ -200,7 +225,11 @@ cdef class Accumulator:
         if slots.shape[0] < 1 or slots.shape[1] != slot_width(&self.mixture):
             raise ValueError(
                 f"slots are {slots.shape[0]} × {slots.shape[1]}, expected a width of {slot_width(&self.mixture)}")
-        self.arguments, self.X, self.sample_weight = arguments, X, sample_weight
+        if sketch is not None:
+            if structure != FULL or sketch.shape[0] != n_components * (1 + n_features + panels_size(n_features)):
+                raise ValueError(f"{sketch.shape[0]} numbers are not the sketch of {n_components} full components")
+            self.mixture.sketch = &sketch[0]
+        self.arguments, self.X, self.sample_weight, self.sketch = arguments, X, sample_weight, sketch
         self.workspaces, self.slots = workspaces, slots
 
     def accumulate(self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row, const int[::1] stop):

@@ -77,7 +77,7 @@ cdef Py_ssize_t score_rows(
         if responsibilities is not None and block.n_rows * K * <Py_ssize_t> sizeof(real) <= AHEAD:
             work.output.first = <const char *> &responsibilities[start, 0]
             work.output.n_bytes = block.n_rows * K * sizeof(real)
-        log_densities(mixture, NULL, work, n_vectors)
+        log_densities(mixture, &block, NULL, work, n_vectors)
         n_far += set_far(K, work, block.n_rows)
         if labels is not None:
             find_best(K, work, block.n_rows, &labels[start])

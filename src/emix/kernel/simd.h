@@ -170,6 +170,7 @@ typedef float narrowed __attribute__((vector_size(4 * LANES), aligned(4), may_al
 typedef double wide_narrow __attribute__((vector_size(8 * NARROW_LANES), aligned(8), may_alias));
 static inline narrow_vec narrow_of(float a) { return a - (narrow_vec){0}; }
 static inline void put_narrow(float *at, vec a) { *(narrowed *)at = __builtin_convertvector(a, narrowed); }
+static inline vec widened(const float *a) { return __builtin_convertvector(*(narrowed *)a, vec); }
 static inline void add_narrow_lanes(double *sums, narrow_vec a, double factor)
 {
     *(wide_narrow *)sums += factor * __builtin_convertvector(a, wide_narrow);
@@ -179,6 +180,7 @@ typedef float narrow_vec;
 #define NARROW_LANES 1
 static inline narrow_vec narrow_of(float a) { return a; }
 static inline void put_narrow(float *at, vec a) { *at = (float)a; }
+static inline vec widened(const float *a) { return *a; }
 static inline void add_narrow_lanes(double *sums, narrow_vec a, double factor) { *sums += factor * a; }
 #endif
 /* list := numbers of the rows whose lane of a mask is set, from `first` on; how many. Some of what lies behind is

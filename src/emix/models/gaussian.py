@@ -16,6 +16,7 @@ from emix.rows.threads import plan, run_in_threads
 
 from .bounded_passes import BoundedPasses, Part
 from .covariance import STRUCTURES, CovarianceStructure
+from .first_look import FirstLook
 from .operations import operations_of_pass
 from .origin import CommonOrigin
 from .parameters import GaussianParameters
@@ -180,6 +181,10 @@ class GaussianRun:
         slots = np.zeros((n_slots, self._width + 1))
         arguments = np.empty(2 * K * (1 + d) + spread + d)
         rounded = np.empty(len(arguments), np.float32) if self.dtype.char == "f" else None
+        self._look = None
+        if FirstLook.may_pay(kernel, structure, source.n_rows, K, d):
+            self._look = FirstLook(kernel, K, d)
+        sketch = None if self._look is None else self._look.sketch
         workspaces = np.empty((self._n_threads, kernel.workspace_size(K, d)), self.dtype)
         sample_weight, unit = _in_moderate_units(source.sample_weight, d)
         self._exchange = factors.Exchange(
@@ -193,6 +198,7 @@ class GaussianRun:
             arguments,
             rounded,
             slots,
+            sketch,
         )
         self._accumulator = kernel.Accumulator(
             structure.code,
@@ -204,6 +210,7 @@ class GaussianRun:
             workspaces,
             slots,
             self._exchange.squares_fit_single,
+            sketch,
         )
         self._before: Array | None = None
         self._origin = None
@@ -260,12 +267,17 @@ class GaussianRun:
         About an origin that components share, where there is one that does and `origin` does not forbid it.
         """
         origin = origin and self._origin is not None and self._origin.begin_pass()
-        self._exchange.begin(parameters.packed, before, center, origin)
-        if self._passes is None:
+        self._exchange.begin(parameters.packed, before, center, origin, self._look is not None and self._look.pays)
+        if self._passes is None and self._look is None:
             run_in_threads(self._accumulate, self._n_threads)
         else:
-            parts = self._passes.begin_pass(parameters)
-            self._passes.end_pass(*self._accumulate_parts(parts), in_full=before is None)
+            parts = [Part(0, self.source.n_rows)] if self._passes is None else self._passes.begin_pass(parameters)
+            n_live, n_computed = self._accumulate_parts(parts)
+            n_plain = sum(part.last_row - part.first_row for part in parts if part.bounds is None)
+            if self._passes is not None:
+                self._passes.end_pass(n_live, n_computed, in_full=before is None)
+            if self._look is not None and n_plain and before is not None:
+                self._look.end_pass(n_live / (n_plain * self.model.n_components))
         structure, K, d = self.model.structure, self.model.n_components, self.model.n_features
         sums = np.empty(self._width + K * d)
         if self._exchange.shared:
