@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emix.estimators import kmeans, starts
+from emix.estimators.uniforms import Uniforms
 from emix.kernel.level import available_levels
+from emix.models import label_sums
+from emix.models.covariance import STRUCTURES
 
 Array = NDArray[np.float64]
 
@@ -58,10 +62,10 @@ def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     centers = np.vstack([rows(4, d, seed=1)[0], np.zeros((1, d)), np.zeros((1, d))])  # the last two are equals
     K = len(centers)
     distance = np.sum((Z[:, None] - centers) ** 2, axis=2)
-    labels, least, sums = np.full(n, -1), np.full(n, np.nan), np.zeros((2, K, 1 + d))
+    labels, least, sums = np.full(n, -1), np.full(n, np.nan), np.full((2, K, 1 + d), np.nan)
     features = np.ascontiguousarray(Z.T)
     moved, held = centers.copy(), np.full(K, np.nan)
-    lloyd = clusters.Lloyd(features, weight, moved, sums, held)
+    lloyd = clusters.Lloyd(features, weight, moved, sums, held, np.full(n, np.nan))
     for chunk, (first, last) in enumerate([(0, n // 2), (n // 2, n)]):
         clusters.assign(features, centers, first, last, labels, least)
         lloyd.add_up(chunk, first, last)
@@ -74,11 +78,17 @@ def test_nearest_centres(clusters: Any, n: int, d: int) -> None:
     step, n_empty = lloyd.move()
     expected = np.where(belongs.any(axis=0)[:, None], (belongs.T @ Z) / np.maximum(held, 1e-9)[:, None], centers)
     np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-12)  # of numbers of about 1
-    assert not sums.any()  # the next iteration's begin at 0
     assert n_empty == np.count_nonzero(held == 0.0) >= 1
     assert step == pytest.approx(np.sum((moved - centers) ** 2))
     with pytest.raises(ValueError, match="chunk is 2, expected 0 to 1"):
         lloyd.add_up(2, 0, 1)
+    # Rows that go over to another centre leave the sums of the one for those of the other.
+    moved[:] = centers[::-1]
+    belongs = belongs[:, [4, 5, 3, 2, 1, 0]]  # of the two equals the first takes all
+    for chunk, (first, last) in enumerate([(0, n // 2), (n // 2, n)]):
+        lloyd.add_up(chunk, first, last)
+    expected = belongs.T @ np.column_stack([np.ones(n), Z])
+    np.testing.assert_allclose(sums.sum(axis=0), expected, rtol=1e-13, atol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)
@@ -108,6 +118,85 @@ def test_plus_plus(clusters: Any, n: int, d: int) -> None:
     for n_candidates in (0, 65):
         with pytest.raises(ValueError, match=f"the number of candidates is {n_candidates}, expected 1 to 64"):
             plus_plus.draw(np.zeros(n_candidates))
+
+
+def test_sums_that_rows_left_are_taken_anew_where_rounding_counts(clusters: Any) -> None:
+    Z = np.array([[0.1, 0.2, 0.3, 7.0]])
+    weight = np.array([1e9 / 3, 1e9 / 7, 1e9 / 9, 1e-3 / 3])
+    centers = np.array([[1.0], [-9.0]])  # the first has all rows
+    lloyd = clusters.Lloyd(Z, weight, centers, np.empty((1, 2, 2)), np.empty(2), np.empty(4))
+    lloyd.add_up(0, 0, 4)
+    assert lloyd.move()[1] == 1
+    centers[:] = [[5.0], [0.0]]  # and now the last alone
+    lloyd.add_up(0, 0, 4)
+    assert lloyd.move()[1] == -1
+    np.testing.assert_array_equal(centers, [[5.0], [0.0]])
+    lloyd.add_up(0, 0, 4)
+    step, n_empty = lloyd.move()
+    assert n_empty == 0
+    assert centers[0, 0] == pytest.approx(7.0, rel=1e-15)
+    assert step == pytest.approx(4.0 + centers[1, 0] ** 2)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("structure", range(4))
+@pytest.mark.parametrize(("n", "d", "K"), [(1, 1, 1), (33, 2, 3), (200, 2, 2), (600, 4, 3), (300, 7, 5)])
+def test_a_small_start_is_its_steps(
+    clusters: Any, weighted: bool, structure: int, n: int, d: int, K: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, weight = rows(n, d)
+    X[:, 0] += 5.0 * np.random.default_rng(2).integers(0, 3, n)
+    ones = weight if weighted else np.ones(n)
+    for module in (kmeans, label_sums, starts):
+        monkeypatch.setattr(module, "clusters", clusters)
+    Z = starts._standardized(X, ones)
+    seeds = kmeans.kmeans_plus_plus(Z, ones, K, Uniforms(7, 1))
+    _, labels = kmeans.kmeans(Z, ones, Z.take(seeds, axis=0), 1)
+    form = list(STRUCTURES.values())[structure]
+    expected = label_sums.statistics_of_labels(form, X, ones, labels, None, 1, K)
+    found = np.full(len(expected), np.nan)
+    n_candidates = kmeans.candidates_of(K)
+    work = np.full(clusters.small_start_workspace(structure, n, d, K, n_candidates), np.nan)
+    settings = n_candidates, kmeans.MAX_ITERATIONS, kmeans.SQUARED_STEP
+    assert clusters.small_start(structure, X, weight if weighted else None, K, 7, 1, *settings, work, found)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_small_start_leaves_rare_cases_to_others(clusters: Any) -> None:
+    X = np.repeat([[0.0], [1.0]], 5, axis=0)  # fewer values than centres
+    work, found = np.empty(clusters.small_start_workspace(0, 10, 1, 3, 3)), np.empty(12)
+    assert not clusters.small_start(0, X, None, 3, 0, 0, 3, 100, 1e-4, work, found)
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"X": np.zeros((0, 2))}, "the number of rows is 0, expected 1 to 8192"),
+        ({"X": np.zeros((8193, 2))}, "the number of rows is 8193, expected 1 to 8192"),
+        ({"X": np.zeros((9, 0))}, "there are no features, expected 1 or more"),
+        ({"weight": np.zeros(8)}, "weight has 8 numbers, expected 9"),
+        ({"n_clusters": 0}, "there are no centres, expected 1 or more"),
+        ({"n_candidates": 0}, "the number of candidates is 0, expected 1 to 64"),
+        ({"n_candidates": 65}, "the number of candidates is 65, expected 1 to 64"),
+        ({"work": np.zeros(7)}, "work has 7 numbers, expected"),
+        ({"statistics": np.zeros(7)}, "statistics has 7 numbers, expected 27"),
+    ],
+)
+def test_a_small_start_refuses_what_does_not_fit(clusters: Any, changed: dict[str, Any], text: str) -> None:
+    fits = {
+        "X": of(9, 2),
+        "weight": None,
+        "n_clusters": 3,
+        "seed": 0,
+        "restart": 0,
+        "n_candidates": 3,
+        "most_iterations": 10,
+        "squared_step": 1e-4,
+        "work": of(clusters.small_start_workspace(0, 9, 2, 3, 3)),
+        "statistics": of(27),
+    }
+    with pytest.raises(ValueError, match=text):
+        clusters.small_start(0, *(fits | changed).values())
 
 
 def forms(matrices: Array) -> list[Array]:
@@ -211,12 +300,13 @@ def of(*shape: int) -> Array:
         ("assign", (of(2, 9), of(3, 2), 0, 10, None, of(9)), "rows 0 to 10 are asked for, of 9"),
         ("assign", (of(2, 9), of(3, 2), -1, 9, None, of(9)), "rows -1 to 9 are asked for, of 9"),
         ("assign", (of(2, 9), of(0, 2), 0, 9, None, of(9)), "there are no centres, expected 1 or more"),
-        ("Lloyd", (of(2, 9), of(8), of(3, 2), of(1, 3, 3), of(3)), "weight has 8 numbers, expected 9"),
-        ("Lloyd", (of(2, 9), of(9), of(3, 1), of(1, 3, 3), of(3)), "a centre has 1 numbers, expected 2"),
-        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 2, 3), of(3)), "sums of a chunk has 6 numbers, expected 9"),
-        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 9, 1), of(3)), "sums of a centre has 1 numbers, expected 3"),
-        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 3, 3), of(2)), "held has 2 numbers, expected 3"),
-        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(0, 3, 3), of(3)), "there are no chunks, expected 1 or more"),
+        ("Lloyd", (of(2, 9), of(8), of(3, 2), of(1, 3, 3), of(3), of(9)), "weight has 8 numbers, expected 9"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 1), of(1, 3, 3), of(3), of(9)), "a centre has 1 numbers, expected 2"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 2, 3), of(3), of(9)), "sums of a chunk has 6 numbers, expected 9"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 9, 1), of(3), of(9)), "sums of a centre has 1 numbers, expected 3"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 3, 3), of(2), of(9)), "held has 2 numbers, expected 3"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(1, 3, 3), of(3), of(8)), "nearest has 8 numbers, expected 9"),
+        ("Lloyd", (of(2, 9), of(9), of(3, 2), of(0, 3, 3), of(3), of(9)), "there are no chunks, expected 1 or more"),
     ],
 )
 def test_arrays_of_the_wrong_size_are_refused(clusters: Any, name: str, arguments: Any, text: str) -> None:

@@ -11,7 +11,7 @@ from emix.estimators.uniforms import RandomNumbers
 from emix.kernel.level import clusters
 from emix.rows.chunks import Chunks
 
-__all__ = ["by_features", "draw_rows", "kmeans", "kmeans_plus_plus"]
+__all__ = ["by_features", "candidates_of", "draw_rows", "kmeans", "kmeans_plus_plus"]
 
 Array = NDArray[np.float64]
 
@@ -29,6 +29,11 @@ def draw_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.int
     rows = np.empty(size, dtype=np.intp)
     clusters.draw(np.ascontiguousarray(weight), source.random(size), np.empty(len(weight)), rows)
     return rows
+
+
+def candidates_of(n_clusters: int) -> int:
+    """How many rows are drawn for a centre of k-means++, of which the best is kept."""
+    return 2 + int(math.log(n_clusters))
 
 
 def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers) -> NDArray[np.intp]:
@@ -56,9 +61,8 @@ def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: RandomNum
     """
     plus_plus = clusters.PlusPlus(by_features(Z), weight, np.empty(len(Z)), np.empty(len(Z)))
     chosen = np.empty(n_clusters, dtype=np.intp)
-    n_candidates = 2 + int(math.log(n_clusters))
     for k in range(n_clusters):
-        row = plus_plus.draw(source.random(n_candidates)) if k else draw_rows(weight, 1, source)[0]
+        row = plus_plus.draw(source.random(candidates_of(n_clusters))) if k else draw_rows(weight, 1, source)[0]
         if row < 0:
             # Every row coincides with a centre: any will do, but not twice the same while there are others.
             unused = weight.copy()
@@ -96,14 +100,17 @@ def kmeans(
     n_clusters, n_features = centers.shape
     features, centers = by_features(Z), np.array(centers)
     chunks = Chunks(len(Z), 3.0 * centers.size, n_threads)
-    sums, held = np.zeros((chunks.n_slots, n_clusters, 1 + n_features)), np.empty(n_clusters)
+    sums, held = np.empty((chunks.n_slots, n_clusters, 1 + n_features)), np.empty(n_clusters)
     labels = np.empty(len(Z), dtype=np.intp)
     distances = np.empty(len(Z)) if distances is None else distances
-    lloyd = clusters.Lloyd(features, weight, centers, sums, held)
+    lloyd = clusters.Lloyd(features, weight, centers, sums, held, np.empty(len(Z)))
 
     for _ in range(MAX_ITERATIONS):
         chunks.each(lloyd.add_up)
         step, n_empty = lloyd.move()
+        if n_empty < 0:  # rounding may count in what rows have left behind
+            chunks.each(lloyd.add_up)
+            step, n_empty = lloyd.move()
         if n_empty:
             # Centres that no row is nearest to move onto the rows that are furthest from theirs.
             chunks.each(lambda _, first, last: clusters.assign(features, centers, first, last, None, distances))

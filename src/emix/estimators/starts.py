@@ -11,17 +11,24 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.estimators.kmeans import draw_rows, kmeans, kmeans_plus_plus
-from emix.estimators.sampling import sample_rows
+from emix.estimators.kmeans import (
+    MAX_ITERATIONS,
+    SQUARED_STEP,
+    candidates_of,
+    draw_rows,
+    kmeans,
+    kmeans_plus_plus,
+)
+from emix.estimators.sampling import SAMPLE_ROWS, sample_rows
 from emix.estimators.uniforms import RandomNumbers, Uniforms
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel.level import clusters
-from emix.models.covariance import STRUCTURES
+from emix.models.covariance import STRUCTURES, CovarianceStructure
 from emix.models.gaussian import GaussianModel
 from emix.models.label_sums import statistics_of_labels
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
-from emix.rows.chunks import Chunks
+from emix.rows.chunks import CHUNK, Chunks
 from emix.rows.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.validation import FloatArray
 
@@ -34,6 +41,10 @@ STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 # k-means from one k-means++ start ends in a poor optimum half of the time with 10 overlapping clusters in 10 dimensions
 # (5 seeds of 10), from the best of 8 on 4 096 rows never (0 of 10), in 25 ms instead of 19 for 30 000 rows.
 TRIES, TRIED_ROWS = 8, 4096
+
+# Rows × components × features up to which a start from k-means is one call of compiled code. All iterations of k-means
+# take some milliseconds then, so that signals need not be looked at in between.
+SMALL = 100_000
 
 
 def make_start(
@@ -76,17 +87,20 @@ def make_start(
     DegenerateCovarianceError
         If the rows' covariance itself is not positive definite.
     """
-    rows = sample_rows(len(X), seed, sample_weight=sample_weight)
-    # In one order of memory: sums of BLAS are rounded otherwise in another.
-    sample = np.ascontiguousarray(X if len(rows) == len(X) else X[rows], dtype=np.float64)
-    if sample_weight is None:
-        weight = np.empty(len(rows))
-        weight.fill(1.0)  # np.ones is a function of Python: 3 % of a fit of 200 rows
-    else:
-        weight = sample_weight[rows]
-    source = Uniforms(seed, restart)
     form = STRUCTURES[structure]
     model = GaussianModel(n_components, X.shape[1], form, reg_covar, n_threads)
+    if len(X) > SAMPLE_ROWS or sample_weight is not None:
+        rows = sample_rows(len(X), seed, sample_weight=sample_weight)
+        X = X if len(rows) == len(X) else X[rows]
+        sample_weight = None if sample_weight is None else sample_weight[rows]
+    # In one order of memory: sums of BLAS are rounded otherwise in another.
+    sample = np.ascontiguousarray(X, dtype=np.float64)
+    if init_params == "kmeans" and means is None and len(sample) <= CHUNK and n_components * sample.size <= SMALL:
+        packed = _statistics_of_few(sample, sample_weight, form, n_components, seed, restart)
+        if packed is not None:
+            return _of_statistics(sample, sample_weight, packed, model)
+    weight = np.ones(len(sample)) if sample_weight is None else sample_weight
+    source = Uniforms(seed, restart)
 
     if means is not None:
         return _of_means(sample, weight, means, model)
@@ -195,17 +209,46 @@ def _scatter(packed: Array, n_labels: int, d: int) -> Array:
     return packed[n_labels * (1 + d) : -n_labels * d].reshape(d, d)
 
 
+def _statistics_of_few(
+    X: Array, weight: Array | None, structure: CovarianceStructure, n_components: int, seed: int, restart: int
+) -> Array | None:
+    """Statistics of the clusters of k-means in one compiled call; None where it is left to the steps one by one."""
+    (n, d), K = X.shape, n_components
+    n_candidates = candidates_of(K)
+    work = np.empty(clusters.small_start_workspace(structure.code, n, d, K, n_candidates))
+    packed = np.empty(K * (1 + 2 * d) + math.prod(structure.shape(K, d)))
+    found = clusters.small_start(
+        structure.code,
+        X,
+        weight,
+        K,
+        seed % 2**64,
+        restart,
+        n_candidates,
+        MAX_ITERATIONS,
+        SQUARED_STEP,
+        work,
+        packed,
+    )
+    return packed if found else None
+
+
 def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
     """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
+    packed = statistics_of_labels(model.structure, X, weight, labels, None, model.n_threads, model.n_components)
+    return _of_statistics(X, weight, packed, model)
+
+
+def _of_statistics(X: Array, weight: Array | None, packed: Array, model: GaussianModel) -> GaussianParameters:
+    """One M-step with the clusters' statistics; if a cluster has too few rows, the covariance of all."""
     K, d, structure = model.n_components, model.n_features, model.structure
-    packed = statistics_of_labels(structure, X, weight, labels, None, model.n_threads, K)
     # As Python's numbers: of few, NumPy's sum is one of the longest steps of a start.
     total = sum(packed[:K].tolist())
     statistics = GaussianStatistics(structure, K, d, packed, total, len(X), 0.0, taken_under=None)
     try:
         return model.m_step(statistics)
     except DegenerateCovarianceError:
-        return _of_means(X, weight, statistics.center, model)
+        return _of_means(X, np.ones(len(X)) if weight is None else weight, statistics.center, model)
 
 
 def _of_random_responsibilities(

@@ -43,6 +43,7 @@ class Lloyd:
         centers: NDArray[np.float64],
         sums: NDArray[np.float64],
         held: NDArray[np.float64],
+        nearest: NDArray[np.float64],
     ) -> None: ...
     def add_up(self, chunk: int, first_row: int, last_row: int) -> None: ...
     def move(self) -> tuple[float, int]: ...
@@ -64,3 +65,18 @@ class LabelSums:
     def add_up(self, slot: int, first_row: int, last_row: int) -> None: ...
     def center(self) -> None: ...
     def finish(self, statistics: NDArray[np.float64]) -> None: ...
+
+def small_start_workspace(structure: int, n: int, d: int, K: int, n_candidates: int) -> int: ...
+def small_start(
+    structure: int,
+    X: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    n_clusters: int,
+    seed: int,
+    restart: int,
+    n_candidates: int,
+    most_iterations: int,
+    squared_step: float,
+    work: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> bool: ...

@@ -11,7 +11,7 @@
 # take a range of rows: their callers make it short enough for signals to be looked at between two.
 
 from libc.math cimport INFINITY, sqrt
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 include "lanes.pxi"
 include "structure.pxi"
@@ -21,10 +21,16 @@ cdef enum:
     BLOCK = 256     # rows: 20 KiB at d = 10
     MOST_CANDIDATES = 64    # 2 + log K of them are asked for
     PARTS = 8       # of a sum, so that it can be done in vectors of any level
+    GROUP_VECTORS = 4   # of rows that are given to their nearest centres together
+    FEW = 32        # rows that are asked together whether one goes over to another centre
 
 block_rows = BLOCK
 
 cdef double HUGE = 1.7976931348623157e308
+
+# Of all weight. Where a cluster holds less, roundings of rows that left it may count: in sums of standardized rows they
+# are some eps of the whole for each row that moved.
+cdef double LEAST_SHARE = 1e-6
 
 
 cdef int check_some(str name, Py_ssize_t n) except -1:
@@ -87,27 +93,22 @@ cdef inline void squared_distances(
         j += 1
 
 
-cdef void block_nearest(
-    const double *z, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t d,    # IN
-    const double *centers, Py_ssize_t n_clusters,                           # IN: (K, d)
-    double *least, double *which,                                           # OUT: D² and the first centre of it
-) noexcept nogil:
-    """least, which := min_k, argmin_k ‖z_i − c_k‖²"""
-    cdef double distance[BLOCK]
-    cdef double before, now
-    cdef Py_ssize_t i, k
-    for i in range(n_rows):
-        least[i] = HUGE
-        which[i] = 0
-    for k in range(n_clusters):
-        squared_distances(z, stride, n_rows, d, centers + k * d, 1, distance)
-        # One choice a loop, between values that are loaded already: so these become vectors.
-        for i in range(n_rows):
-            before, now = which[i], k
-            which[i] = now if distance[i] < least[i] else before
-        for i in range(n_rows):
-            before, now = least[i], distance[i]
-            least[i] = now if now < before else before
+cdef double sum_of(const double *w, Py_ssize_t n) noexcept nogil:
+    """Σ w"""
+    cdef double partial[PARTS]
+    cdef Py_ssize_t i = 0, l
+    for l in range(PARTS):
+        partial[l] = 0
+    while i + PARTS <= n:
+        for l in range(PARTS):
+            partial[l] += w[i + l]
+        i += PARTS
+    while i < n:
+        partial[0] += w[i]
+        i += 1
+    for l in range(1, PARTS):
+        partial[0] += partial[l]
+    return partial[0]
 
 
 cdef double weighted_sum(const double *w, const double *z, Py_ssize_t n, bint squares) noexcept nogil:
@@ -128,22 +129,34 @@ cdef double weighted_sum(const double *w, const double *z, Py_ssize_t n, bint sq
     return partial[0]
 
 
-cdef void write_columns(
-    const double[:, ::1] X, const double *center, const double *scale,  # IN: (n, d), (d,), (d,) or NULL
-    double[:, :] Z,                                                     # OUT: (d, n)
+cdef void to_columns(
+    const double *X, Py_ssize_t n, Py_ssize_t d,        # IN: (n, d)
+    double *Z, Py_ssize_t stride,                       # OUT: (d, n)
 ) noexcept nogil:
-    """z_ij := (x_ij − c_j) / s_j"""
-    cdef Py_ssize_t n = X.shape[0], start = 0, i, j
-    cdef double *z
+    """Z := Xᵀ"""
+    cdef Py_ssize_t start = 0, end, first, i, j
+    cdef const double *x
     while start < n:
-        for j in range(X.shape[1]):
-            z = &Z[j, 0]
-            for i in range(start, min(start + BLOCK, n)):
-                z[i] = X[i, j] - center[j]
-            if scale != NULL:
-                for i in range(start, min(start + BLOCK, n)):
-                    z[i] /= scale[j]
-        start += BLOCK
+        end = min(start + BLOCK, n)
+        j = 0
+        while j + 4 <= d:
+            i = start
+            while i + 4 <= end:
+                x = X + i * d + j
+                transpose_four(
+                    <const char *> x, <const char *> (x + d), <const char *> (x + 2 * d), <const char *> (x + 3 * d),
+                    Z + j * stride + i, stride)
+                i += 4
+            while i < end:
+                for first in range(j, j + 4):
+                    Z[first * stride + i] = X[i * d + first]
+                i += 1
+            j += 4
+        while j < d:
+            for i in range(start, end):
+                Z[j * stride + i] = X[i * d + j]
+            j += 1
+        start = end
 
 
 def scale_columns(
@@ -155,8 +168,40 @@ def scale_columns(
     check_columns(X, Z)
     check_length("center", center.shape[0], d)
     check_length("scale", scale.shape[0], d)
+    cdef Py_ssize_t stride = Z.strides[0] // sizeof(double), i, j
+    cdef double *z
     with nogil:
-        write_columns(X, &center[0], &scale[0], Z)
+        to_columns(&X[0, 0], X.shape[0], d, &Z[0, 0], stride)
+        for j in range(d):
+            z = &Z[0, 0] + j * stride
+            for i in range(X.shape[0]):
+                z[i] = (z[i] - center[j]) / scale[j]
+
+
+cdef void standardize_columns(
+    const double *X, Py_ssize_t n, Py_ssize_t d, const double *weight,  # IN: (n, d), (n,)
+    double *Z, Py_ssize_t stride,                                       # OUT: (d, n)
+) noexcept nogil:
+    """Everything of `standardize`"""
+    cdef Py_ssize_t i, j
+    cdef double total = sum_of(weight, n), mean, deviation, first
+    cdef double *z
+    to_columns(X, n, d, Z, stride)
+    for j in range(d):
+        z = Z + j * stride
+        # About the first row, so that a large offset is not rounded n times.
+        first = X[j]
+        for i in range(n):
+            z[i] -= first
+        mean = weighted_sum(weight, z, n, False) / total
+        for i in range(n):
+            z[i] -= mean
+        deviation = sqrt(weighted_sum(weight, z, n, True) / total)
+        if deviation > 0:
+            # No larger than 5e161: squares of less than the least number are no deviation.
+            deviation = 1 / deviation
+            for i in range(n):
+                z[i] *= deviation
 
 
 def standardize(
@@ -164,25 +209,11 @@ def standardize(
     double[:, :] Z,                                     # OUT: (d, n)
 ):
     """Z := columns of X with mean 0 and variance 1; a constant column becomes 0"""
-    cdef Py_ssize_t n = X.shape[0], d = X.shape[1], i, j
     check_columns(X, Z)
-    check_length("weight", weight.shape[0], n)
-    cdef double total = 0, mean, deviation
-    cdef double *z
+    check_length("weight", weight.shape[0], X.shape[0])
     with nogil:
-        for i in range(n):
-            total += weight[i]
-        # About the first row, so that a large offset is not rounded n times.
-        write_columns(X, &X[0, 0], NULL, Z)
-        for j in range(d):
-            z = &Z[j, 0]
-            mean = weighted_sum(&weight[0], z, n, False) / total
-            for i in range(n):
-                z[i] -= mean
-            deviation = sqrt(weighted_sum(&weight[0], z, n, True) / total)
-            if deviation > 0:
-                for i in range(n):
-                    z[i] /= deviation
+        standardize_columns(
+            &X[0, 0], X.shape[0], X.shape[1], &weight[0], &Z[0, 0], Z.strides[0] // sizeof(double))
 
 
 cdef Py_ssize_t place(const double *cumulative, Py_ssize_t n, double target) noexcept nogil:
@@ -237,6 +268,50 @@ def draw(
     return found
 
 
+cdef Py_ssize_t draw_center(
+    const double *Z, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t d, const double *weight,   # IN: (d, n), (n,)
+    const double *nearest, const double *uniforms, Py_ssize_t n_candidates,                 # IN: D² (n,)
+    double *cumulative,                                                                     # overwritten, (n,)
+) noexcept nogil:
+    """Draw a candidate by w·D² for each number: the one that leaves the least Σ w D²; −1 if D² is 0"""
+    cdef Py_ssize_t candidates[MOST_CANDIDATES]
+    cdef double potential[MOST_CANDIDATES]
+    cdef double distance[BLOCK]
+    cdef Py_ssize_t best = 0, start = 0, n_rows, i, k
+    if not draw_rows(weight, nearest, n, uniforms, n_candidates, cumulative, candidates):
+        return -1
+    for k in range(n_candidates):
+        potential[k] = 0
+    while start < n:
+        n_rows = min(n - start, BLOCK)
+        for k in range(n_candidates):
+            squared_distances(Z + start, stride, n_rows, d, Z + candidates[k], stride, distance)
+            for i in range(n_rows):
+                distance[i] = min(distance[i], nearest[start + i])
+            potential[k] += weighted_sum(weight + start, distance, n_rows, False)
+        start += BLOCK
+    for k in range(1, n_candidates):
+        if potential[k] < potential[best]:
+            best = k
+    return candidates[best]
+
+
+cdef void add_center(
+    const double *Z, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t d, Py_ssize_t row,     # IN: (d, n)
+    double *nearest,                                                                    # INOUT: (n,)
+) noexcept nogil:
+    """D² := min(D², ‖z − z_row‖²)"""
+    cdef Py_ssize_t start = 0, n_rows, i
+    cdef double distance[BLOCK]
+    while start < n:
+        n_rows = min(n - start, BLOCK)
+        squared_distances(Z + start, stride, n_rows, d, Z + row, stride, distance)
+        for i in range(n_rows):
+            nearest[start + i] = min(nearest[start + i], distance[i])
+        start += BLOCK
+    nearest[row] = 0
+
+
 cdef class PlusPlus:
     """Centres of k-means++, one by one."""
 
@@ -260,160 +335,23 @@ cdef class PlusPlus:
 
     def draw(self, const double[::1] uniforms):
         """Draw a candidate by w·D² for each number, and return the one that leaves the least Σ w D²; −1 if D² is 0."""
-        cdef Py_ssize_t candidates[MOST_CANDIDATES]
-        cdef double potential[MOST_CANDIDATES]
-        cdef double distance[BLOCK]
-        cdef Py_ssize_t n = self.Z.shape[1], d = self.Z.shape[0], stride = self.Z.strides[0] // sizeof(double)
-        cdef Py_ssize_t n_candidates = uniforms.shape[0], best = 0, start = 0, n_rows, i, k
-        check_number("the number of candidates", n_candidates, 1, MOST_CANDIDATES)
-        cdef bint found
+        cdef Py_ssize_t found
+        check_number("the number of candidates", uniforms.shape[0], 1, MOST_CANDIDATES)
         with nogil:
-            found = draw_rows(
-                &self.weight[0], &self.nearest[0], n, &uniforms[0], n_candidates, &self.cumulative[0], candidates)
-        if not found:
-            return -1
-        with nogil:
-            for k in range(n_candidates):
-                potential[k] = 0
-            while start < n:
-                n_rows = min(n - start, BLOCK)
-                for k in range(n_candidates):
-                    squared_distances(
-                        &self.Z[0, start], stride, n_rows, d, &self.Z[0, candidates[k]], stride, distance)
-                    for i in range(n_rows):
-                        distance[i] = min(distance[i], self.nearest[start + i])
-                    potential[k] += weighted_sum(&self.weight[start], distance, n_rows, False)
-                start += BLOCK
-            for k in range(1, n_candidates):
-                if potential[k] < potential[best]:
-                    best = k
-        return candidates[best]
+            found = draw_center(
+                &self.Z[0, 0], self.Z.strides[0] // sizeof(double), self.Z.shape[1], self.Z.shape[0], &self.weight[0],
+                &self.nearest[0], &uniforms[0], uniforms.shape[0], &self.cumulative[0])
+        return found
 
     def add(self, Py_ssize_t row):
         """Take a row as a centre: D² := min(D², ‖z − z_row‖²)"""
-        cdef Py_ssize_t n = self.Z.shape[1], d = self.Z.shape[0], stride = self.Z.strides[0] // sizeof(double)
-        cdef Py_ssize_t start = 0, n_rows, i
-        cdef double distance[BLOCK]
-        check_number("row", row, 0, n - 1)
+        check_number("row", row, 0, self.Z.shape[1] - 1)
         with nogil:
-            while start < n:
-                n_rows = min(n - start, BLOCK)
-                squared_distances(&self.Z[0, start], stride, n_rows, d, &self.Z[0, row], stride, distance)
-                for i in range(n_rows):
-                    self.nearest[start + i] = min(self.nearest[start + i], distance[i])
-                start += BLOCK
-            self.nearest[row] = 0
+            add_center(
+                &self.Z[0, 0], self.Z.strides[0] // sizeof(double), self.Z.shape[1], self.Z.shape[0], row,
+                &self.nearest[0])
 
 
-cdef void assign_rows(
-    const double[:, :] Z, const double[::1] weight, const double[:, ::1] centers,   # IN: (d, n), (n,), (K, d)
-    Py_ssize_t first_row, Py_ssize_t last_row,                                      # IN
-    Py_ssize_t[::1] labels, double[::1] distances,                                  # OUT: (n,), each or None
-    double *sums,                                                                   # INOUT: (K, 1 + d) or NULL
-) noexcept nogil:
-    cdef Py_ssize_t n_clusters = centers.shape[0], d = centers.shape[1], stride = Z.strides[0] // sizeof(double)
-    cdef Py_ssize_t start = first_row, n_rows, i, j
-    cdef double least[BLOCK]
-    cdef double which[BLOCK]
-    cdef const double *z
-    cdef double *total
-    cdef double w
-    while start < last_row:
-        n_rows = min(last_row - start, BLOCK)
-        z = &Z[0, start]
-        block_nearest(z, stride, n_rows, d, &centers[0, 0], n_clusters, least, which)
-        if labels is not None:
-            for i in range(n_rows):
-                labels[start + i] = <Py_ssize_t> which[i]
-        if distances is not None:
-            for i in range(n_rows):
-                distances[start + i] = least[i]
-        if sums != NULL:
-            for i in range(n_rows):
-                total = sums + <Py_ssize_t> which[i] * (1 + d)
-                w = weight[start + i]
-                total[0] += w
-                for j in range(d):
-                    total[1 + j] += w * z[j * stride + i]
-        start += BLOCK
-
-
-def assign(
-    const double[:, :] Z, const double[:, ::1] centers,     # IN: (d, n), (K, d)
-    Py_ssize_t first_row, Py_ssize_t last_row,              # IN
-    Py_ssize_t[::1] labels, double[::1] distances,          # OUT: (n,), each or None
-):
-    """Give rows [first_row, last_row) to their nearest centres, the first of equals: the centre, and D²"""
-    cdef Py_ssize_t n = Z.shape[1]
-    check_features(Z)
-    check_length("a centre", centers.shape[1], Z.shape[0])
-    check_length("labels", n if labels is None else labels.shape[0], n)
-    check_length("distances", n if distances is None else distances.shape[0], n)
-    check_range(first_row, last_row, n)
-    check_some("centres", centers.shape[0])
-    with nogil:
-        assign_rows(Z, None, centers, first_row, last_row, labels, distances, NULL)
-
-
-cdef class Lloyd:
-    """Lloyd's iteration: `add_up` each chunk of rows, then `move`."""
-
-    cdef const double[:, :] Z
-    cdef const double[::1] weight
-    cdef double[:, ::1] centers
-    cdef double[:, :, ::1] sums
-    cdef double[::1] held
-
-    def __cinit__(
-        self, const double[:, :] Z, const double[::1] weight,   # IN: (d, n), (n,)
-        double[:, ::1] centers,                                 # INOUT: (K, d)
-        double[:, :, ::1] sums,                                 # INOUT, 0: [Σ w | Σ w z], (n_chunks, K, 1 + d)
-        double[::1] held,                                       # OUT: Σ w (K,)
-    ):
-        check_features(Z)
-        check_length("weight", weight.shape[0], Z.shape[1])
-        check_length("a centre", centers.shape[1], Z.shape[0])
-        check_length("sums of a chunk", sums.shape[1] * sums.shape[2], centers.shape[0] * (1 + Z.shape[0]))
-        check_length("sums of a centre", sums.shape[2], 1 + Z.shape[0])
-        check_length("held", held.shape[0], centers.shape[0])
-        check_some("centres", centers.shape[0])
-        check_some("chunks", sums.shape[0])
-        self.Z, self.weight, self.centers, self.sums, self.held = Z, weight, centers, sums, held
-
-    def add_up(self, Py_ssize_t chunk, Py_ssize_t first_row, Py_ssize_t last_row):
-        """Sums of a chunk += [Σ w | Σ w z] over those of its rows that a centre is nearest to"""
-        check_range(first_row, last_row, self.Z.shape[1])
-        check_number("chunk", chunk, 0, self.sums.shape[0] - 1)
-        with nogil:
-            assign_rows(
-                self.Z, self.weight, self.centers, first_row, last_row, None, None, &self.sums[chunk, 0, 0])
-
-    def move(self):
-        """centers := Σ w z / Σ w, the sums of the chunks added in order; held := Σ w. The sums are emptied.
-
-        A centre that holds nothing stays. Returns Σ_k ‖step of c_k‖² and how many hold nothing.
-        """
-        cdef Py_ssize_t k, j, chunk, n_empty = 0
-        cdef double total, steps = 0
-        with nogil:
-            for k in range(self.centers.shape[0]):
-                self.held[k] = 0
-                for chunk in range(self.sums.shape[0]):
-                    self.held[k] += self.sums[chunk, k, 0]
-                if self.held[k] == 0:
-                    n_empty += 1
-                    continue
-                for j in range(self.centers.shape[1]):
-                    total = 0
-                    for chunk in range(self.sums.shape[0]):
-                        total += self.sums[chunk, k, 1 + j]
-                    total /= self.held[k]
-                    steps += (total - self.centers[k, j]) * (total - self.centers[k, j])
-                    self.centers[k, j] = total
-            memset(
-                &self.sums[0, 0, 0], 0,
-                self.sums.shape[0] * self.sums.shape[1] * self.sums.shape[2] * sizeof(double))
-        return steps, n_empty
-
-
+include "lloyd.pxi"
 include "labels.pxi"
+include "small_start.pxi"

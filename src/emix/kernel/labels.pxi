@@ -1,7 +1,7 @@
 # Sums over rows that are given to labels, such as clusters.
 #
-# For a scatter of matrices those of a chunk's rows that have one label are taken together, up to GROUP at a time, so
-# that it is a product of matrices, in tiles that stay in registers:
+# For a scatter of matrices that are not small those of a chunk's rows that have one label are taken together, up to
+# GROUP at a time, so that it is a product of matrices, in tiles that stay in registers:
 #
 #     S += Σ_i z_i z_iᵀ,  z_i = √w_i (x_i − c)
 #
@@ -10,6 +10,8 @@
 # and the slots are added in order.
 
 from libc.stdint cimport uintptr_t
+
+include "label_rows.pxi"
 
 # Measured at AVX2 and AVX-512, 65 536 rows, K 10 and 100: groups of 32 and 128 rows are as fast as those of 64. Without
 # ROWS_AHEAD d = 5 to 10 take 1.3 to 1.9 times as long, d ≥ 32 as long. Groups take 1.1 to 1.4 times as long as a row at
@@ -20,7 +22,6 @@ cdef enum:
     LINES = 4               # of a tile, of two vectors each: as many sums as hide the latency of one
     ALIGNMENT = 64          # bytes: the widest vector
     ROWS_AHEAD = 12         # rows of a label lie scattered: so long before it is read, one is asked for
-    NARROW = 4              # features, up to which a row at a time is taken
 
 most_rows = MOST_ROWS
 
@@ -37,54 +38,6 @@ cdef Py_ssize_t first_outside(const Py_ssize_t *labels, Py_ssize_t n, Py_ssize_t
         if not 0 <= labels[i] < K:
             return i
     return n
-
-
-cdef void add_vectors(
-    const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,     # IN
-    const double *centers, Py_ssize_t K, Py_ssize_t d,                                  # IN
-    double *sums, double *squares, int structure,                                       # INOUT: squares may be NULL
-) noexcept nogil:
-    """[N | s] += Σ w, Σ w (x − c) of each label's rows;  squares += Σ w (x − c)(x − c)ᵀ in the structure's form
-
-    labels NULL: all rows have the first.
-    """
-    cdef Py_ssize_t step = spread_step(structure, d), i, j, l, k = 0
-    cdef double w, product, difference, trace
-    cdef const double *c
-    cdef double *shift
-    cdef double *square
-    for i in range(n_rows):
-        if labels != NULL:
-            k = labels[i]
-        w, c, shift = weight[i], centers + k * d, sums + K + k * d
-        sums[k] += w
-        if squares == NULL:
-            for j in range(d):
-                shift[j] += w * (x[j] - c[j])
-            x += d
-            continue
-        square = squares + k * step
-        if structure == DIAG:
-            for j in range(d):
-                difference = x[j] - c[j]
-                product = w * difference
-                shift[j] += product
-                square[j] += product * difference
-        elif structure == SPHERICAL:
-            trace = 0
-            for j in range(d):
-                difference = x[j] - c[j]
-                product = w * difference
-                shift[j] += product
-                trace += product * difference
-            square[0] += trace
-        else:
-            for j in range(d):
-                product = w * (x[j] - c[j])
-                shift[j] += product
-                for l in range(j + 1):
-                    square[j * d + l] += product * (x[l] - c[l])
-        x += d
 
 
 cdef void gather(
@@ -177,6 +130,106 @@ cdef void add_matrix(
         line += LINES
 
 
+cdef void add_groups(
+    int structure, const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,  # IN
+    const double *centers, Py_ssize_t K, Py_ssize_t d,                                                  # IN
+    double *work, double *sums,                                                         # overwritten; INOUT
+) noexcept nogil:
+    """Everything of `add_chunk` where S is of matrices"""
+    cdef Py_ssize_t n_group, i, k, at = 0
+    cdef double *z = <double *> ((<uintptr_t> work + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+    cdef Py_ssize_t *ends = <Py_ssize_t *> (z + (d + 2 * LANES) * GROUP)
+    cdef double root[GROUP]
+    cdef unsigned short rows[MOST_ROWS]
+    memset(z, 0, (d + 2 * LANES) * GROUP * sizeof(double))
+    # Rows label by label, each label's in order; then ends[k] is where those of label k end.
+    memset(ends, 0, (K + 1) * sizeof(Py_ssize_t))
+    if labels == NULL:
+        ends[0] = n_rows
+        for i in range(n_rows):
+            rows[i] = <unsigned short> i
+    else:
+        for i in range(n_rows):
+            ends[labels[i] + 1] += 1
+        for k in range(K):
+            ends[k + 1] += ends[k]
+        for i in range(n_rows):
+            k = labels[i]
+            rows[ends[k]] = <unsigned short> i
+            ends[k] += 1
+    for k in range(K):
+        while at < ends[k]:
+            n_group = min(ends[k] - at, GROUP)
+            gather(x, weight, d, rows + at, n_group, n_rows - at, centers + k * d, root, z)
+            for i in range(at, at + n_group):
+                sums[k] += weight[rows[i]]
+            add_shift(root, z, n_group, d, sums + K + k * d)
+            add_matrix(z, n_group, d, sums + K * (1 + d) + k * spread_step(structure, d))
+            at += n_group
+
+
+cdef void add_chunk(
+    int structure, const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,  # IN
+    const double *centers, Py_ssize_t K, Py_ssize_t d, bint only_means,                                 # IN
+    double *work, double *sums,                                                         # overwritten; INOUT
+) noexcept nogil:
+    """sums += [N | s | S] of no more than MOST_ROWS rows, or N and s alone"""
+    if d <= NARROW and K <= FEW_LABELS and K < LANES:
+        add_lanes_of_rows(
+            x, weight, labels, n_rows, centers, K, d, sums, NULL if only_means else sums + K * (1 + d), structure)
+    elif not only_means and d > NARROW and (structure == FULL or structure == TIED):
+        add_groups(structure, x, weight, labels, n_rows, centers, K, d, work, sums)
+    else:
+        add_vectors(
+            x, weight, labels, n_rows, centers, K, d, sums, NULL if only_means else sums + K * (1 + d), structure)
+
+
+cdef void move_to_means(
+    double *slots, Py_ssize_t n_slots, Py_ssize_t width, Py_ssize_t K, Py_ssize_t d,    # INOUT: N and s are emptied
+    double *centers,                                                                    # INOUT: (K, d)
+) noexcept nogil:
+    """Everything of `center`"""
+    cdef Py_ssize_t k, j, slot
+    cdef double total = 0, everywhere
+    for slot in range(1, n_slots):
+        for j in range(K * (1 + d)):
+            slots[j] += slots[slot * width + j]
+    for k in range(K):
+        total += slots[k]
+    for j in range(d):
+        everywhere = 0
+        for k in range(K):
+            everywhere += slots[K + k * d + j]
+        for k in range(K):
+            if slots[k] > 0:
+                centers[k * d + j] += slots[K + k * d + j] / slots[k]
+            elif total > 0:
+                centers[k * d + j] += everywhere / total
+    for slot in range(n_slots):
+        memset(slots + slot * width, 0, K * (1 + d) * sizeof(double))
+
+
+cdef void conclude(
+    int structure, const double *slots, Py_ssize_t n_slots, Py_ssize_t width, Py_ssize_t K, Py_ssize_t d,   # IN
+    const double *centers,                                                                                  # IN: (K, d)
+    double *statistics,                                                                                     # OUT
+) noexcept nogil:
+    """Everything of `finish`"""
+    cdef double *S = statistics + K * (1 + d)
+    cdef Py_ssize_t slot, i, j, _
+    memcpy(statistics, slots, width * sizeof(double))
+    for slot in range(1, n_slots):
+        for i in range(width):
+            statistics[i] += slots[slot * width + i]
+    if structure == FULL or structure == TIED:
+        for _ in range(spread_size(structure, K, d) // (d * d)):
+            for i in range(d):
+                for j in range(i):
+                    S[j * d + i] = S[i * d + j]
+            S += d * d
+    memcpy(statistics + width, centers, K * d * sizeof(double))
+
+
 cdef class LabelSums:
     """N = Σ w, s = Σ w (x − c) and S = Σ w (x − c)(x − c)ᵀ of each label's rows, about centres of the labels.
 
@@ -238,93 +291,25 @@ cdef class LabelSums:
         if self.labels is not None:
             labels = &self.labels[0] + first_row
         with nogil:
-            if not only_means and d > NARROW and (self.structure == FULL or self.structure == TIED):
-                self.add_groups(x, weight, labels, last_row - first_row, &self.work[slot, 0], sums)
-            else:
-                add_vectors(
-                    x, weight, labels, last_row - first_row, &self.centers[0, 0], K, d,
-                    sums, NULL if only_means else sums + K * (1 + d), self.structure)
+            add_chunk(
+                self.structure, x, weight, labels, last_row - first_row, &self.centers[0, 0], K, d, only_means,
+                &self.work[slot, 0], sums)
         return 0
-
-    cdef void add_groups(
-        self, const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,   # IN
-        double *work, double *sums,                                                                 # overwritten; INOUT
-    ) noexcept nogil:
-        """Everything of `add_up` where S is of matrices"""
-        cdef Py_ssize_t K = self.centers.shape[0], d = self.X.shape[1], n_group, i, k, at = 0
-        cdef double *z = <double *> ((<uintptr_t> work + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
-        cdef Py_ssize_t *ends = <Py_ssize_t *> (z + (d + 2 * LANES) * GROUP)
-        cdef double root[GROUP]
-        cdef unsigned short rows[MOST_ROWS]
-        memset(z, 0, (d + 2 * LANES) * GROUP * sizeof(double))
-        # Rows label by label, each label's in order; then ends[k] is where those of label k end.
-        memset(ends, 0, (K + 1) * sizeof(Py_ssize_t))
-        if labels == NULL:
-            ends[0] = n_rows
-            for i in range(n_rows):
-                rows[i] = <unsigned short> i
-        else:
-            for i in range(n_rows):
-                ends[labels[i] + 1] += 1
-            for k in range(K):
-                ends[k + 1] += ends[k]
-            for i in range(n_rows):
-                k = labels[i]
-                rows[ends[k]] = <unsigned short> i
-                ends[k] += 1
-        for k in range(K):
-            while at < ends[k]:
-                n_group = min(ends[k] - at, GROUP)
-                gather(x, weight, d, rows + at, n_group, n_rows - at, &self.centers[k, 0], root, z)
-                for i in range(at, at + n_group):
-                    sums[k] += weight[rows[i]]
-                add_shift(root, z, n_group, d, sums + K + k * d)
-                add_matrix(z, n_group, d, sums + K * (1 + d) + k * spread_step(self.structure, d))
-                at += n_group
 
     def center(self):
         """centers := the means, from sums about one centre for all; where nothing is held, the mean of all rows.
 
         N and s are emptied.
         """
-        cdef Py_ssize_t K = self.centers.shape[0], d = self.centers.shape[1], k, j, slot
-        cdef double *first = &self.slots[0, 0]
-        cdef double total = 0, everywhere
         with nogil:
-            for slot in range(1, self.slots.shape[0]):
-                for j in range(K * (1 + d)):
-                    first[j] += self.slots[slot, j]
-            for k in range(K):
-                total += first[k]
-            for j in range(d):
-                everywhere = 0
-                for k in range(K):
-                    everywhere += first[K + k * d + j]
-                for k in range(K):
-                    if first[k] > 0:
-                        self.centers[k, j] += first[K + k * d + j] / first[k]
-                    elif total > 0:
-                        self.centers[k, j] += everywhere / total
-            for slot in range(self.slots.shape[0]):
-                memset(&self.slots[slot, 0], 0, K * (1 + d) * sizeof(double))
+            move_to_means(
+                &self.slots[0, 0], self.slots.shape[0], self.slots.shape[1], self.centers.shape[0],
+                self.centers.shape[1], &self.centers[0, 0])
 
     def finish(self, double[::1] statistics):
         """statistics := [N | s | S | c], the slots added in order"""
-        cdef Py_ssize_t K = self.centers.shape[0], d = self.centers.shape[1], width = self.slots.shape[1], slot, i, j, _
-        check_length("statistics", statistics.shape[0], width + K * d)
-        cdef double *S = &statistics[K * (1 + d)]
+        check_length("statistics", statistics.shape[0], self.slots.shape[1] + self.centers.shape[0] * self.X.shape[1])
         with nogil:
-            for i in range(width):
-                statistics[i] = self.slots[0, i]
-            for slot in range(1, self.slots.shape[0]):
-                for i in range(width):
-                    statistics[i] += self.slots[slot, i]
-            if self.structure == FULL or self.structure == TIED:
-                for _ in range(spread_size(self.structure, K, d) // (d * d)):
-                    for i in range(d):
-                        for j in range(i):
-                            S[j * d + i] = S[i * d + j]
-                    S += d * d
-            for i in range(K):
-                for j in range(d):
-                    statistics[width + i * d + j] = self.centers[i, j]
+            conclude(
+                self.structure, &self.slots[0, 0], self.slots.shape[0], self.slots.shape[1], self.centers.shape[0],
+                self.centers.shape[1], &self.centers[0, 0], &statistics[0])

@@ -2,15 +2,7 @@
 #
 # For one instruction-set level: wider vectors make 64-bit products no faster. Nothing here holds the lock or allocates.
 
-from libc.stdint cimport uint64_t
-
-
-cdef inline uint64_t high_product(uint64_t a, uint64_t b) noexcept nogil:
-    """The upper 64 bits of a · b, by halves"""
-    cdef uint64_t low = 0xFFFFFFFF, middle, other
-    middle = (a >> 32) * (b & low) + ((a & low) * (b & low) >> 32)
-    other = (a & low) * (b >> 32) + (middle & low)
-    return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32)
+include "uniforms.pxi"
 
 
 def uniforms(uint64_t seed, uint64_t restart, uint64_t stream, uint64_t first, double[::1] out):
@@ -19,26 +11,9 @@ def uniforms(uint64_t seed, uint64_t restart, uint64_t stream, uint64_t first, d
     Philox 4x64-10 (Salmon and others, 2011, Parallel random numbers: as easy as 1, 2, 3, SC11) with the key (seed,
     restart): those of numpy.random.Generator(numpy.random.Philox(key=[seed, restart], counter=[0, 0, 0, stream])).
     """
-    cdef uint64_t c0, c1, c2, c3, key0, key1, high0, high1, low0, low1
-    cdef uint64_t four[4]
-    cdef uint64_t number = first, last = first + <uint64_t> out.shape[0]
-    cdef int _
-    with nogil:
-        while number < last:
-            c0, c1, c2, c3 = number // 4 + 1, 0, 0, stream
-            key0, key1 = seed, restart
-            for _ in range(10):
-                high0, low0 = high_product(<uint64_t> 0xD2E7470EE14C6C93, c0), <uint64_t> 0xD2E7470EE14C6C93 * c0
-                high1, low1 = high_product(<uint64_t> 0xCA5A826395121157, c2), <uint64_t> 0xCA5A826395121157 * c2
-                c0, c1, c2, c3 = high1 ^ c1 ^ key0, low1, high0 ^ c3 ^ key1, low0
-                key0 += <uint64_t> 0x9E3779B97F4A7C15
-                key1 += <uint64_t> 0xBB67AE8584CAA73B
-            four[0], four[1], four[2], four[3] = c0, c1, c2, c3
-            while True:
-                out[number - first] = (four[number % 4] >> 11) * (1.0 / 9007199254740992.0)
-                number += 1
-                if number == last or number % 4 == 0:
-                    break
+    if out.shape[0] > 0:
+        with nogil:
+            draw_uniforms(seed, restart, stream, first, out.shape[0], &out[0])
 
 
 cdef inline uint64_t mixed(uint64_t z) noexcept nogil:
