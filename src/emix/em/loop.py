@@ -39,7 +39,7 @@ class EMModel(Protocol):
         """Parameters that maximize Q given the statistics."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class EMRecord:
     """One E-step of a fit.
 
@@ -63,8 +63,16 @@ class EMRecord:
     seconds: float
     accepted: bool = True
 
+    def __init__(
+        self, iteration: int, log_likelihood: float, change: float, seconds: float, accepted: bool = True
+    ) -> None:
+        # What the generated one does by a call for each field, in twice the time: each iteration comes here.
+        fields = self.__dict__
+        fields["iteration"], fields["log_likelihood"], fields["change"] = iteration, log_likelihood, change
+        fields["seconds"], fields["accepted"] = seconds, accepted
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class EMResult:
     """What a fit found.
 
@@ -90,6 +98,19 @@ class EMResult:
     converged: bool
     stopped_by: str
     history: list[EMRecord] = field(repr=False)
+
+    def __init__(
+        self,
+        parameters: Any,
+        log_likelihood: float,
+        n_iter: int,
+        converged: bool,
+        stopped_by: str,
+        history: list[EMRecord],
+    ) -> None:
+        fields = self.__dict__  # as in EMRecord
+        fields["parameters"], fields["log_likelihood"], fields["n_iter"] = parameters, log_likelihood, n_iter
+        fields["converged"], fields["stopped_by"], fields["history"] = converged, stopped_by, history
 
 
 def fit_em(

@@ -19,7 +19,7 @@ Run = Callable[[int, Any], EMResult]
 """(number, stop): does a run; may end it early, with any result, once stop[0] is not 0; None where it never is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class RunReport:
     """What became of one run.
 
@@ -44,6 +44,21 @@ class RunReport:
     degenerate: bool
     chosen: bool
     message: str
+
+    def __init__(
+        self,
+        run: int,
+        log_likelihood: float | None,
+        n_iter: int,
+        converged: bool,
+        degenerate: bool,
+        chosen: bool,
+        message: str,
+    ) -> None:
+        fields = self.__dict__  # as in EMRecord
+        fields["run"], fields["log_likelihood"], fields["n_iter"] = run, log_likelihood, n_iter
+        fields["converged"], fields["degenerate"], fields["chosen"] = converged, degenerate, chosen
+        fields["message"] = message
 
 
 def best_run(

@@ -48,8 +48,10 @@ def degeneracy(parameters: GaussianParameters, n_effective: float) -> str | None
     """
     structure, n_features = parameters.structure, parameters.n_features
     least = structure.least_rows(n_features)
-    smallest = int(parameters.weights.argmin())
-    rows = float(parameters.weights[smallest]) * n_effective
+    # As Python's numbers: of few, NumPy's argmin takes three times as long.
+    weights = parameters.weights.tolist()
+    rows = min(weights) * n_effective
+    smallest = weights.index(min(weights))
     if rows <= 1e-6:
         return f"component {smallest} holds no rows"
     if rows <= least:

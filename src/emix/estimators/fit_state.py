@@ -27,17 +27,19 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
     -------
     dict of str to object
     """
-    structure, whitening = parameters.structure, parameters.whitening
-    arrays = {
-        "weights_": parameters.weights,
-        "means_": parameters.means,
-        "covariances_": parameters.covariances,
-        "precisions_cholesky_": structure.precisions_cholesky(whitening),
-        "precisions_": structure.precisions(whitening),
-    }
+    structure = parameters.structure
+    weights, means, covariances, whitening = parameters.arrays()
     # By these, an array that the user has put in the place of one is recognized. They are read-only: in float64 those
-    # of the parameters themselves.
-    published = {name: _read_only(array.astype(dtype, copy=False)) for name, array in arrays.items()}
+    # of the parameters themselves, which are so already.
+    published = {
+        "weights_": weights,
+        "means_": means,
+        "covariances_": covariances,
+        "precisions_cholesky_": _read_only(structure.precisions_cholesky(whitening)),
+        "precisions_": _read_only(structure.precisions(whitening)),
+    }
+    if dtype.char != "d":
+        published = {name: _read_only(array.astype(dtype)) for name, array in published.items()}
     return {**published, "_parameters": parameters, "_published": published}
 
 

@@ -17,7 +17,7 @@ __all__ = ["GaussianStatistics"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class GaussianStatistics:
     """Sums over rows, about a centre c_k of each component, so that large offsets cancel before they are squared.
 
@@ -56,6 +56,23 @@ class GaussianStatistics:
     n_rows: int
     log_likelihood: float
     taken_under: GaussianParameters | None
+
+    def __init__(
+        self,
+        structure: CovarianceStructure,
+        n_components: int,
+        n_features: int,
+        packed: Array,
+        total_weight: float,
+        n_rows: int,
+        log_likelihood: float,
+        taken_under: GaussianParameters | None,
+    ) -> None:
+        # What the generated one does by a call for each field; see GaussianParameters.
+        fields = self.__dict__
+        fields["structure"], fields["n_components"], fields["n_features"] = structure, n_components, n_features
+        fields["packed"], fields["total_weight"], fields["n_rows"] = packed, total_weight, n_rows
+        fields["log_likelihood"], fields["taken_under"] = log_likelihood, taken_under
 
     @classmethod
     def of(
