@@ -126,7 +126,7 @@ def test_stub_agrees_with_the_compiled_module(name: str) -> None:
 def embedded_arguments(doc: str) -> list[str]:
     """Names of arguments from the first line of a compiled function's docstring: name(type a, type[:, ::1] b=None)"""
     text = re.sub(r"\[[^\]]*\]", "", doc.partition("(")[2].partition(")")[0])
-    return [argument.partition("=")[0].split()[-1] for argument in text.split(",") if argument.strip()]
+    return [argument.partition("=")[0].split()[-1] for argument in text.split(",") if argument.strip() not in ("", "/")]
 
 
 def inspect_arguments(function: ast.FunctionDef) -> list[ast.arg]:

@@ -156,16 +156,14 @@ def test_a_small_start_is_its_steps(
     expected = label_sums.statistics_of_labels(form, X, ones, labels, None, 1, K)
     found = np.full(len(expected), np.nan)
     n_candidates = kmeans.candidates_of(K)
-    work = np.full(clusters.small_start_workspace(structure, n, d, K, n_candidates), np.nan)
     settings = n_candidates, kmeans.MAX_ITERATIONS, kmeans.SQUARED_STEP
-    assert clusters.small_start(structure, X, weight if weighted else None, K, 7, 1, *settings, work, found)
+    assert clusters.small_start(structure, X, weight if weighted else None, K, 7, 1, *settings, found)
     np.testing.assert_array_equal(found, expected)
 
 
 def test_a_small_start_leaves_rare_cases_to_others(clusters: Any) -> None:
     X = np.repeat([[0.0], [1.0]], 5, axis=0)  # fewer values than centres
-    work, found = np.empty(clusters.small_start_workspace(0, 10, 1, 3, 3)), np.empty(12)
-    assert not clusters.small_start(0, X, None, 3, 0, 0, 3, 100, 1e-4, work, found)
+    assert not clusters.small_start(0, X, None, 3, 0, 0, 3, 100, 1e-4, np.empty(12))
 
 
 @pytest.mark.parametrize(
@@ -178,7 +176,6 @@ def test_a_small_start_leaves_rare_cases_to_others(clusters: Any) -> None:
         ({"n_clusters": 0}, "there are no centres, expected 1 or more"),
         ({"n_candidates": 0}, "the number of candidates is 0, expected 1 to 64"),
         ({"n_candidates": 65}, "the number of candidates is 65, expected 1 to 64"),
-        ({"work": np.zeros(7)}, "work has 7 numbers, expected"),
         ({"statistics": np.zeros(7)}, "statistics has 7 numbers, expected 27"),
     ],
 )
@@ -192,7 +189,6 @@ def test_a_small_start_refuses_what_does_not_fit(clusters: Any, changed: dict[st
         "n_candidates": 3,
         "most_iterations": 10,
         "squared_step": 1e-4,
-        "work": of(clusters.small_start_workspace(0, 9, 2, 3, 3)),
         "statistics": of(27),
     }
     with pytest.raises(ValueError, match=text):

@@ -213,23 +213,11 @@ def _statistics_of_few(
     X: Array, weight: Array | None, structure: CovarianceStructure, n_components: int, seed: int, restart: int
 ) -> Array | None:
     """Statistics of the clusters of k-means in one compiled call; None where it is left to the steps one by one."""
-    (n, d), K = X.shape, n_components
-    n_candidates = candidates_of(K)
-    work = np.empty(clusters.small_start_workspace(structure.code, n, d, K, n_candidates))
+    d, K = X.shape[1], n_components
     packed = np.empty(K * (1 + 2 * d) + math.prod(structure.shape(K, d)))
-    found = clusters.small_start(
-        structure.code,
-        X,
-        weight,
-        K,
-        seed % 2**64,
-        restart,
-        n_candidates,
-        MAX_ITERATIONS,
-        SQUARED_STEP,
-        work,
-        packed,
-    )
+    key = seed % 2**64, restart
+    settings = candidates_of(K), MAX_ITERATIONS, SQUARED_STEP
+    found = clusters.small_start(structure.code, X, weight, K, *key, *settings, packed)
     return packed if found else None
 
 

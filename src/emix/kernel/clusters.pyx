@@ -1,4 +1,5 @@
-# What a start needs: standardized rows, k-means++ and k-means; from labels.pxi sums over clusters.
+# What a start needs: standardized rows, k-means++; from lloyd.pxi k-means, from labels.pxi sums over clusters, and from
+# small_start.pxi all of it in one call.
 #
 # Standardized rows come feature by feature, Z (d, n) with Z.strides[1] that of a number, so that a vector holds one
 # feature of several rows and loops over rows become vectors by themselves. BLOCK rows at a time stay in the first-level
@@ -7,8 +8,9 @@
 #     D²_i = min_k ‖z_i − c_k‖²,  the least over the centres k
 #
 # Sums over rows are taken over chunks of them and these added in order: they do not depend on the number of threads.
-# No loop over rows holds the lock, and nothing here allocates. Calls whose work grows faster than the rows' numbers
-# take a range of rows: their callers make it short enough for signals to be looked at between two.
+# No loop over rows holds the lock, and nothing here but `small_start` allocates. Calls whose work grows faster than the
+# rows' numbers take a range of rows: their callers make it short enough for signals to be looked at between two.
+# Arguments are taken by their places alone: with names, a module would be larger by a fiftieth.
 
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
@@ -62,7 +64,7 @@ cdef int check_columns(const double[:, ::1] X, const double[:, :] Z) except -1:
     return 0
 
 
-cdef inline void squared_distances(
+cdef void squared_distances(
     const double *z, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t d,    # IN: z[j · stride + i], at the first row
     const double *center, Py_ssize_t step,                                  # IN: c[j] = center[j · step]
     double *distance,                                                       # OUT: (n_rows,)
@@ -162,6 +164,7 @@ cdef void to_columns(
 def scale_columns(
     const double[:, ::1] X, const double[::1] center, const double[::1] scale,  # IN: (n, d), (d,), (d,)
     double[:, :] Z,                                                             # OUT: (d, n)
+    /,
 ):
     """Z := (X − c) / s, feature by feature"""
     cdef Py_ssize_t d = X.shape[1]
@@ -207,6 +210,7 @@ cdef void standardize_columns(
 def standardize(
     const double[:, ::1] X, const double[::1] weight,   # IN: (n, d), (n,)
     double[:, :] Z,                                     # OUT: (d, n)
+    /,
 ):
     """Z := columns of X with mean 0 and variance 1; a constant column becomes 0"""
     check_columns(X, Z)
@@ -255,6 +259,7 @@ def draw(
     const double[::1] weight, const double[::1] uniforms,       # IN: (n,)
     double[::1] cumulative,                                     # overwritten, (n,)
     Py_ssize_t[::1] rows,                                       # OUT: as many as there are uniforms
+    /,
 ):
     """Draw rows with probabilities proportional to their weights. False if all are 0."""
     cdef bint found
@@ -322,6 +327,7 @@ cdef class PlusPlus:
     def __cinit__(
         self, const double[:, :] Z, const double[::1] weight,   # IN: (d, n), (n,)
         double[::1] nearest, double[::1] cumulative,            # D² and cumulative sums will be here: (n,)
+        /,
     ):
         cdef Py_ssize_t i
         check_features(Z)
@@ -333,7 +339,7 @@ cdef class PlusPlus:
             for i in range(nearest.shape[0]):
                 nearest[i] = INFINITY
 
-    def draw(self, const double[::1] uniforms):
+    def draw(self, const double[::1] uniforms, /):
         """Draw a candidate by w·D² for each number, and return the one that leaves the least Σ w D²; −1 if D² is 0."""
         cdef Py_ssize_t found
         check_number("the number of candidates", uniforms.shape[0], 1, MOST_CANDIDATES)
@@ -343,7 +349,7 @@ cdef class PlusPlus:
                 &self.nearest[0], &uniforms[0], uniforms.shape[0], &self.cumulative[0])
         return found
 
-    def add(self, Py_ssize_t row):
+    def add(self, Py_ssize_t row, /):
         """Take a row as a centre: D² := min(D², ‖z − z_row‖²)"""
         check_number("row", row, 0, self.Z.shape[1] - 1)
         with nogil:

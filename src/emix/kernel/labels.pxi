@@ -248,6 +248,7 @@ cdef class LabelSums:
         double[:, ::1] centers,                                                 # INOUT: (n_labels, d)
         double[:, ::1] slots,                                   # INOUT, 0: (n_slots, …), [N | s | S] as in factors.pyx
         double[:, ::1] work,                                    # overwritten, (n_slots, label_workspace)
+        /,
     ):
         cdef Py_ssize_t K = centers.shape[0], n = X.shape[0], d = X.shape[1], i
         check_some("rows", n)
@@ -271,11 +272,11 @@ cdef class LabelSums:
         self.structure, self.X, self.weight, self.labels = structure, X, weight, labels
         self.centers, self.slots, self.work = centers, slots, work
 
-    def add_means(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row):
+    def add_means(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row, /):
         """slot += N and s alone of rows [first_row, last_row)"""
         self.add(slot, first_row, last_row, True)
 
-    def add_up(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row):
+    def add_up(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row, /):
         """slot += the sums of rows [first_row, last_row)"""
         self.add(slot, first_row, last_row, False)
 
@@ -306,7 +307,7 @@ cdef class LabelSums:
                 &self.slots[0, 0], self.slots.shape[0], self.slots.shape[1], self.centers.shape[0],
                 self.centers.shape[1], &self.centers[0, 0])
 
-    def finish(self, double[::1] statistics):
+    def finish(self, double[::1] statistics, /):
         """statistics := [N | s | S | c], the slots added in order"""
         check_length("statistics", statistics.shape[0], self.slots.shape[1] + self.centers.shape[0] * self.X.shape[1])
         with nogil:

@@ -177,6 +177,7 @@ def assign(
     const double[:, :] Z, const double[:, ::1] centers,     # IN: (d, n), (K, d)
     Py_ssize_t first_row, Py_ssize_t last_row,              # IN
     Py_ssize_t[::1] labels, double[::1] distances,          # OUT: (n,), each or None
+    /,
 ):
     """Give rows [first_row, last_row) to their nearest centres, the first of equals: the centre, and D²"""
     cdef Py_ssize_t n = Z.shape[1]
@@ -210,6 +211,7 @@ cdef class Lloyd:
         double[:, ::1] centers,                                 # INOUT: (K, d)
         double[:, :, ::1] sums,                                 # overwritten: [Σ w | Σ w z], (n_chunks, K, 1 + d)
         double[::1] held, double[::1] nearest,                  # OUT: Σ w (K,), the rows' centres (n,)
+        /,
     ):
         check_features(Z)
         check_length("weight", weight.shape[0], Z.shape[1])
@@ -230,7 +232,7 @@ cdef class Lloyd:
             &self.nearest[0], self.nearest.shape[0], &self.sums[0, 0, 0],
             self.sums.shape[0] * self.sums.shape[1] * self.sums.shape[2])
 
-    def add_up(self, Py_ssize_t chunk, Py_ssize_t first_row, Py_ssize_t last_row):
+    def add_up(self, Py_ssize_t chunk, Py_ssize_t first_row, Py_ssize_t last_row, /):
         """Sums of a chunk := [Σ w | Σ w z] over those of its rows that a centre is nearest to"""
         check_range(first_row, last_row, self.Z.shape[1])
         check_number("chunk", chunk, 0, self.sums.shape[0] - 1)

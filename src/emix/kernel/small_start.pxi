@@ -3,6 +3,8 @@
 # Call by call the start of 200 × 2, K 2, takes 35 µs, so 15. The steps are those of clusters.pyx, lloyd.pxi and
 # labels.pxi, and so are the bits: all rows are one chunk, whose sums one thread takes.
 
+from libc.stdlib cimport free, malloc
+
 include "uniforms.pxi"
 
 
@@ -11,22 +13,13 @@ cdef Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
     return n + 16
 
 
-cpdef Py_ssize_t small_start_workspace(
-    int structure, Py_ssize_t n, Py_ssize_t d, Py_ssize_t K, Py_ssize_t n_candidates,
-) noexcept nogil:
-    """Numbers that `small_start` works with"""
-    return (
-        padded(n) * d + 3 * n + 1 + (K - 1) * n_candidates + K * (3 + 4 * d) + spread_size(structure, K, d)
-        + label_workspace(K, d))
-
-
 def small_start(
     int structure, const double[:, ::1] X, const double[::1] weight,    # IN: (n, d), (n,) or None for ones
     Py_ssize_t n_clusters, uint64_t seed, uint64_t restart,             # IN: the key of the uniforms
     Py_ssize_t n_candidates,                                            # IN: for each centre of k-means++
     Py_ssize_t most_iterations, double squared_step,                    # IN: of k-means
-    double[::1] work,                                                   # overwritten
     double[::1] statistics,                                             # OUT: [N | s | S | c]
+    /,
 ):
     """Statistics of the clusters of k-means from k-means++; False, and none, where that needs a rule for rare cases.
 
@@ -35,20 +28,25 @@ def small_start(
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], K = n_clusters
     cdef Py_ssize_t width = K * (1 + d) + spread_size(structure, K, d)
     cdef const double *held = NULL
+    cdef double *work
     cdef bint done
     check_number("the number of rows", n, 1, MOST_ROWS)
     check_some("features", d)
     check_some("centres", K)
     check_length("weight", n if weight is None else weight.shape[0], n)
     check_number("the number of candidates", n_candidates, 1, MOST_CANDIDATES)
-    check_length("work", work.shape[0], small_start_workspace(structure, n, d, K, n_candidates))
     check_length("statistics", statistics.shape[0], width + K * d)
     if weight is not None:
         held = &weight[0]
+    work = <double *> malloc(sizeof(double) * (
+        padded(n) * d + 3 * n + 1 + (K - 1) * n_candidates + K * (2 + 3 * d) + width + label_workspace(K, d)))
+    if work == NULL:
+        raise MemoryError(f"there is no memory for the start of {n} rows")
     with nogil:
         done = start_from_clusters(
             structure, &X[0, 0], held, n, d, K, seed, restart, n_candidates,
-            most_iterations, squared_step, &work[0], &statistics[0])
+            most_iterations, squared_step, work, &statistics[0])
+    free(work)
     return done
 
 
