@@ -32,7 +32,7 @@ class StoppingRule:
     """
 
     def __init__(self, tol: float, stop: str, model: Any, passes: Any) -> None:
-        if not isinstance(tol, int | float | np.number):
+        if not isinstance(tol, (int, float, np.number)):  # a union would be made anew for each fit
             raise TypeError(f"tol is {tol!r}, expected a number.")
         if not tol >= 0.0:
             raise ValueError(f"tol is {tol!r}, expected 0 or more.")

@@ -66,18 +66,19 @@ def check_settings(estimator: Any) -> Settings:
             f"The 'warm_start' parameter of {caller} must be True or False. Got {estimator.warm_start!r} instead."
         )
     verbose = int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose
+    # In the order of the fields: by their names this takes a third longer.
     return Settings(
-        n_components=integer_in_range("n_components", estimator.n_components, 1, caller=caller),
-        covariance_type=_choice("covariance_type", estimator.covariance_type, STRUCTURES, caller),
-        tol=real_in_range("tol", estimator.tol, 0.0, caller=caller),
-        reg_covar=real_in_range("reg_covar", estimator.reg_covar, 0.0, caller=caller),
-        max_iter=integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
-        n_init=integer_in_range("n_init", estimator.n_init, 1, caller=caller),
-        init_params=_choice("init_params", estimator.init_params, STARTS, caller),
-        warm_start=bool(estimator.warm_start),
-        verbose=integer_in_range("verbose", verbose, 0, caller=caller),
-        verbose_interval=integer_in_range("verbose_interval", estimator.verbose_interval, 1, caller=caller),
-        n_threads=None if estimator.n_threads is None else int(estimator.n_threads),
+        integer_in_range("n_components", estimator.n_components, 1, caller=caller),
+        _choice("covariance_type", estimator.covariance_type, STRUCTURES, caller),
+        real_in_range("tol", estimator.tol, 0.0, caller=caller),
+        real_in_range("reg_covar", estimator.reg_covar, 0.0, caller=caller),
+        integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
+        integer_in_range("n_init", estimator.n_init, 1, caller=caller),
+        _choice("init_params", estimator.init_params, STARTS, caller),
+        bool(estimator.warm_start),
+        integer_in_range("verbose", verbose, 0, caller=caller),
+        integer_in_range("verbose_interval", estimator.verbose_interval, 1, caller=caller),
+        None if estimator.n_threads is None else int(estimator.n_threads),
     )
 
 

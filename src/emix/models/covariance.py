@@ -126,7 +126,7 @@ class CovarianceStructure(ABC):
 
     def precisions_cholesky(self, whitening: Array) -> Array:
         """U = Wᵀ with Σ⁻¹ = U Uᵀ; inverse standard deviations where there are variances."""
-        return np.ascontiguousarray(whitening.swapaxes(-1, -2)) if self.has_matrices else whitening
+        return whitening.swapaxes(-1, -2).copy() if self.has_matrices else whitening
 
     def precisions(self, whitening: Array) -> Array:
         """Σ⁻¹ = WᵀW, exactly symmetric."""
