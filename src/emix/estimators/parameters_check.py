@@ -50,6 +50,9 @@ class GivenStart(NamedTuple):
     precisions: NDArray[np.float64] | None
 
 
+_NOTHING_GIVEN = GivenStart(None, None, None)
+
+
 def check_settings(estimator: Any) -> Settings:
     """Return the estimator's numbers and choices.
 
@@ -92,6 +95,8 @@ def check_given_start(estimator: Any, settings: Settings, n_features: int) -> Gi
     """
     n_components = settings.n_components
     weights, means, precisions = estimator.weights_init, estimator.means_init, estimator.precisions_init
+    if weights is None and means is None and precisions is None:
+        return _NOTHING_GIVEN
     return GivenStart(
         weights=None if weights is None else check_weights(weights, n_components, argument="weights_init"),
         means=None if means is None else check_means(means, (n_components, n_features), argument="means_init"),
