@@ -164,6 +164,9 @@ def test_a_small_start_is_its_steps(
 def test_a_small_start_leaves_rare_cases_to_others(clusters: Any) -> None:
     X = np.repeat([[0.0], [1.0]], 5, axis=0)  # fewer values than centres
     assert not clusters.small_start(0, X, None, 3, 0, 0, 3, 100, 1e-4, np.empty(12))
+    distinct = np.arange(10.0)[:, np.newaxis]
+    assert not clusters.small_start(0, distinct, np.zeros(10), 3, 0, 0, 3, 100, 1e-4, np.empty(12))
+    assert clusters.small_start(0, distinct, np.ones(10), 3, 0, 0, 3, 100, 1e-4, np.empty(12))
 
 
 @pytest.mark.parametrize(

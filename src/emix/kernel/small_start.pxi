@@ -27,7 +27,8 @@ def small_start(
 ):
     """Statistics of the clusters of k-means from k-means++; False, and none, where that needs a rule for rare cases.
 
-    Those are rows that coincide, so that there are fewer values than centres, and centres that lose all of their rows.
+    Those are rows that coincide, so that there are fewer values than centres, centres that lose all of their rows, and
+    weights of 0 alone.
     """
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], K = n_clusters
     cdef Py_ssize_t width = K * (1 + d) + spread_size(structure, K, d)
@@ -90,7 +91,8 @@ cdef bint start_from_clusters(
         if k == 0 and alike:
             row = min(<Py_ssize_t> (uniforms[0] * n), n - 1)    # cumulative weights are 1, 2, …
         elif k == 0:
-            draw_rows(weight, NULL, n, uniforms, 1, cumulative, &row)
+            if not draw_rows(weight, NULL, n, uniforms, 1, cumulative, &row):
+                return False
         else:
             row = draw_center(
                 Z, stride, n, d, weight, nearest, uniforms + 1 + (k - 1) * n_candidates, n_candidates, cumulative)
