@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture, GaussianParameters
-from emix.estimators import sampling
+from emix.estimators import sampling, starts
 from emix.estimators.starts import STARTS, make_start
 from emix.models.scoring import score_rows
 
@@ -314,6 +314,15 @@ def test_same_bits_whatever_number_of_threads_the_environment_allows() -> None:
     )
     assert one.count("\n") == 32
     assert one == two
+
+
+@pytest.mark.parametrize(("n_rows", "tried"), [(8191, False), (8192, True)])
+def test_tries_are_made_from_8192_rows_on(n_rows: int, tried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    whole = starts._best_of_tries
+    monkeypatch.setattr(starts, "_best_of_tries", lambda *arguments: made.append(arguments) or whole(*arguments))
+    make_start("kmeans", np.random.default_rng(0).normal(size=(n_rows, 1)), None, "full", 2, 0.0, 0, 0)
+    assert bool(made) == tried
 
 
 def test_tries_have_the_same_bits_from_any_number_of_threads() -> None:
