@@ -8,8 +8,9 @@
 #     D²_i = min_k ‖z_i − c_k‖²,  the least over the centres k
 #
 # Sums over rows are taken over chunks of them and these added in order: they do not depend on the number of threads.
-# No loop over rows holds the lock, and nothing here but `small_start` allocates. Calls whose work grows faster than the
-# rows' numbers take a range of rows: their callers make it short enough for signals to be looked at between two.
+# No loop over rows holds the lock but that of a very small start, and nothing but `small_start` allocates. Calls whose
+# work grows faster than the rows' numbers take a range of rows: their callers make it short enough for signals to be
+# looked at between two.
 # Arguments are taken by their places alone: with names, a module would be larger by a fiftieth.
 
 from libc.math cimport INFINITY, sqrt
