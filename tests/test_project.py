@@ -26,7 +26,12 @@ INSTALLED = Path(emix.__file__).parent
 LAYERS = ["exceptions", "kernel", "rows", "models", "em", "estimators", "faces"]
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(emix.__path__, "emix."))
-COMPILED = [name for name in MODULES if not (importlib.util.find_spec(name).origin or "").endswith(".py")]
+# emix.kernel.memoryviews is Cython's own.
+COMPILED = [
+    name
+    for name in MODULES
+    if not (importlib.util.find_spec(name).origin or "").endswith(".py") and name != "emix.kernel.memoryviews"
+]
 
 
 def source_files() -> list[str]:

@@ -151,7 +151,7 @@ cdef class Exchange:
             sketch[:n_components] = 0
         self.column_range, self.arguments, self.rounded, self.slots = column_range, arguments, rounded, slots
         self.sketch = sketch
-        self.own_centers = self.fixed = self.scatter = None
+        self.own_centers, self.fixed, self.scatter = None, None, None
         self.n_moved = 0
         self.squares_fit_single = True
         for j in range(n_features):
