@@ -48,7 +48,7 @@ cdef void log_densities_triangular(
             for v in range(TILE_VECTORS):
                 y = (<vec *> (work.z + j * STRIDE))[vector + v] - b[j]
                 norm[v] += y * y
-        put_log_densities(norm, constant, vector, p, best)
+        put_log_densities(TILE_VECTORS, norm, constant, vector, p, best)
         vector += TILE_VECTORS
 
 

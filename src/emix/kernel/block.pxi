@@ -90,6 +90,7 @@ cdef struct Workspace:
     int *rows           # (STRIDE,): numbers of the live rows, or of those that are not light
     int *light_rows     # (STRIDE,): of those that are
     real *light_below       # (K,): rows with r below weight · this are light; set if some may be
+    Py_ssize_t n_used   # vectors with rows of the block; those up to a whole tile hold copies
     int *active         # (K,): the components whose log-densities were computed, in ascending order
     Py_ssize_t n_active
     Block ahead         # the next block, n_rows 0 if there is none; in an order of its own: what was not yet asked for
@@ -236,5 +237,6 @@ cdef Py_ssize_t load(Block *block, Py_ssize_t n_features, Workspace *work) noexc
             work.weight[i] = <real> (<const double *> (block.weight + place(block, i) * block.weight_stride))[0]
     for i in range(n_rows, n_filled):
         work.weight[i] = 0
+    work.n_used = (n_rows + LANES - 1) // LANES
     work.next_rows = span_of(&work.ahead, n_features)
     return n_filled // LANES

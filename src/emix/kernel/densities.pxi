@@ -12,24 +12,24 @@ cdef void center(
 
 
 cdef inline void put_log_densities(
-    const vec *norm, real constant, Py_ssize_t first,   # IN: a tile's ‖y‖², a_k
-    real *p, real *best,                                # OUT; INOUT
+    int n_tile, const vec *norm, real constant, Py_ssize_t first,   # IN: vectors of a tile, its ‖y‖², a_k
+    real *p, real *best,                                            # OUT; INOUT
 ) noexcept nogil:
     """p = a_k − ½‖y‖²;  best = max(best, p). A norm that overflows, or was inf − inf on the way, makes p −inf."""
     cdef vec infinite = vec_of(<real> INFINITY), largest = vec_of(REAL_MAX), value
     cdef int v
-    for v in range(TILE_VECTORS):
+    for v in range(n_tile):
         # NaN compares false, as does infinity
         value = constant - vec_select(vec_less(norm[v], largest), norm[v], infinite) * <real> 0.5
         (<vec *> p)[first + v] = value
         (<vec *> best)[first + v] = vec_max((<vec *> best)[first + v], value)
 
 
-cdef inline bint all_above(const vec *norm, real limit) noexcept nogil:
+cdef inline bint all_above(int n_tile, const vec *norm, real limit) noexcept nogil:
     """Is every number of a tile above the limit? False where one is NaN."""
     cdef wordvec above = vec_less(vec_of(limit), norm[0])
     cdef int v
-    for v in range(1, TILE_VECTORS):
+    for v in range(1, n_tile):
         above = above & vec_less(vec_of(limit), norm[v])
     return all_set(above)
 
@@ -51,9 +51,9 @@ cdef void log_densities_diagonal(
             for v in range(TILE_VECTORS):
                 y = ((<const vec *> (x + j * STRIDE))[first + v] - c[j]) * w[j * step] - b[j]
                 norm[v] += y * y
-            if j % 4 == 3 and limit < REAL_MAX and all_above(norm, limit):
+            if j % 4 == 3 and limit < REAL_MAX and all_above(TILE_VECTORS, norm, limit):
                 break
-        put_log_densities(norm, constant, first, p, best)
+        put_log_densities(TILE_VECTORS, norm, constant, first, p, best)
         first += TILE_VECTORS
 
 
@@ -70,6 +70,7 @@ cdef void log_density(
     cdef const real *b = mixture.offset + k * d
     cdef real *p = work.p + k * STRIDE
     cdef int which = <int> k
+    cdef Py_ssize_t v
     if work.at_origin[k]:
         log_densities_at_origin(mixture, &which, 1, limit, work, n_vectors)
     elif mixture.structure == DIAG:
@@ -83,7 +84,10 @@ cdef void log_density(
     else:
         log_densities_triangular(
             work, work.x, c, mixture.whitening + (k * d * d if mixture.structure == FULL else 0), b,
-            mixture.log_constant[k], limit, d, n_vectors, p, work.best)
+            mixture.log_constant[k], limit, d, work.n_used, p, work.best)
+        for v in range(work.n_used, n_vectors):
+            (<vec *> p)[v] = (<vec *> p)[v - 1]
+            (<vec *> work.best)[v] = (<vec *> work.best)[v - 1]
 
 
 cdef void log_densities(

@@ -155,7 +155,7 @@ cdef inline void log_densities_tile(
                 else:
                     y = x[v] - b[a][j]
                 norm[a][v] += y * y
-        if n == 1 and j % 4 == 3 and limit < REAL_MAX and all_above(norm[0], limit):
+        if n == 1 and j % 4 == 3 and limit < REAL_MAX and all_above(TILE_VECTORS, norm[0], limit):
             break
     for v in range(TILE_VECTORS):
         x[v] = (<vec *> work.best)[first + v]

@@ -32,8 +32,8 @@ cdef inline double cost_of_log_density(double d) noexcept nogil:
 
 
 cdef inline double cost_of_listing(double d) noexcept nogil:
-    """What one of a listed row (screen.pxi) takes more: to load it once more, and the rows that fill up a tile"""
-    return 0.8 * d + 0.15 * cost_of_log_density(d)
+    """What one of a listed row (screen.pxi) takes more: to load it once more, and what fills up its vectors"""
+    return 0.8 * d + 0.1 * cost_of_log_density(d)
 
 
 cpdef double cost_of_first_look(Py_ssize_t n_features, double live_share) noexcept nogil:

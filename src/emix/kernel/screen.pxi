@@ -110,18 +110,21 @@ cdef void look(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_vec
             (<vec *> work.log_sum)[v], mixture.log_constant[k] - widened(norm + v * LANES) * most)
 
 
-cdef Py_ssize_t list_possible(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
+cdef Py_ssize_t list_possible(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
     """rows := those in which the component may count; how many. Call when all have been looked at."""
     cdef const float *norm = <const float *> (work.p + k * STRIDE)
     cdef real least = <real> (0.5 * mixture.sketch[k]), margin = mixture.margin[k] + <real> CLOSE
     cdef vec large = vec_of(<real> LARGE_NORM), s
     cdef Py_ssize_t n = 0, v
-    for v in range(n_vectors):
+    for v in range(work.n_used):
         s = widened(norm + v * LANES)
         n += list_rows(
             work.rows + n,
             ~(vec_less(mixture.log_constant[k] - s * least, (<vec *> work.log_sum)[v] - margin) & vec_less(s, large)),
             <int> v * LANES)
+    # Behind the block's rows come copies of the last.
+    while n > 0 and work.rows[n - 1] >= n_rows:
+        n -= 1
     return n
 
 
@@ -129,7 +132,7 @@ cdef void log_density_of_listed(
     Mixture *mixture, Block *block, Py_ssize_t k, Py_ssize_t n_listed, Workspace *work, Py_ssize_t n_vectors
 ) noexcept nogil:
     """`log_density` of the listed rows, and −inf in all others"""
-    cdef Py_ssize_t d = mixture.n_features, n, i, v
+    cdef Py_ssize_t d = mixture.n_features, n_used = (n_listed + LANES - 1) // LANES, i, v
     cdef const int *rows = work.rows
     cdef real *p = work.p + k * STRIDE
     cdef unsigned short order[BLOCK]
@@ -137,12 +140,12 @@ cdef void log_density_of_listed(
     for i in range(n_listed):
         order[i] = <unsigned short> place(block, rows[i])
     listed.order, listed.n_rows = order, n_listed
-    n = load_rows(&listed, d, work.z)
-    for v in range(n // LANES):
+    load_rows(&listed, d, work.z)
+    for v in range(n_used):
         (<vec *> work.total)[v] = vec_of(-REAL_MAX)
     log_densities_triangular(
         work, work.z, mixture.center + k * d, mixture.whitening + k * d * d, mixture.offset + k * d,
-        mixture.log_constant[k], <real> INFINITY, d, n // LANES, work.scale, work.total)
+        mixture.log_constant[k], <real> INFINITY, d, n_used, work.scale, work.total)
     for v in range(n_vectors):
         (<vec *> p)[v] = vec_of(-<real> INFINITY)
     for i in range(n_listed):
@@ -165,10 +168,10 @@ cdef void log_densities_screened(Mixture *mixture, Block *block, Workspace *work
     work.n_active = 0
     for k in range(K):
         if mixture.sketch[k] > 0:
-            n = list_possible(mixture, k, work, n_vectors)
+            n = list_possible(mixture, k, work, block.n_rows)
             if n == 0:
                 continue
-            if n * mixture.cost_listed < n_vectors * LANES:
+            if n * mixture.cost_listed < block.n_rows:
                 log_density_of_listed(mixture, block, k, n, work, n_vectors)
             else:
                 log_density(mixture, k, <real> INFINITY, work, n_vectors)
