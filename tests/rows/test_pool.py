@@ -173,3 +173,35 @@ def test_shares_are_not_kept_where_no_thread_can_be_started(monkeypatch: pytest.
     del share
     gc.collect()
     assert gone() is None
+
+
+def test_an_interrupt_just_when_a_share_is_done_leaves_nobody_waiting_for_ever() -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def task(thread: int, stop: np.ndarray) -> None:
+        begun.set()
+        end.wait(LONG)
+
+    share = Share(task, 1, going_on())
+
+    class Interrupted:
+        """A lock whose acquisition succeeds, and is interrupted before anybody knows."""
+
+        def acquire(self, timeout: float) -> bool:
+            assert lock.acquire(timeout=LONG)
+            raise KeyboardInterrupt
+
+        def release(self) -> None:
+            lock.release()
+
+    lock: Any = share._done
+    share._done = Interrupted()  # type: ignore[assignment]
+    submit(share, 1)
+    assert begun.wait(LONG)
+    end.set()
+    with pytest.raises(KeyboardInterrupt):
+        share.wait()
+    waiting = threading.Thread(target=share.wait, daemon=True)
+    waiting.start()
+    waiting.join(LONG)
+    assert not waiting.is_alive()

@@ -35,7 +35,8 @@ class Share:
         # By whom: the first to set it does it. An interrupt between asking and taking note does no harm, as a second
         # question has the same answer.
         self._taken: dict[str, str] = {}
-        self._done = threading.Lock()
+        self._finished = False
+        self._done = threading.Lock()  # held until it is finished
         self._done.acquire()
         self.error: BaseException | None = None
 
@@ -52,6 +53,7 @@ class Share:
             self.error = error
             self._stop[0] = 1
         finally:
+            self._finished = True
             self._done.release()
 
     def wait(self) -> None:
@@ -60,10 +62,10 @@ class Share:
             if not self._stop[0]:
                 self._task(self._thread, self._stop)
             return
-        # By turns: Python may look at a signal that came just before a wait only after it.
-        while not self._done.acquire(timeout=0.1):
-            pass
-        self._done.release()
+        # By turns: Python may look at a signal that came just before a wait only after it. Not for the lock itself: an
+        # interrupt may come when it has just been acquired, and then the share is waited for once more.
+        while not self._finished:
+            self._done.acquire(timeout=0.1)
 
 
 class _Pool:
