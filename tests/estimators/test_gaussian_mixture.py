@@ -290,3 +290,17 @@ def test_collapse_names_component_weight_and_rows() -> None:
     assert caught.value.component == 0
     assert "component 0, of weight 0.1 (the equivalent of 10 rows" in str(caught.value)
     assert not hasattr(gm, "means_")
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+def test_a_component_may_leave_all_rows_but_one_far_outlier(seed: int) -> None:
+    # In one step it moves by 1e4 of its new standard deviations, of which one is 1e-6 of another.
+    X = np.vstack([np.random.default_rng(seed).normal(size=(300, 2)), [[1e7, -5e6]]])
+    start = {"means_init": X[[0, 1]], "weights_init": [0.5, 0.5], "precisions_init": [np.diag(1.0 / X.var(axis=0))] * 2}
+    gm = quietly(GaussianMixture(2, **start), X)
+    # Then the outlier is alone, with reg_covar for its variances.
+    rest = np.cov(X[:300], rowvar=False, bias=True) + 1e-6 * np.eye(2)
+    expected = 300.0 * (np.log(300.0 / 301.0) - np.log(2.0 * np.pi) - 0.5 * np.linalg.slogdet(rest)[1])
+    expected -= 150.0 * np.trace(np.linalg.solve(rest, rest - 1e-6 * np.eye(2)))
+    expected += -np.log(301.0) - np.log(2.0 * np.pi) - np.log(1e-6)
+    assert gm.log_likelihood_ == pytest.approx(expected, rel=1e-9)
