@@ -82,6 +82,7 @@ def test_import_emix_is_light() -> None:
     heavy = {"scipy", "sklearn", "pandas", "polars", "pyarrow", "matplotlib", "dask", "joblib"}
     assert not heavy & {name.split(".")[0] for name in loaded}
     assert not [name for name in loaded if name.startswith("emix.faces")]
+    assert "memoryviews" not in loaded  # what our modules share has no name outside of emix
     # What only files of models need, and NumPy does not load either, would be a quarter of NumPy's own time.
     code = "import sys, numpy; print(*sorted(sys.modules))"
     with_numpy = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -140,7 +140,9 @@ def test_sums_that_rows_left_are_taken_anew_where_rounding_counts(clusters: Any)
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("structure", range(4))
-@pytest.mark.parametrize(("n", "d", "K"), [(1, 1, 1), (33, 2, 3), (200, 2, 2), (600, 4, 3), (300, 7, 5)])
+@pytest.mark.parametrize(
+    ("n", "d", "K"), [(1, 1, 1), (33, 2, 3), (200, 2, 2), (600, 4, 3), (300, 7, 5), (200, 5, 1), (200, 6, 1)]
+)
 def test_a_small_start_is_its_steps(
     clusters: Any, weighted: bool, structure: int, n: int, d: int, K: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +215,7 @@ def test_sums_of_labels(clusters: Any, structure: int, n: int, d: int, offset: f
     X += offset
     labels = np.random.default_rng(1).integers(0, 3, n)
     K = 4  # the last holds nothing
-    shape = forms(np.empty((K, d, d)))[structure].shape
+    shape = forms(np.zeros((K, d, d)))[structure].shape
     about = np.repeat(X[:1], K, axis=0)
     slots = np.zeros((2, K * (1 + d) + math.prod(shape)))
     work = np.full((2, clusters.label_workspace(K, d)), np.nan)

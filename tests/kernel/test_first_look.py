@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,7 @@ Array = NDArray[np.float64]
 has_none = {level: kernel_of_level(level, "float64").cost_of_first_look(64, 0.0) > 1.0 for level in available_levels()}
 each_level_that_has_it = pytest.mark.parametrize("level", [level for level in has_none if not has_none[level]])
 
-SIZES = [(2_100, 5, 24, False), (2_048, 3, 41, True), (16_384 + 1_024 + 77, 4, 30, False), (2_500, 17, 64, True)]
+SIZES = [(2_273, 16, 32, False), (2_048, 3, 41, True), (16_384 + 1_024 + 77, 4, 30, False), (2_500, 17, 64, True)]
 each_size = pytest.mark.parametrize("size", SIZES, ids=[f"n{n}-K{K}-d{d}" for n, K, d, _ in SIZES])
 
 
@@ -88,6 +91,45 @@ def test_not_a_bit_changes_wherever_rows_lie(level: str, layout: str, monkeypatc
         other = wide[::2, ::2]
         other[:] = X
     assert passes((other, weight), theta, True, monkeypatch)[0] == expected
+
+
+@each_level_that_has_it
+def test_not_a_bit_changes_with_bounds_and_rows_without_weight(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emix.kernel.level, "level_in_use", level)
+    (X, weight), theta = problem(20_000, 24, 32, weighted=True, separation=3.0)
+    # Neighbours are of one component, so that whole blocks leave out the first.
+    X = X[np.argsort(X[:, 0])]
+    weight[::3] = 0.0
+    found = []
+    for look in (False, True):
+        monkeypatch.setattr(FirstLook, "may_pay", staticmethod(lambda *_, look=look: look))
+        run, bits = GaussianModel(24, 32).begin((X, weight)), b""
+        for _ in range(6):
+            bits += run.e_step(theta)[0].packed.tobytes()
+            if look:
+                run._look.pays = True
+        assert run._passes._bounds is not None
+        found.append(bits)
+    assert found[0] == found[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is protected in another way")
+@each_level_that_has_it
+def test_nothing_behind_the_rows_is_read(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emix.kernel.level, "level_in_use", level)
+    (X, _), theta = problem(2_273, 16, 32)  # of its last block most of a tile is listed
+    n_bytes = -(-X.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, n_bytes + mmap.PAGESIZE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    rows = np.frombuffer(memory, offset=n_bytes - X.nbytes, count=X.size).reshape(X.shape)
+    rows[...] = X
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    assert protect(address + n_bytes, mmap.PAGESIZE, 0) == 0
+    try:
+        assert passes((rows, None), theta, True, monkeypatch)[0] == passes((X, None), theta, False, monkeypatch)[0]
+    finally:
+        assert protect(address + n_bytes, mmap.PAGESIZE, 3) == 0
 
 
 @each_level_that_has_it

@@ -148,10 +148,11 @@ def test_each_super_block_goes_to_its_slot(level: str, structure: str) -> None:
 @each_level
 @pytest.mark.parametrize("structure", ["full", "tied"])
 def test_long_super_blocks(level: str, structure: str) -> None:
-    """Many rows with many features: blocks are longer, and so are super-blocks."""
-    n, d = 16_384 + 1_024 + 300, 26
-    super_block = kernel_of_level(level, "float64").super_block_rows(n, d)
-    assert super_block > SUPER == kernel_of_level(level, "float64").super_block_rows(n, 2)
+    """With many features blocks are longer, and so are super-blocks."""
+    kernel, d = kernel_of_level(level, "float64"), 26
+    super_block = kernel.super_block_rows(d)
+    assert super_block > SUPER == kernel.super_block_rows(2) == kernel.super_block_rows(200)
+    n = 9 * super_block + 300
     case = random_case(structure, "float64", n, d, 2, weighted=True)
     case = replace(case, margin=np.full(2, 42.0))
     slots = accumulate(level, case, light=True)

@@ -155,7 +155,7 @@ def test_rows_keep_their_weights_in_any_order() -> None:
 
 def test_order_is_of_rows_within_windows() -> None:
     kernel, rng = level.kernel_for(np.dtype(np.float64)), np.random.default_rng(0)
-    first, n_rows = 100 * kernel.super_block_rows(10**6, 2), 2 * kernel.window_rows
+    first, n_rows = 100 * kernel.super_block_rows(2), 2 * kernel.window_rows
     labels = rng.integers(0, K, n_rows).astype(np.uint16)
     order = CarriedBounds(kernel, first, labels, K)._order
     assert order.dtype == np.uint16

@@ -65,8 +65,9 @@ def make_start(
     ----------
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}
         "kmeans" and "random" take the weights, means and covariances of the clusters or of the responsibilities. From
-        8 192 rows on k-means begins at the best of several tries on a part of the rows. The others give means only:
-        weights are equal then, and all covariances that of the rows about the means nearest to them, pooled.
+        8 192 rows on (2 to 256 components) k-means begins at the best of several tries on a part of the rows. The
+        others give means only: weights are equal then, and all covariances that of the rows about the means nearest to
+        them, pooled.
     X : ndarray of shape (n_samples, n_features), float64 or float32
     sample_weight : ndarray of shape (n_samples,) or None
     structure : {"full", "tied", "diag", "spherical"}

@@ -25,14 +25,14 @@ from libc.stdint cimport uintptr_t
 cdef extern from "simd.h" nogil:
     cdef enum:
         BLOCK           # rows, at most
-        SMALL_BLOCK     # rows, where features or rows are few
+        SMALL_BLOCK     # rows, where features are few, or very many
         STRIDE          # numbers from one feature to the next
 
 cdef enum:
-    SUPER_BLOCK = 512   # rows; LONG_SUPER_BLOCK where features and rows are many, see `super_block_rows`
+    SUPER_BLOCK = 512   # rows; LONG_SUPER_BLOCK from MANY_FEATURES to MOST_FEATURES, see `super_block_rows`
     LONG_SUPER_BLOCK = 1024
     MANY_FEATURES = 24
-    MANY_ROWS = 1 << 14
+    MOST_FEATURES = 160
     WINDOW = 65536      # rows are visited in another order only within such a window: 2 bytes a row name them
     ALIGNMENT = 64      # bytes: the widest vector
     CACHE_LINE = 64     # bytes

@@ -42,12 +42,14 @@ cdef void add_vectors(
                 shift[j] += product
                 square[j] += product * difference
         elif structure == SPHERICAL:
+            # Two loops, so that one has no stores: else which of its versions is taken, fused or not, depends on where
+            # the arrays lie, and so would the bits.
+            for j in range(d):
+                shift[j] += w * (x[j] - c[j])
             trace = 0
             for j in range(d):
                 difference = x[j] - c[j]
-                product = w * difference
-                shift[j] += product
-                trace += product * difference
+                trace += w * difference * difference
             square[0] += trace
         else:
             for j in range(d):

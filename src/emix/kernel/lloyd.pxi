@@ -228,9 +228,10 @@ cdef class Lloyd:
 
     cdef void forget(self):
         self.anew = True
-        forget(
-            &self.nearest[0], self.nearest.shape[0], &self.sums[0, 0, 0],
-            self.sums.shape[0] * self.sums.shape[1] * self.sums.shape[2])
+        with nogil:
+            forget(
+                &self.nearest[0], self.nearest.shape[0], &self.sums[0, 0, 0],
+                self.sums.shape[0] * self.sums.shape[1] * self.sums.shape[2])
 
     def add_up(self, Py_ssize_t chunk, Py_ssize_t first_row, Py_ssize_t last_row, /):
         """Sums of a chunk := [Σ w | Σ w z] over those of its rows that a centre is nearest to"""

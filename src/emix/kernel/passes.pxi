@@ -10,15 +10,15 @@ window_rows = WINDOW
 has_light_rows = has_narrow()
 
 
-cpdef Py_ssize_t super_block_rows(Py_ssize_t n_rows, Py_ssize_t n_features) noexcept nogil:
+cpdef Py_ssize_t super_block_rows(Py_ssize_t n_features) noexcept nogil:
     """Rows of a super-block. A block is no longer.
 
     With many features, long ones: what their few live rows add to a scatter is gathered from more rows at once, so
     that large scatters are gone through less often. An iteration, AVX-512: d = 32 3 % less, d = 50 5 %, d = 128 12 %;
-    d = 20 the same, d = 10, whose block then leaves the first-level cache, 5 to 10 % more. With few rows short ones,
-    of which more threads have some.
+    d = 20 the same, d = 10, whose block then leaves the first-level cache, 5 to 10 % more. With very many, short ones
+    again: a pass looks at its stop flag between them, and one of 1024 rows would take a second for 512 components.
     """
-    return LONG_SUPER_BLOCK if n_features >= MANY_FEATURES and n_rows >= MANY_ROWS else SUPER_BLOCK
+    return LONG_SUPER_BLOCK if MANY_FEATURES <= n_features <= MOST_FEATURES else SUPER_BLOCK
 
 
 cpdef Py_ssize_t group_rows(Py_ssize_t n_components) noexcept nogil:
@@ -173,12 +173,15 @@ cdef double add_block(
 
 
 cdef void put_labels(Workspace *work, Py_ssize_t n_rows, unsigned short *labels) noexcept nogil:
-    """labels := the component with the largest responsibility, the first of equals; call after `posterior`"""
+    """labels := the component with the largest responsibility, the first of equals, or 0 where all are 0
+
+    Call after `posterior`.
+    """
     cdef Py_ssize_t a, i
     cdef const real *p
     for i in range(n_rows):
         labels[i] = 0
-        work.best[i] = -1
+        work.best[i] = 0
     for a in range(work.n_active):
         p = work.p + work.active[a] * STRIDE
         for i in range(n_rows):
@@ -216,7 +219,7 @@ cdef class Accumulator:
         their centre no scatter is summed: see origin.pxi. `light`: no column's range reaches 1e15, nor a weight 1e5, so
         that light responsibilities may be taken in single precision (packed.pxi).
         """
-        self.super_block = super_block_rows(X.shape[0], n_features)
+        self.super_block = super_block_rows(n_features)
         self.block_rows = SMALL_BLOCK if self.super_block == SUPER_BLOCK else BLOCK
         self.mixture = describe(structure, n_components, n_features, arguments, self.block_rows, light)
         self.rows = whole(X, sample_weight, &self.mixture)

@@ -15,21 +15,18 @@
 # less what a sum of d squares is rounded. sketch.pxi computes it; it is 0, which tells nothing of y, where ρ is above
 # 1/64.
 #
+# What vanishes below 2⁻¹⁵⁰ is far below a unit of double precision of log p. That is computed in double precision,
+# whose errors in y are 2⁻²⁹ of these. What they and the roundings of a comparison make in log p is covered by a factor
+# of 1 − 10⁻⁶ in kept as far as it grows with ‖y‖², by CLOSE as far as it does not.
+#
 # Of each row the largest a_k − ½ s / kept is below its best log-density. A component with a_k − ½ kept s further below
 # that than its margin would be left out of the row's sums (`exponentials`), and is not computed: what is, and all sums,
 # have the same bits as without the first look.
 
-cdef enum:
-    PANEL = 4               # rows of W in a panel
+include "panels.pxi"
 
-cdef double LARGE_NORM = 1e37       # ‖ỹ‖² from here on may be part of a sum that overflowed
-cdef double CLOSE = 1e-6            # nats: more than double precision's rounding of what decides
-
-
-cdef inline Py_ssize_t panels_size(Py_ssize_t n_features) noexcept nogil:
-    """Numbers of a lower triangle in panels of four rows: columns side by side, as far as a panel's last row reaches"""
-    cdef Py_ssize_t n_panels = (n_features + PANEL - 1) // PANEL
-    return PANEL * PANEL * n_panels * (n_panels + 1) // 2
+cdef double LARGE_NORM = 1e37       # from here on s is taken for overflowed, which tells nothing
+cdef double CLOSE = 1e-6            # nats
 
 
 cdef bint is_screened(Mixture *mixture) noexcept nogil:

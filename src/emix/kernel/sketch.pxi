@@ -2,14 +2,7 @@
 
 cdef double UNIT = 2.0 ** -24       # half of single precision's epsilon
 
-cdef enum:
-    PANEL = 4                       # as in screen.pxi
-
-
-cdef Py_ssize_t panels_size(Py_ssize_t d) noexcept nogil:
-    """Numbers of a lower triangle in panels of four rows, columns side by side, as far as a panel's last row reaches"""
-    cdef Py_ssize_t n_panels = (d + PANEL - 1) // PANEL
-    return PANEL * PANEL * n_panels * (n_panels + 1) // 2
+include "panels.pxi"
 
 
 cdef double put_panels(
@@ -43,7 +36,8 @@ cdef double share_kept(double inflation, Py_ssize_t d) noexcept nogil:
     cdef double error = rounding * sqrt(d * inflation) * (1 + 1e-6)    # of W and Σ in double precision
     if not error < 1.0 / 64:
         return 0
-    return (1 - error) * (1 - error) * (1 - rounding) * (1 - 1e-6)     # of the factor itself in single precision
+    # The last for roundings in double precision (screen.pxi) and of the factor itself
+    return (1 - error) * (1 - error) * (1 - rounding) * (1 - 1e-6)
 
 
 cdef void put_sketch(

@@ -63,7 +63,7 @@ class BoundedPasses:
 
     def __init__(self, kernel: Any, n_rows: int, n_components: int, n_features: int, n_threads: int = 1) -> None:
         self._kernel, self._n_rows, self._n_components, self._n_threads = kernel, n_rows, n_components, n_threads
-        self._super_block = kernel.super_block_rows(n_rows, n_features)
+        self._super_block = kernel.super_block_rows(n_features)
         self._all = (0, n_rows)
         self._sample = self._rows_of_sample()
         self._region = self._sample

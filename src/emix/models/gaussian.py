@@ -172,7 +172,7 @@ class GaussianRun:
         self._width = K * (1 + d) + spread
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * self._width)))
         n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
-        super_block = kernel.super_block_rows(source.n_rows, d)
+        super_block = kernel.super_block_rows(d)
         n_slots = min(n_slots, -(-source.n_rows // super_block))
         most = 1 if has_own_threads() else n_slots
         self._n_threads, self._rows_per_call = plan(
@@ -267,13 +267,15 @@ class GaussianRun:
         About an origin that components share, where there is one that does and `origin` does not forbid it.
         """
         origin = origin and self._origin is not None and self._origin.begin_pass()
-        self._exchange.begin(parameters.packed, before, center, origin, self._look is not None and self._look.pays)
         if self._passes is None and self._look is None:
+            self._exchange.begin(parameters.packed, before, center, origin)
             run_in_threads(self._accumulate, self._n_threads)
         else:
             parts = [Part(0, self.source.n_rows)] if self._passes is None else self._passes.begin_pass(parameters)
-            n_live, n_computed = self._accumulate_parts(parts)
             n_plain = sum(part.last_row - part.first_row for part in parts if part.bounds is None)
+            look = self._look is not None and self._look.pays and n_plain > 0
+            self._exchange.begin(parameters.packed, before, center, origin, look)
+            n_live, n_computed = self._accumulate_parts(parts)
             if self._passes is not None:
                 self._passes.end_pass(n_live, n_computed, in_full=before is None)
             if self._look is not None and n_plain and before is not None:

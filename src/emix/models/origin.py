@@ -155,10 +155,8 @@ class CommonOrigin:
         workspaces = np.empty((n_threads, kernel.workspace_size(1, d)))
         # W = 0 and a = 0: densities are 1.
         arguments = np.concatenate([origin, np.zeros(d + 1), [np.inf], np.zeros(d * d), np.full(d, np.nan)])
-        step = source.n_rows
-        if source.X.dtype.char != "d":
-            # They are widened, as many at a time as have a slot each.
-            step = self._n_slots * kernel.super_block_rows(source.n_rows, d)
+        # Others are widened, as many at a time as have a slot each.
+        step = source.n_rows if source.X.dtype.char == "d" else self._n_slots * kernel.super_block_rows(d)
         for start in range(0, source.n_rows, step):
             X = source.X[start : start + step].astype(np.float64, copy=False)
             weight = None if self._sample_weight is None else self._sample_weight[start : start + step]
