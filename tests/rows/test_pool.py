@@ -182,7 +182,7 @@ def test_an_interrupt_just_when_a_share_is_done_leaves_nobody_waiting_for_ever()
         begun.set()
         end.wait(LONG)
 
-    share = Share(task, 1, going_on())
+    share: Any = Share(task, 1, going_on())
 
     class Interrupted:
         """A lock whose acquisition succeeds, and is interrupted before anybody knows."""
@@ -194,8 +194,8 @@ def test_an_interrupt_just_when_a_share_is_done_leaves_nobody_waiting_for_ever()
         def release(self) -> None:
             lock.release()
 
-    lock: Any = share._done
-    share._done = Interrupted()  # type: ignore[assignment]
+    lock = share._done
+    share._done = Interrupted()
     submit(share, 1)
     assert begun.wait(LONG)
     end.set()

@@ -96,36 +96,25 @@ cdef void squared_distances(
         j += 1
 
 
-cdef double sum_of(const double *w, Py_ssize_t n) noexcept nogil:
-    """Σ w"""
+cdef inline double weighted_sum(const double *w, const double *z, int power, Py_ssize_t n) noexcept nogil:
+    """Σ w z^power, for a power of 0, where z may be NULL, 1 or 2: a literal at every call"""
     cdef double partial[PARTS]
+    cdef double a
     cdef Py_ssize_t i = 0, l
     for l in range(PARTS):
         partial[l] = 0
     while i + PARTS <= n:
         for l in range(PARTS):
-            partial[l] += w[i + l]
+            a = 1
+            if power > 0:
+                a = z[i + l]
+            partial[l] += w[i + l] * (a * a if power == 2 else a)
         i += PARTS
     while i < n:
-        partial[0] += w[i]
-        i += 1
-    for l in range(1, PARTS):
-        partial[0] += partial[l]
-    return partial[0]
-
-
-cdef double weighted_sum(const double *w, const double *z, Py_ssize_t n, bint squares) noexcept nogil:
-    """Σ w z, or Σ w z²"""
-    cdef double partial[PARTS]
-    cdef Py_ssize_t i = 0, l
-    for l in range(PARTS):
-        partial[l] = 0
-    while i + PARTS <= n:
-        for l in range(PARTS):
-            partial[l] += w[i + l] * (z[i + l] * z[i + l] if squares else z[i + l])
-        i += PARTS
-    while i < n:
-        partial[0] += w[i] * (z[i] * z[i] if squares else z[i])
+        a = 1
+        if power > 0:
+            a = z[i]
+        partial[0] += w[i] * (a * a if power == 2 else a)
         i += 1
     for l in range(1, PARTS):
         partial[0] += partial[l]
@@ -188,7 +177,7 @@ cdef void standardize_columns(
 ) noexcept nogil:
     """Everything of `standardize`"""
     cdef Py_ssize_t i, j
-    cdef double total = sum_of(weight, n), mean, deviation, first
+    cdef double total = weighted_sum(weight, NULL, 0, n), mean, deviation, first
     cdef double *z
     to_columns(X, n, d, Z, stride)
     for j in range(d):
@@ -197,10 +186,10 @@ cdef void standardize_columns(
         first = X[j]
         for i in range(n):
             z[i] -= first
-        mean = weighted_sum(weight, z, n, False) / total
+        mean = weighted_sum(weight, z, 1, n) / total
         for i in range(n):
             z[i] -= mean
-        deviation = sqrt(weighted_sum(weight, z, n, True) / total)
+        deviation = sqrt(weighted_sum(weight, z, 2, n) / total)
         if deviation > 0:
             # No larger than 5e161: squares of less than the least number are no deviation.
             deviation = 1 / deviation
@@ -294,7 +283,7 @@ cdef Py_ssize_t draw_center(
             squared_distances(Z + start, stride, n_rows, d, Z + candidates[k], stride, distance)
             for i in range(n_rows):
                 distance[i] = min(distance[i], nearest[start + i])
-            potential[k] += weighted_sum(weight + start, distance, n_rows, False)
+            potential[k] += weighted_sum(weight + start, distance, 1, n_rows)
         start += BLOCK
     for k in range(1, n_candidates):
         if potential[k] < potential[best]:

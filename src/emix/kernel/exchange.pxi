@@ -145,7 +145,8 @@ cdef class Exchange:
         self.negligible, self.unit = negligible, unit
         # Of a sum of squares all but six bits must be left: a covariance may need the others, where one of its own
         # eigenvalues is 1e12 times another. Means that move so far, eight of their new standard deviations in one
-        # step, are rare: none in 2 000 passes over real data. And no mean of rows is more exact than `rounding`.
+        # step, are rare: 2 in 10 000 passes over iris, wine, breast_cancer and diabetes. And no mean of rows is more
+        # exact than `rounding`.
         self.limit, self.rounding = 1.0 / 64, 16 * epsilon
         self.shared = structure == FULL and slots.shape[0] * slots.shape[1] * sizeof(double) >= LARGE_SLOTS
         if sketch is not None:
