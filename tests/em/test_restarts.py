@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from emix import DegenerateCovarianceError, EMResult
-from emix.em.restarts import RunReport, best_run
+from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.exceptions import warn
 
 LONG = 60.0  # seconds that only a defect would last
 
 Outcome = float | Exception
 Choose = Callable[..., tuple[Any, list[RunReport]]]
+
+
+SHRANK = Degeneracy("shrank", component=2, column=0, effective_rows=7.5)
 
 
 def runs_of(outcomes: list[Outcome]) -> Callable[[int, Any], EMResult]:
@@ -38,7 +41,7 @@ def choose(request: pytest.FixtureRequest) -> Choose:
         result, reports = best_run(
             runs_of(outcomes),
             len(outcomes),
-            lambda result: "shrank" if result.parameters in degenerate else None,
+            lambda result: SHRANK if result.parameters in degenerate else None,
             request.param,
         )
         return result.parameters, reports
@@ -66,7 +69,7 @@ def test_of_equals_the_first(choose: Choose) -> None:
 def test_degenerate_run_is_set_aside_however_high(choose: Choose) -> None:
     number, reports = choose([-5.0, 1e6, -4.0], degenerate=(1,))
     assert number == 2
-    assert reports[1] == RunReport(1, 1e6, 11, True, True, False, "shrank")
+    assert reports[1] == RunReport(1, 1e6, 11, True, True, False, "shrank", 2, 0, 7.5)
 
 
 def test_degenerate_run_is_returned_if_there_is_no_other(choose: Choose) -> None:
@@ -79,7 +82,7 @@ def test_degenerate_run_is_returned_if_there_is_no_other(choose: Choose) -> None
 def test_run_that_collapses_is_reported_and_ends_nothing(choose: Choose) -> None:
     number, reports = choose([collapsed(2), -4.0, collapsed(1)])
     assert number == 1
-    assert reports[0] == RunReport(0, None, 0, False, True, False, "component 2 collapsed")
+    assert reports[0] == RunReport(0, None, 0, False, True, False, "component 2 collapsed", 2, None, 1.5)
     assert reports[2].message == "component 1 collapsed"
 
 

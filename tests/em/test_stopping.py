@@ -15,8 +15,16 @@ from emix import ConvergenceWarning, GaussianParameters
 from emix.em.stopping import StoppingRule, pack, relative_distance
 
 
-def rule(tol: float = 0.0, stop: str = "log_likelihood", weight: float = 1.0, dtype: str = "float64") -> StoppingRule:
-    return StoppingRule(tol, stop, object(), SimpleNamespace(weight=weight, dtype=dtype))
+def rule(
+    tol: float = 0.0,
+    stop: str = "log_likelihood",
+    weight: float = 1.0,
+    dtype: str = "float64",
+    rows: float | None = None,
+) -> StoppingRule:
+    """A rule for data of a weight, of so many rows of equal weight; by default of weight 1 each."""
+    passes = SimpleNamespace(weight=weight, dtype=dtype, effective_rows=lambda: weight if rows is None else rows)
+    return StoppingRule(tol, stop, object(), passes)
 
 
 def verdict(rule: StoppingRule, before: float, now: float, old: Any = 0.0, new: Any = 1.0) -> str | None:
@@ -48,6 +56,16 @@ def test_rounding_is_some_eps_of_log_likelihood_and_weight(
         assert verdict(falling, now + 1.1 * bound, now) is None
         with pytest.warns(ConvergenceWarning, match="fell in 1 iterations, most in iteration 1"):
             falling.warn_of_falls()
+
+
+@pytest.mark.parametrize("unit", [2.0**-20, 1.0, 2.0**20])
+def test_rounding_counts_rows_whatever_the_unit_of_their_weights(unit: float) -> None:
+    # 64 rows: 8 / √64 = 1 eps of |ℓ| + W, both in the unit.
+    bound = unit * 2.0**-23 * (2.0**12 + 64.0)
+    now = -unit * 2.0**12
+    of_64_rows = {"weight": 64.0 * unit, "dtype": "float32", "rows": 64.0}
+    assert verdict(rule(**of_64_rows), now - 0.9 * bound, now) == "rounding"
+    assert verdict(rule(**of_64_rows), now - 1.1 * bound, now) is None
 
 
 @pytest.mark.parametrize("weight", [0.25, 1.0, 1e6])

@@ -21,7 +21,7 @@ from estimators.mixtures import X, blobs, each_type, quietly, start
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_parameters_equal_those_of_scikit_learn(covariance_type: str, dtype: type, rtol: float, order: Any) -> None:
     data = np.asarray(X, dtype=dtype, order=order)
-    settings = start(data, covariance_type)
+    settings = start(data, covariance_type) | {"reg_covar": 1e-6}
     gm = quietly(GaussianMixture(**settings, tol=0.0, max_iter=10), data)
     # scikit-learn in float64: its float32 is not a reference for the fourth digit.
     peer = quietly(sklearn.mixture.GaussianMixture(**settings, tol=0.0, max_iter=10), data.astype(np.float64))
@@ -297,7 +297,7 @@ def test_a_component_may_leave_all_rows_but_one_far_outlier(seed: int) -> None:
     # In one step it moves by 1e4 of its new standard deviations, of which one is 1e-6 of another.
     X = np.vstack([np.random.default_rng(seed).normal(size=(300, 2)), [[1e7, -5e6]]])
     start = {"means_init": X[[0, 1]], "weights_init": [0.5, 0.5], "precisions_init": [np.diag(1.0 / X.var(axis=0))] * 2}
-    gm = quietly(GaussianMixture(2, **start), X)
+    gm = quietly(GaussianMixture(2, reg_covar=1e-6, **start), X)
     # Then the outlier is alone, with reg_covar for its variances.
     rest = np.cov(X[:300], rowvar=False, bias=True) + 1e-6 * np.eye(2)
     expected = 300.0 * (np.log(300.0 / 301.0) - np.log(2.0 * np.pi) - 0.5 * np.linalg.slogdet(rest)[1])

@@ -18,6 +18,7 @@ from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture,
 from emix.estimators import sampling, starts
 from emix.estimators.starts import STARTS, make_start
 from emix.models.scoring import score_rows
+from emix.rows.arrays import ArraySource
 
 Array = NDArray[np.float64]
 
@@ -35,7 +36,7 @@ def start(
     init_params: str, X: Any, weight: Any = None, structure: str = "full", K: int = 3, **changed: Any
 ) -> GaussianParameters:
     arguments = {"reg_covar": 0.0, "seed": 0, "restart": 0, "n_threads": 1} | changed
-    return make_start(init_params, X, weight, structure, K, **arguments)
+    return make_start(init_params, ArraySource(X, weight), structure, K, **arguments)
 
 
 def labels(X: Array, theta: GaussianParameters) -> NDArray[np.intp]:
@@ -250,7 +251,7 @@ def test_on_many_rows_every_cluster_is_found(seed: int) -> None:
     corners = rng.uniform(-30.0, 30.0, (12, 3))
     label = rng.integers(12, size=9_000)
     X = corners[label] + rng.normal(size=(9_000, 3))
-    means = make_start("kmeans", X, None, "full", 12, 1e-6, seed, 0).means
+    means = make_start("kmeans", ArraySource(X), "full", 12, 1e-6, seed, 0).means
     distances = np.linalg.norm(corners[:, None] - means, axis=2)
     # 750 rows a cluster: their mean is within 5 standard errors of the corner.
     assert np.all(distances.min(axis=1) < 5.0 * np.sqrt(3.0 / 700.0))
@@ -291,11 +292,12 @@ _PRINT_DIGESTS = """
 import hashlib
 import numpy as np
 from emix.estimators.starts import STARTS, make_start
+from emix.rows.arrays import ArraySource
 for n_rows, d in ((20_000, 10), (3_000, 64)):
     X = 3.0 * np.random.default_rng(0).normal(size=(n_rows, d)) + 1.0
     for structure in ("full", "tied", "diag", "spherical"):
         for init_params in STARTS:
-            theta = make_start(init_params, X, None, structure, 5, 1e-6, 0, 0)
+            theta = make_start(init_params, ArraySource(X), structure, 5, 1e-6, 0, 0)
             print(structure, init_params, hashlib.sha256(theta.packed.tobytes()).hexdigest())
 """
 
@@ -321,7 +323,8 @@ def test_tries_are_made_from_8192_rows_on(n_rows: int, tried: bool, monkeypatch:
     made = []
     whole = starts._best_of_tries
     monkeypatch.setattr(starts, "_best_of_tries", lambda *arguments: made.append(arguments) or whole(*arguments))
-    make_start("kmeans", np.random.default_rng(0).normal(size=(n_rows, 1)), None, "full", 2, 0.0, 0, 0)
+    data = ArraySource(np.random.default_rng(0).normal(size=(n_rows, 1)))
+    make_start("kmeans", data, "full", 2, 0.0, 0, 0)
     assert bool(made) == tried
 
 

@@ -62,7 +62,10 @@ def test_defaults_are_those_of_the_estimator() -> None:
         (["fit", "rows.csv", "-k", "two"], "argument -k/--components: 'two', expected a whole number of at least 1"),
         (["fit", "r.csv", "-k", "2", "--tol", "-1"], "argument --tol: '-1', expected a number of at least 0"),
         (["fit", "r.csv", "-k", "2", "--tol", "nan"], "argument --tol: 'nan', expected a number of at least 0"),
-        (["fit", "r.csv", "-k", "2", "--reg-covar", "x"], "argument --reg-covar: 'x', expected a number of at least 0"),
+        (
+            ["fit", "r.csv", "-k", "2", "--reg-covar", "x"],
+            "argument --reg-covar: 'x', expected auto or a number of at least 0",
+        ),
         (["fit", "r.csv", "-k", "2", "--seed", "-1"], "argument --seed: '-1', expected a whole number from 0 to"),
         (["fit", "r.csv", "-k", "2", "--columns", "a,,b"], "argument --columns: 'a,,b' has an empty name"),
         (["fit", "r.csv", "-k", "2", "--columns", ""], "argument --columns: '' has an empty name"),

@@ -43,7 +43,7 @@ def test_numbers_are_those_of_the_estimator(mixture: emix.GaussianMixture, faith
     assert "converged: the log-likelihood" in text
     largest = mixture.predict_proba(faithful).max(axis=1).mean()
     assert f"mean largest responsibility {largest:.4f}\n" in text
-    assert re.search("^Settings +start kmeans, random_state = 0, n_init = 1, reg_covar = 1e-06$", text, re.MULTILINE)
+    assert re.search("^Settings +start kmeans, random_state = 0, n_init = 1, reg_covar = 'auto'$", text, re.MULTILINE)
     assert "Warning" not in text
     table = np.array(rows_of(text, "Weights and means; rows by largest responsibility"))
     # five digits, and three digits below the deviation, are printed
@@ -101,9 +101,14 @@ def test_settings_say_what_was_given(faithful: np.ndarray) -> None:
 
 def test_columns_that_do_not_suit_reg_covar_are_warned_of(faithful: np.ndarray) -> None:
     rows = np.column_stack([faithful, np.full(len(faithful), 7.3)])
-    mixture = emix.GaussianMixture(2, random_state=0).fit(rows)
+    with pytest.warns(UserWarning, match="Column 2 is constant"):
+        mixture = emix.GaussianMixture(2, random_state=0).fit(rows)
     for text in (summary(mixture, rows), summary(mixture)):
-        assert re.search("^Warning +column x2 is constant, which tells no components apart", text, re.MULTILINE)
+        assert re.search("^Warning +Column 'x2' is constant, which tells no components apart", text, re.MULTILINE)
+    with pytest.warns(UserWarning, match=r"reg_covar=0.1 is more than 1 % of a component's own variance in column 0,"):
+        mixture = emix.GaussianMixture(2, reg_covar=0.1, random_state=0).fit(faithful)
+    named = summary(mixture, feature_names=["length", "wait"])
+    assert re.search("^Warning +reg_covar=0.1 is more than 1 % .* column 'length'", named, re.MULTILINE)
     given = emix.GaussianMixture.from_parameters([1.0], [[0.0]], [[[1e-9]]])
     assert "Warning" not in summary(given)
 

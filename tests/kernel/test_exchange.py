@@ -16,7 +16,7 @@ EPS = np.finfo(np.float64).eps
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 7])
 def test_large_slots_are_emptied_and_added_by_threads(n_threads: int) -> None:
     K, d, n_slots = 5, 64, 52  # 8.8 MB
-    between = Between("full", K, d, np.zeros((2, d)), n_slots, unit=4.0)
+    between = Between("full", K, d, np.zeros((2, d)), n_slots)
     exchange, slots, statistics = between.exchange, between.slots, between.statistics
     assert exchange.shared
     rng = np.random.default_rng(0)
@@ -27,7 +27,6 @@ def test_large_slots_are_emptied_and_added_by_threads(n_threads: int) -> None:
         expected = slots[0].copy()
         for slot in slots[1:]:
             expected += slot
-        expected *= 4.0
         scatter = expected[K + K * d : -1].reshape(K, d, d)
         scatter[:] = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
         for thread in range(n_threads):
@@ -78,7 +77,7 @@ def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     rng = np.random.default_rng(6)
     K, d = 3, 4
     shape = SHAPES[structure]
-    between = Between(structure, K, d, np.zeros((2, d)), n_slots=5, unit=4.0)
+    between = Between(structure, K, d, np.zeros((2, d)), n_slots=5)
     slots = rng.normal(size=between.slots.shape) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
     if structure != "tied":  # whose matrix is of all components
         slots = numbers_without(rng, slots.shape, K, d, [(0, 0), (0, 2), (2, 1), (4, 2)])
@@ -88,7 +87,6 @@ def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     expected = slots[0]
     for slot in slots[1:]:
         expected = expected + slot
-    expected = 4.0 * expected
     scatter = expected[K + K * d : -1].reshape(shape)
     if structure in ("full", "tied"):
         scatter = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
@@ -186,4 +184,4 @@ def test_arrays_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="statistics has 1 numbers, expected 20"):
         between.exchange.end(None, np.zeros(1))
     with pytest.raises(ValueError, match="statistics has 19 numbers, expected 20"):
-        factors.maximize(STRUCTURES.index("diag"), 2, 3, 0.0, between.statistics[1:], between.parameters)
+        factors.maximize(STRUCTURES.index("diag"), 2, 3, 0.0, EPS, None, between.statistics[1:], between.parameters)

@@ -10,7 +10,6 @@ import pytest
 
 from emix.kernel import factors
 from emix.kernel.factors import whiten
-from emix.models import covariance
 from kernel.between import SHAPES, Array, in_form, packed
 from kernel.naive import STRUCTURES, each_structure
 
@@ -137,7 +136,7 @@ def test_maximize_is_the_formula(structure: str, offset: float, empty: bool) -> 
     statistics = packed(N, N[:, np.newaxis] * delta, in_form(structure, S), center)
     size = math.prod(SHAPES[structure])
     found = np.full(K * (2 + d) + 2 * size, np.nan)
-    failed = factors.maximize(STRUCTURES.index(structure), K, d, reg, statistics, found)
+    failed = factors.maximize(STRUCTURES.index(structure), K, d, reg, EPS, None, statistics, found)
     weights, means, covariances = found[:K], found[K : K + K * d].reshape(K, d), found[K + K * d :][:size]
     assert failed == -1
     whitening, log_det = np.full(size, np.nan), np.full(K, np.nan)
@@ -175,26 +174,6 @@ def test_whitening_of_each_structure(structure: str) -> None:
     np.testing.assert_allclose(log_det, np.log(diagonals).sum(axis=1), rtol=1e-12)
 
 
-@each_structure
-def test_largest_trace_relative_to_the_pooled_covariance(structure: str) -> None:
-    K, d = 3, 4
-    matrices = np.stack([with_condition(d, 100.0, seed) * 4.0**seed for seed in range(K)])
-    covariances, pi = in_form(structure, matrices), np.array([0.5, 0.3, 0.2])
-    form = covariance.STRUCTURES[structure]
-    whitening, log_det = form.whiten(covariances, K, d)
-    pooled = np.einsum("k,kij->ij", pi, form.to_full(covariances, K, d))
-    W = form.to_full(whitening, K, d)
-    parameters = packed(pi, np.zeros((K, d)), covariances, whitening, log_det)
-
-    def found() -> float:
-        return factors.largest_trace(STRUCTURES.index(structure), K, d, parameters, np.full(d * (d + 1), np.nan))
-
-    # A sum of squares of condition 100 at most.
-    assert found() == pytest.approx(max(np.trace(w @ pooled @ w.T) for w in W), rel=1e-12)
-    parameters[K + K * d] = np.nan
-    assert math.isnan(found())
-
-
 def some_statistics(K: int, d: int) -> np.ndarray:
     rng = np.random.default_rng(1)
     root = rng.normal(size=(K, d, 2 * d))
@@ -208,9 +187,9 @@ def some_statistics(K: int, d: int) -> np.ndarray:
 def test_maximize_in_parts(K: int, d: int) -> None:
     statistics = some_statistics(K, d)
     whole, parts = (np.full(K * (2 + d) + 2 * K * d * d, np.nan) for _ in range(2))
-    assert factors.maximize(FULL, K, d, 0.5, statistics, whole) == -1
+    assert factors.maximize(FULL, K, d, 0.5, EPS, None, statistics, whole) == -1
     for first, last in ((3, 5), (0, 1), (2, 2), (1, 3)):
-        assert factors.maximize(FULL, K, d, 0.5, statistics, parts, first, last) == -1
+        assert factors.maximize(FULL, K, d, 0.5, EPS, None, statistics, parts, first, last) == -1
     assert parts.tobytes() == whole.tobytes()
 
 
@@ -219,7 +198,9 @@ def test_first_component_of_a_part_that_is_not_positive_definite() -> None:
     statistics, parameters = some_statistics(K, d), np.empty(K * (2 + d) + 2 * K * d * d)
     for component in (1, 3):
         statistics[K * (1 + d) :].reshape(-1)[component * d * d] = -1.0
-    found = [factors.maximize(FULL, K, d, 0.0, statistics, parameters, *part) for part in ((0, 5), (0, 1), (2, 5))]
+    found = [
+        factors.maximize(FULL, K, d, 0.0, EPS, None, statistics, parameters, *part) for part in ((0, 5), (0, 1), (2, 5))
+    ]
     assert found == [1, -1, 3]
 
 
@@ -227,9 +208,9 @@ def test_first_component_of_a_part_that_is_not_positive_definite() -> None:
 def test_parts_that_are_none_are_refused(part: tuple[int, int]) -> None:
     statistics, parameters = some_statistics(5, 3), np.empty(5 * 5 + 2 * 5 * 9)
     with pytest.raises(ValueError, match=f"components {part[0]} to {part[1]} are asked for, of 5"):
-        factors.maximize(FULL, 5, 3, 0.0, statistics, parameters, *part)
+        factors.maximize(FULL, 5, 3, 0.0, EPS, None, statistics, parameters, *part)
 
 
 def test_a_matrix_of_all_components_has_no_parts() -> None:
     with pytest.raises(ValueError, match="components 0 to 1 are asked for, of 5"):
-        factors.maximize(TIED, 5, 3, 0.0, np.ones(5 * 7 + 9), np.empty(5 * 5 + 2 * 9), 0, 1)
+        factors.maximize(TIED, 5, 3, 0.0, EPS, None, np.ones(5 * 7 + 9), np.empty(5 * 5 + 2 * 9), 0, 1)

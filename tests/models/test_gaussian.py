@@ -161,12 +161,23 @@ def test_collapsed_component_is_named() -> None:
         model.m_step(model.e_step(X, theta)[0])
     assert str(error.value) == (
         "Ill-defined empirical covariance: the covariance of component 1, of weight 0.1 (the equivalent of 10 rows of "
-        "weight 1), is not positive definite with reg_covar=0. Rows that coincide, columns that depend on each other "
-        "or fewer rows than features make it so: decrease n_components, increase reg_covar, or choose a "
-        "covariance_type with fewer parameters."
+        "weight 1), is not positive definite with reg_covar=0. Rows that coincide, a column with one value in it or "
+        "columns that depend on each other make it so: leave such columns out, decrease n_components, increase "
+        "reg_covar, or choose a covariance_type with fewer parameters."
     )
     assert (error.value.component, error.value.n_effective) == (1, pytest.approx(10.0))
     assert GaussianModel(2, 2, "full", 1e-6).m_step(model.e_step(X, theta)[0]).covariances[1, 0, 0] == 1e-6
+
+
+@pytest.mark.parametrize(("structure", "least"), [("full", 2), ("diag", 1)])
+def test_an_outlier_with_a_component_of_its_own_is_called_so(structure: str, least: int) -> None:
+    X = np.concatenate([clusters(99, 2, 1), [[1e6, 1e6]]])
+    spread = {"full": np.stack([np.eye(2)] * 2), "diag": np.ones((2, 2))}[structure]
+    theta = GaussianParameters.from_covariances(structure, [0.5, 0.5], [[0, 0], [1e6, 1e6]], spread)
+    model = GaussianModel(2, 2, structure)
+    expected = f"It holds 1 rows or their equivalent, and needs more than {least}: an outlier, or a few rows far from"
+    with pytest.raises(DegenerateCovarianceError, match=expected):
+        model.m_step(model.e_step(X, theta)[0])
 
 
 @each_structure

@@ -251,7 +251,9 @@ def test_scatter_of_all_rows(d: int, dtype: str, weighted: bool) -> None:
 
 def test_a_scatter_that_overflows_is_left() -> None:
     X, theta = problem("tied")
-    run = begin((1e150 * np.sign(X - X.mean(axis=0)), np.full(len(X), 9e4)), theta)
+    # 8 000 rows of weight 29 000, which is no unit of its own: 2.3e308
+    rows = np.tile(1e150 * np.sign(X - X.mean(axis=0)), (2, 1))
+    run = begin((rows, np.full(len(rows), 2.9e4)), theta)
     assert run._origin is not None
     assert not run._origin.begin_pass()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from emix.rows.arrays import ArraySource, as_source
 
@@ -68,3 +69,38 @@ def test_rows_are_taken_as_they_are() -> None:
 def test_what_is_wrong_is_refused(data: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         as_source(data)
+
+
+def effective_rows(n_rows: int, weight: NDArray[np.float64] | None) -> float:
+    return ArraySource(np.zeros((n_rows, 1)), weight).effective_rows
+
+
+def test_effective_rows() -> None:
+    assert effective_rows(7, None) == 7.0
+    # Equal weights, whatever their unit, and rows that do not count.
+    assert effective_rows(4, np.full(4, 1e-200)) == pytest.approx(4.0, rel=1e-15)
+    assert effective_rows(4, np.array([0.0, 3.0, 3.0, 0.0])) == pytest.approx(2.0, rel=1e-15)
+    many = np.random.default_rng(0).uniform(size=150_000)  # more than are taken at one time
+    assert effective_rows(150_000, many) == pytest.approx(many.sum() ** 2 / (many @ many), rel=1e-12)
+    assert effective_rows(2, np.array([1.0, 3.0])) == pytest.approx(16.0 / 10.0, rel=1e-15)
+
+
+@pytest.mark.parametrize("size", [2.0**-1074, 3e-320, 2.0**-1000, 1e-11, 1e6, 1e300])
+def test_extreme_weights_are_kept_in_a_unit(size: float) -> None:
+    weight = size * np.array([1.0, 2.0, 0.0])
+    source = ArraySource(np.zeros((3, 2)), weight)
+    assert source.sample_weight is not None
+    assert 1.0 <= source.sample_weight.max() < 2.0
+    assert np.frexp(source.weight_unit)[0] == 0.5  # a power of two
+    np.testing.assert_array_equal(source.sample_weight * source.weight_unit, weight)
+    assert source.total_weight == weight.sum()
+    moderate = source.without_unit()
+    assert moderate.weight_unit == 1.0
+    assert moderate.sample_weight is source.sample_weight
+
+
+def test_ordinary_weights_are_not_copied() -> None:
+    weight = np.array([0.5, 3.0, 7.0])
+    source = ArraySource(np.zeros((3, 2)), weight)
+    assert source.sample_weight is weight
+    assert source.without_unit() is source

@@ -26,7 +26,9 @@ class EMModel(Protocol):
 
     - ``by_rows = True``: `e_step` may be given any part of the rows, and statistics add, field by field. Data may
       then be an array, a tuple of arrays with rows in common, or a callable that returns a new iterator over blocks.
-    - ``begin(data)``: returns an object with ``e_step(parameters)`` that keeps what a run needs between passes.
+    - ``begin(data)``: returns an object with ``e_step(parameters)`` that keeps what a run needs between passes. It may
+      have ``weight``, the total weight of the data, and ``dtype`` and ``effective_rows``, from which follows how far
+      rounding of the log-densities can move their sum.
     - ``weight(data) -> float``: total weight, the unit of `tol`; else 1 (the number of rows with ``by_rows``).
     - ``shortfall(statistics) -> float``: how far an M-step that does not quite maximize Q may fall short, nats.
     - ``distance(old, new) -> float``: how far parameters moved, for ``stop="parameters"``.
@@ -90,6 +92,8 @@ class EMResult:
         log-likelihood could not be told from rounding; "max_iter"; "callback".
     history : list of EMRecord
         One for each E-step.
+    statistics : object
+        Expected statistics of the last E-step, under the parameters returned.
     """
 
     parameters: Any
@@ -98,6 +102,7 @@ class EMResult:
     converged: bool
     stopped_by: str
     history: list[EMRecord] = field(repr=False)
+    statistics: Any = field(repr=False, default=None)
 
     def __init__(
         self,
@@ -107,10 +112,12 @@ class EMResult:
         converged: bool,
         stopped_by: str,
         history: list[EMRecord],
+        statistics: Any = None,
     ) -> None:
         fields = self.__dict__  # as in EMRecord
         fields["parameters"], fields["log_likelihood"], fields["n_iter"] = parameters, log_likelihood, n_iter
         fields["converged"], fields["stopped_by"], fields["history"] = converged, stopped_by, history
+        fields["statistics"] = statistics
 
 
 def fit_em(
@@ -204,7 +211,7 @@ def fit_em(
         parameters = model.m_step(statistics)
     rule.warn_of_falls()
     converged = stopped_by is not None and stopped_by != "callback"
-    return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by or "max_iter", history)
+    return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by or "max_iter", history, statistics)
 
 
 def _check_arguments(model: Any, stop: str, acceleration: None, max_iter: int) -> None:

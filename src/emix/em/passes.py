@@ -16,7 +16,11 @@ BLOCK_ROWS = 8192
 
 
 def begin_passes(model: Any, data: Any) -> Any:
-    """Return an object with ``e_step(parameters)`` and ``weight`` for the passes of one fit."""
+    """Return an object with ``e_step(parameters)`` for the passes of one fit, and what stopping needs to know.
+
+    That is ``weight``, the total weight of the data; ``dtype``, the precision of their log-densities; and
+    ``effective_rows()``, how many rows of equal weight they are worth.
+    """
     if hasattr(model, "begin"):
         return _Begun(model, data)
     if getattr(model, "by_rows", False):
@@ -33,6 +37,9 @@ class _Whole:
         self._model, self._data = model, data
         self.weight = float(model.weight(data)) if hasattr(model, "weight") else 1.0
 
+    def effective_rows(self) -> float:
+        return self.weight
+
     def e_step(self, parameters: Any) -> tuple[Any, float]:
         return _checked(self._model.e_step(self._data, parameters))
 
@@ -42,9 +49,15 @@ class _Begun:
 
     def __init__(self, model: Any, data: Any) -> None:
         self._run = model.begin(data)
-        self.weight = float(model.weight(data)) if hasattr(model, "weight") else 1.0
+        weight = getattr(self._run, "weight", None)
+        if weight is None:
+            weight = model.weight(data) if hasattr(model, "weight") else 1.0
+        self.weight = float(weight)
         self.dtype = getattr(self._run, "dtype", "float64")
         self.e_step = self._run.e_step
+
+    def effective_rows(self) -> float:
+        return float(getattr(self._run, "effective_rows", self.weight))
 
 
 class _ByRows:
@@ -61,6 +74,9 @@ class _ByRows:
             self.weight = float(sum(_n_rows(block) for block in self._blocks()))
         if self.weight <= 0.0:
             raise ValueError("data has no rows, expected at least one.")
+
+    def effective_rows(self) -> float:
+        return self.weight
 
     def e_step(self, parameters: Any) -> tuple[Any, float]:
         statistics, total = None, 0.0

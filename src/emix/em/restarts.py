@@ -6,17 +6,35 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from emix.exceptions import DegenerateCovarianceError, Warned, warn, warnings_held
 from emix.rows.threads import Task, run_in_threads
 
 from .loop import EMResult
 
-__all__ = ["RunReport", "best_run"]
+__all__ = ["Degeneracy", "RunReport", "best_run"]
 
 Run = Callable[[int, Any], EMResult]
 """(number, stop): does a run; may end it early, with any result, once stop[0] is not 0; None where it never is."""
+
+
+class Degeneracy(NamedTuple):
+    """Why a run is set aside.
+
+    Attributes
+    ----------
+    message : str
+    component, column : int or None
+        Which component, and in the direction of which column; None if of all.
+    effective_rows : float or None
+        Rows that the component holds.
+    """
+
+    message: str
+    component: int | None = None
+    column: int | None = None
+    effective_rows: float | None = None
 
 
 @dataclass(frozen=True, init=False)
@@ -31,10 +49,16 @@ class RunReport:
     n_iter : int
     converged : bool
     degenerate : bool
-        A component shrank onto too few rows: the run was set aside.
+        A component collapsed: the run was set aside.
     chosen : bool
     message : str
         Why it was set aside, or how it stopped.
+    component : int or None
+        The component that collapsed; None if none did, or if all share the covariance that did.
+    column : int or None
+        The column with the largest part in the direction in which it collapsed; None if it did in all.
+    effective_rows : float or None
+        Rows that it holds, by their responsibilities.
     """
 
     run: int
@@ -44,6 +68,9 @@ class RunReport:
     degenerate: bool
     chosen: bool
     message: str
+    component: int | None
+    column: int | None
+    effective_rows: float | None
 
     def __init__(
         self,
@@ -54,15 +81,19 @@ class RunReport:
         degenerate: bool,
         chosen: bool,
         message: str,
+        component: int | None = None,
+        column: int | None = None,
+        effective_rows: float | None = None,
     ) -> None:
         fields = self.__dict__  # as in EMRecord
         fields["run"], fields["log_likelihood"], fields["n_iter"] = run, log_likelihood, n_iter
         fields["converged"], fields["degenerate"], fields["chosen"] = converged, degenerate, chosen
         fields["message"] = message
+        fields["component"], fields["column"], fields["effective_rows"] = component, column, effective_rows
 
 
 def best_run(
-    run: Run, n_init: int, degeneracy: Callable[[EMResult], str | None], n_threads: int = 1
+    run: Run, n_init: int, degeneracy: Callable[[EMResult], Degeneracy | None], n_threads: int = 1
 ) -> tuple[EMResult, list[RunReport]]:
     """Run each start and return the result with the highest log-likelihood, and what became of all.
 
@@ -92,13 +123,13 @@ def best_run(
     outcome = _side_by_side(run, n_init, n_threads) if n_threads > 1 else lambda number: run(number, None)
     best: tuple[bool, float, int, EMResult] | None = None
     failure: DegenerateCovarianceError | None = None
-    found: list[tuple[EMResult | None, str | None]] = []
+    found: list[tuple[EMResult | None, Degeneracy | None]] = []
     for number in range(n_init):
         try:
             result = outcome(number)
         except DegenerateCovarianceError as error:
             failure = failure or error
-            found.append((None, str(error)))
+            found.append((None, Degeneracy(str(error), error.component, None, error.n_effective)))
             continue
         reason = degeneracy(result)
         found.append((result, reason))
@@ -156,15 +187,11 @@ def _in_context(task: Task) -> Task:
     return lambda thread, stop: context.copy().run(task, thread, stop)
 
 
-def _report(number: int, result: EMResult | None, reason: str | None, best: EMResult) -> RunReport:
+def _report(number: int, result: EMResult | None, reason: Degeneracy | None, best: EMResult) -> RunReport:
     if result is None:
-        return RunReport(number, None, 0, False, True, False, reason or "")
-    return RunReport(
-        number,
-        result.log_likelihood,
-        result.n_iter,
-        result.converged,
-        reason is not None,
-        result is best,
-        reason or f"stopped by {result.stopped_by}",
-    )
+        assert reason is not None
+        return RunReport(number, None, 0, False, True, False, *reason)
+    ended = number, result.log_likelihood, result.n_iter, result.converged
+    if reason is None:
+        return RunReport(*ended, False, result is best, f"stopped by {result.stopped_by}")
+    return RunReport(*ended, True, result is best, *reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from emix.estimators.fit_state import attributes_of
 from emix.estimators.fitted_mixture import FittedMixture
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
 from emix.estimators.parameters_check import (
+    Settings,
     check_given_start,
     check_means,
     check_settings,
@@ -22,7 +23,8 @@ from emix.estimators.parameters_check import (
     check_weights,
 )
 from emix.estimators.random_source import seed_of
-from emix.exceptions import warn_convergence
+from emix.exceptions import warn, warn_convergence
+from emix.models.collapse import ColumnDoubts
 from emix.models.covariance import STRUCTURES
 from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
@@ -46,10 +48,10 @@ _NOT_CONVERGED = (
 class GaussianMixture(FittedMixture):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
-    The parameters, attributes and methods are scikit-learn's, with two differences: the default `tol` is 1e-6, which
-    goes further towards the mode than 1e-3, and `lower_bound_` is that of the parameters returned, not of those before
-    the last step. What scikit-learn lacks: `sample_weight`, `n_threads`, the history of the fit, `icl`,
-    `from_parameters`, `save` and `load`.
+    The parameters, attributes and methods are scikit-learn's, with these differences: the default `tol` is 1e-6, which
+    goes further towards the mode than 1e-3; the default `reg_covar` follows the scale of each column; and
+    `lower_bound_` is that of the parameters returned, not of those before the last step. What scikit-learn lacks:
+    `sample_weight`, `n_threads`, the history of the fit, `icl`, `from_parameters`, `save` and `load`.
 
     Parameters
     ----------
@@ -60,14 +62,16 @@ class GaussianMixture(FittedMixture):
         for each component.
     tol : float
         EM stops when a step raises the log-likelihood by at most this, in nats per unit of weight.
-    reg_covar : float
-        Added to the variances at each step. It is absolute: give it in the squared units of the data.
+    reg_covar : float or "auto"
+        Added to the variances at each step, so that a component on equal values keeps a covariance. "auto" follows each
+        column's scale: 1e-8 of its variance within components, 1e-14 of its total variance, and the variance that
+        rounding to `X`'s dtype leaves; units do not matter. A number is absolute, in squared units of the data.
     max_iter : int
         Most steps of EM in a run. 0 leaves the start as it is.
     n_init : int
         Runs, each from a start of its own; the one with the highest log-likelihood is kept. Runs in which a component
-        shrank onto a few rows are set aside: their likelihood can be as high as you like. The first of several runs
-        is the run of ``n_init=1``.
+        collapsed, onto a few rows or onto equal values, are set aside: their likelihood can be as high as you like. The
+        first of several runs is the run of ``n_init=1``.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}
         How a run starts: from clusters of k-means, from rows that k-means++ has drawn, from random responsibilities,
         from random rows. The columns are standardized for it.
@@ -116,7 +120,11 @@ class GaussianMixture(FittedMixture):
     history_ : list of EMRecord
         One for each pass over the data in the run that was kept: log-likelihood, change, time.
     runs_ : list of RunReport
-        What became of each run.
+        What became of each run: where it was set aside, which component collapsed, in the direction of which column,
+        and how many rows it holds.
+    columns_in_doubt_ : ColumnDoubts
+        Columns, by number, that are `constant`, that are linearly `dependent`, and that `reg_covar` has `swamped`: it
+        is more than a hundredth of a component's own variance there. `fit` warns of them.
     converged_ : bool
     n_iter_ : int
         Steps of EM in the run that was kept.
@@ -155,6 +163,7 @@ class GaussianMixture(FittedMixture):
     lower_bounds_: list[float]
     history_: list[EMRecord]
     runs_: list[RunReport]
+    columns_in_doubt_: ColumnDoubts
     converged_: bool
     n_iter_: int
     stopped_by_: str
@@ -166,7 +175,7 @@ class GaussianMixture(FittedMixture):
         *,
         covariance_type: str = "full",
         tol: float = 1e-6,
-        reg_covar: float = 1e-6,
+        reg_covar: float | Literal["auto"] = "auto",
         max_iter: int = 1000,
         n_init: int = 1,
         init_params: str = "kmeans",
@@ -222,7 +231,10 @@ class GaussianMixture(FittedMixture):
         Warns
         -----
         ConvergenceWarning
-            If the run that is kept did not converge in `max_iter` iterations, or is degenerate.
+            If the run that is kept did not converge in `max_iter` iterations, or a component of it collapsed.
+        UserWarning
+            If columns are constant or linearly dependent, or `reg_covar` is more than a hundredth of a component's own
+            variance in one.
         """
         self._fit(X, sample_weight)
         return self
@@ -343,26 +355,28 @@ class GaussianMixture(FittedMixture):
         rows = as_rows(X, caller=type(self).__name__, to_fit=True)
         source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
         check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
+        moderate = source.without_unit()
         if settings.warm_start and self.__sklearn_is_fitted__():
-            result, runs = continue_fit(settings, self._fitted(), source)
+            found = continue_fit(settings, self._fitted(), moderate, names)
         else:
             given = check_given_start(self, settings, source.n_features)
-            result, runs = fit_from_starts(settings, given, seed_of(self.random_state), source)
+            found = fit_from_starts(settings, given, seed_of(self.random_state), moderate, names)
+        result, runs, doubts = found.in_unit(source.weight_unit)
 
         if not result.converged and settings.max_iter > 0:
             warn_convergence(_NOT_CONVERGED)
         chosen = next(report for report in runs if report.chosen)
         if chosen.degenerate:
-            warn_convergence(
-                f"The fit is degenerate: {chosen.message}. Its log-likelihood says little about the data: decrease "
-                "n_components, increase n_init or reg_covar, or choose a covariance_type with fewer parameters."
-            )
+            warn_convergence(_degenerate(chosen.message, settings))
+        for message in doubts.messages(settings.reg_covar, names):
+            warn(message)
         state = attributes_of(result.parameters, rows.dtype)
         state.update(
             log_likelihood_=result.log_likelihood,
             total_weight_=source.total_weight,
             lower_bound_=result.log_likelihood / source.total_weight,
             lower_bounds_=[record.log_likelihood / source.total_weight for record in result.history if record.accepted],
+            columns_in_doubt_=doubts,
             history_=result.history,
             runs_=runs,
             converged_=result.converged,
@@ -377,3 +391,14 @@ class GaussianMixture(FittedMixture):
         else:
             vars(self).pop("feature_names_in_", None)
         return rows
+
+
+def _degenerate(message: str, settings: Settings) -> str:
+    """Warn of a fit in which a component collapsed, with advice that can be followed."""
+    advice = ["pass more rows"] if settings.n_components == 1 else ["decrease n_components", "increase n_init"]
+    if settings.covariance_type != "spherical":
+        advice.append("choose a covariance_type with fewer parameters")
+    return (
+        f"The fit is degenerate: {message}. Its log-likelihood says little about the data: "
+        f"{', '.join(advice[:-1])}{' or ' if len(advice) > 1 else ''}{advice[-1]}."
+    )

@@ -14,6 +14,7 @@ from emix.em.restarts import RunReport
 from emix.estimators.fit_state import attributes_of
 from emix.estimators.model_file import load_model, save_model
 from emix.exceptions import ModelFileError
+from emix.models.collapse import ColumnDoubts
 from emix.models.covariance import STRUCTURES, CovarianceStructure
 from emix.models.parameters import GaussianParameters, check_shapes
 
@@ -60,6 +61,8 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         header["feature_names"] = header["feature_names"].tolist()
     if "log_likelihood_" in vars(mixture):
         header["fit"] = {name: _plain(getattr(mixture, name)) for name in _FIT_NUMBERS}
+        doubts = mixture.columns_in_doubt_._asdict()
+        header["fit"]["columns_in_doubt"] = {name: list(columns) for name, columns in doubts.items()}
         header["fit"]["messages"] = [report.message for report in mixture.runs_]
         arrays.update(_columns("history", mixture.history_, EMRecord))
         arrays.update(_columns("runs", mixture.runs_, RunReport))
@@ -99,8 +102,11 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
         state.update({name: header["fit"][name] for name in _FIT_NUMBERS})
         state["lower_bounds_"] = arrays["lower_bounds"].tolist()
         state["history_"] = _records("history", arrays, EMRecord)
-        runs = _records("runs", {**arrays, "runs_message": header["fit"]["messages"]}, RunReport)
-        state["runs_"] = [replace(run, log_likelihood=None) if math.isnan(run.log_likelihood) else run for run in runs]
+        state["runs_"] = _runs({**arrays, "runs_message": header["fit"]["messages"]})
+        # Files of 0.1 have no word of doubts.
+        state["columns_in_doubt_"] = ColumnDoubts(
+            **{name: tuple(columns) for name, columns in header["fit"].get("columns_in_doubt", {}).items()}
+        )
     vars(mixture).update(state)
     return mixture
 
@@ -126,6 +132,27 @@ def _records(prefix: str, columns: dict[str, Any], kind: type) -> list[Any]:
     names = [field.name for field in fields(kind)]
     values = [np.asarray(columns[f"{prefix}_{name}"]).tolist() for name in names]
     return [kind(**dict(zip(names, row, strict=True))) for row in zip(*values, strict=True)]
+
+
+def _runs(columns: dict[str, Any]) -> list[RunReport]:
+    """Reports of runs, in which NaN stands for None; files of 0.1 do not say which component collapsed."""
+    n_runs = len(columns["runs_run"])
+    for name in ("component", "column", "effective_rows"):
+        columns.setdefault(f"runs_{name}", np.full(n_runs, math.nan))
+    return [
+        replace(
+            run,
+            log_likelihood=_or_none(float, run.log_likelihood),
+            component=_or_none(int, run.component),
+            column=_or_none(int, run.column),
+            effective_rows=_or_none(float, run.effective_rows),
+        )
+        for run in _records("runs", columns, RunReport)
+    ]
+
+
+def _or_none(kind: type, value: float) -> Any:
+    return None if math.isnan(value) else kind(value)
 
 
 def _plain(value: Any) -> Any:

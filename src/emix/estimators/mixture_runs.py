@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.em.loop import EMRecord, EMResult, fit_em
-from emix.em.restarts import RunReport, best_run
-from emix.estimators.degeneracy import degeneracy, effective_rows
+from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.estimators.progress import Progress
 from emix.estimators.starts import make_start
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel.level import has_own_threads
+from emix.models.collapse import ColumnDoubts, Names, judge
 from emix.models.gaussian import GaussianModel
 from emix.models.operations import operations_of_pass
 from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
 from emix.rows.threads import plan_runs
 
-__all__ = ["continue_fit", "fit_from_starts"]
-
+__all__ = ["Runs", "continue_fit", "fit_from_starts"]
 
 # The words of scikit-learn, which its users may look for.
 _COLLAPSED = (
@@ -32,16 +33,53 @@ _COLLAPSED = (
 )
 
 
-def fit_from_starts(
-    settings: Settings, given: GivenStart, seed: int, source: ArraySource
-) -> tuple[EMResult, list[RunReport]]:
+class Runs(NamedTuple):
+    """What came of the runs of a fit.
+
+    Attributes
+    ----------
+    result : EMResult
+        Of the run that is kept.
+    reports : list of RunReport
+    columns : ColumnDoubts
+        Of the run that is kept.
+    """
+
+    result: EMResult
+    reports: list[RunReport]
+    columns: ColumnDoubts
+
+    def in_unit(self, unit: float) -> Runs:
+        """Log-likelihoods of rows whose weights are multiplied by `unit`."""
+        if unit == 1.0:
+            return self
+        history = [
+            replace(record, log_likelihood=unit * record.log_likelihood, change=unit * record.change)
+            for record in self.result.history
+        ]
+        result = replace(self.result, log_likelihood=unit * self.result.log_likelihood, history=history)
+        reports = [
+            report if report.log_likelihood is None else replace(report, log_likelihood=unit * report.log_likelihood)
+            for report in self.reports
+        ]
+        return self._replace(result=result, reports=reports)
+
+
+def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: ArraySource, names: Names) -> Runs:
     """Run EM from ``settings.n_init`` starts.
+
+    Parameters
+    ----------
+    settings : Settings
+    given : GivenStart
+    seed : int
+    source : ArraySource
+    names : sequence of str or None
+        Of the columns, for messages.
 
     Returns
     -------
-    EMResult
-        Of the run that is kept.
-    list of RunReport
+    Runs
 
     Raises
     ------
@@ -54,12 +92,12 @@ def fit_from_starts(
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
         settings = settings._replace(n_threads=1)
-    return _best(settings, settings.n_init, lambda run: _start(given, settings, seed, run, source), source, at_once)
+    return _best(
+        settings, settings.n_init, lambda run: _start(given, settings, seed, run, source), source, names, at_once
+    )
 
 
-def continue_fit(
-    settings: Settings, parameters: GaussianParameters, source: ArraySource
-) -> tuple[EMResult, list[RunReport]]:
+def continue_fit(settings: Settings, parameters: GaussianParameters, source: ArraySource, names: Names) -> Runs:
     """Run EM once, from fitted parameters.
 
     Raises
@@ -76,7 +114,7 @@ def continue_fit(
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
-    return _best(settings, 1, lambda run: parameters, source)
+    return _best(settings, 1, lambda run: parameters, source, names)
 
 
 def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: ArraySource) -> GaussianParameters:
@@ -88,8 +126,7 @@ def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: A
     # A start that makes means only has equal weights and the pooled covariance about them.
     made = make_start(
         settings.init_params,
-        source.X,
-        source.sample_weight,
+        source,
         structure,
         settings.n_components,
         settings.reg_covar,
@@ -112,8 +149,9 @@ def _best(
     n_init: int,
     start: Callable[[int], GaussianParameters],
     source: ArraySource,
+    names: Names,
     at_once: int = 1,
-) -> tuple[EMResult, list[RunReport]]:
+) -> Runs:
     """Run EM from each start, some at one time, and choose."""
     progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
     model = GaussianModel(
@@ -138,12 +176,18 @@ def _best(
         progress.run_ends(result)
         return result
 
-    n_effective = effective_rows(source.n_rows, source.sample_weight)
+    columns: dict[int, ColumnDoubts] = {}  # by the identity of a result, all of which best_run holds
+
+    def degeneracy(result: EMResult) -> Degeneracy | None:
+        collapse, columns[id(result)] = judge(result.statistics, settings.reg_covar, source.effective_rows)
+        return None if collapse is None else Degeneracy(collapse.message(names), *collapse[:3])
+
     try:
-        return best_run(run, n_init, lambda result: degeneracy(result.parameters, n_effective), at_once)
+        result, reports = best_run(run, n_init, degeneracy, at_once)
     except DegenerateCovarianceError as error:
-        message = f"{error}{_constant_columns(source)} {_COLLAPSED}"
+        message = f"{error}{_constant_columns(source, names)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error
+    return Runs(result, reports, columns[id(result)])
 
 
 def _ended_by(stop: NDArray[np.int32]) -> Callable[[EMRecord], bool]:
@@ -155,11 +199,8 @@ def _ended_by(stop: NDArray[np.int32]) -> Callable[[EMRecord], bool]:
     return callback
 
 
-def _constant_columns(source: ArraySource) -> str:
+def _constant_columns(source: ArraySource, names: Names) -> str:
     """Name columns without variance, the plainest reason for a collapse."""
     least, greatest = source.column_range
-    constant = np.flatnonzero(least == greatest)
-    if not constant.size:
-        return ""
-    which = f"Column {constant[0]} is" if constant.size == 1 else f"Columns {', '.join(map(str, constant[:5]))} are"
-    return f" {which} constant: leave out what does not vary."
+    constant = ColumnDoubts(constant=tuple(np.flatnonzero(least == greatest).tolist()))
+    return "".join(f" {message}" for message in constant.messages(0.0, names))

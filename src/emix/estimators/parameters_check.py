@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.estimators.starts import STARTS
-from emix.models.covariance import STRUCTURES
+from emix.models.covariance import STRUCTURES, RegCovar
 from emix.rows.conversion import as_numbers
 
 __all__ = [
@@ -32,7 +32,7 @@ class Settings(NamedTuple):
     n_components: int
     covariance_type: str
     tol: float
-    reg_covar: float
+    reg_covar: RegCovar
     max_iter: int
     n_init: int
     init_params: str
@@ -74,7 +74,7 @@ def check_settings(estimator: Any) -> Settings:
         integer_in_range("n_components", estimator.n_components, 1, caller=caller),
         _choice("covariance_type", estimator.covariance_type, STRUCTURES, caller),
         real_in_range("tol", estimator.tol, 0.0, caller=caller),
-        real_in_range("reg_covar", estimator.reg_covar, 0.0, caller=caller),
+        _reg_covar(estimator.reg_covar, caller),
         integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
         integer_in_range("n_init", estimator.n_init, 1, caller=caller),
         _choice("init_params", estimator.init_params, STARTS, caller),
@@ -267,6 +267,17 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
         )
         raise (ValueError if a_number else TypeError)(message)
     return float(value)
+
+
+def _reg_covar(value: Any, caller: str) -> RegCovar:
+    if isinstance(value, str):
+        if value == "auto":
+            return "auto"
+        raise ValueError(
+            f"The 'reg_covar' parameter of {caller} must be 'auto' or a float in the range [0.0, inf). "
+            f"Got {value!r} instead."
+        )
+    return real_in_range("reg_covar", value, 0.0, caller=caller)
 
 
 def _choice(name: str, value: Any, choices: Collection[str], caller: str) -> str:

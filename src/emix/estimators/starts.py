@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +24,14 @@ from emix.estimators.sampling import SAMPLE_ROWS, sample_rows
 from emix.estimators.uniforms import RandomNumbers, Uniforms
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel.level import clusters
-from emix.models.covariance import STRUCTURES, CovarianceStructure
+from emix.models.covariance import STRUCTURES, CovarianceStructure, RegCovar, shown_ridge
 from emix.models.gaussian import GaussianModel
 from emix.models.label_sums import statistics_of_labels
 from emix.models.parameters import GaussianParameters
 from emix.models.statistics import GaussianStatistics
+from emix.rows.arrays import ArraySource
 from emix.rows.chunks import Chunks
 from emix.rows.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
-from emix.rows.validation import FloatArray
 
 __all__ = ["STARTS", "make_start"]
 
@@ -49,11 +50,10 @@ SMALL = 200_000
 
 def make_start(
     init_params: str,
-    X: FloatArray,
-    sample_weight: Array | None,
+    source: ArraySource,
     structure: str,
     n_components: int,
-    reg_covar: float,
+    reg_covar: RegCovar,
     seed: int,
     restart: int,
     n_threads: int | None = None,
@@ -68,11 +68,10 @@ def make_start(
         8 192 rows on (2 to 256 components) k-means begins at the best of several tries on a part of the rows. The
         others give means only: weights are equal then, and all covariances that of the rows about the means nearest to
         them, pooled.
-    X : ndarray of shape (n_samples, n_features), float64 or float32
-    sample_weight : ndarray of shape (n_samples,) or None
+    source : ArraySource
     structure : {"full", "tied", "diag", "spherical"}
     n_components : int
-    reg_covar : float
+    reg_covar : float or "auto"
     seed, restart : int
         The same pair gives the same start.
     n_threads : int or None
@@ -89,37 +88,67 @@ def make_start(
         If the rows' covariance itself is not positive definite.
     """
     form = STRUCTURES[structure]
+    X, sample_weight = source.X, source.sample_weight
     model = GaussianModel(n_components, X.shape[1], form, reg_covar, n_threads)
     if len(X) > SAMPLE_ROWS or sample_weight is not None:
-        rows = sample_rows(len(X), seed, sample_weight=sample_weight)
-        X = X if len(rows) == len(X) else X[rows]
-        sample_weight = None if sample_weight is None else sample_weight[rows]
+        drawn = sample_rows(len(X), seed, sample_weight=sample_weight)
+        X = X if len(drawn) == len(X) else X[drawn]
+        sample_weight = None if sample_weight is None else sample_weight[drawn]
     # In one order of memory: sums of BLAS are rounded otherwise in another.
     sample = np.ascontiguousarray(X, dtype=np.float64)
+    rows = _Rows(sample, sample_weight, source)
     work = sample.size * (n_components + X.shape[1])
     if init_params == "kmeans" and means is None and len(sample) < 2 * TRIED_ROWS and work <= SMALL:
         packed = _statistics_of_few(sample, sample_weight, form, n_components, seed, restart)
         if packed is not None:
-            return _of_statistics(sample, sample_weight, packed, model)
+            return _of_statistics(rows, packed, model)
     weight = np.ones(len(sample)) if sample_weight is None else sample_weight
-    source = Uniforms(seed, restart)
+    rows = rows._replace(weight=weight)
+    numbers = Uniforms(seed, restart)
 
     if means is not None:
-        return _of_means(sample, weight, means, model)
+        return _of_means(rows, means, model)
     if init_params == "random":
-        return _of_random_responsibilities(sample, weight, model, seed, restart)
+        return _of_random_responsibilities(rows, model, seed, restart)
     if init_params == "random_from_data":
-        return _of_means(sample, weight, sample[_distinct_rows(weight, n_components, source)], model)
+        return _of_means(rows, sample[_distinct_rows(weight, n_components, numbers)], model)
     standardized = _standardized(sample, weight)
     if init_params == "kmeans" and len(sample) >= 2 * TRIED_ROWS and 1 < n_components <= TRIED_ROWS // 16:
-        centers = _best_of_tries(standardized, weight, n_components, source, n_threads)
+        centers = _best_of_tries(standardized, weight, n_components, numbers, n_threads)
     else:
-        chosen = kmeans_plus_plus(standardized, weight, n_components, source)
+        chosen = kmeans_plus_plus(standardized, weight, n_components, numbers)
         if init_params == "k-means++":
-            return _of_means(sample, weight, sample[chosen], model)
+            return _of_means(rows, sample[chosen], model)
         centers = standardized.take(chosen, axis=0)
     _, labels = kmeans(standardized, weight, centers, n_threads)
-    return _of_clusters(sample, weight, labels, model)
+    return _of_clusters(rows, labels, model)
+
+
+class _Rows(NamedTuple):
+    """The rows that a start looks at, their weights (None: each counts once), and the source that they are of."""
+
+    X: Array
+    weight: Array | None
+    source: ArraySource
+
+    def statistics(self, structure: CovarianceStructure, n_components: int, packed: Array) -> GaussianStatistics:
+        """Statistics with these sums; their rounding and the columns' ranges are those of the source."""
+        source = self.source
+        # As Python's numbers: of few, NumPy's sum is one of the longest steps of a start.
+        total = sum(packed[:n_components].tolist())
+        return GaussianStatistics(
+            structure,
+            n_components,
+            source.n_features,
+            packed,
+            total,
+            len(self.X),
+            0.0,
+            None,
+            1.0,
+            source.X.dtype,
+            source.column_range,
+        )
 
 
 def _standardized(X: Array, weight: Array) -> Array:
@@ -141,16 +170,16 @@ def _features(n_rows: int, n_features: int) -> Array:
     return numbers[first : first + n_features * step].reshape(n_features, step)[:, :n_rows]
 
 
-def _best_of_tries(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers, n_threads: int | None) -> Array:
+def _best_of_tries(Z: Array, weight: Array, n_clusters: int, numbers: RandomNumbers, n_threads: int | None) -> Array:
     """Return the centres of the k-means with the least Σ ‖z − c‖² of TRIES on TRIED_ROWS rows, drawn by their weights.
 
     Its descent on all rows is short, which pays for the tries.
     """
     drawn = _features(TRIED_ROWS, Z.shape[1]).T
-    drawn[:] = Z[draw_rows(weight, TRIED_ROWS, source)]
+    drawn[:] = Z[draw_rows(weight, TRIED_ROWS, numbers)]
     ones = np.ones(TRIED_ROWS)
     # Numbers are drawn in the order of the tries, whichever thread goes on with them.
-    centers = [drawn[kmeans_plus_plus(drawn, ones, n_clusters, source)] for _ in range(TRIES)]
+    centers = [drawn[kmeans_plus_plus(drawn, ones, n_clusters, numbers)] for _ in range(TRIES)]
     inertia = [math.inf] * TRIES
     operations = 3.0 * TRIED_ROWS * centers[0].size
     # Not as `plan_runs`: however long a pass is, threads cannot share it, as all rows of a try are one chunk.
@@ -168,54 +197,53 @@ def _best_of_tries(Z: Array, weight: Array, n_clusters: int, source: RandomNumbe
     return centers[inertia.index(min(inertia))]
 
 
-def _distinct_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.intp]:
+def _distinct_rows(weight: Array, size: int, numbers: RandomNumbers) -> NDArray[np.intp]:
     """Draw rows by weight, without replacement."""
     left = weight.copy()
     rows = np.empty(size, dtype=np.intp)
     for k in range(size):
-        rows[k] = draw_rows(left if left.any() else weight, 1, source)[0]
+        rows[k] = draw_rows(left if left.any() else weight, 1, numbers)[0]
         left[rows[k]] = 0.0
     return rows
 
 
-def _of_means(X: Array, weight: Array, means: Array, model: GaussianModel) -> GaussianParameters:
+def _of_means(rows: _Rows, means: Array, model: GaussianModel) -> GaussianParameters:
     """Equal weights, and the pooled covariance within groups for every component, in the structure's form.
 
     A row's group is that of the mean nearest to it on standardized columns; its deviation is from that mean. Where that
     is not positive definite, as with hardly more distinct rows than means, it is the covariance of all rows.
     """
-    d = model.n_features
-    whole = statistics_of_labels(STRUCTURES["tied"], X, weight, None, None, model.n_threads)
-    center, variances = whole[-d:], _scatter(whole, 1, d).diagonal() / weight.sum()
+    X, tied = rows.X, STRUCTURES["tied"]
+    weight = np.ones(len(X)) if rows.weight is None else rows.weight
+    total = weight.sum()
+    whole = rows.statistics(tied, 1, statistics_of_labels(tied, X, weight, None, None, model.n_threads))
+    variances = whole.scatter.diagonal() / total
     scale = np.where(variances > 0.0, np.sqrt(variances), 1.0)
     features = _features(*X.shape)
-    clusters.scale_columns(X, center, scale, features)
-    nearest_to = (means - center) / scale
+    clusters.scale_columns(X, whole.center[0], scale, features)
+    nearest_to = (means - whole.center) / scale
     labels = np.empty(len(X), dtype=np.intp)
     Chunks(len(X), 3.0 * means.size, model.n_threads).each(
         lambda _, first, last: clusters.assign(features, nearest_to, first, last, labels, None)
     )
-    within = statistics_of_labels(STRUCTURES["tied"], X, weight, labels, np.array(means), model.n_threads)
+    sums = statistics_of_labels(tied, X, weight, labels, np.array(means), model.n_threads)
+    within = rows.statistics(tied, model.n_components, sums)
     weights = np.full(model.n_components, 1.0 / model.n_components)
-    for sums, n_groups in ((within, model.n_components), (whole, 1)):
-        covariance = _scatter(sums, n_groups, d) / weight.sum()
-        covariance[np.diag_indices_from(covariance)] += model.reg_covar
+    for statistics in (within, whole):
+        covariance = statistics.scatter / total
+        ridge = tied.ridge(statistics, model.reg_covar, mixes_columns=model.structure.mixes_columns)
+        covariance[np.diag_indices_from(covariance)] += ridge
         pooled = model.structure.from_pooled(covariance, model.n_components)
         with suppress(DegenerateCovarianceError):
             return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
     raise DegenerateCovarianceError(
         f"Ill-defined empirical covariance: that of all {len(X)} rows, with which every one of {model.n_components} "
-        f"components would start, is not positive definite with reg_covar={model.reg_covar:g}. Columns that are "
-        "constant or depend on each other make it so: leave them out, increase reg_covar, or choose a covariance_type "
-        "with fewer parameters.",
+        f"components would start, is not positive definite with reg_covar={shown_ridge(model.reg_covar)}. Columns that "
+        "are constant or depend on each other make it so: leave them out, increase reg_covar, or choose a "
+        "covariance_type with fewer parameters.",
         0,
-        float(weight.sum()) / model.n_components,
+        float(total) / model.n_components,
     )
-
-
-def _scatter(packed: Array, n_labels: int, d: int) -> Array:
-    """S of statistics in the tied form."""
-    return packed[n_labels * (1 + d) : -n_labels * d].reshape(d, d)
 
 
 def _statistics_of_few(
@@ -230,29 +258,27 @@ def _statistics_of_few(
     return packed if found else None
 
 
-def _of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
+def _of_clusters(rows: _Rows, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
     """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
-    packed = statistics_of_labels(model.structure, X, weight, labels, None, model.n_threads, model.n_components)
-    return _of_statistics(X, weight, packed, model)
+    assert rows.weight is not None
+    sums = statistics_of_labels(model.structure, rows.X, rows.weight, labels, None, model.n_threads, model.n_components)
+    return _of_statistics(rows, sums, model)
 
 
-def _of_statistics(X: Array, weight: Array | None, packed: Array, model: GaussianModel) -> GaussianParameters:
+def _of_statistics(rows: _Rows, packed: Array, model: GaussianModel) -> GaussianParameters:
     """One M-step with the clusters' statistics; if a cluster has too few rows, the covariance of all."""
-    K, d, structure = model.n_components, model.n_features, model.structure
-    # As Python's numbers: of few, NumPy's sum is one of the longest steps of a start.
-    total = sum(packed[:K].tolist())
-    statistics = GaussianStatistics(structure, K, d, packed, total, len(X), 0.0, taken_under=None)
+    statistics = rows.statistics(model.structure, model.n_components, packed)
     try:
         return model.m_step(statistics)
     except DegenerateCovarianceError:
-        return _of_means(X, np.ones(len(X)) if weight is None else weight, statistics.center, model)
+        return _of_means(rows, statistics.center, model)
 
 
-def _of_random_responsibilities(
-    X: Array, weight: Array, model: GaussianModel, seed: int, restart: int
-) -> GaussianParameters:
+def _of_random_responsibilities(rows: _Rows, model: GaussianModel, seed: int, restart: int) -> GaussianParameters:
     """One M-step with uniform numbers for each row and component, divided by their sum over components."""
     K, d, structure = model.n_components, model.n_features, model.structure
+    X, weight = rows.X, rows.weight
+    assert weight is not None
 
     def uniform(k: int) -> Array:
         # A stream for each component, drawn twice: once for the sums, once for use. All K at once would be n × K.
@@ -269,10 +295,5 @@ def _of_random_responsibilities(
     held, shift, scatter, center = np.split(sums, [1, 1 + d, -d], axis=1)
     if structure.is_shared:
         scatter = scatter.sum(axis=0)
-    shape = structure.shape(K, d)
-    weights = held[:, 0]
-    return model.m_step(
-        GaussianStatistics.of(
-            structure, center, weights, shift, scatter.reshape(shape), float(weights.sum()), len(X), 0.0, None
-        )
-    )
+    packed = np.concatenate([part.ravel() for part in (held, shift, scatter, center)])
+    return model.m_step(rows.statistics(structure, K, packed))

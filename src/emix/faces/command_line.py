@@ -176,9 +176,10 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument(
         "--reg-covar",
-        type=_nonnegative,
-        default=1e-6,
-        help="added to the variances, in the squared units of the columns (default: %(default)s)",
+        type=_reg_covar,
+        default="auto",
+        help="added to the variances: a number, in the squared units of the columns, or auto, which follows each "
+        "column's scale (default: %(default)s)",
     )
     search.add_argument("--max-iter", metavar="N", type=_count, default=1000, help="iterations (default: %(default)s)")
     search.add_argument(
@@ -266,6 +267,15 @@ def _nonnegative(text: str) -> float:
     if not (math.isfinite(value) and value >= 0.0):
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number of at least 0")
     return value
+
+
+def _reg_covar(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return _nonnegative(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected auto or a number of at least 0") from None
 
 
 def _version() -> str:

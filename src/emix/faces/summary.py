@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emix.faces.fitted import Assignment, assign, column_names, criteria, full_covariances, stop_sentence
-from emix.faces.scales import scale_warnings
 from emix.faces.text_table import format_numbers, format_table
+from emix.models.covariance import shown_ridge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +66,9 @@ def summary(
     assignment = None if X is None else assign(estimator, X, sample_weight)
     facts = _data_facts(names, assignment, sample_weight)
     facts += _fit_facts(estimator, assignment)
-    if hasattr(estimator, "log_likelihood_"):  # of a fit, not of given parameters
-        facts += [("Warning", text) for text in scale_warnings(estimator, names, X, sample_weight)]
+    doubts = getattr(estimator, "columns_in_doubt_", None)  # of a fit, not of given parameters
+    if doubts is not None:
+        facts += [("Warning", text) for text in doubts.messages(estimator.reg_covar, names)]
     width = max(len(label) for label, _ in facts)
     for label, text in facts:
         first, *others = textwrap.wrap(text, _PAGE_WIDTH - width - 2) or [""]
@@ -126,7 +127,7 @@ def _settings(estimator: GaussianMixture) -> str:
         f"start {estimator.init_params}" + (f" (given: {', '.join(given)})" if given else ""),
         f"random_state = {seed if seed is None or isinstance(seed, (int, np.integer)) else 'a generator'}",
         f"n_init = {estimator.n_init}",
-        f"reg_covar = {estimator.reg_covar:g}",
+        f"reg_covar = {shown_ridge(estimator.reg_covar)}",
     ]
     return ", ".join(texts)
 

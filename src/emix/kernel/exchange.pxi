@@ -6,10 +6,10 @@ cdef size_t LARGE_SLOTS = 8 << 20
 
 
 cdef void add_lower(
-    const double[:, ::1] slots, Py_ssize_t weight, Py_ssize_t place, Py_ssize_t d, double unit,     # IN
-    double *total,                                                                                  # OUT
+    const double[:, ::1] slots, Py_ssize_t weight, Py_ssize_t place, Py_ssize_t d,  # IN
+    double *total,                                                                  # OUT
 ) noexcept nogil:
-    """total (d, d) := unit · (the matrices at a place of each slot, added in their order), from lower triangles
+    """total (d, d) := the matrices at a place of each slot, added in their order, from lower triangles
 
     `weight`: where a slot has the matrix's N; −1 if it has none of its own. Where N is 0 no row was added, and the
     matrix is skipped.
@@ -25,14 +25,13 @@ cdef void add_lower(
             for j in range(i * d, i * d + i + 1):
                 total[j] += matrix[j]
     for i in range(d):
-        for j in range(i + 1):
-            total[i * d + j] *= unit
+        for j in range(i):
             total[j * d + i] = total[i * d + j]
 
 
 cdef void add_numbers(
-    const double[:, ::1] slots, Py_ssize_t place, Py_ssize_t n, double unit,    # IN
-    double *total,                                                              # OUT
+    const double[:, ::1] slots, Py_ssize_t place, Py_ssize_t n,     # IN
+    double *total,                                                  # OUT
 ) noexcept nogil:
     """The same for n numbers"""
     cdef Py_ssize_t slot, i
@@ -41,8 +40,6 @@ cdef void add_numbers(
     for slot in range(1, slots.shape[0]):
         for i in range(n):
             total[i] += slots[slot, place + i]
-    for i in range(n):
-        total[i] *= unit
 
 
 cdef bint has_shrunk(const double *before, const double *after, Py_ssize_t K, double factor) noexcept nogil:
@@ -110,7 +107,7 @@ cdef class Exchange:
     # Are slots large enough for threads to share them? Then each empties its own, and adds up some matrices.
     cdef readonly bint shared
     cdef readonly bint squares_fit_single   # is every column's range below 1e15, as light rows need it (packed.pxi)
-    cdef double negligible, unit, limit, rounding
+    cdef double negligible, limit, rounding
     cdef const double[:, ::1] column_range
     cdef double[::1] arguments
     cdef float[::1] rounded
@@ -118,7 +115,8 @@ cdef class Exchange:
     cdef double[:, ::1] slots
     # About an origin: the largest reach², for the ratio the ridge of the M-step, the centres that components would have
     # otherwise, and for tied where it is, and the scatter of all rows about it.
-    cdef double reach, reg_covar
+    cdef double reach
+    cdef const double[::1] least_ridge
     cdef double[::1] own_centers
     cdef const double[::1] fixed
     cdef const double[::1] scatter
@@ -126,14 +124,14 @@ cdef class Exchange:
 
     def __cinit__(
         self, int structure, Py_ssize_t n_components, Py_ssize_t n_features,
-        double negligible, double epsilon, double unit, const double[:, ::1] column_range,
+        double negligible, double epsilon, const double[:, ::1] column_range,
         double[::1] arguments, float[::1] rounded, double[:, ::1] slots, float[::1] sketch=None,
     ):
         """Take the arrays between the steps.
 
-        `negligible`: a margin, see `prepare_arguments`; `epsilon`: of the rows' precision; `unit`: of their weights;
-        `column_range`: (2, d) least and greatest values; `rounded`: `arguments` in single precision, or None; `slots`
-        are 0; `sketch` (full): room for what a first look needs (sketch.pxi), or None for passes without.
+        `negligible`: a margin, see `prepare_arguments`; `epsilon`: of the rows' precision; `column_range`: (2, d) least
+        and greatest values; `rounded`: `arguments` in single precision, or None; `slots` are 0; `sketch` (full): room
+        for what a first look needs (sketch.pxi), or None for passes without.
         """
         cdef Py_ssize_t spread = spread_size(structure, n_components, n_features), j
         check_length("column_range", column_range.shape[0] * column_range.shape[1], 2 * n_features)
@@ -142,7 +140,7 @@ cdef class Exchange:
         if rounded is not None:
             check_length("rounded", rounded.shape[0], arguments.shape[0])
         self.structure, self.K, self.d = structure, n_components, n_features
-        self.negligible, self.unit = negligible, unit
+        self.negligible = negligible
         # Of a sum of squares all but six bits must be left: a covariance may need the others, where one of its own
         # eigenvalues is 1e12 times another. Means that move so far, eight of their new standard deviations in one
         # step, are rare: 2 in 10 000 passes over iris, wine, breast_cancer and diabetes. And no mean of rows is more
@@ -154,7 +152,7 @@ cdef class Exchange:
             sketch[:n_components] = 0
         self.column_range, self.arguments, self.rounded, self.slots = column_range, arguments, rounded, slots
         self.sketch = sketch
-        self.own_centers, self.fixed, self.scatter = None, None, None
+        self.own_centers, self.least_ridge, self.fixed, self.scatter = None, None, None, None
         self.n_moved = 0
         self.squares_fit_single = True
         for j in range(n_features):
@@ -162,19 +160,21 @@ cdef class Exchange:
                 self.squares_fit_single = False
 
     def allow_origin(
-        self, double limit, double reg_covar, double[::1] own_centers,
+        self, double limit, const double[::1] least_ridge, double[::1] own_centers,
         const double[::1] fixed, const double[::1] scatter,
     ):
         """Take what passes about an origin need; without it there are none.
 
-        `limit`: see `move_to_origin`; `own_centers` (K d): overwritten; tied: `fixed` (d,), the origin, and the
+        `limit`: see `move_to_origin`; `least_ridge` (d,): the M-step adds as much to the variances, or more;
+        `own_centers` (K d): overwritten; tied: `fixed` (d,), the origin, and the
         `scatter` (d d) of all rows about it, of which the lower triangle is read. Others have None for them.
         """
+        check_length("least_ridge", least_ridge.shape[0], self.d)
         check_length("own_centers", own_centers.shape[0], self.K * self.d)
         if self.structure == TIED:
             check_length("fixed", fixed.shape[0], self.d)
             check_length("scatter", scatter.shape[0], self.d * self.d)
-        self.reach, self.reg_covar, self.own_centers = limit, reg_covar, own_centers
+        self.reach, self.least_ridge, self.own_centers = limit, least_ridge, own_centers
         self.fixed, self.scatter = fixed, scatter
 
     def begin(
@@ -257,7 +257,7 @@ cdef class Exchange:
 
     cdef void add_matrix(self, Py_ssize_t k, double *statistics) noexcept nogil:
         cdef Py_ssize_t place = self.K * (1 + self.d) + k * self.d * self.d
-        add_lower(self.slots, k if self.structure == FULL else -1, place, self.d, self.unit, statistics + place)
+        add_lower(self.slots, k if self.structure == FULL else -1, place, self.d, statistics + place)
 
     def end(self, const double[::1] before, double[::1] statistics):
         """statistics := the slots' sum and the centres; of `shared` slots the matrices are left to `add`, before this.
@@ -289,12 +289,12 @@ cdef class Exchange:
         """Everything of `end`; the log-likelihood"""
         cdef Py_ssize_t K = self.K, d = self.d, width = self.slots.shape[1] - 1, i
         cdef double log_likelihood
-        add_numbers(self.slots, 0, K * (1 + d), self.unit, statistics)
-        add_numbers(self.slots, width, 1, self.unit, &log_likelihood)
+        add_numbers(self.slots, 0, K * (1 + d), statistics)
+        add_numbers(self.slots, width, 1, &log_likelihood)
         if self.structure == TIED:
             self.add_matrix(0, statistics)
         elif self.structure != FULL:
-            add_numbers(self.slots, K * (1 + d), width - K * (1 + d), self.unit, statistics + K * (1 + d))
+            add_numbers(self.slots, K * (1 + d), width - K * (1 + d), statistics + K * (1 + d))
         elif not self.shared:
             for i in range(K):
                 self.add_matrix(i, statistics)
@@ -302,7 +302,7 @@ cdef class Exchange:
             statistics[width + i] = self.own_centers[i] if self.n_moved else self.arguments[i]
         if self.n_moved:
             growth[0] = leave_origin(
-                self.structure, K, d, self.reg_covar, &self.arguments[0],
+                self.structure, K, d, &self.least_ridge[0], &self.arguments[0],
                 &self.scatter[0] if self.structure == TIED else NULL, statistics)
         shrunk[0] = weight_before != NULL and has_shrunk(weight_before, statistics, K, 20)
         useless[0] = cancels(self.structure, K, d, self.limit, self.rounding, statistics)

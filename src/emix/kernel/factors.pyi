@@ -14,11 +14,33 @@ def maximize(
     K: int,
     d: int,
     reg_covar: float,
+    epsilon: float,
+    column_range: NDArray[np.float64] | None,
     statistics: NDArray[np.float64],
     parameters: NDArray[np.float64],
     first: int = 0,
     last: int = -1,
 ) -> int: ...
+def ridge(
+    structure: int,
+    mixes: bool,
+    K: int,
+    d: int,
+    reg_covar: float,
+    epsilon: float,
+    column_range: NDArray[np.float64] | None,
+    statistics: NDArray[np.float64],
+    found: NDArray[np.float64],
+) -> None: ...
+def is_regular(
+    structure: int,
+    K: int,
+    d: int,
+    reg_covar: float,
+    epsilon: float,
+    column_range: NDArray[np.float64] | None,
+    statistics: NDArray[np.float64],
+) -> bool: ...
 def carry(
     structure: int,
     K: int,
@@ -41,13 +63,6 @@ def prepare(
     arguments: NDArray[np.float64],
 ) -> None: ...
 def sketch_size(K: int, d: int) -> int: ...
-def largest_trace(
-    structure: int,
-    K: int,
-    d: int,
-    parameters: NDArray[np.float64],
-    scratch: NDArray[np.float64],
-) -> float: ...
 
 class Exchange:
     def __init__(
@@ -57,7 +72,6 @@ class Exchange:
         n_features: int,
         negligible: float,
         epsilon: float,
-        unit: float,
         column_range: NDArray[np.float64],
         arguments: NDArray[np.float64],
         rounded: NDArray[np.float32] | None,
@@ -71,7 +85,7 @@ class Exchange:
     def allow_origin(
         self,
         limit: float,
-        reg_covar: float,
+        least_ridge: NDArray[np.float64],
         own_centers: NDArray[np.float64],
         fixed: NDArray[np.float64] | None,
         scatter: NDArray[np.float64] | None,

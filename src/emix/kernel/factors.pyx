@@ -13,6 +13,7 @@
 # m is the origin that components share (moved_origin.pxi), NaN where they do not.
 
 from libc.math cimport INFINITY, NAN, fabs, isnan, log, sqrt
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 cdef double LOG_TWO_PI = 1.8378770664093453
@@ -30,6 +31,7 @@ cdef Py_ssize_t arguments_size(int structure, Py_ssize_t K, Py_ssize_t d) noexce
 
 
 include "whitening.pxi"
+include "ridge.pxi"
 include "moved_origin.pxi"
 
 
@@ -63,39 +65,51 @@ def precisions(
 
 
 def maximize(
-    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, const double[::1] statistics,  # IN
-    double[::1] parameters,                                                                     # OUT
-    Py_ssize_t first=0, Py_ssize_t last=-1,                                                     # IN
+    int structure, Py_ssize_t K, Py_ssize_t d,                              # IN
+    double reg_covar, double epsilon, const double[:, ::1] column_range,    # IN: see `find_ridge`
+    const double[::1] statistics,                                           # IN
+    double[::1] parameters,                                                 # OUT
+    Py_ssize_t first=0, Py_ssize_t last=-1,                                 # IN
 ):
-    """π_k = N_k / Σ N,  μ_k = c_k + δ_k,  Σ_k = S_k/N_k − δδᵀ + reg_covar · I,  δ_k = s_k/N_k;  W and log det W of Σ
+    """π_k = N_k / Σ N,  μ_k = c_k + δ_k,  Σ_k = S_k/N_k − δδᵀ + diag R,  δ_k = s_k/N_k;  W and log det W of Σ
 
-    tied: Σ = (Σ_k S_k − N_k δδᵀ) / Σ N; diag: the diagonal; spherical: the trace / d. Where N_k = 0 the sums are zero,
-    and so are δ_k and S_k/N_k. Returns the first component whose covariance is not positive definite, or −1.
+    tied: Σ = (Σ_k S_k − N_k δδᵀ) / Σ N + diag R; diag: the diagonal; spherical: the trace / d, and the mean of R. Where
+    N_k = 0 the sums are zero, and so are δ_k and S_k/N_k. Returns the first component whose covariance is not positive
+    definite, or −1.
 
     For full, components [first, last) alone may be asked for: others stay as they are. −1 is K.
     """
     cdef Py_ssize_t spread = spread_size(structure, K, d), failed
+    cdef const double *limits = range_or_null(column_range, d)
     check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread)
     check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread)
     last = K if last < 0 else last
     if not 0 <= first <= last <= K or structure != FULL and last - first < K:
         raise ValueError(f"components {first} to {last} are asked for, of {K}")
+    if first == last:
+        return -1
     if K * (1 + d) + spread <= SHORT:
-        return maximize_part(structure, K, d, reg_covar, &statistics[0], &parameters[0], first, last)
+        return maximize_part(
+            structure, K, d, reg_covar, epsilon, limits, &statistics[0], &parameters[0], first, last)
     with nogil:
-        failed = maximize_part(structure, K, d, reg_covar, &statistics[0], &parameters[0], first, last)
+        failed = maximize_part(
+            structure, K, d, reg_covar, epsilon, limits, &statistics[0], &parameters[0], first, last)
     return failed
 
 
 cdef Py_ssize_t maximize_part(
-    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, const double *statistics,      # IN
-    double *parameters,                                                                         # OUT
-    Py_ssize_t first, Py_ssize_t last,                                                          # IN
+    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, double epsilon, const double *column_range,    # IN
+    const double *statistics,                                                                                   # IN
+    double *parameters,                                                                                         # OUT
+    Py_ssize_t first, Py_ssize_t last,                                                                          # IN
 ) noexcept nogil:
     cdef Py_ssize_t spread = spread_size(structure, K, d), failed
     cdef double *sigma = parameters + K * (1 + d)
     cdef double *w = sigma + spread
-    maximize_q(structure, K, d, reg_covar, statistics, parameters, first, last)
+    # R lies where the part's first W will be, which is made when R has been added.
+    cdef double *ridge = w + first * spread_step(structure, d)
+    find_ridge(structure, structure == SPHERICAL, K, d, reg_covar, epsilon, column_range, statistics, ridge)
+    maximize_q(structure, K, d, ridge, statistics, parameters, first, last)
     if structure != FULL:
         return whiten_spread(structure, K, d, sigma, w, w + spread)
     failed = whiten_matrices(sigma + first * d * d, last - first, d, w + first * d * d, w + spread + first)
@@ -103,7 +117,7 @@ cdef Py_ssize_t maximize_part(
 
 
 cdef void maximize_q(
-    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, const double *statistics,      # IN
+    int structure, Py_ssize_t K, Py_ssize_t d, const double *ridge, const double *statistics,   # IN
     double *parameters,                                                                         # OUT: π, μ and Σ
     Py_ssize_t first, Py_ssize_t last,                                                          # IN
 ) noexcept nogil:
@@ -139,7 +153,7 @@ cdef void maximize_q(
                 for j in range(i + 1):
                     sigma[i * d + j] = S[i * d + j] / divisor - delta[i] * delta[j]
                     sigma[j * d + i] = sigma[i * d + j]
-                sigma[i * d + i] += reg_covar
+                sigma[i * d + i] += ridge[i]
             sigma += d * d
             S += d * d
         elif structure == TIED:
@@ -149,11 +163,11 @@ cdef void maximize_q(
                     sigma[i * d + j] -= share * delta[i] * delta[j]
         elif structure == DIAG:
             for i in range(d):
-                sigma[i] = S[i] / divisor - delta[i] * delta[i] + reg_covar
+                sigma[i] = S[i] / divisor - delta[i] * delta[i] + ridge[i]
             sigma += d
             S += d
         else:
-            sigma[k] = (S[k] / divisor - square) / d + reg_covar
+            sigma[k] = (S[k] / divisor - square) / d + ridge[0]
         for i in range(d):
             delta[i] += center[i]
         delta += d
@@ -163,7 +177,7 @@ cdef void maximize_q(
         for i in range(d):
             for j in range(i):
                 sigma[j * d + i] = sigma[i * d + j]
-            sigma[i * d + i] += reg_covar
+            sigma[i * d + i] += ridge[i]
 
 
 cdef double held(double value, Py_ssize_t j, const double *least, const double *greatest, bint single) noexcept nogil:
@@ -245,53 +259,7 @@ def prepare(
             move_to_origin(structure, K, d, single, limit, &parameters[0], NULL, &arguments[0], NULL)
 
 
-def largest_trace(
-    int structure, Py_ssize_t K, Py_ssize_t d, const double[::1] parameters,    # IN
-    double[::1] scratch,                                                        # overwritten, (d, d) and (d,)
-):
-    """max_k tr(W_k Σ̄ W_kᵀ) with Σ̄ = Σ_k π_k Σ_k, NaN if one is"""
-    cdef Py_ssize_t spread = spread_size(structure, K, d), size, i, j, k, l, _
-    check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread)
-    check_length("scratch", scratch.shape[0], d * (d + 1))
-    cdef const double *weights = &parameters[0]
-    cdef const double *sigma = weights + K * (1 + d)
-    cdef const double *w = sigma + spread
-    cdef double *pooled = &scratch[0]
-    cdef double *row = pooled + d * d
-    cdef double trace, largest = 0
-    cdef bint matrices = structure == FULL or structure == TIED
-    with nogil:
-        size = d * d if matrices else spread_step(structure, d)
-        for i in range(size):
-            pooled[i] = 0
-        for k in range(K):
-            for i in range(size):
-                pooled[i] += weights[k] * sigma[i]
-            sigma += 0 if structure == TIED else size
-        for _ in range(1 if structure == TIED else K):
-            trace = 0
-            if not matrices:
-                for i in range(size):
-                    trace += w[i] * w[i] * pooled[i]
-                trace *= d // size
-            else:
-                # Σ_i w_i Σ̄ w_iᵀ over the rows of W, of which the first i + 1 numbers are not 0
-                for i in range(d):
-                    for l in range(i + 1):
-                        row[l] = 0
-                    for j in range(i + 1):
-                        for l in range(i + 1):
-                            row[l] += w[i * d + j] * pooled[j * d + l]
-                    for l in range(i + 1):
-                        trace += row[l] * w[i * d + l]
-            if not trace <= largest:
-                largest = trace
-                if isnan(trace):
-                    break
-            w += size
-    return largest
-
-
+include "regularity.pxi"
 include "sketch.pxi"
 include "exchange.pxi"
 include "carried.pxi"

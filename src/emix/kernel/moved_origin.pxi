@@ -78,23 +78,26 @@ cdef Py_ssize_t move_to_origin(
 
 
 cdef double leave_origin(
-    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar,    # IN
-    const double *origin,                                           # IN: (K, d), the centres of the sums
-    const double *scatter,                                          # IN: tied: Σ w z zᵀ about the origin; else NULL
-    double *statistics,                                             # INOUT: [N | s | S | c], c what centres are to be
+    int structure, Py_ssize_t K, Py_ssize_t d,
+    const double *least_ridge,      # IN: (d,), at most what the M-step adds to the variances
+    const double *origin,           # IN: (K, d), the centres of the sums
+    const double *scatter,          # IN: tied: Σ w z zᵀ about the origin; else NULL
+    double *statistics,             # INOUT: [N | s | S | c], c what centres are to be
 ) noexcept nogil:
     """Recentre sums by e = origin − c: s + N e and S + s eᵀ + e sᵀ + N e eᵀ.
 
     Returns the largest ratio of what stands in a diagonal about the origin to what the M-step will leave of it,
-    reg_covar included: so much larger are roundings of S in the covariance. Infinite if nothing is left.
+    the least ridge included: so much larger are roundings of S in the covariance. Infinite if nothing is left.
     """
     cdef double *N = statistics
     cdef double *s = N + K
     cdef double *S = s + K * d
     cdef const double *center = S + spread_size(structure, K, d)
     cdef Py_ssize_t k, i, j
-    cdef double e, left, before = 0, squares = 0, weight = 0, largest = 1
+    cdef double e, left, before = 0, squares = 0, weight = 0, largest = 1, sum_of_ridge = 0
     cdef bint moved = False
+    for i in range(d):
+        sum_of_ridge += least_ridge[i]
     if structure == TIED:
         for i in range(d):
             for j in range(i + 1):
@@ -117,11 +120,11 @@ cdef double leave_origin(
                 S[k] += (2 * s[i] + N[k] * e) * e
             s[i] += N[k] * e
             if structure == DIAG and N[k] > 0 and e != 0:
-                largest = max(largest, ratio(before, S[i] - s[i] * (s[i] / N[k]) + N[k] * reg_covar))
+                largest = max(largest, ratio(before, S[i] - s[i] * (s[i] / N[k]) + N[k] * least_ridge[i]))
             if structure == SPHERICAL and N[k] > 0:
                 squares += s[i] * (s[i] / N[k])
         if structure == SPHERICAL and N[k] > 0 and moved:
-            largest = max(largest, ratio(before, S[k] - squares + N[k] * d * reg_covar))
+            largest = max(largest, ratio(before, S[k] - squares + N[k] * sum_of_ridge))
         weight += N[k]
         s += d
         origin += d
@@ -131,7 +134,7 @@ cdef double leave_origin(
     if structure == TIED:
         s = N + K
         for i in range(d):
-            left = S[i * d + i] + weight * reg_covar
+            left = S[i * d + i] + weight * least_ridge[i]
             for k in range(K):
                 if N[k] > 0:
                     left -= s[k * d + i] * (s[k * d + i] / N[k])

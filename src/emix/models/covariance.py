@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,20 @@ from emix.rows.threads import part_of_thread, plan_parts, run_in_threads
 
 from .statistics import GaussianStatistics
 
-__all__ = ["STRUCTURES", "CovarianceStructure"]
+__all__ = ["EPSILON", "STRUCTURES", "CovarianceStructure", "RegCovar", "shown_ridge"]
 
 Array = NDArray[np.float64]
+
+RegCovar: TypeAlias = "float | Literal['auto']"
+"""What an M-step adds to the variances: a number, or the ridge of kernel/ridge.pxi."""
+
+# Of rows' precisions, by their dtypes' characters.
+EPSILON = {character: float(np.finfo(character).eps) for character in "df"}
+
+
+def shown_ridge(reg_covar: RegCovar) -> str:
+    """Write it as a user would: 1e-06, or 'auto'."""
+    return repr(reg_covar) if isinstance(reg_covar, str) else f"{reg_covar:g}"
 
 
 class CovarianceStructure(ABC):
@@ -36,6 +47,8 @@ class CovarianceStructure(ABC):
         Its covariances are matrices; else they are variances, for which W, Σ and Σ⁻¹ are arithmetic on numbers.
     is_shared : bool
         All components have one covariance.
+    mixes_columns : bool
+        A variance is that of several columns: their units have to be one unit.
     uses_origin : bool
         The kernel has cheaper forms for components about one origin.
     """
@@ -44,6 +57,7 @@ class CovarianceStructure(ABC):
     code: int
     has_matrices: bool
     is_shared = False
+    mixes_columns = False
     uses_origin = True
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -68,26 +82,54 @@ class CovarianceStructure(ABC):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
 
-    def maximize(self, statistics: GaussianStatistics, reg_covar: float, n_threads: int = 1) -> tuple[Array, int]:
-        """M-step: packed parameters, with `reg_covar` on the diagonals; and a component that has no whitening, or −1.
+    def maximize(self, statistics: GaussianStatistics, reg_covar: RegCovar, n_threads: int = 1) -> tuple[Array, int]:
+        """M-step: packed parameters, with the ridge R on the diagonals; and a component without a whitening, or −1.
 
-        π_k = N_k/ΣN, μ_k = c_k + δ_k, Σ_k = S_k/N_k − δδᵀ in the structure's form, δ_k = s_k/N_k. Tied: each component
-        counts by N_k. Where N_k = 0 the mean is c_k and the covariance 0. A component whose covariance is not positive
-        definite to working precision, and those behind it, may have no whitening; all else is there.
+        π_k = N_k/ΣN, μ_k = c_k + δ_k, Σ_k = S_k/N_k − δδᵀ + R in the structure's form, δ_k = s_k/N_k. Tied: each
+        component counts by N_k. Where N_k = 0 the mean is c_k and the covariance R. A component whose covariance is not
+        positive definite to working precision, and those behind it, may have no whitening; all else is there.
         """
         K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
         # Of [N | s | S | c] the parts [π | μ | Σ | W | log det W] come from, S is as large as Σ and as W.
         packed = np.empty(2 * len(sums) - 3 * K * d)
+        number, epsilon, column_range = _ridge_arguments(statistics, reg_covar)
         if n_threads == 1:
-            return packed, factors.maximize(self.code, K, d, reg_covar, sums, packed)
+            return packed, factors.maximize(self.code, K, d, number, epsilon, column_range, sums, packed)
         failed = [-1] * n_threads
 
         def share(thread: int, stop: NDArray[np.int32] | None) -> None:
             part = part_of_thread(thread, n_threads, K)
-            failed[thread] = factors.maximize(self.code, K, d, reg_covar, sums, packed, *part)
+            failed[thread] = factors.maximize(self.code, K, d, number, epsilon, column_range, sums, packed, *part)
 
         run_in_threads(share, n_threads)
         return packed, min((component for component in failed if component >= 0), default=-1)
+
+    def ridge(self, statistics: GaussianStatistics, reg_covar: RegCovar, *, mixes_columns: bool | None = None) -> Array:
+        """R of the M-step with these statistics: (d,); spherical (1,).
+
+        `mixes_columns`: as the structure that the statistics are for; by default this one.
+        """
+        K, d = statistics.n_components, statistics.n_features
+        found = np.empty(self.ridge_size(d))
+        mixes = self.mixes_columns if mixes_columns is None else mixes_columns
+        factors.ridge(self.code, mixes, K, d, *_ridge_arguments(statistics, reg_covar), statistics.packed, found)
+        return found
+
+    def ridge_size(self, n_features: int) -> int:
+        """How many numbers R has."""
+        return n_features
+
+    def is_regular(self, statistics: GaussianStatistics, reg_covar: RegCovar) -> bool:
+        """True if no component is near a collapse, nor held up by R (kernel/regularity.pxi); False is no verdict."""
+        return factors.is_regular(
+            self.code,
+            statistics.n_components,
+            statistics.n_features,
+            math.nan if reg_covar == "auto" else reg_covar,
+            EPSILON[statistics.dtype.char],
+            statistics.column_range,
+            statistics.packed,
+        )
 
     def threads_of_matrices(self, n_components: int, n_features: int, n_threads: int | None) -> int:
         """How many threads should factorize, or multiply, the matrices of all components."""
@@ -161,6 +203,10 @@ class CovarianceStructure(ABC):
         """Σ_k tr(W_k S_k W_kᵀ): the sum of squared Mahalanobis distances that a scatter about the means holds."""
 
     @abstractmethod
+    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
+        """Scatter of N_k rows whose covariance is diag R, in the structure's form."""
+
+    @abstractmethod
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
         """Covariances as matrices (K, d, d)."""
 
@@ -216,6 +262,9 @@ class Full(CovarianceStructure):
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
 
+    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
+        return np.asarray(weight[:, np.newaxis, np.newaxis] * np.diag(ridge))
+
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
         return covariances
 
@@ -266,6 +315,9 @@ class Tied(CovarianceStructure):
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
 
+    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
+        return np.diag(weight.sum() * ridge)
+
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
         return np.repeat(covariances[np.newaxis], n_components, axis=0)
 
@@ -314,6 +366,9 @@ class Diag(CovarianceStructure):
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))
 
+    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
+        return weight[:, np.newaxis] * ridge
+
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
         return np.asarray(covariances[:, :, np.newaxis] * np.eye(n_features))
 
@@ -330,6 +385,10 @@ class Spherical(CovarianceStructure):
     name = "spherical"
     code = 3
     has_matrices = False
+    mixes_columns = True
+
+    def ridge_size(self, n_features: int) -> int:
+        return 1
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components,)
@@ -362,6 +421,9 @@ class Spherical(CovarianceStructure):
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))
 
+    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
+        return np.asarray(n_features * ridge[0] * weight)
+
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
         return np.asarray(covariances[:, np.newaxis, np.newaxis] * np.eye(n_features))
 
@@ -376,6 +438,13 @@ STRUCTURES: dict[str, CovarianceStructure] = {
     structure.name: structure for structure in (Full(), Tied(), Diag(), Spherical())
 }
 """The structures by name."""
+
+
+def _ridge_arguments(statistics: GaussianStatistics, reg_covar: RegCovar) -> tuple[float, float, Array | None]:
+    """What compiled code needs for R: the number, or NaN for "auto"; the rows' precision; the columns' ranges."""
+    if reg_covar == "auto":
+        return math.nan, EPSILON[statistics.dtype.char], statistics.column_range
+    return reg_covar, 0.0, None  # a number needs no more; to ask for a buffer takes as long as a small M-step
 
 
 def _structure_named(name: str) -> CovarianceStructure:

@@ -15,7 +15,7 @@ from emix.rows.arrays import ArraySource, as_source
 from emix.rows.threads import plan, run_in_threads
 
 from .bounded_passes import BoundedPasses, Part
-from .covariance import STRUCTURES, CovarianceStructure
+from .covariance import EPSILON, STRUCTURES, CovarianceStructure, RegCovar, shown_ridge
 from .first_look import FirstLook
 from .operations import operations_of_pass
 from .origin import CommonOrigin
@@ -31,9 +31,6 @@ Array = NDArray[np.float64]
 # exp(−40) = 4e-18 of the row's weight at most: less than rounding in its sums and in the others'.
 NEGLIGIBLE = 40.0
 
-# Of rows' precisions, by their dtypes' characters.
-EPSILON = {character: float(np.finfo(character).eps) for character in "df"}
-
 # Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
 # number that depends on neither rows nor threads, so that the order of the sums does not either.
 MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
@@ -48,8 +45,9 @@ class GaussianModel:
     n_features : int
     structure : {"full", "tied", "diag", "spherical"}
         Covariance structure.
-    reg_covar : float
-        Added to every variance in the M-step, in squared units of the data.
+    reg_covar : float or "auto"
+        Added to every variance in the M-step, in squared units of the data. "auto": what `emix.GaussianMixture` adds,
+        a little that follows the components' own scale, column by column.
     n_threads : int or None
         None: what the process may use; one thread for small work. Results do not depend on it.
 
@@ -69,7 +67,7 @@ class GaussianModel:
         n_components: int,
         n_features: int,
         structure: str | CovarianceStructure = "full",
-        reg_covar: float = 0.0,
+        reg_covar: RegCovar = 0.0,
         n_threads: int | None = None,
     ) -> None:
         self.n_components = n_components
@@ -100,8 +98,8 @@ class GaussianModel:
     def m_step(self, statistics: GaussianStatistics) -> GaussianParameters:
         """Parameters that maximize Q given the statistics (with reg_covar, nearly).
 
-        π_k = N_k / Σ N,  μ_k = c_k + s_k/N_k,  Σ_k = S_k/N_k − δδᵀ + reg_covar·I,  δ = s_k/N_k. A component that holds
-        no row keeps its mean at c_k and gets weight zero.
+        π_k = N_k / Σ N,  μ_k = c_k + s_k/N_k,  Σ_k = S_k/N_k − δδᵀ + R,  δ = s_k/N_k,  R of reg_covar. A component that
+        holds no row keeps its mean at c_k and gets weight zero.
 
         Raises
         ------
@@ -114,39 +112,53 @@ class GaussianModel:
         return GaussianParameters(self.structure, self.n_components, self.n_features, packed)
 
     def shortfall(self, statistics: GaussianStatistics) -> float:
-        """How far the M-step's Q may lie below the highest, for reg_covar = ε added to the variances; total, nats.
+        """How far the M-step's Q lies below the highest, for the ridge R that it adds to the variances; total, nats.
 
-        Σ_k N_k/2 · Σ_j [log(1 + ε/λ_kj) + 1/(1 + ε/λ_kj) − 1], λ_kj the eigenvalues before ε is added. The
-        log-likelihood can fall by no more than that.
+        Σ_k N_k/2 · [log det Σ′_k − log det Σ̂_k − tr(Σ′_k⁻¹ R)], Σ′ with R and Σ̂ without; infinite where Σ̂_k is
+        singular. The log-likelihood can fall by no more than that.
         """
-        if self.reg_covar == 0.0:
+        structure, K, d = self.structure, self.n_components, self.n_features
+        ridge = structure.ridge(statistics, self.reg_covar)
+        if not ridge.any():
             return 0.0
-        packed, _ = self.structure.maximize(statistics, 0.0)
-        bare = GaussianParameters(self.structure, self.n_components, self.n_features, packed)
-        eigenvalues = self.structure.eigenvalues(bare.covariances, self.n_features)
-        weight = statistics.weight if len(eigenvalues) == self.n_components else np.array([statistics.weight.sum()])
-        # A variance of zero by rounding would make the bound infinite; eps² of the largest stands for it.
-        floor = np.finfo(np.float64).eps ** 2 * max(float(eigenvalues.max()), self.reg_covar)
-        ratio = self.reg_covar / np.maximum(eigenvalues, floor)
-        return float(0.5 * np.sum(weight * np.sum(np.log1p(ratio) - ratio / (1.0 + ratio), axis=1)))
+        with_ridge, without = (structure.maximize(statistics, ridge) for ridge in (self.reg_covar, 0.0))
+        if max(with_ridge[1], without[1]) >= 0:
+            return math.inf
+        kept, bare = (GaussianParameters(structure, K, d, packed) for packed, _ in (with_ridge, without))
+        weight, _, _ = statistics.in_unit
+        determinants = float(weight @ (bare.log_det_whitening - kept.log_det_whitening))
+        squares = structure.mahalanobis(kept.whitening, structure.ridge_scatter(weight, ridge, d))
+        return statistics.unit * max(0.0, determinants - 0.5 * squares)
 
     def distance(self, old: GaussianParameters, new: GaussianParameters) -> float:
         """How far two successive parameters lie apart, free of scale and origin (`GaussianParameters.distance`)."""
         return old.distance(new)
 
     def _collapsed(self, component: int, statistics: GaussianStatistics) -> DegenerateCovarianceError:
+        weight = statistics.weight
+        n_effective = float(weight.sum() if self.structure.is_shared else weight[component])
         if self.structure.is_shared:
-            n_effective = float(statistics.weight.sum())
             which = "the common covariance (covariance_type='tied')"
         else:
-            n_effective = float(statistics.weight[component])
             which = f"the covariance of component {component}"
-        share = n_effective / float(statistics.weight.sum())
+        share = n_effective / float(weight.sum())
+        n_rows = share * statistics.n_rows
+        # A covariance of d features is singular on d rows or fewer; one row is enough to make a variance 0.
+        least = self.n_features if self.structure.has_matrices else 1
+        if n_rows <= least + 0.5:
+            reason = (
+                f"It holds {n_rows:.3g} rows or their equivalent, and needs more than {least}: an outlier, or a few "
+                "rows far from the others, have a component of their own. Look at them, decrease n_components"
+            )
+        else:
+            reason = (
+                "Rows that coincide, a column with one value in it or columns that depend on each other make it so: "
+                "leave such columns out, decrease n_components"
+            )
         return DegenerateCovarianceError(
             f"Ill-defined empirical covariance: {which}, of weight {share:.6g} (the equivalent of {n_effective:.6g} "
-            f"rows of weight 1), is not positive definite with reg_covar={self.reg_covar:g}. Rows that coincide, "
-            "columns that depend on each other or fewer rows than features make it so: decrease n_components, increase "
-            "reg_covar, or choose a covariance_type with fewer parameters.",
+            f"rows of weight 1), is not positive definite with reg_covar={shown_ridge(self.reg_covar)}. {reason}, "
+            "increase reg_covar, or choose a covariance_type with fewer parameters.",
             component,
             n_effective,
         )
@@ -166,7 +178,8 @@ class GaussianRun:
             raise ValueError(f"data have {source.n_features} columns, expected {model.n_features}, as the model has.")
         K, d, structure = model.n_components, model.n_features, model.structure
         self.model, self.source = model, source
-        self.dtype = source.X.dtype
+        self.dtype, self.weight = source.X.dtype, source.total_weight
+        self._column_range = source.column_range
         kernel = kernel_for(self.dtype)
         spread = math.prod(structure.shape(K, d))
         self._width = K * (1 + d) + spread
@@ -186,15 +199,13 @@ class GaussianRun:
             self._look = FirstLook(kernel, K, d)
         sketch = None if self._look is None else self._look.sketch
         workspaces = np.empty((self._n_threads, kernel.workspace_size(K, d)), self.dtype)
-        sample_weight, unit = _in_moderate_units(source.sample_weight, d)
         self._exchange = factors.Exchange(
             structure.code,
             K,
             d,
             NEGLIGIBLE,
             EPSILON[self.dtype.char],
-            unit,
-            source.column_range,
+            self._column_range,
             arguments,
             rounded,
             slots,
@@ -206,7 +217,7 @@ class GaussianRun:
             d,
             arguments if rounded is None else rounded,
             source.X,
-            sample_weight,
+            source.sample_weight,
             workspaces,
             slots,
             self._exchange.squares_fit_single,
@@ -215,13 +226,17 @@ class GaussianRun:
         self._before: Array | None = None
         self._origin = None
         if CommonOrigin.may_pay(structure, source.n_rows, K, d):
-            rows = source, sample_weight, unit
             passes = n_slots, self._n_threads, self._rows_per_call
-            self._origin = CommonOrigin(self._exchange, *rows, structure, K, model.reg_covar, *passes)
+            self._origin = CommonOrigin(self._exchange, source, structure, K, model.reg_covar, *passes)
         self._passes = None
         if BoundedPasses.may_pay(source.n_rows, K, d):
             threads = structure.threads_of_matrices(K, d, model.n_threads)
             self._passes = BoundedPasses(kernel, source.n_rows, K, d, threads)
+
+    @property
+    def effective_rows(self) -> float:
+        """How many rows of equal weight the rows are worth."""
+        return self.source.effective_rows
 
     def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
@@ -250,14 +265,30 @@ class GaussianRun:
         if cancels:
             # A component is about to jump by so many of its new standard deviations that the sums about its old mean
             # hold nothing else. They are taken once more, about the new one.
-            jump = GaussianStatistics(model.structure, K, d, sums, 0.0, 0, 0.0, None)
+            jump = self._statistics(sums)
             held = np.where(jump.weight > 0.0, jump.weight, 1.0)[:, np.newaxis]
             sums, log_likelihood, *_ = self._pass(parameters, before, center=jump.center + jump.shift / held)
         self._before = sums
-        statistics = GaussianStatistics(
-            model.structure, K, d, sums, source.total_weight, source.n_rows, log_likelihood, parameters
+        log_likelihood *= source.weight_unit
+        return self._statistics(sums, log_likelihood, parameters), log_likelihood
+
+    def _statistics(
+        self, sums: Array, log_likelihood: float = 0.0, parameters: GaussianParameters | None = None
+    ) -> GaussianStatistics:
+        model, source = self.model, self.source
+        return GaussianStatistics(
+            model.structure,
+            model.n_components,
+            model.n_features,
+            sums,
+            self.weight,
+            source.n_rows,
+            log_likelihood,
+            parameters,
+            source.weight_unit,
+            self.dtype,
+            self._column_range,
         )
-        return statistics, log_likelihood
 
     def _pass(
         self, parameters: GaussianParameters, before: Array | None, center: Array | None = None, origin: bool = True
@@ -269,7 +300,10 @@ class GaussianRun:
         origin = origin and self._origin is not None and self._origin.begin_pass()
         if self._passes is None and self._look is None:
             self._exchange.begin(parameters.packed, before, center, origin)
-            run_in_threads(self._accumulate, self._n_threads)
+            if self._n_threads == 1:  # not through `run_in_threads`, whose call is a fortieth of a small pass
+                self._accumulate(0, None)
+            else:
+                run_in_threads(self._accumulate, self._n_threads)
         else:
             parts = [Part(0, self.source.n_rows)] if self._passes is None else self._passes.begin_pass(parameters)
             n_plain = sum(part.last_row - part.first_row for part in parts if part.bounds is None)
@@ -280,15 +314,12 @@ class GaussianRun:
                 self._passes.end_pass(n_live, n_computed, in_full=before is None)
             if self._look is not None and n_plain and before is not None:
                 self._look.end_pass(n_live / (n_plain * self.model.n_components))
-        structure, K, d = self.model.structure, self.model.n_components, self.model.n_features
-        sums = np.empty(self._width + K * d)
+        sums = np.empty(self._width + self.model.n_components * self.model.n_features)
         if self._exchange.shared:
             run_in_threads(lambda thread, stop: self._exchange.add(thread, self._n_threads, sums), self._n_threads)
         log_likelihood, shrunk, cancels, growth = self._exchange.end(before, sums)
-        if growth > 1.0 and self._origin is not None:
-            statistics = GaussianStatistics(structure, K, d, sums, 0.0, 0, 0.0, None)
-            if not self._origin.holds(growth, statistics):
-                return self._pass(parameters, before, center, origin=False)
+        if growth > 1.0 and self._origin is not None and not self._origin.holds(growth, self._statistics(sums)):
+            return self._pass(parameters, before, center, origin=False)
         return sums, log_likelihood, shrunk, cancels
 
     def _accumulate(self, thread: int, stop: NDArray[np.int32] | None) -> None:
@@ -341,24 +372,6 @@ class GaussianRun:
         )
 
 
-def _in_moderate_units(sample_weight: Array | None, n_features: int) -> tuple[Array | None, float]:
-    """Weights whose sums with squares stay within single precision, and their unit, a power of two.
-
-    They are copied only where the largest of them is out of the ordinary.
-    """
-    if sample_weight is None:
-        return None, 1.0
-    largest = float(sample_weight.max())
-    # Rows go up to 1e15, their distance from an origin up to 2e15 in each of d features, and where ‖z‖² is one number
-    # for all features (kernel/origin.pxi), a block of 512 rows adds up 512 w d 4e30 before it is widened: w d ≤ 1.5e5
-    # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature, or as light rows (kernel/packed.pxi).
-    # Of these 3e-33 n / Σ w of a variance may vanish: 3e-15 for 1e8 rows at the lower end.
-    if 1e-10 < largest < min(1e5, 1.5e5 / n_features):
-        return sample_weight, 1.0
-    unit = 2.0 ** math.floor(math.log2(largest))
-    return sample_weight / unit, unit
-
-
 def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -> float:
     """Q(θ, θ⁽ᵗ⁾) = E[log p(X, Z | θ)] of a Gaussian mixture, the expectation over Z given X under θ⁽ᵗ⁾; total, nats.
 
@@ -381,9 +394,10 @@ def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -
     Journal of the Royal Statistical Society B 39, 1-38, equation 2.17.
     """
     about_means = statistics.recentered(parameters.means)
-    held = about_means.weight > 0.0
+    weight, _, scatter = about_means.in_unit
+    held = weight > 0.0
     with np.errstate(divide="ignore"):
         constants = np.log(parameters.weights) + parameters.log_det_whitening
     constants -= 0.5 * parameters.n_features * math.log(2.0 * math.pi)
-    squares = parameters.structure.mahalanobis(parameters.whitening, about_means.scatter)
-    return float(np.sum(about_means.weight[held] * constants[held]) - 0.5 * squares)
+    squares = parameters.structure.mahalanobis(parameters.whitening, scatter)
+    return statistics.unit * float(np.sum(weight[held] * constants[held]) - 0.5 * squares)

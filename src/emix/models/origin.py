@@ -16,7 +16,7 @@ from emix.kernel.level import kernel_for
 from emix.rows.arrays import ArraySource
 from emix.rows.threads import run_in_threads
 
-from .covariance import CovarianceStructure
+from .covariance import EPSILON, CovarianceStructure, RegCovar
 from .parameters import GaussianParameters
 from .statistics import GaussianStatistics
 
@@ -61,12 +61,9 @@ class CommonOrigin:
     exchange : Exchange
         What the run's passes take and give; it is told what it needs for an origin before the first of them.
     source : ArraySource
-    sample_weight : ndarray of shape (n_rows,) or None
-    unit : float
-        As the kernel gets them, and their unit.
     structure : CovarianceStructure
     n_components : int
-    reg_covar : float
+    reg_covar : float or "auto"
         Of the M-step.
     n_slots, n_threads, rows_per_call : int
         As for other passes.
@@ -76,16 +73,14 @@ class CommonOrigin:
         self,
         exchange: factors.Exchange,
         source: ArraySource,
-        sample_weight: Array | None,
-        unit: float,
         structure: CovarianceStructure,
         n_components: int,
-        reg_covar: float,
+        reg_covar: RegCovar,
         n_slots: int,
         n_threads: int,
         rows_per_call: int,
     ) -> None:
-        self._exchange, self._source, self._sample_weight, self._unit = exchange, source, sample_weight, unit
+        self._exchange, self._source = exchange, source
         self._structure, self._reg_covar = structure, reg_covar
         self._n_slots, self._n_threads, self._rows_per_call = n_slots, n_threads, rows_per_call
         self._code = source.X.dtype.char
@@ -120,12 +115,21 @@ class CommonOrigin:
             # taken: their mean, rounded to their precision.
             with np.errstate(over="ignore", invalid="ignore"):
                 origin, lower = self._total_scatter()
-                self._scatter = self._unit * lower
+                self._scatter = lower
             if not np.isfinite(self._scatter).all():
                 self._failures = MAX_FAILURES
                 return
             scatter = self._scatter.ravel()
-        self._exchange.allow_origin(MAX_REACH[self._code], self._reg_covar, self._own_centers, origin, scatter)
+        self._exchange.allow_origin(MAX_REACH[self._code], self._least_ridge(), self._own_centers, origin, scatter)
+
+    def _least_ridge(self) -> Array:
+        """At most what the M-step adds to the variances, whatever the statistics are."""
+        if self._reg_covar != "auto":
+            return np.full(self._source.n_features, float(self._reg_covar))
+        # The part for the rows' rounding; a column of zeros gets 1.
+        largest = np.abs(self._source.column_range).max(axis=0)
+        of_zeros = 0.0 if self._structure.mixes_columns else 1.0
+        return np.where(largest > 0.0, (EPSILON[self._code] * largest) ** 2 / 12.0, of_zeros)
 
     def _total_scatter(self) -> tuple[Array, Array]:
         # About the middle of the columns first. Where their mean lies many standard deviations from there, because some
@@ -159,7 +163,7 @@ class CommonOrigin:
         step = source.n_rows if source.X.dtype.char == "d" else self._n_slots * kernel.super_block_rows(d)
         for start in range(0, source.n_rows, step):
             X = source.X[start : start + step].astype(np.float64, copy=False)
-            weight = None if self._sample_weight is None else self._sample_weight[start : start + step]
+            weight = None if source.sample_weight is None else source.sample_weight[start : start + step]
             rows = kernel.Accumulator(self._structure.code, 1, d, arguments, X, weight, workspaces, slots)
             self._accumulate(rows, len(X))
         total = slots.sum(axis=0)
@@ -185,9 +189,9 @@ class CommonOrigin:
         if failed >= 0:
             return False
         whitening = GaussianParameters(self._structure, K, d, packed).whitening
-        N, s = statistics.weight, statistics.shift
+        N, s, scatter = statistics.in_unit
         away = s / np.where(N > 0.0, N, 1.0)[:, np.newaxis]
-        within = np.diagonal(statistics.scatter) - np.sum(s * away, axis=0)
+        within = np.diagonal(scatter) - np.sum(s * away, axis=0)
         common, own = (
             np.sum((np.abs(whitening) @ np.sqrt(diagonal / N.sum())) ** 2)
             for diagonal in (np.diagonal(self._scatter), np.maximum(within, 0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["GaussianStatistics"]
 
 Array = NDArray[np.float64]
+
+_FLOAT64 = np.dtype(np.float64)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -29,7 +31,10 @@ class GaussianStatistics:
     n_components, n_features : int
         K and d.
     packed : ndarray
-        All sums, as compiled code takes them: [N | s | S | c]. The four arrays below are views of it.
+        All sums, as compiled code takes them: [N | s | S | c], for weights in `unit`.
+    unit : float
+        Of the weights in `packed`, a power of two; 1 unless all weights are very small or large. Sums of weights of
+        2⁻¹⁰⁰⁰ with squares of small numbers would underflow.
     center : ndarray of shape (K, d)
         c_k.
     weight : ndarray of shape (K,)
@@ -40,10 +45,14 @@ class GaussianStatistics:
         S_k = Σ w r (x − c_k)(x − c_k)ᵀ, as the structure needs it: full (K, d, d); tied (d, d), summed over k; diag
         (K, d), the diagonals; spherical (K,), the traces.
     total_weight : float
-        Σ w.
+        The rows' total weight, the unit included.
     n_rows : int
     log_likelihood : float
-        Σ w log p(x), total, nats.
+        Total, nats, of rows with these weights, the unit included.
+    dtype : dtype
+        Of the rows: float64 or float32.
+    column_range : ndarray of shape (2, d) or None
+        Least and greatest value of each column; None if they are not known.
     taken_under : GaussianParameters or None
         The parameters of the responsibilities; None if these were not Bayes' theorem's but a start's.
     """
@@ -56,6 +65,9 @@ class GaussianStatistics:
     n_rows: int
     log_likelihood: float
     taken_under: GaussianParameters | None
+    unit: float
+    dtype: np.dtype[Any]
+    column_range: Array | None
 
     def __init__(
         self,
@@ -67,12 +79,16 @@ class GaussianStatistics:
         n_rows: int,
         log_likelihood: float,
         taken_under: GaussianParameters | None,
+        unit: float = 1.0,
+        dtype: np.dtype[Any] = _FLOAT64,
+        column_range: Array | None = None,
     ) -> None:
         # What the generated one does by a call for each field; see GaussianParameters.
         fields = self.__dict__
         fields["structure"], fields["n_components"], fields["n_features"] = structure, n_components, n_features
         fields["packed"], fields["total_weight"], fields["n_rows"] = packed, total_weight, n_rows
         fields["log_likelihood"], fields["taken_under"] = log_likelihood, taken_under
+        fields["unit"], fields["dtype"], fields["column_range"] = unit, dtype, column_range
 
     @classmethod
     def of(
@@ -86,11 +102,16 @@ class GaussianStatistics:
         n_rows: int,
         log_likelihood: float,
         taken_under: GaussianParameters | None,
+        unit: float = 1.0,
+        dtype: np.dtype[Any] = _FLOAT64,
+        column_range: Array | None = None,
     ) -> GaussianStatistics:
         """Make statistics from their parts, which are trusted to belong together."""
         K, d = center.shape
         packed = np.concatenate([part.ravel() for part in (weight, shift, scatter, center)])
-        return cls(structure, K, d, packed, total_weight, n_rows, log_likelihood, taken_under)
+        return cls(
+            structure, K, d, packed, total_weight, n_rows, log_likelihood, taken_under, unit, dtype, column_range
+        )
 
     @property
     def center(self) -> Array:
@@ -101,19 +122,27 @@ class GaussianStatistics:
     @property
     def weight(self) -> Array:
         """N_k, (K,)."""
-        return self.packed[: self.n_components]
+        return self._with_unit(self.in_unit[0])
 
     @property
     def shift(self) -> Array:
         """s_k, (K, d)."""
-        K, d = self.n_components, self.n_features
-        return self.packed[K : K * (d + 1)].reshape(K, d)
+        return self._with_unit(self.in_unit[1])
 
     @property
     def scatter(self) -> Array:
         """S_k, in the structure's shape."""
-        K, d = self.n_components, self.n_features
-        return self.packed[K * (d + 1) : -K * d].reshape(self.structure.shape(K, d))
+        return self._with_unit(self.in_unit[2])
+
+    @property
+    def in_unit(self) -> tuple[Array, Array, Array]:
+        """N, s and S for weights in `unit`: views of `packed`."""
+        K, d, packed = self.n_components, self.n_features, self.packed
+        first = K * (d + 1)
+        return packed[:K], packed[K:first].reshape(K, d), packed[first : -K * d].reshape(self.structure.shape(K, d))
+
+    def _with_unit(self, sums: Array) -> Array:
+        return sums if self.unit == 1.0 else self.unit * sums
 
     @property
     def digest(self) -> str:
@@ -135,29 +164,42 @@ class GaussianStatistics:
                 "statistics taken under different parameters cannot be added: "
                 f"{self.digest[:12]} and {other.digest[:12]}. Take both under the same parameters."
             )
-        moved = other.recentered(self.center)
+        unit = max(self.unit, other.unit)
+        mine, moved = self._in_unit(unit), other.recentered(self.center)._in_unit(unit)
+        # Of numbers in two precisions, the lower one says what rounding may have left.
+        dtype = min(self.dtype, other.dtype, key=lambda dtype: dtype.itemsize)
+        weight, shift, scatter = (a + b for a, b in zip(mine.in_unit, moved.in_unit))
         return GaussianStatistics.of(
             self.structure,
             self.center,
-            self.weight + moved.weight,
-            self.shift + moved.shift,
-            self.scatter + moved.scatter,
+            weight,
+            shift,
+            scatter,
             self.total_weight + other.total_weight,
             self.n_rows + other.n_rows,
             self.log_likelihood + other.log_likelihood,
             self.taken_under,
+            unit,
+            dtype,
+            _widest(self.column_range, other.column_range),
         )
 
     def scaled(self, factor: float) -> GaussianStatistics:
         """Return the statistics with the weight of every row multiplied by `factor`."""
-        packed = self.packed * factor
-        packed[-self.center.size :] = self.center.ravel()
         return replace(
-            self,
-            packed=packed,
+            self._multiplied(factor),
             total_weight=self.total_weight * factor,
             log_likelihood=self.log_likelihood * factor,
         )
+
+    def _in_unit(self, unit: float) -> GaussianStatistics:
+        """The same statistics, their sums in another unit of the weights."""
+        return self if unit == self.unit else replace(self._multiplied(self.unit / unit), unit=unit)
+
+    def _multiplied(self, factor: float) -> GaussianStatistics:
+        packed = self.packed * factor
+        packed[-self.center.size :] = self.center.ravel()
+        return replace(self, packed=packed)
 
     def recentered(self, center: Array) -> GaussianStatistics:
         """Return the same statistics about another centre (K, d).
@@ -167,14 +209,25 @@ class GaussianStatistics:
         if np.array_equal(center, self.center):
             return self
         moved = self.center - center
+        weight, shift, scatter = self.in_unit
         return GaussianStatistics.of(
             self.structure,
             center,
-            self.weight,
-            self.shift + self.weight[:, np.newaxis] * moved,
-            self.structure.recenter(self.scatter, self.weight, self.shift, moved),
+            weight,
+            shift + weight[:, np.newaxis] * moved,
+            self.structure.recenter(scatter, weight, shift, moved),
             self.total_weight,
             self.n_rows,
             self.log_likelihood,
             self.taken_under,
+            self.unit,
+            self.dtype,
+            self.column_range,
         )
+
+
+def _widest(a: Array | None, b: Array | None) -> Array | None:
+    """The ranges of columns of both sets of rows, None if those of one are not known."""
+    if a is None or b is None:
+        return None
+    return np.array([np.minimum(a[0], b[0]), np.maximum(a[1], b[1])])

@@ -1,0 +1,122 @@
+# The ridge R of an M-step: what is added to the variances, so that a component on equal values keeps a covariance.
+#
+# A number is added as it is, in squared units of the data. NaN stands for "auto", which follows the statistics:
+#
+#     R_j = 1e-8 · within_j + 1e-14 · total_j + (eps · max|x_j|)² / 12
+#
+# within_j: the column's variance within components, pooled. total_j: its variance over all rows. eps · max|x_j| is the
+# spacing of the rows' numbers, so that the last term is the variance that rounding to their precision leaves.
+#
+# The scale is within_j and not total_j: with 1e-6 of the total, three groups of standard deviation 1 at 0, 1e4 and 1e6
+# come out with 470. It is 1e-8 and not 1e-6 of within_j: a group of variance 0.95 inside one of 1e6 comes out with
+# 0.953 instead of 1.45. total_j has its part for columns in which every component has shrunk to a point.
+#
+# A column of zeros has no scale: there R_j = 1, the same for all components. Where a structure mixes columns, as
+# spherical does, such a column gets the mean of the others' R.
+
+cdef double SHARE_OF_WITHIN = 1e-8, SHARE_OF_TOTAL = 1e-14
+
+
+cdef inline double rounding_variance(double epsilon, double least, double greatest) noexcept nogil:
+    """(eps · max|x|)² / 12 of a column with these extremes"""
+    cdef double spacing = epsilon * max(fabs(least), fabs(greatest))
+    return spacing * spacing / 12
+
+
+cdef inline double within_components(
+    int structure, Py_ssize_t K, Py_ssize_t d, Py_ssize_t j, double weight, const double *statistics,   # IN
+    double *between,                                                                                    # OUT
+) noexcept nogil:
+    """The variance of column j within components, pooled; `between` := that of their means
+
+    Spherical: only what column j takes off the traces, −Σ_k N_k δ_kj² / Σ N.
+    """
+    cdef const double *N = statistics
+    cdef const double *shift = N + K
+    cdef const double *S = shift + K * d
+    cdef const double *center = S + spread_size(structure, K, d)
+    cdef Py_ssize_t step = spread_step(structure, d), k
+    cdef Py_ssize_t place = j if structure == DIAG else j * (d + 1)
+    cdef double within = 0, mean = 0, away
+    between[0] = 0
+    if structure == TIED:
+        within = S[place] / weight
+    # Shares of the weight come first: sums of squares of rows of 1e150 would overflow.
+    for k in range(K):
+        if not N[k] > 0:
+            continue
+        away = shift[k * d + j] / N[k]
+        mean += N[k] / weight * (center[k * d + j] + away)
+        if structure == FULL or structure == DIAG:
+            within += S[k * step + place] / weight
+        within -= N[k] / weight * away * away
+    for k in range(K):
+        if N[k] > 0:
+            away = center[k * d + j] + shift[k * d + j] / N[k] - mean
+            between[0] += N[k] / weight * away * away
+    return within
+
+
+cdef void find_ridge(
+    int structure, bint mixes, Py_ssize_t K, Py_ssize_t d, double reg_covar, double epsilon,    # IN
+    const double *column_range,     # IN: (2, d) least and greatest values, or NULL: nothing is known of rounding
+    const double *statistics,       # IN
+    double *ridge,                  # OUT: (d,); spherical: one number
+) noexcept nogil:
+    """R of the M-step with these statistics
+
+    `mixes`: a column of zeros gets the mean of the others' R. `epsilon`: of the rows' precision.
+    """
+    cdef Py_ssize_t n_zeros = 0, j, k
+    cdef double weight = 0, rounding = 0, traces = 0, totals = 0, sum_of_ridge = 0, within, between
+    if not isnan(reg_covar):
+        for j in range(1 if structure == SPHERICAL else d):
+            ridge[j] = reg_covar
+        return
+    for k in range(K):
+        weight += statistics[k]
+    for k in range(K if structure == SPHERICAL else 0):
+        traces += statistics[K * (1 + d) + k] / weight
+    for j in range(d):
+        if column_range != NULL:
+            rounding = rounding_variance(epsilon, column_range[j], column_range[d + j])
+        within = within_components(structure, K, d, j, weight, statistics, &between)
+        if structure == SPHERICAL:
+            traces += within
+            totals += between
+            sum_of_ridge += rounding
+            n_zeros += column_range != NULL and column_range[j] == 0 and column_range[d + j] == 0
+        else:
+            within = max(within, 0)     # of equal values rounding may leave less than nothing
+            ridge[j] = SHARE_OF_WITHIN * within + SHARE_OF_TOTAL * (within + between) + rounding
+            n_zeros += ridge[j] == 0
+            sum_of_ridge += ridge[j]
+    if structure == SPHERICAL:
+        traces = max(traces, 0)
+        sum_of_ridge += SHARE_OF_WITHIN * traces + SHARE_OF_TOTAL * (traces + totals)
+        ridge[0] = sum_of_ridge / (d - n_zeros) if sum_of_ridge > 0 else 1
+        return
+    for j in range(d if n_zeros else 0):
+        if ridge[j] == 0:
+            ridge[j] = sum_of_ridge / (d - n_zeros) if mixes and n_zeros < d else 1
+
+
+cdef const double *range_or_null(const double[:, ::1] column_range, Py_ssize_t d) except? NULL:
+    """The least and greatest values of d columns, or NULL for None"""
+    if column_range is None:
+        return NULL
+    check_length("column_range", column_range.shape[0] * column_range.shape[1], 2 * d)
+    return &column_range[0, 0]
+
+
+def ridge(
+    int structure, bint mixes, Py_ssize_t K, Py_ssize_t d,                  # IN
+    double reg_covar, double epsilon, const double[:, ::1] column_range,    # IN: the last may be None
+    const double[::1] statistics,                                           # IN
+    double[::1] found,                                                      # OUT: (d,); spherical: one number
+):
+    """found := R of the M-step with these statistics; see `find_ridge`"""
+    cdef const double *limits = range_or_null(column_range, d)
+    check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread_size(structure, K, d))
+    check_length("the ridge", found.shape[0], 1 if structure == SPHERICAL else d)
+    find_ridge(structure, mixes, K, d, reg_covar, epsilon, limits, &statistics[0], &found[0])
