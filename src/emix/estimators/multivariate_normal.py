@@ -37,8 +37,11 @@ class MultivariateNormal:
         is used) and positive definite.
     allow_singular : bool, default=False
         Accept a positive semidefinite covariance. The density is then that on the support, an affine subspace,
-        and 0 outside of it, as in ``scipy.stats.multivariate_normal``, with its rules: eigenvalues below 2.2e-10 of
-        the largest count as zero, and a point farther than 2.2e-7 of the largest from the subspace is outside.
+        and 0 outside of it, as in ``scipy.stats.multivariate_normal``. What counts as zero is judged in units in
+        which the variances are 1, so it does not depend on the features' scales: eigenvalues of the correlation matrix
+        below 2.2e-10 of the largest, and standard deviations below 1e-13 of the mean's absolute value. A point is
+        outside of the support if it is farther from it than 2.2e-7 standard deviations (where a feature is constant,
+        2.2e-7 of its value) and than its coordinates' rounding.
 
     Raises
     ------
@@ -49,7 +52,8 @@ class MultivariateNormal:
     -----
     Without `allow_singular` the test for positive definiteness does not depend on the features' scales: the smallest
     eigenvalue of the correlation matrix must be above its rounding error. SciPy is stricter there: it refuses
-    condition numbers of the covariance above 4.5e9.
+    condition numbers of the covariance above 4.5e9. With `allow_singular` SciPy judges the eigenvalues of the
+    covariance itself, and so takes a feature for a constant beside one whose scale is 1e5 times as large.
 
     Examples
     --------
@@ -65,7 +69,7 @@ class MultivariateNormal:
         self._mean = checked_mean(mean)
         self._covariance = checked_covariance(covariance, len(self._mean))
         self._allow_singular = bool(allow_singular)
-        self._factor = factorize(self._covariance, self._allow_singular)
+        self._factor = factorize(self._covariance, self._allow_singular, self._mean)
         self._mean.flags.writeable = False
         self._covariance.flags.writeable = False
 
@@ -132,12 +136,12 @@ class MultivariateNormal:
 
     @property
     def rank(self) -> int:
-        """Number of eigenvalues of the covariance that are not negligible."""
+        """Number of eigenvalues of the correlation matrix that are not negligible, the dimension of the support."""
         return self._factor.rank
 
     @property
     def log_det(self) -> float:
-        """Logarithm of the determinant or, with `allow_singular`, the product of the eigenvalues that `rank` counts."""
+        """Logarithm of the determinant or, if singular, of the product of the `rank` positive eigenvalues."""
         return self._factor.log_det
 
     def __repr__(self) -> str:
@@ -341,8 +345,11 @@ class MultivariateNormal:
         if not known:
             return self
         order = [*known, *others]
-        solve = normal_algebra.condition_singular if self._allow_singular else normal_algebra.condition
-        shift, covariance = solve(self._covariance[np.ix_(order, order)], values - self._mean[known])
+        reordered, difference = self._covariance[np.ix_(order, order)], values - self._mean[known]
+        if self._allow_singular:
+            shift, covariance = normal_algebra.condition_singular(reordered, difference, self._mean[order])
+        else:
+            shift, covariance = normal_algebra.condition(reordered, difference)
         return type(self)(self._mean[others] + shift, covariance, self._allow_singular)
 
     def entropy(self) -> float:
