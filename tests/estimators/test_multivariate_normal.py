@@ -222,6 +222,14 @@ def test_weights_equal_repetition() -> None:
         np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-10, atol=1e-12)
 
 
+def test_a_power_of_two_in_all_weights_changes_no_bit() -> None:
+    rng = np.random.default_rng(3)
+    X, weights = rng.standard_normal((40, 2)) * 1e-30, rng.random(40)
+    fitted = MultivariateNormal.fit(X, weights)
+    for exponent in (-1000, -60, 900):
+        assert MultivariateNormal.fit(X, np.ldexp(weights, exponent)) == fitted
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_fit_at_an_offset_is_the_fit_of_centred_data(dtype: Any, weighted: bool) -> None:
@@ -372,3 +380,19 @@ def test_making_one_imports_no_scipy() -> None:
         "assert not [name for name in sys.modules if name.split('.')[0] == 'scipy']"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("allow_singular", [False, True])
+@pytest.mark.parametrize("unit", [1e-149, 1e-75, 1.0, 1e75, 1e149])
+def test_numpys_error_state_has_no_part_in_it(unit: float, allow_singular: bool) -> None:
+    rows = random_normal(2, 3).rvs(30, 0) * [unit, 1.0, 1.0 / unit]
+    with np.errstate(all="raise"):
+        mvn = MultivariateNormal.fit(rows, np.full(30, 1e-300), allow_singular=allow_singular)
+        other = MultivariateNormal(mvn.mean * 2, mvn.covariance / 2, allow_singular)
+        far = np.vstack([rows, rows * 1e3, [[1e300, -1e300, 1e300]]])
+        for method in (mvn.logpdf, mvn.pdf, mvn.mahalanobis):
+            assert not np.isnan(method(far)).any()
+        assert np.isfinite(mvn.rvs(9, 0)).all()
+        assert math.isfinite(mvn.entropy()) and mvn.kl_divergence(other) > 0.0 < other.kl_divergence(mvn)
+        assert np.isfinite(mvn.marginal([2, 0]).conditional({0: rows[0, 2]}).mean).all()
+        assert mvn == mvn.marginal(range(3)) and "mean" in repr(mvn)

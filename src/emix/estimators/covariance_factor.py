@@ -267,6 +267,8 @@ def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
 def _check_diagonal(covariance: Float64Array) -> None:
     """Refuse variances below zero, and covariances with a feature that has no variance."""
     variances = np.diagonal(covariance)
+    if variances.min() > 0.0:
+        return
     if variances.min() < 0.0:
         j = int(variances.argmin())
         raise ValueError(

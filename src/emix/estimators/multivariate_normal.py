@@ -65,6 +65,7 @@ class MultivariateNormal:
     MultivariateNormal(mean=[2.3], covariance=[[0.32]])
     """
 
+    @np.errstate(under="ignore")  # of covariances in tiny units
     def __init__(self, mean: npt.ArrayLike, covariance: npt.ArrayLike, allow_singular: bool = False) -> None:
         self._mean = checked_mean(mean)
         self._covariance = checked_covariance(covariance, len(self._mean))
@@ -287,8 +288,9 @@ class MultivariateNormal:
         check_size(size)
         # x = μ + F z with F Fᵀ = Σ
         normals = random_source(random_state).standard_normal((size, self.rank))
-        points: Float64Array = normals @ self._factor.columns.T
-        points += self._mean
+        with np.errstate(under="ignore"):
+            points: Float64Array = normals @ self._factor.columns.T
+            points += self._mean
         return points
 
     def marginal(self, indices: int | Iterable[int]) -> MultivariateNormal:

@@ -31,6 +31,7 @@ def chunks(rows: FloatArray) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(rows), step))
 
 
+@np.errstate(under="ignore")
 def weighted_moments(rows: FloatArray, weights: Float64Array | None) -> tuple[Float64Array, Float64Array]:
     """Return Σwx / Σw of shape (d,) and Σw(x − mean)(x − mean)ᵀ / Σw of shape (d, d).
 
@@ -40,6 +41,8 @@ def weighted_moments(rows: FloatArray, weights: Float64Array | None) -> tuple[Fl
     if weights is None:
         total, first = float(len(rows)), 0
     else:
+        # Tiny weights of small squares would be lost; a power of two changes no bit.
+        weights = np.ldexp(weights, -np.frexp(weights.max())[1])
         total, first = float(weights.sum()), int(np.argmax(weights > 0.0))
     # mean = c + Σw(x − c)/Σw, c a row of the data
     centre = rows[first].astype(np.float64)
@@ -89,6 +92,7 @@ def entropy(factor: CovarianceFactor) -> float:
     return 0.5 * (factor.rank * (1.0 + _LOG_2PI) + factor.log_det)
 
 
+@np.errstate(under="ignore")
 def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return mean and covariance of the other features, given the first ones; all means are zero.
 
@@ -102,6 +106,7 @@ def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Ar
     return mean, remaining @ remaining.T
 
 
+@np.errstate(under="ignore")
 def condition_singular(
     covariance: Float64Array, values: Float64Array, mean: Float64Array | float = 0.0
 ) -> tuple[Float64Array, Float64Array]:
@@ -134,6 +139,7 @@ def condition_singular(
     return shift, unit[:, None] * remaining * unit
 
 
+@np.errstate(over="ignore", under="ignore", divide="ignore")
 def divergence(ours: CovarianceFactor, theirs: CovarianceFactor, shift: Float64Array) -> float:
     """Return KL(N(shift, Σ₁) ‖ N(0, Σ₂)) in nats; inf if the supports differ.
 
@@ -148,11 +154,10 @@ def divergence(ours: CovarianceFactor, theirs: CovarianceFactor, shift: Float64A
         return 0.0
     features = _determining(theirs)
     our_lower, their_lower = (_triangle(factor.columns[features]) for factor in (ours, theirs))
-    with np.errstate(over="ignore", under="ignore", divide="ignore"):
-        whitened = solve_lower(their_lower, np.column_stack([shift[features], our_lower]))
-        ratio = whitened[:, 1:]
-        squares = np.square(np.tril(ratio, -1)).sum() + np.square(whitened[:, 0]).sum()
-        return float(0.5 * (_stretch(np.abs(np.diagonal(ratio))).sum() + squares))
+    whitened = solve_lower(their_lower, np.column_stack([shift[features], our_lower]))
+    ratio = whitened[:, 1:]
+    squares = np.square(np.tril(ratio, -1)).sum() + np.square(whitened[:, 0]).sum()
+    return float(0.5 * (_stretch(np.abs(np.diagonal(ratio))).sum() + squares))
 
 
 def _eps(rows: FloatArray) -> float:
