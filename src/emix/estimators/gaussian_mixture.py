@@ -30,6 +30,7 @@ from emix.rows.validation import (
     FloatArray,
     as_rows,
     as_sample_weight,
+    check_column_range,
     check_enough_rows,
     feature_names,
 )
@@ -343,6 +344,7 @@ class GaussianMixture(FittedMixture):
         rows = as_rows(X, caller=type(self).__name__, to_fit=True)
         source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
         check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
+        check_column_range(source.column_range, rows.dtype.char, names)
         if settings.warm_start and self.__sklearn_is_fitted__():
             result, runs = continue_fit(settings, self._fitted(), source)
         else:
