@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from emix.estimators import normal_algebra
-from emix.estimators.covariance_factor import as_float64, checked_covariance, checked_mean, factorize
-from emix.estimators.normal_arguments import as_features, as_points, as_sample, check_size, in_shape
+from emix.estimators.covariance_factor import checked_covariance, checked_mean, factorize
+from emix.estimators.normal_arguments import (
+    Names,
+    as_features,
+    as_known,
+    as_names,
+    as_points,
+    as_sample,
+    check_size,
+    in_shape,
+)
 from emix.estimators.normal_integral import box_probabilities
 from emix.estimators.random_source import RandomState, random_source
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
+from emix.rows.validation import feature_names as names_of
 
 __all__ = ["MultivariateNormal"]
 
@@ -25,8 +36,8 @@ FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 class MultivariateNormal:
     r"""Multivariate normal distribution N(mean, covariance).
 
-    Immutable: its arrays are read-only copies of what was given. Two are equal if their means, covariances and
-    `allow_singular` are.
+    Immutable: its arrays are read-only copies of what was given. Two are equal if their means, covariances,
+    `allow_singular` and names are.
 
     Parameters
     ----------
@@ -42,6 +53,15 @@ class MultivariateNormal:
         below 2.2e-10 of the largest, and standard deviations below 1e-13 of the mean's absolute value. A point is
         outside of the support if it is farther from it than 2.2e-7 standard deviations (where a feature is constant,
         2.2e-7 of its value) and than its coordinates' rounding.
+    feature_names : sequence of str, optional
+        Names of the features. By default those of a mean and covariance that have some, as from ``frame.mean()`` and
+        ``frame.cov()``; they must have them in the same order.
+
+    Attributes
+    ----------
+    feature_names_in_ : ndarray of shape (n_features,), object, read-only
+        The features' names; there is no such attribute if they have none. Features can be called by them in
+        `marginal` and `conditional`, which keep them, and tables of points must have the same in the same order.
 
     Raises
     ------
@@ -63,14 +83,27 @@ class MultivariateNormal:
     -1.614734
     >>> mvn.conditional({0: 2.0})
     MultivariateNormal(mean=[2.3], covariance=[[0.32]])
+    >>> size = MultivariateNormal([170.0, 65.0], [[50.0, 40.0], [40.0, 80.0]], feature_names=["height", "weight"])
+    >>> size.conditional({"height": 180.0})
+    MultivariateNormal(mean=[73.], covariance=[[48.]], feature_names=['weight'])
     """
 
     @np.errstate(under="ignore")  # of covariances in tiny units
-    def __init__(self, mean: npt.ArrayLike, covariance: npt.ArrayLike, allow_singular: bool = False) -> None:
+    def __init__(
+        self,
+        mean: npt.ArrayLike,
+        covariance: npt.ArrayLike,
+        allow_singular: bool = False,
+        *,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self._mean = checked_mean(mean)
+        self._names = as_names(feature_names, mean, covariance, len(self._mean))
         self._covariance = checked_covariance(covariance, len(self._mean))
         self._allow_singular = bool(allow_singular)
         self._factor = factorize(self._covariance, self._allow_singular, self._mean)
+        if self._names is not None:
+            self._names.flags.writeable = False
         self._mean.flags.writeable = False
         self._covariance.flags.writeable = False
 
@@ -85,8 +118,8 @@ class MultivariateNormal:
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features), float64 or float32
-            Finite.
+        X : array_like or data frame of shape (n_samples, n_features), float64 or float32
+            Finite. The names of a frame's columns become the features'.
         sample_weight : array_like of shape (n_samples,), optional
             Not negative, not all zero. A weight of 2 is the same as the row given twice. The divisor is the total
             weight, not one less.
@@ -110,8 +143,9 @@ class MultivariateNormal:
         """
         rows, weights = as_sample(X, sample_weight, caller=cls.__name__, allow_singular=allow_singular)
         mean, covariance = normal_algebra.weighted_moments(rows, weights)
+        names = names_of(X)
         try:
-            return cls(mean, covariance, allow_singular)
+            return cls(mean, covariance, allow_singular, feature_names=None if names is None else list(names))
         except ValueError as error:
             raise ValueError(f"X cannot be fitted: the estimated {error}") from error
 
@@ -129,6 +163,13 @@ class MultivariateNormal:
     def allow_singular(self) -> bool:
         """Whether the covariance may be singular."""
         return self._allow_singular
+
+    @property
+    def feature_names_in_(self) -> Names:
+        """Names of the features, shape (n_features,), read-only; no such attribute if they have none."""
+        if self._names is None:
+            raise AttributeError(f"The features of this {type(self).__name__} have no names: pass feature_names.")
+        return self._names
 
     @property
     def n_features(self) -> int:
@@ -151,7 +192,8 @@ class MultivariateNormal:
             for a in (self._mean, self._covariance)
         )
         singular = ", allow_singular=True" if self._allow_singular else ""
-        return f"{type(self).__name__}(mean={mean}, covariance={' '.join(covariance.split())}{singular})"
+        names = "" if self._names is None else f", feature_names={_shown(self._names)}"
+        return f"{type(self).__name__}(mean={mean}, covariance={' '.join(covariance.split())}{singular}{names})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MultivariateNormal):
@@ -160,23 +202,26 @@ class MultivariateNormal:
             self._allow_singular == other._allow_singular
             and np.array_equal(self._mean, other._mean)
             and np.array_equal(self._covariance, other._covariance)
+            and self._named() == other._named()
         )
 
     def __hash__(self) -> int:
         # From numbers, not bytes: 0.0 and −0.0 are equal, and must hash alike.
-        return hash((self._allow_singular, *self._mean.tolist(), *self._covariance.ravel().tolist()))
+        return hash((self._allow_singular, *self._mean.tolist(), *self._covariance.ravel().tolist(), self._named()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An unpickled array would be writable.
-        return type(self), (self._mean, self._covariance, self._allow_singular)
+        made = partial(type(self), feature_names=self._named())
+        return made, (self._mean, self._covariance, self._allow_singular)
 
     def logpdf(self, X: npt.ArrayLike) -> FloatArray:
         """Logarithm of the density, in nats.
 
         Parameters
         ----------
-        X : array_like of shape (n_features,) or (..., n_features), float64 or float32
-            Finite. With one feature, a 1-D array is that many points.
+        X : array_like of shape (n_features,) or (..., n_features), float64 or float32, or data frame
+            Finite. With one feature, a 1-D array is that many points. A frame's columns must have the names of the
+            features, in their order, where both have names.
 
         Returns
         -------
@@ -187,7 +232,7 @@ class MultivariateNormal:
         Raises
         ------
         ValueError
-            If X has NaN, infinity or another number of features.
+            If X has NaN, infinity, another number of features or other names.
 
         Examples
         --------
@@ -293,18 +338,21 @@ class MultivariateNormal:
             points += self._mean
         return points
 
-    def marginal(self, indices: int | Iterable[int]) -> MultivariateNormal:
+    def marginal(self, indices: int | str | Iterable[int | str]) -> MultivariateNormal:
         """Distribution of some of the features, in the order given.
 
         Parameters
         ----------
-        indices : int or sequence of int
-            Distinct, from −n_features to n_features − 1.
+        indices : int, str, or sequence of them
+            Distinct numbers, from −n_features to n_features − 1, or names; or a mask, one bool for each feature.
 
         Raises
         ------
+        TypeError
+            If a feature is neither a number nor a name.
         ValueError
-            If `indices` is empty, repeats a feature, or is out of range.
+            If `indices` is empty, repeats a feature, or is out of range, a name is unknown, or a mask has another
+            length.
 
         Examples
         --------
@@ -312,26 +360,27 @@ class MultivariateNormal:
         >>> MultivariateNormal([1.0, 2.0, 3.0], [[4, 1, 0], [1, 5, 2], [0, 2, 6]]).marginal([2, 0])
         MultivariateNormal(mean=[3., 1.], covariance=[[6., 0.], [0., 4.]])
         """
-        kept = as_features("indices", [indices] if isinstance(indices, int | np.integer) else indices, self.n_features)
+        given = [indices] if isinstance(indices, str) or not isinstance(indices, Iterable) else indices
+        kept = as_features("indices", given, self.n_features, self._names)
         if not kept:
             raise ValueError("indices is empty, expected at least one feature.")
-        return type(self)(self._mean[kept], self._covariance[np.ix_(kept, kept)], self._allow_singular)
+        return self._over(kept, self._mean[kept], self._covariance[np.ix_(kept, kept)])
 
-    def conditional(self, given: Mapping[int, float]) -> MultivariateNormal:
+    def conditional(self, given: Mapping[int, float] | Mapping[str, float]) -> MultivariateNormal:
         """Distribution of the other features, in their order, when some have known values.
 
         Parameters
         ----------
-        given : mapping of int to float
-            Values by feature.
+        given : mapping of int or str to float
+            Values by the features' numbers or names.
 
         Raises
         ------
         TypeError
-            If `given` is no mapping, or a feature no integer.
+            If `given` is no mapping, or a feature is neither a number nor a name.
         ValueError
-            If a feature is repeated or out of range, no other is left, a value is not finite or, for a singular
-            distribution, the values are impossible together.
+            If a feature is repeated, unknown or out of range, no other is left, a value is not one finite number or,
+            for a singular distribution, the values are impossible together.
 
         Notes
         -----
@@ -339,10 +388,7 @@ class MultivariateNormal:
         Schur complement Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba. In the Cholesky factor of Σ with b before a these are
         μ_a + L_ab L_bb⁻¹ (x_b − μ_b) and L_aa L_aaᵀ: no difference is taken, and the result is positive definite.
         """
-        if not isinstance(given, Mapping):
-            raise TypeError(f"given is {given!r}, expected a mapping of features to values, such as {{0: 1.5}}.")
-        known = as_features("given", given, self.n_features)
-        values = as_float64("given", list(given.values()))
+        known, values = as_known(given, self.n_features, self._names)
         others = [j for j in range(self.n_features) if j not in known]
         if not others:
             raise ValueError(f"given names all {self.n_features} features, expected at least one to be left out.")
@@ -354,7 +400,7 @@ class MultivariateNormal:
             shift, covariance = normal_algebra.condition_singular(reordered, difference, self._mean[order])
         else:
             shift, covariance = normal_algebra.condition(reordered, difference)
-        return type(self)(self._mean[others] + shift, covariance, self._allow_singular)
+        return self._over(others, self._mean[others] + shift, covariance)
 
     def entropy(self) -> float:
         """Differential entropy in nats, ½ (rank · log 2πe + log_det); for a singular one, that on the support."""
@@ -376,7 +422,7 @@ class MultivariateNormal:
         Raises
         ------
         ValueError
-            If the numbers of features differ.
+            If the numbers of features differ, or both have names and these do.
 
         Examples
         --------
@@ -389,10 +435,15 @@ class MultivariateNormal:
             raise TypeError(f"other is a {type(other).__name__}, expected a MultivariateNormal.")
         if self.n_features != other.n_features:
             raise ValueError(f"other has {other.n_features} features, expected {self.n_features}.")
+        if self._names is not None and other._names is not None and self._named() != other._named():
+            raise ValueError(
+                f"other has the features {_shown(other._names)}, expected {_shown(self._names)} in this order. Reorder "
+                "them with other.marginal."
+            )
         # Equal ones differ by rounding in the eigenvectors' form.
-        return (
-            0.0 if self == other else normal_algebra.divergence(self._factor, other._factor, self._mean - other._mean)
-        )
+        if np.array_equal(self._mean, other._mean) and np.array_equal(self._covariance, other._covariance):
+            return 0.0
+        return normal_algebra.divergence(self._factor, other._factor, self._mean - other._mean)
 
     @property
     def _mixture(self) -> GaussianParameters:
@@ -416,4 +467,16 @@ class MultivariateNormal:
 
     def _points(self, name: str, X: npt.ArrayLike, finite: bool = True) -> tuple[FloatArray, tuple[int, ...]]:
         """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each."""
-        return as_points(name, X, self.n_features, caller=type(self).__name__, finite=finite)
+        return as_points(name, X, self.n_features, caller=type(self).__name__, finite=finite, names=self._names)
+
+    def _over(self, features: list[int], mean: Float64Array, covariance: Float64Array) -> MultivariateNormal:
+        """Return a distribution of some of the features, with their names."""
+        names = None if self._names is None else self._names[features].tolist()
+        return type(self)(mean, covariance, self._allow_singular, feature_names=names)
+
+    def _named(self) -> tuple[str, ...] | None:
+        return None if self._names is None else tuple(self._names)
+
+
+def _shown(names: Names) -> str:
+    return np.array2string(names, separator=", ", threshold=16, edgeitems=2, max_line_width=10_000)
