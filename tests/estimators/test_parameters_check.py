@@ -126,7 +126,8 @@ def test_matrices_become_exactly_symmetric() -> None:
 
 
 def test_tiny_units_in_any_error_state() -> None:
-    matrix = np.array([[1e-300, 1e-308], [1e-308, 1e-10]])
+    # Its correlation, 1e-400, and the part of a rounding of the sum in the second weight are below the smallest number.
+    matrix = np.array([[1e200, 1e-200], [1e-200, 1e200]])
     with np.errstate(all="raise"):
         np.testing.assert_array_equal(check_spread(matrix, "tied", 3, 2, "covariance", argument="c"), matrix)
-        assert check_weights([1.0, 5e-324], 2, argument="w").tolist() == [1.0, 5e-324]
+        assert check_weights([1.0 - 2.0**-40, 5e-324], 2, argument="w").tolist() == [1.0, 5e-324]
