@@ -46,6 +46,13 @@ def test_what_is_a_frame() -> None:
     assert not is_frame(np.zeros((1, 1)))
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="no longer float here")
+def test_longer_floats_in_any_error_state() -> None:
+    with np.errstate(all="raise"):
+        found = as_numbers(np.array(["1e4000", "1e-4000", "0.5"], dtype=np.longdouble), "x")
+    assert found.tolist() == [np.inf, 0.0, 0.5]
+
+
 # Tables
 
 

@@ -25,6 +25,7 @@ from emix.estimators.normal_integral import box_probabilities
 from emix.estimators.random_source import RandomState, random_source
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
+from emix.rows.conversion import called
 from emix.rows.validation import feature_names as names_of
 
 __all__ = ["MultivariateNormal"]
@@ -147,7 +148,9 @@ class MultivariateNormal:
         try:
             return cls(mean, covariance, allow_singular, feature_names=None if names is None else list(names))
         except ValueError as error:
-            raise ValueError(f"X cannot be fitted: the estimated {error}") from error
+            constant = np.flatnonzero(np.diagonal(covariance) == 0.0)
+            which = f" Column {constant[0]}{called(int(constant[0]), names)} is constant." if constant.size else ""
+            raise ValueError(f"X cannot be fitted: the estimated {error}{which}") from error
 
     @property
     def mean(self) -> Float64Array:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 __all__ = ["as_numbers", "called", "column_names", "is_frame", "is_ready", "refuse_unread_names"]
 
+# What to look for in most objects takes ten times as long as to convert one short row.
+_WITHOUT_NAMES = (list, tuple, float, int)
+
 
 def as_numbers(X: Any, name: str) -> NDArray[Any]:
     """Return `X` as an aligned float64 or float32 array of any dimension, without a copy where that is possible.
@@ -59,8 +62,10 @@ def as_numbers(X: Any, name: str) -> NDArray[Any]:
         return _from_objects(array, name, column_names(X))
     single = kind == "f" and array.dtype.itemsize == 4
     # Byte order and alignment are made native here; both are free where they are so already.
-    with np.errstate(over="ignore", under="ignore"):  # of a longer float
-        return np.require(array, dtype=np.float32 if single else np.float64, requirements=["ALIGNED"])
+    if kind == "f" and array.dtype.itemsize > 8:
+        with np.errstate(over="ignore", under="ignore"):
+            array = array.astype(np.float64)
+    return np.require(array, dtype=np.float32 if single else np.float64, requirements=["ALIGNED"])
 
 
 def is_ready(X: Any) -> bool:
@@ -76,7 +81,7 @@ def is_frame(X: Any) -> bool:
 
 def column_names(X: Any) -> list[Any] | None:
     """Return the names of a data frame's or an Arrow table's columns, of any type; None of what has no names."""
-    if type(X) is np.ndarray or type(X) is list:
+    if type(X) is np.ndarray or type(X) in _WITHOUT_NAMES:
         return None
     if is_frame(X):
         return list(X.columns)
@@ -95,6 +100,8 @@ def _is_arrow(X: Any) -> bool:
 
 
 def _as_array(X: Any) -> NDArray[Any]:
+    if type(X) in _WITHOUT_NAMES:
+        return np.asarray(X)
     if is_frame(X):
         return np.asarray(X.to_numpy())
     if _is_arrow(X):
@@ -105,6 +112,8 @@ def _as_array(X: Any) -> NDArray[Any]:
 
 def refuse_unread_names(X: Any, name: str) -> None:
     """Refuse what has named columns that emix does not read: in another order they would count as each other."""
+    if type(X) in _WITHOUT_NAMES:
+        return
     if isinstance(X, np.ndarray) and X.dtype.names is not None:
         raise ValueError(
             f"{name} is a structured array with the fields {_few(X.dtype.names)}, expected numbers in two dimensions. "
