@@ -193,6 +193,8 @@ def test_names_that_do_not_fit() -> None:
         ValueError, match=r"other has the features \['age', 'weight', 'height'\], expected \['height', "
     ):
         mvn.kl_divergence(mvn.marginal(["age", "weight", "height"]))
+    with pytest.raises(ValueError, match=r"X cannot be fitted: .* Column 1 \('b'\) is constant\."):
+        MultivariateNormal.fit(pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [0.1, 0.1, 0.1]}))
     assert mvn.kl_divergence(MultivariateNormal(mvn.mean, mvn.covariance)) == 0.0
     with pytest.raises(ValueError, match=r"feature_names is \['a'\], expected 2 names, each once"):
         MultivariateNormal([0, 0], np.eye(2), feature_names="a")
