@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 import sklearn.exceptions
@@ -164,6 +166,19 @@ DATA: list[tuple[Any, Any, type[Exception], str]] = [
         ValueError,
         "Input X contains a value too large to fit: 1e+151 in row 3, column 1. Expected",
     ),
+    (
+        (X * [1.0, 1e-18]).astype(np.float32),
+        None,
+        ValueError,
+        "Input X contains a column too small to fit: column 1 varies by 1.",
+    ),
+    (
+        pd.DataFrame({"age": X[:, 0], "height": X[:, 1] * 1e-160}),
+        None,
+        ValueError,
+        "column 1 ('height') varies by",
+    ),
+    ([[0, 1], [2, 10**400]], None, ValueError, "X holds a number too large for float64 in row 1, column 1, expected"),
     (X[:, 0], None, ValueError, "Expected 2D array, got 1D array instead: X has shape (40,). Reshape your data"),
     (
         X[:0],
@@ -190,6 +205,18 @@ DATA: list[tuple[Any, Any, type[Exception], str]] = [
     (X, np.zeros(40), ValueError, "Sample weights must contain at least one non-zero number: all 40 values"),
     (X, np.eye(40)[0], ValueError, "n_components = 2, number of rows with a weight above zero = 1"),
 ]
+
+
+def test_columns_that_do_not_vary_or_have_no_weight_still_fit() -> None:
+    rows = np.column_stack([X, np.full(40, 1e-30)]).astype(np.float32)
+    with pytest.warns(UserWarning, match="Column 2 is constant"):
+        GaussianMixture(2, random_state=0).fit(rows)
+    rows[3, 2] = 2e-30
+    with pytest.raises(ValueError, match="column 2 varies by 1e-30"):
+        GaussianMixture(2, random_state=0).fit(rows)
+    with pytest.warns(UserWarning, match="Column 2 is constant"):
+        GaussianMixture(2, random_state=0).fit(rows, sample_weight=np.arange(40) != 3)
+
 
 COLLAPSING = np.vstack([np.zeros((10, 2)), X + 50.0])
 
@@ -272,6 +299,19 @@ def test_names_of_columns_must_be_those_of_the_fit(method: str) -> None:
         score(X)
     # The warning is shown where the user called.
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("make", [pa.table, pa.record_batch, pl.DataFrame])
+def test_tables_of_other_libraries_have_names_too(make: Any) -> None:
+    gm = GaussianMixture(2, random_state=0).fit(make({"a": X[:, 0], "b": X[:, 1]}))
+    assert gm.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_allclose(
+        gm.score(pd.DataFrame(X, columns=["a", "b"])), gm.score(make({"a": X[:, 0], "b": X[:, 1]}))
+    )
+    with pytest.raises(ValueError, match="Feature names must be in the same order as they were in fit"):
+        gm.score(make({"b": X[:, 1], "a": X[:, 0]}))
+    with pytest.raises(TypeError, match="X is a dict with the keys 'b', 'a'"):
+        gm.score({"b": X[:, 1], "a": X[:, 0]})
 
 
 @pytest.mark.parametrize("method", [*METHODS, "sample", "save"])

@@ -26,3 +26,10 @@ def test_entropies(dtype: type) -> None:
     found = entropies(r)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=1e-14)  # three terms
+
+
+def test_entropies_of_tiny_responsibilities_in_any_error_state() -> None:
+    r = np.array([[1.0, 5e-324, 1e-310]])
+    with np.errstate(all="raise"):
+        # 1e-310 log 1e-310
+        assert entropies(r)[0] == pytest.approx(1e-310 * 310 * math.log(10), rel=1e-4)

@@ -135,3 +135,13 @@ def test_components_may_be_put_in_another_order() -> None:
     gm.weights_, gm.means_, gm.covariances_ = gm.weights_[order], gm.means_[order], gm.covariances_[order]
     np.testing.assert_allclose(gm.score_samples(X), density, rtol=1e-10)  # the same terms in another order
     np.testing.assert_array_equal(order[gm.predict(X)], labels)
+
+
+def test_scores_under_tiny_weights_in_any_error_state() -> None:
+    gm = GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [1e-3]], [[[1.0]], [[1.0]]])
+    rows, weight = np.array([[0.0], [0.5], [3.0]]), np.full(3, 2.0**-1060)
+    expected = gm.score(rows)
+    with np.errstate(all="raise"):
+        # Σw is exact, of Σ w log p some 14 digits below the smallest normal number are left out.
+        assert gm.score(rows, sample_weight=weight) == pytest.approx(expected, rel=1e-2)
+        assert math.isfinite(gm.icl(rows, weight)) and math.isfinite(gm.bic(rows, weight))

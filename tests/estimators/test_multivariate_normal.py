@@ -56,9 +56,68 @@ def test_outside_the_support_the_density_is_zero_and_the_distance_infinite() -> 
     assert mvn.rank == 1
     np.testing.assert_allclose(mvn.logpdf(points), [-0.5 * (math.log(2 * math.pi) + math.log(2) + 4), *[-np.inf] * 3])
     np.testing.assert_array_equal(mvn.pdf(points)[1:], 0.0)
-    np.testing.assert_allclose(mvn.mahalanobis(points), [2.0, np.inf, np.inf, np.inf])
+    # The last point is as near to the line as its own rounding lets it be; only its density underflows.
+    np.testing.assert_allclose(mvn.mahalanobis(points), [2.0, np.inf, np.inf, 1e308])
     constant = MultivariateNormal([3.0], [[0.0]], allow_singular=True)
     np.testing.assert_array_equal(constant.logpdf([3.0, 4.0]), [0.0, -np.inf])
+
+
+@pytest.mark.parametrize("rank", [2, 4])
+def test_units_do_not_change_what_is_singular(rank: int) -> None:
+    mvn = singular_normal(rank, 4, rank)
+    on = mvn.rvs(5, 0)
+    # A quarter of a standard deviation off; with rank 4 nothing is off.
+    points = np.vstack([on, on + np.sqrt(np.diagonal(mvn.covariance)) * [0.25, 0, 0, 0]])
+    units = np.array([1e-12, 1.0, 3e4, 1e9])
+    scaled = MultivariateNormal(mvn.mean * units, mvn.covariance * np.outer(units, units), allow_singular=True)
+    assert scaled.rank == mvn.rank == rank
+    np.testing.assert_allclose(scaled.mahalanobis(points * units), mvn.mahalanobis(points), rtol=1e-9)
+    assert np.isinf(mvn.mahalanobis(points)).tolist() == [False] * 5 + [rank < 4] * 5
+    if rank == 4:
+        volume = np.log(units).sum()
+        np.testing.assert_allclose(scaled.logpdf(points * units), mvn.logpdf(points) - volume, rtol=1e-9)
+    np.testing.assert_allclose(
+        np.corrcoef(scaled.rvs(200, 1).T), np.corrcoef((mvn.rvs(200, 1) * units).T), rtol=0, atol=0.4
+    )
+
+
+def test_income_and_a_rate() -> None:
+    # Deviations 30 000 and 0.02, correlation 0.6. Relative to the larger variance the smaller is 4e-13.
+    covariance = [[30_000.0**2, 0.6 * 600.0], [0.6 * 600.0, 0.02**2]]
+    mvn = MultivariateNormal([40_000.0, 0.05], covariance, allow_singular=True)
+    regular = MultivariateNormal([40_000.0, 0.05], covariance)
+    assert mvn.rank == 2
+    # log 2πe + log(30 000 · 0.02 · √(1 − 0.6²)) = 2.8379 + 6.1738
+    assert mvn.entropy() == pytest.approx(1 + math.log(2 * math.pi) + math.log(480.0), rel=CLOSE)
+    X = mvn.rvs(100_000, 0)
+    # Five standard errors: σ/√(2n) of a deviation, (1 − ρ²)/√n of a correlation.
+    assert X[:, 1].std() == pytest.approx(0.02, rel=5 / math.sqrt(200_000))
+    assert np.corrcoef(X.T)[0, 1] == pytest.approx(0.6, abs=5 * 0.64 / math.sqrt(100_000))
+    np.testing.assert_allclose(mvn.logpdf(X[:9]), regular.logpdf(X[:9]), rtol=CLOSE)
+    np.testing.assert_allclose(mvn.mahalanobis(X[:9]), regular.mahalanobis(X[:9]), rtol=CLOSE)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rounding_of_points_does_not_take_them_off_the_support(dtype: Any) -> None:
+    # Coordinates near 5e6 with a deviation of 2 are rounded to 5e-10 of it, in float32 to a quarter of a unit.
+    mvn = MultivariateNormal([5e6, 5e6], [[4.0, 4.0], [4.0, 4.0]], allow_singular=True)
+    points = mvn.rvs(100, 0).astype(dtype)
+    assert np.isfinite(mvn.logpdf(points)).all()
+    far = MultivariateNormal([1e13, -1e13], [[4.0, 4.0], [4.0, 4.0]], allow_singular=True)
+    assert np.isfinite(far.logpdf(far.rvs(100, 0).astype(dtype))).all()
+    assert far.logpdf([1e13 + 3.0, -1e13]) == -np.inf
+
+
+def test_rounding_of_a_constant_is_no_variance() -> None:
+    # NumPy's mean of a constant is some roundings away from it, which leaves a variance.
+    X = np.column_stack([np.random.default_rng(0).standard_normal(1000), np.full(1000, 0.1)])
+    covariance = np.cov(X.T)
+    assert 0.0 < covariance[1, 1] < 1e-29
+    mvn = MultivariateNormal(X.mean(axis=0), covariance, allow_singular=True)
+    assert mvn.rank == 1 and np.isfinite(mvn.logpdf(X)).all()
+    assert mvn.logpdf([0.0, 0.1001]) == -np.inf
+    # Beside a mean of zero a variance of 1e-30 is one.
+    assert MultivariateNormal([0.0, 0.0], np.diag([1.0, 1e-30]), allow_singular=True).rank == 2
 
 
 def exact_logpdf(x: Any, mean: Any, covariance: Any) -> tuple[Any, float]:
@@ -161,6 +220,14 @@ def test_weights_equal_repetition() -> None:
         weighted = MultivariateNormal.fit(X, weights * scale)
         np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-11)
         np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-10, atol=1e-12)
+
+
+def test_a_power_of_two_in_all_weights_changes_no_bit() -> None:
+    rng = np.random.default_rng(3)
+    X, weights = rng.standard_normal((40, 2)) * 1e-30, rng.random(40)
+    fitted = MultivariateNormal.fit(X, weights)
+    for exponent in (-1000, -60, 900):
+        assert MultivariateNormal.fit(X, np.ldexp(weights, exponent)) == fitted
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -285,11 +352,16 @@ BAD = [
     (([0.0, 0.0], [[1.0, 0.2], [0.3, 1.0]]), r"covariance is not symmetric: 0\.2 at \[0, 1\] and 0\.3 at \[1, 0\]"),
     (
         ([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]]),
-        r"covariance is not positive definite: its eigenvalues are between -1 and ",
+        r"covariance is not positive definite: the eigenvalues of its correlation matrix are between -1 and 3, ",
     ),
-    (([0.0, 0.0], [[1.0, 1.0], [1.0, 1.0]]), r"Pass allow_singular=True or add a multiple of the identity, as in"),
-    (([0.0, 0.0], [[0.0, 0.0], [0.0, 0.0]]), r"covariance is not positive definite"),
-    (([0.0], [[-1.0]]), r"covariance is not positive definite"),
+    (([0.0, 0.0], [[1.0, 1.0], [1.0, 1.0]]), r"Pass allow_singular=True or enlarge the diagonal, as in"),
+    (
+        ([0.0, 0.0], [[1.0, 0.0], [0.0, 0.0]]),
+        r"not positive definite: it has the variance 0 at \[1, 1\], expected all above zero. Pass allow_singular",
+    ),
+    (([0.0], [[-1.0]]), r"not positive semidefinite: it has the variance -1 at \[0, 0\], expected none below zero"),
+    (([0.0], [[-1.0]], True), r"not positive semidefinite: it has the variance -1 at \[0, 0\], expected none below"),
+    (([0.0, 0.0], [[0.0, 1e-9], [1e-9, 1.0]], True), r"it has 1e-09 at \[0, 1\], expected 0 beside the variance 0"),
     (([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]], True), r"covariance is not positive semidefinite: .* between -1 and 3"),
 ]
 
@@ -308,3 +380,19 @@ def test_making_one_imports_no_scipy() -> None:
         "assert not [name for name in sys.modules if name.split('.')[0] == 'scipy']"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("allow_singular", [False, True])
+@pytest.mark.parametrize("unit", [1e-149, 1e-75, 1.0, 1e75, 1e149])
+def test_numpys_error_state_has_no_part_in_it(unit: float, allow_singular: bool) -> None:
+    rows = random_normal(2, 3).rvs(30, 0) * [unit, 1.0, 1.0 / unit]
+    with np.errstate(all="raise"):
+        mvn = MultivariateNormal.fit(rows, np.full(30, 1e-300), allow_singular=allow_singular)
+        other = MultivariateNormal(mvn.mean * 2, mvn.covariance / 2, allow_singular)
+        far = np.vstack([rows, rows * 1e3, [[1e300, -1e300, 1e300]]])
+        for method in (mvn.logpdf, mvn.pdf, mvn.mahalanobis):
+            assert not np.isnan(method(far)).any()
+        assert np.isfinite(mvn.rvs(9, 0)).all()
+        assert math.isfinite(mvn.entropy()) and mvn.kl_divergence(other) > 0.0 < other.kl_divergence(mvn)
+        assert np.isfinite(mvn.marginal([2, 0]).conditional({0: rows[0, 2]}).mean).all()
+        assert mvn == mvn.marginal(range(3)) and "mean" in repr(mvn)

@@ -116,6 +116,36 @@ def test_conditional_of_a_singular_distribution() -> None:
         MultivariateNormal([0, 0, 0], [[1, 1, 1]] * 3, allow_singular=True).conditional({0: 1.0, 1: 2.0})
 
 
+def test_conditional_of_a_singular_distribution_does_not_depend_on_units() -> None:
+    # Income in euros and a rate, correlation 0.6; the variance of the rate that is left is 0.02² (1 − 0.6²).
+    covariance = np.array([[30_000.0**2, 0.6 * 600.0], [0.6 * 600.0, 0.02**2]])
+    mvn = MultivariateNormal([40_000.0, 0.05], covariance, allow_singular=True)
+    assert mvn.rank == 2
+    given = mvn.conditional({0: 45_000.0})
+    np.testing.assert_allclose(given.covariance, 0.0160**2, rtol=CLOSE)
+    np.testing.assert_allclose(given.mean, 0.05 + 0.6 * 0.02 / 6, rtol=CLOSE)
+    np.testing.assert_allclose(mvn.marginal(1).covariance, 0.02**2, rtol=CLOSE)
+
+
+def test_what_is_determined_has_no_variance_left_in_any_unit() -> None:
+    # z = x + y in units of 1e-9 and 1e9 of theirs; what rounding leaves of z's variance must not be taken for one.
+    units = np.array([1.0, 1e-9, 1e9, 1e-9])
+    sigma = np.array([[1, 0, 1, 0.5], [0, 4, 4, 1], [1, 4, 5, 1.5], [0.5, 1, 1.5, 2]]) * np.outer(units, units)
+    mvn = MultivariateNormal(np.array([1.0, 2.0, 3.0, 4.0]) * units, sigma, allow_singular=True)
+    assert mvn.rank == 3
+    left = mvn.conditional({0: 2.0, 1: 5.0 * units[1]})
+    assert left.rank == 1
+    np.testing.assert_array_equal(left.covariance[0], 0.0)
+    # 2 − (0.5² + 1²/4)
+    np.testing.assert_allclose(left.covariance[1, 1], 1.5 * units[3] ** 2, rtol=CLOSE)
+    np.testing.assert_allclose(left.mean, np.array([7.0, 4.0 + 0.5 + 0.75]) * units[2:], rtol=CLOSE)
+    with pytest.raises(ValueError, match=r"given has values that are impossible together"):
+        mvn.conditional({0: 2.0, 1: 5.0 * units[1], 2: 7.1 * units[2]})
+    np.testing.assert_allclose(
+        mvn.conditional({0: 2.0, 1: 5.0 * units[1], 2: 7.0 * units[2]}).mean, left.mean[1:], rtol=CLOSE
+    )
+
+
 # Information
 
 
@@ -145,6 +175,62 @@ def test_divergence_equals_the_trace_formula(seed: int, n_features: int) -> None
     assert a.kl_divergence(c) == pytest.approx(0.0, abs=1e-20)
 
 
+@pytest.mark.parametrize("allow_singular", [False, True])
+@pytest.mark.parametrize("deviation", [0.5, 1e-3, 1e-6, 1e-9, 1e-12, 1e-100, 1e-150, 1e100, 1e150])
+def test_divergence_keeps_its_digits_however_narrow_a_distribution(deviation: float, allow_singular: bool) -> None:
+    narrow = MultivariateNormal([0.0], [[deviation**2]], allow_singular)
+    unit = MultivariateNormal([0.0], [[1.0]], allow_singular)
+    for ours, theirs, square in (
+        (narrow, unit, mpmath.mpf(deviation**2)),
+        (unit, narrow, 1 / mpmath.mpf(deviation**2)),
+    ):
+        exact = float((square - 1 - mpmath.log(square)) / 2)
+        # A few roundings; what is lost near a ratio of 1 is in test_small_divergences_keep_their_digits.
+        assert ours.kl_divergence(theirs) == pytest.approx(exact, rel=1e-14)
+
+
+def test_divergence_whose_squares_overflow_is_infinite() -> None:
+    wide, narrow = MultivariateNormal([0.0], [[1e300]]), MultivariateNormal([0.0], [[1e-300]])
+    assert wide.kl_divergence(narrow) == math.inf
+    # (1e-600 − 1)/2 + 300 log 10 · 2 / 2
+    assert narrow.kl_divergence(wide) == pytest.approx(-0.5 + 600 * math.log(10) / 2, rel=1e-14)
+    far = MultivariateNormal([1e200], [[1.0]])
+    assert far.kl_divergence(MultivariateNormal([0.0], [[1.0]])) == math.inf
+
+
+@pytest.mark.parametrize("rank", [2, 3, 4])
+def test_divergence_and_entropy_of_singular_distributions_in_any_unit(rank: int) -> None:
+    rng = np.random.default_rng(rank)
+    # Both on the column space of one basis.
+    basis, ours, theirs = rng.standard_normal((4, rank)), *rng.standard_normal((2, rank, rank))
+    mean = basis @ rng.standard_normal(rank)
+
+    def normal(units: np.ndarray, mean: np.ndarray, inner: np.ndarray) -> MultivariateNormal:
+        factor = basis @ inner * units[:, None]
+        return MultivariateNormal(mean * units, factor @ factor.T, allow_singular=True)
+
+    # In coordinates of the basis both are positive definite, and a divergence does not depend on coordinates.
+    shift = np.linalg.lstsq(basis, mean)[0]
+    expected = MultivariateNormal(shift, ours @ ours.T).kl_divergence(MultivariateNormal(0 * shift, theirs @ theirs.T))
+    for units in (np.ones(4), np.array([1e-4, 1.0, 1e4, 1e2]), np.array([1e-150, 1.0, 1e100, 1e-7])):
+        a, b = normal(units, mean, ours), normal(units, 0 * mean, theirs)
+        assert a.rank == b.rank == rank
+        # Two eigendecompositions of condition numbers up to 1e4.
+        assert a.kl_divergence(b) == pytest.approx(expected, rel=1e-9)
+        if units.min() < 1e-100 and rank < 4:
+            continue  # The small coordinates' part of the support is lost in the rounding of the others'.
+        with mpmath.workdps(700):
+            factor = mpmath.matrix(units.tolist())
+            matrix = mpmath.matrix((basis @ ours).tolist())
+            for i in range(4):
+                for j in range(rank):
+                    matrix[i, j] *= factor[i]
+            log_det = mpmath.log(mpmath.det(matrix.T * matrix))
+            exact = float((rank * (1 + mpmath.log(2 * mpmath.pi)) + log_det) / 2)
+        # The entries of F Fᵀ are rounded before they are given, times the square of the units' range on the support.
+        assert a.entropy() == pytest.approx(exact, rel=1e-9, abs=1e-9)
+
+
 def test_divergence_by_quadrature() -> None:
     a, b = MultivariateNormal([0.5], [[2.0]]), MultivariateNormal([-1.0], [[0.7]])
     x, step = np.linspace(-30, 30, 6001, retstep=True)
@@ -167,6 +253,9 @@ def test_divergence_between_different_supports_is_infinite() -> None:
     beside = MultivariateNormal([0, 1], [[1, 1], [1, 1]], allow_singular=True)
     along = MultivariateNormal([1, 1], [[4, 4], [4, 4]], allow_singular=True)
     plane = MultivariateNormal([0, 0], np.eye(2))
+    # A direction is told from another whatever the lengths: a millionth of their deviation across is across.
+    thin = MultivariateNormal([0, 0], np.array([[1, -1], [-1, 1]]) * 1e-20, allow_singular=True)
+    assert thin.kl_divergence(line) == line.kl_divergence(thin) == math.inf
     for other in (across, beside, plane):
         assert line.kl_divergence(other) == math.inf and other.kl_divergence(line) == math.inf
     # Along the line these are N(0, 2) and N(√2, 8).
@@ -181,3 +270,13 @@ def test_affine_maps_change_neither_divergence_nor_distance() -> None:
     assert mapped[0].kl_divergence(mapped[1]) == pytest.approx(a.kl_divergence(b), rel=1e-10)
     X = a.rvs(5, 0)
     np.testing.assert_allclose(mapped[0].mahalanobis(X @ linear.T + offset), a.mahalanobis(X), rtol=1e-10)
+
+
+def test_divergence_of_constants() -> None:
+    a, b, c = (
+        MultivariateNormal([1.0, x], np.diag([y, 0.0]), allow_singular=True) for x, y in ((2, 1), (2, 4), (3, 1))
+    )
+    assert a.kl_divergence(b) == pytest.approx((0.25 - 1 + math.log(4)) / 2, rel=CLOSE)
+    assert a.kl_divergence(c) == math.inf
+    point = a.conditional({0: 1.0})
+    assert point.kl_divergence(b.marginal(1)) == 0.0 and point.kl_divergence(c.marginal(1)) == math.inf

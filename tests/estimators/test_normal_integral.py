@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 import scipy
@@ -48,7 +49,83 @@ def test_a_constant_is_inside_or_not() -> None:
 
 
 def test_perfect_correlation() -> None:
-    assert box([-INF, -INF], [0.3, 1.1], np.ones((2, 2))) == pytest.approx(scipy.stats.norm.cdf(0.1), abs=1e-8)
+    assert box([-INF, -INF], [0.3, 1.1], np.ones((2, 2))) == pytest.approx(scipy.stats.norm.cdf(0.1), rel=1e-14)
+
+
+@pytest.mark.parametrize("n_features", [2, 3, 4, 8])
+def test_rank_one_is_an_interval(n_features: int) -> None:
+    rng = np.random.default_rng(n_features)
+    for _ in range(10):
+        # Features of any unit, f z with one z: each limits z on one side.
+        factor = rng.standard_normal(n_features) * 10.0 ** rng.integers(-6, 6, n_features)
+        upper = np.abs(factor) * (rng.standard_normal(n_features) + 1.0)
+        z = upper / factor
+        above, below = z[factor > 0.0].min(initial=np.inf), z[factor < 0.0].max(initial=-np.inf)
+        expected = max(scipy.stats.norm.cdf(above) - scipy.stats.norm.cdf(below), 0.0)
+        mvn = MultivariateNormal(np.zeros(n_features), np.outer(factor, factor), allow_singular=True)
+        assert mvn.cdf(upper) == pytest.approx(expected, rel=0, abs=1e-14)
+
+
+@pytest.mark.parametrize("n_features", [3, 5])
+def test_rank_two_is_a_polygon(n_features: int) -> None:
+    rng = np.random.default_rng(n_features)
+    for _ in range(5):
+        plane, upper = rng.standard_normal((n_features, 2)), rng.standard_normal(n_features) + 1.0
+        lower = upper - rng.choice([1.0, 3.0, np.inf], n_features)
+
+        # Along z₁ the box is an interval of z₂.
+        x, step = np.linspace(-9.0, 9.0, 18_001, retstep=True)
+        ends = np.sort((np.stack([lower, upper])[..., None] - plane[:, :1] * x) / plane[:, 1:], axis=0)
+        strips = scipy.stats.norm.cdf(ends[1].min(axis=0)) - scipy.stats.norm.cdf(ends[0].max(axis=0))
+        expected = float(np.maximum(strips, 0.0) @ scipy.stats.norm.pdf(x) * step)
+        mvn = MultivariateNormal(np.zeros(n_features), plane @ plane.T, allow_singular=True)
+        # The sum's error at a kink of the strip's length is a part of the squared step, 1e-6.
+        assert mvn.cdf(upper, lower_limit=lower) == pytest.approx(expected, rel=0, abs=1e-6)
+
+
+def test_a_copy_among_others_is_taken_out() -> None:
+    mvn = random_normal(4, 2)
+    spread = np.array([[1.0, 0.0], [0.0, 1.0], [-1e6, 0.0], [0.0, 1e-6]])
+    copies = MultivariateNormal(spread @ mvn.mean, spread @ mvn.covariance @ spread.T, allow_singular=True)
+    point = mvn.mean + np.array([0.5, -0.3])
+    # −1e6 Y₀ ≤ −1e6 (point₀ − 1) and 1e-6 Y₁ ≤ 1e-6 (point₁ − 0.2)
+    found = copies.cdf([*point, -1e6 * (point[0] - 1.0), 1e-6 * (point[1] - 0.2)])
+    expected = mvn.cdf(point - [0.0, 0.2], lower_limit=[point[0] - 1.0, -np.inf])
+    assert found == pytest.approx(expected, rel=0, abs=1e-14)
+
+
+def test_upper_tails_have_their_digits() -> None:
+    standard = MultivariateNormal([0.0], [[1.0]])
+    # P(10 < Y ≤ 40) = ½ erfc(10/√2) − ½ erfc(40/√2)
+    exact = float((mpmath.erfc(10 / mpmath.sqrt(2)) - mpmath.erfc(40 / mpmath.sqrt(2))) / 2)
+    assert 7.6e-24 < exact < 7.7e-24
+    # 10/√2 is rounded, and erfc there multiplies a relative error by 2 x² = 100.
+    assert standard.cdf(40.0, lower_limit=10.0) == pytest.approx(exact, rel=100 * 2.3e-16)
+    assert standard.cdf(-10.0, lower_limit=-40.0) == standard.cdf(40.0, lower_limit=10.0)
+    assert standard.cdf(10.0, lower_limit=np.inf) == -standard.cdf(-10.0)
+    scaled = MultivariateNormal([5.0, 1.0], [[1e-8, 0.0], [0.0, 4.0]])
+    assert scaled.cdf([5.0 + 40e-4, np.inf], lower_limit=[5.0 + 10e-4, -np.inf]) == pytest.approx(exact, rel=1e-9)
+
+
+@pytest.mark.parametrize("n_features", [2, 3])
+def test_boxes_of_large_values_are_reflected(n_features: int) -> None:
+    mvn = MultivariateNormal(np.zeros(n_features), 0.5 * np.eye(n_features) + 0.5)
+    lower = np.full(n_features, 3.0)
+    below = mvn.cdf(-lower)
+    assert 1e-7 < below < 1e-3
+    assert mvn.cdf(np.full(n_features, 40.0), lower_limit=lower) == pytest.approx(below, rel=1e-12)
+
+
+def test_numpys_error_state_has_no_part_in_it() -> None:
+    for n_features in (1, 2, 3, 4):
+        mvn = random_normal(n_features, n_features)
+        points = np.concatenate(
+            [mvn.rvs(2, 0), mvn.mean[None] - 38.0, mvn.mean[None] + [[1e300]], mvn.mean[None] - 1e300]
+        )
+        expected = mvn.cdf(points)
+        with np.errstate(all="raise"):
+            np.testing.assert_allclose(mvn.cdf(points), expected, rtol=0, atol=3e-5)
+            mvn.cdf(np.float32(mvn.mean - 36.0))
 
 
 # The distribution function

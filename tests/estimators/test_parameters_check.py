@@ -52,6 +52,8 @@ def test_reals(value: Any) -> None:
         (-1e-9, ValueError),
         (np.nan, ValueError),
         (np.inf, ValueError),
+        (np.float32(np.inf), ValueError),
+        pytest.param(10**400, ValueError, id="no float"),
         ("1", TypeError),
         (None, TypeError),
         (True, TypeError),
@@ -121,3 +123,11 @@ def test_matrices_become_exactly_symmetric() -> None:
     matrix = np.array([[2.0, 1.0], [1.0 + 1e-9, 2.0]])
     found = check_spread(matrix, "tied", 3, 2, "precision", argument="p")
     np.testing.assert_array_equal(found, found.T)
+
+
+def test_tiny_units_in_any_error_state() -> None:
+    # Its correlation, 1e-400, and the part of a rounding of the sum in the second weight are below the smallest number.
+    matrix = np.array([[1e200, 1e-200], [1e-200, 1e200]])
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(check_spread(matrix, "tied", 3, 2, "covariance", argument="c"), matrix)
+        assert check_weights([1.0 - 2.0**-40, 5e-324], 2, argument="w").tolist() == [1.0, 5e-324]

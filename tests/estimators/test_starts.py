@@ -53,6 +53,14 @@ def assert_same(a: GaussianParameters, b: GaussianParameters, **tolerance: float
 X = blobs()
 
 
+@each_start
+def test_tiny_weights_in_any_error_state(init_params: str) -> None:
+    rows = blobs(20, 2)
+    with np.errstate(all="raise"):
+        theta = start(init_params, rows, np.full(20, 2.0**-1070), "diag")
+    assert np.isfinite(theta.means).all() and (theta.weights > 0.0).all()
+
+
 # Valid parameters
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import emix
-from emix.faces.fitted import assign, column_names, criteria, full_covariances, stop_sentence
+from emix.faces.fitted import as_array, assign, column_names, criteria, full_covariances, stop_sentence, take_rows
 
 
 def test_criteria_are_those_of_the_estimator(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:
@@ -40,7 +41,11 @@ def test_a_given_mixture_has_no_criteria() -> None:
     assert criteria(given) is None
 
 
-@pytest.mark.parametrize("kind", [np.asarray, np.ndarray.tolist, pd.DataFrame, pl.DataFrame])
+def arrow(rows: np.ndarray) -> pa.Table:
+    return pa.table({"a": rows[:, 0], "b": rows[:, 1]})
+
+
+@pytest.mark.parametrize("kind", [np.asarray, np.ndarray.tolist, pd.DataFrame, pl.DataFrame, arrow])
 def test_assignment_sums_up_responsibilities(
     faithful: np.ndarray, kind: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +58,12 @@ def test_assignment_sums_up_responsibilities(
     assert assignment.n_rows == len(faithful)
     np.testing.assert_allclose(assignment.counts, np.bincount(r.argmax(axis=1), weights=w, minlength=3), rtol=1e-12)
     assert assignment.certainty == pytest.approx(np.average(r.max(axis=1), weights=w), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, pl.DataFrame, arrow])
+def test_rows_by_number(faithful: np.ndarray, kind: object) -> None:
+    for index in (np.array([3, 1, 200]), slice(2, 5)):
+        np.testing.assert_array_equal(as_array(take_rows(kind(faithful), index)), faithful[index])
 
 
 def test_pandas_rows_are_taken_by_position(faithful: np.ndarray) -> None:

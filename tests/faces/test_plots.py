@@ -147,3 +147,9 @@ def test_pyplot_is_left_alone() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_densities_that_underflow_in_any_error_state(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:
+    far = np.vstack([faithful, faithful.max(axis=0) * 20.0])
+    with np.errstate(all="raise"):
+        assert "Density" in titles(plot_mixture(mixture, far))

@@ -169,3 +169,9 @@ def test_means_far_from_zero_keep_their_digits(faithful: np.ndarray) -> None:
 def test_durations_have_fitting_units() -> None:
     assert format_seconds(0.0005) == "0.5 ms"
     assert format_seconds(90.0) == "90.0 s"
+
+
+def test_tiny_weights_in_any_error_state(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:
+    weight = np.full(len(faithful), 2.0**-1050)
+    with np.errstate(all="raise"):
+        assert "ICL" in summary(mixture, faithful, weight)

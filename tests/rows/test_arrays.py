@@ -63,6 +63,7 @@ def test_rows_are_taken_as_they_are() -> None:
         (np.array([[1.0, np.nan]]), ValueError, "data contains NaN: the first is in row 0, column 1"),
         (np.arange(3.0), ValueError, "data"),
         ((X, np.ones(7)), ValueError, "sample_weight"),
+        (np.float32(X * 1e-20), ValueError, "data contains a column too small to fit: column 0 varies by"),
         ((X, -np.ones(50)), ValueError, "Negative values in sample_weight"),
     ],
 )

@@ -1,13 +1,24 @@
-"""Numbers of any kind and dimension; what makes of them rows is tested in test_validation.py."""
+"""Numbers of any kind and dimension, and tables by their names; what makes rows of them is in test_validation.py."""
 
 from __future__ import annotations
+
+import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
+from numpy.lib.recfunctions import structured_to_unstructured
 
 from emix.rows.conversion import as_numbers, is_frame, is_ready
+from emix.rows.validation import as_rows, as_sample_weight, feature_names
+
+
+def refused(error: type[Exception], text: str, function: Any, *arguments: Any, **keywords: Any) -> None:
+    with pytest.raises(error, match=re.escape(text)):
+        function(*arguments, **keywords)
 
 
 def test_dimension_and_what_is_not_finite_are_kept() -> None:
@@ -33,3 +44,121 @@ def test_what_is_a_frame() -> None:
     assert is_frame(pl.DataFrame({"a": [1]}))
     assert not is_frame(pd.Series([1]))
     assert not is_frame(np.zeros((1, 1)))
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="no longer float here")
+def test_longer_floats_in_any_error_state() -> None:
+    with np.errstate(all="raise"):
+        found = as_numbers(np.array(["1e4000", "1e-4000", "0.5"], dtype=np.longdouble), "x")
+    assert found.tolist() == [np.inf, 0.0, 0.5]
+
+
+# Tables
+
+
+@pytest.mark.parametrize("table", [pa.table, pa.record_batch, lambda data: pl.DataFrame(data).to_arrow()])
+def test_arrow_tables_are_read_by_their_names(table: Any) -> None:
+    X = table({"b": [3.0, 4.0], "a": [1, 2]})
+    np.testing.assert_array_equal(as_rows(X), [[3.0, 1.0], [4.0, 2.0]])
+    assert list(feature_names(X)) == ["b", "a"]
+    assert as_rows(table({"a": np.float32([1.0])})).dtype == np.float32
+    np.testing.assert_array_equal(as_rows(table({"a": [True, False]})), [[1.0], [0.0]])
+    refused(ValueError, "contains NaN: the first is in row 1, column 1 ('b')", as_rows, table(MISSING))
+    refused(
+        ValueError, "X holds 'x' in row 0, column 1 ('b'), expected numbers", as_rows, table({"a": [1.0], "b": ["x"]})
+    )
+    refused(ValueError, "while a minimum of 1 is required", as_rows, table({}))
+
+
+MISSING = {"a": [1.0, 2.0], "b": [1, None]}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": pd.array([1, 2], dtype="Int64"), "b": pd.array([1, pd.NA], dtype="Int64")}),
+        pd.DataFrame({"a": [1.0, 2.0], "b": pd.array([1.0, pd.NA], dtype="Float32")}),
+        pd.DataFrame({"a": [1.0, 2.0], "b": pd.array([True, pd.NA], dtype="boolean")}),
+        pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, pd.NA]}, dtype=object),
+        pd.DataFrame(MISSING).convert_dtypes(dtype_backend="pyarrow"),
+    ],
+)
+def test_missing_value_of_a_nullable_column_is_missing(frame: Any) -> None:
+    text = (
+        "Input X contains NaN: the first is in row 1, column 1 ('b'). Expected finite numbers. Leave out rows with miss"
+    )
+    refused(ValueError, text, as_rows, frame)
+    refused(ValueError, "Input sample_weight contains NaN in row 1", as_sample_weight, frame["b"], 2)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_messages_name_the_column(make: Any) -> None:
+    text = "too large to fit: 1e+200 in row 1, column 1 ('height'). Expected absolute values of at most 1e+150"
+    refused(ValueError, text, as_rows, make({"age": [1.0, 2.0], "height": [1.0, 1e200]}), to_fit=True)
+    text = "contains infinity: the first is in row 0, column 1 ('height')"
+    refused(ValueError, text, as_rows, make({"age": [1.0], "height": [np.inf]}))
+    refused(ValueError, "column 1 ('height'), expected numbers", as_rows, make({"age": [1.0], "height": ["tall"]}))
+    day = np.array(["2024-01-01"], dtype="M8[ms]")
+    refused(ValueError, "column 0 ('born'), expected numbers", as_rows, make({"born": day}))
+
+
+def test_names_of_complex_and_huge_columns() -> None:
+    text = "Complex data not supported: X has dtype complex128 in column 1 ('b'), expected real numbers"
+    refused(ValueError, text, as_rows, pd.DataFrame({"a": [1.0], "b": [1j]}))
+    text = "X holds a number too large for float64 in row 1, column 1 ('b'), expected absolute values below 1.8e308"
+    refused(ValueError, text, as_rows, pd.DataFrame({"a": [1, 2], "b": [1, 10**400]}))
+    refused(ValueError, "X contains NaN: the first is in row 0, column 0.", as_rows, pd.DataFrame([[np.nan]]))
+    refused(ValueError, "column 1 ('height')", as_rows, [[1.0, np.nan]], names=["age", "height"])
+
+
+class Interchange:
+    """A table that has nothing but the interchange protocol of data frames."""
+
+    def __dataframe__(self) -> None:
+        raise AssertionError("not to be called")
+
+
+class Stream:
+    """A table that has nothing but Arrow's stream of columns."""
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> None:
+        raise AssertionError("not to be called")
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "text"),
+    [
+        (
+            pl.LazyFrame({"b": [1.0], "a": [2.0]}),
+            TypeError,
+            "X is a polars LazyFrame, whose columns emix cannot read by",
+        ),
+        (pl.LazyFrame({"a": [1.0]}), TypeError, "a lazy frame with X.collect() or X.compute()"),
+        (
+            Interchange(),
+            TypeError,
+            "Interchange, whose columns emix cannot read by their names, expected an array or a",
+        ),
+        (Stream(), TypeError, "others for example with pyarrow.table(X)"),
+        ({"b": [1.0], "a": [2.0]}, TypeError, "X is a dict with the keys 'b', 'a', expected an array or a data frame."),
+        (
+            np.zeros(3, dtype=[(letter, "f8") for letter in "abcdefg"]),
+            ValueError,
+            "X is a structured array with the fields 'a', 'b', 'c', 'd', 'e', ..., expected numbers in two dimensions.",
+        ),
+        (
+            np.zeros(3, dtype=[("a", "f8")]),
+            ValueError,
+            "Pass a data frame, such as pandas.DataFrame(X), or without the names numpy.lib.recfunctions.structured",
+        ),
+        (np.rec.array([(1.0, 2.0)], names=["a", "b"]), ValueError, "structured array with the fields 'a', 'b'"),
+    ],
+)
+def test_tables_whose_names_are_not_read_are_refused(X: Any, error: type[Exception], text: str) -> None:
+    refused(error, text, as_rows, X)
+
+
+def test_what_a_structured_array_is_told_to_become() -> None:
+    X = np.array([(1.0, 2.0), (3.0, 4.0)], dtype=[("b", "f8"), ("a", "f4")])
+    np.testing.assert_array_equal(as_rows(structured_to_unstructured(X)), [[1, 2], [3, 4]])
+    assert list(feature_names(pd.DataFrame(X))) == ["b", "a"]

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
-import pyarrow as pa
 import pytest
 import scipy.sparse
 
 from emix.rows.validation import (
     as_rows,
     as_sample_weight,
+    check_column_range,
     check_enough_rows,
     check_feature_names,
     check_n_features,
@@ -160,11 +160,6 @@ def test_dates_in_a_frame() -> None:
     refused(ValueError, "expected numbers", as_rows, pl.DataFrame({"a": dates}))
 
 
-def test_arrow_table_is_refused_or_read() -> None:
-    # np.asarray reads a table of one dtype by columns; names are not taken from it.
-    np.testing.assert_array_equal(as_rows(pa.table({"a": [1.0, 2.0], "b": [3.0, 4.0]})), [[1.0, 3.0], [2.0, 4.0]])
-
-
 # What is refused
 
 
@@ -220,7 +215,12 @@ def test_magnitude_to_fit(dtype: type, limit: float) -> None:
         (np.array([[1.0, "2"]], dtype=object), ValueError, "X holds '2' in row 0, column 1, expected numbers"),
         (np.array([[1.0, {}]], dtype=object), TypeError, "X holds {} in row 0, column 1, expected numbers"),
         (np.array([["2024-01-01"]], dtype="M8[D]"), ValueError, "expected numbers"),
-        (np.zeros(3, dtype=[("a", "f8")]), ValueError, "expected numbers"),
+        (
+            [[1.0, 2.0], [3.0, 10**400]],
+            ValueError,
+            "X holds a number too large for float64 in row 1, column 1, expected",
+        ),
+        ([[-(10**400)]], ValueError, "too large for float64 in row 0, column 0"),
         (None, ValueError, "Expected 2D array, got 0D array"),
         (np.array([[None, 1.0]], dtype=object), ValueError, "X contains NaN: the first is in row 0, column 0"),
         (scipy.sparse.eye_array(3), TypeError, "Sparse data was passed as X, but dense data is required"),
@@ -244,6 +244,27 @@ def test_scipy_is_not_imported_to_look_for_sparse_data() -> None:
         "assert not any(m.split('.')[0] in ('scipy', 'sklearn', 'pandas', 'polars') for m in sys.modules)"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+# What a fit cannot take
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "remedy"),
+    [
+        ("f", 1e-15, "Multiply the column by a large number, or pass float64, in which 1e-153 is enough."),
+        ("d", 1e-153, "Multiply the column by a large number."),
+    ],
+)
+def test_columns_that_vary_too_little(kind: str, limit: float, remedy: str) -> None:
+    check_column_range(np.array([[1.0, 0.0, -limit], [1.0, limit, limit]]), kind)
+    dtype = np.dtype(kind)
+    text = (
+        f"Input data contains a column too small to fit: column 1 ('b') varies by {limit / 2:.3g}. Expected at least "
+        f"{limit:g} in {dtype}, or a constant. {remedy}"
+    )
+    column_range = np.array([[1.0, 0.0, 0.0], [2.0, limit / 2, limit / 4]])
+    refused(ValueError, text, check_column_range, column_range, kind, ["a", "b", "c"], name="data")
 
 
 # Weights

@@ -2,13 +2,12 @@
 
 Two classes with the same few members. `CholeskyFactor` holds Σ = L Lᵀ and is for positive definite matrices.
 `EigenFactor` holds the eigenvectors of a positive semidefinite one and keeps those whose eigenvalues are not
-negligible, by the rule of ``scipy.stats.multivariate_normal``. Its cost is some ten times that of Cholesky, and
-it has a cutoff relative to the largest eigenvalue, which Cholesky, indifferent to the scale of a feature, has not.
+negligible. It judges them in units in which the diagonal is 1, so that the scales of the features do not matter, which
+Cholesky is indifferent to anyway. Its cost is some ten times that of Cholesky.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -23,6 +22,16 @@ _EPS = float(np.finfo(np.float64).eps)
 # Σ_ij and Σ_ji may differ by this part of √(Σ_ii Σ_jj): the rounding of a covariance that was computed in float32
 # (eps 1.2e-7) by the usual sums. More is a mistake, such as a Cholesky factor given in place of the covariance.
 _ASYMMETRY = 1e-6
+# Eigenvalues of a correlation matrix below this part of the largest are negligible. The number is SciPy's, which takes
+# the covariance matrix itself (scipy.stats, _eigvalsh_to_eps).
+_NEGLIGIBLE = 1e6 * _EPS
+# A point is on the support if it is this close, in standard deviations: SciPy's 1e3 (_PSD._support_mask).
+_ON_SUPPORT = 1e3 * _NEGLIGIBLE
+# A standard deviation below this part of the mean is no variance: a plain sum over a constant column leaves as much
+# (NumPy's covariance of 1 000 times 0.1: 64 eps).
+_CONSTANT = 1e-13
+# What is proposed to add to a diagonal, as a part of it.
+_ENLARGE = 1e-6
 # Beyond this a whitened coordinate could overflow although the distance does not.
 _FAR = 1e100
 
@@ -45,8 +54,11 @@ class CovarianceFactor(Protocol):
     def whiten(self, rows: Float64Array) -> Float64Array:
         """Return y of shape (n, rank) with ‖y‖² = rows Σ⁺ rowsᵀ."""
 
-    def outside_support(self, rows: Float64Array) -> npt.NDArray[np.bool_]:
-        """Return which rows do not lie in the column space of Σ."""
+    def outside_support(self, rows: Float64Array, eps: float = _EPS) -> npt.NDArray[np.bool_]:
+        """Return which rows do not lie in the column space of Σ; eps is that of the points they were taken from."""
+
+    def spans(self, directions: Float64Array) -> bool:
+        """Whether the columns of directions (d, m) lie in the column space of Σ."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,9 @@ class CholeskyFactor:
     def of(cls, covariance: Float64Array) -> CholeskyFactor:
         """Factorize; ValueError if not positive definite beyond rounding."""
         n_features = len(covariance)
+        _check_diagonal(covariance)
+        if not np.diagonal(covariance).all():
+            raise _not_positive_definite(covariance)
         try:
             lower = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
         except np.linalg.LinAlgError:
@@ -86,44 +101,83 @@ class CholeskyFactor:
         # y = L⁻¹ x by substitution, for all rows at once.
         return solve_lower(self.columns, rows.T).T
 
-    def outside_support(self, rows: Float64Array) -> npt.NDArray[np.bool_]:
+    def outside_support(self, rows: Float64Array, eps: float = _EPS) -> npt.NDArray[np.bool_]:
         """See `CovarianceFactor`."""
         return np.zeros(len(rows), dtype=bool)
+
+    def spans(self, directions: Float64Array) -> bool:
+        """See `CovarianceFactor`."""
+        return True
 
 
 @dataclass(frozen=True)
 class EigenFactor:
-    """Σ = V diag(λ) Vᵀ over the eigenvalues λ > cutoff, and the basis of the null space."""
+    """Σ = D V diag(λ) Vᵀ D over the eigenvalues λ that are not negligible, D the standard deviations.
 
+    Attributes
+    ----------
+    size : ndarray of shape (d,)
+        Absolute values of the mean: points have at least its rounding.
+    deviations : ndarray of shape (d,)
+        Diagonal of D; 0 for a constant.
+    eigenvalues : ndarray of shape (rank,)
+    eigenvectors : ndarray of shape (d, rank)
+        V, of the correlation matrix; a constant has zeros.
+    null_space : ndarray of shape (d, d - rank - number of constants)
+        The other eigenvectors.
+    cutoff : float
+        Eigenvalues of the correlation matrix up to this are negligible.
+    """
+
+    size: Float64Array
+    deviations: Float64Array
     eigenvalues: Float64Array
     eigenvectors: Float64Array
     null_space: Float64Array
     cutoff: float
 
     @classmethod
-    def of(cls, covariance: Float64Array) -> EigenFactor:
+    def of(cls, covariance: Float64Array, mean: Float64Array | float = 0.0) -> EigenFactor:
         """Factorize; ValueError if an eigenvalue is negative beyond rounding."""
-        eigenvalues, eigenvectors = np.linalg.eigh(covariance)
-        # SciPy's rule (scipy.stats, _eigvalsh_to_eps): negligible is 1e6 eps of the largest in absolute value.
-        cutoff = 1e6 * _EPS * float(np.abs(eigenvalues).max())
-        if eigenvalues[0] < -cutoff:
+        variances = np.diagonal(covariance)
+        size = np.broadcast_to(np.abs(mean), variances.shape)
+        _check_diagonal(covariance)
+        deviations = np.sqrt(variances)
+        deviations[deviations <= _CONSTANT * size] = 0.0
+        varying = np.flatnonzero(deviations)
+        unit = deviations[varying]
+        # Rᵢⱼ = Σᵢⱼ / (Dᵢ Dⱼ), in two steps: the product may underflow.
+        correlation = covariance[np.ix_(varying, varying)] / unit[:, None] / unit
+        eigenvalues, vectors = np.linalg.eigh(correlation)
+        cutoff = _NEGLIGIBLE * float(np.abs(eigenvalues).max(initial=0.0))
+        if varying.size and eigenvalues[0] < -cutoff:
             raise ValueError(
-                f"covariance is not positive semidefinite: its eigenvalues are between {eigenvalues[0]:.6g} and "
-                f"{eigenvalues[-1]:.6g}, expected none below zero. Check how it was computed, or add a multiple of the "
-                "identity to it."
+                f"covariance is not positive semidefinite: the eigenvalues of its correlation matrix are between "
+                f"{eigenvalues[0]:.6g} and {eigenvalues[-1]:.6g}, expected none below zero. Check how it was computed, "
+                "or enlarge its diagonal."
             )
+        eigenvectors = np.zeros((len(variances), varying.size))
+        eigenvectors[varying] = vectors
         kept = eigenvalues > cutoff
-        return cls(eigenvalues[kept], eigenvectors[:, kept], eigenvectors[:, ~kept], cutoff)
+        return cls(size, deviations, eigenvalues[kept], eigenvectors[:, kept], eigenvectors[:, ~kept], cutoff)
 
     @property
     def columns(self) -> Float64Array:
         """See `CovarianceFactor`."""
-        return self.eigenvectors * np.sqrt(self.eigenvalues)
+        return self.deviations[:, None] * (self.eigenvectors * np.sqrt(self.eigenvalues))
 
     @property
     def log_det(self) -> float:
         """See `CovarianceFactor`."""
-        return float(np.log(self.eigenvalues).sum())
+        if self.rank == len(self.deviations):
+            return 2.0 * float(np.log(self.deviations).sum()) + float(np.log(self.eigenvalues).sum())
+        # The non-zero eigenvalues of F Fᵀ are those of FᵀF = RᵀR. The largest rows come first and columns are
+        # exchanged: so the rounding of a row stays relative to that row (Cox and Higham 1998), whatever its unit.
+        from scipy.linalg import qr
+
+        order = np.argsort(-self.deviations, kind="stable")
+        triangle = qr(self.columns[order], mode="r", pivoting=True, check_finite=False)[0]
+        return 2.0 * float(np.log(np.abs(np.diagonal(triangle))).sum())
 
     @property
     def rank(self) -> int:
@@ -132,30 +186,61 @@ class EigenFactor:
 
     def whiten(self, rows: Float64Array) -> Float64Array:
         """See `CovarianceFactor`."""
-        whitened: Float64Array = rows @ (self.eigenvectors / np.sqrt(self.eigenvalues))
+        whitened: Float64Array = (rows / self._unit) @ (self.eigenvectors / np.sqrt(self.eigenvalues))
         return whitened
 
-    def outside_support(self, rows: Float64Array) -> npt.NDArray[np.bool_]:
-        """See `CovarianceFactor`."""
-        # SciPy's tolerance too (_PSD._support_mask), except that a distance of zero is always inside: SciPy finds
-        # even the mean outside the support of an all-zero covariance. NaN, from overflow far out, is outside.
-        inside: npt.NDArray[np.bool_] = np.linalg.norm(rows @ self.null_space, axis=1) <= 1e3 * self.cutoff
+    def outside_support(self, rows: Float64Array, eps: float = _EPS) -> npt.NDArray[np.bool_]:
+        """See `CovarianceFactor`.
+
+        A point is as exact as its coordinates are, x = μ + row: eps (|row| + |μ|), of the mean twice.
+        """
+        varies = self.deviations > 0.0
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            size = np.abs(rows)
+            rounding = eps * (size + 2.0 * self.size)
+            constant = (size <= rounding + _ON_SUPPORT * self.size)[:, ~varies].all(axis=1)
+            scaled, allowed = rows / self._unit, (rounding / self._unit)[:, varies]
+            # Lengths in units of the largest coordinate: their squares shall not overflow.
+            reach = np.abs(scaled).max(axis=1, keepdims=True, initial=1.0)
+            distance = np.linalg.norm((scaled / reach) @ self.null_space, axis=1)
+            # NaN, from overflow far out, is outside.
+            near = distance <= _ON_SUPPORT / reach[:, 0] + np.linalg.norm(allowed / reach, axis=1)
+        inside: npt.NDArray[np.bool_] = near & constant
         return ~inside
 
+    def spans(self, directions: Float64Array) -> bool:
+        """See `CovarianceFactor`."""
+        # Angles do not depend on the lengths of directions, once the features' units are the standard deviations.
+        varies = self.deviations > 0.0
+        if directions[~varies].any():
+            return False
+        scaled = directions / self._unit[:, None]
+        lengths = np.linalg.norm(scaled, axis=0)
+        return bool((np.linalg.norm(self.null_space.T @ scaled, axis=0) <= _ON_SUPPORT * lengths).all())
 
-def factorize(covariance: Float64Array, allow_singular: bool) -> CovarianceFactor:
+    @property
+    def _unit(self) -> Float64Array:
+        return np.where(self.deviations > 0.0, self.deviations, 1.0)
+
+
+def factorize(covariance: Float64Array, allow_singular: bool, mean: Float64Array | float = 0.0) -> CovarianceFactor:
     """Factorize a symmetric, finite covariance matrix of shape (d, d).
+
+    A singular one has points outside its support: the mean is for its rounding, which shall not make them.
 
     Raises
     ------
     ValueError
         If it is not positive definite or, with `allow_singular`, not positive semidefinite.
     """
-    return EigenFactor.of(covariance) if allow_singular else CholeskyFactor.of(covariance)
+    return EigenFactor.of(covariance, mean) if allow_singular else CholeskyFactor.of(covariance)
 
 
-def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array) -> Float64Array:
-    """Return √(x Σ⁺ xᵀ) for each row x, a point less the mean: at least 0, +inf outside the support, never NaN."""
+def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array, eps: float = _EPS) -> Float64Array:
+    """Return √(x Σ⁺ xᵀ) for each row x, a point less the mean: at least 0, +inf outside the support, never NaN.
+
+    The points had a dtype of this eps.
+    """
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
         scale: Any = 1.0
@@ -166,7 +251,7 @@ def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array) -> Float6
         distance: Float64Array = np.linalg.norm(factor.whiten(rows), axis=1) * np.ravel(scale)
         # NaN can only come of inf − inf: a point whose distance overflows.
         distance[np.isnan(distance) | np.isinf(largest[:, 0])] = np.inf
-        distance[factor.outside_support(rows * scale)] = np.inf
+        distance[factor.outside_support(rows * scale, eps)] = np.inf
     return distance
 
 
@@ -179,13 +264,41 @@ def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
     return solution
 
 
+def _check_diagonal(covariance: Float64Array) -> None:
+    """Refuse variances below zero, and covariances with a feature that has no variance."""
+    variances = np.diagonal(covariance)
+    if variances.min() > 0.0:
+        return
+    if variances.min() < 0.0:
+        j = int(variances.argmin())
+        raise ValueError(
+            f"covariance is not positive semidefinite: it has the variance {variances[j]:.6g} at [{j}, {j}], expected "
+            "none below zero. Check how it was computed."
+        )
+    wrong = (variances == 0.0)[:, None] & (covariance != 0.0)
+    if wrong.any():
+        i, j = (int(index) for index in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"covariance is not positive semidefinite: it has {covariance[i, j]:.6g} at [{i}, {j}], expected 0 beside "
+            f"the variance 0 at [{i}, {i}]. Check how it was computed."
+        )
+
+
 def _not_positive_definite(covariance: Float64Array) -> ValueError:
-    eigenvalues = np.linalg.eigvalsh(covariance)
-    exponent = math.ceil(math.log10(max(float(np.abs(eigenvalues).max()), 1e-300))) - 6
+    """Say so in units in which the diagonal is 1, as the test is."""
+    variances = np.diagonal(covariance)
+    if not variances.all():
+        j = int(variances.argmin())
+        return ValueError(
+            f"covariance is not positive definite: it has the variance 0 at [{j}, {j}], expected all above zero. "
+            "Pass allow_singular=True or leave out features that do not vary."
+        )
+    deviations = np.sqrt(variances)
+    eigenvalues = np.linalg.eigvalsh(covariance / deviations[:, None] / deviations)
     return ValueError(
-        f"covariance is not positive definite: its eigenvalues are between {eigenvalues[0]:.6g} and "
-        f"{eigenvalues[-1]:.6g}, expected all above zero by more than rounding. Pass allow_singular=True or add a "
-        f"multiple of the identity, as in covariance + 1e{exponent} * np.eye({len(covariance)})."
+        f"covariance is not positive definite: the eigenvalues of its correlation matrix are between "
+        f"{eigenvalues[0]:.6g} and {eigenvalues[-1]:.6g}, expected all above zero by more than rounding. Pass "
+        f"allow_singular=True or enlarge the diagonal, as in covariance + {_ENLARGE:g} * np.diag(np.diag(covariance))."
     )
 
 

@@ -30,4 +30,5 @@ def icl(log_likelihood: float, n_parameters: int, total_weight: float, entropy: 
 def entropies(responsibilities: FloatArray) -> NDArray[np.float64]:
     """−Σ_k r_k log r_k of each row, nats; 0 log 0 is 0."""
     r = responsibilities.astype(np.float64)
-    return np.asarray(-np.sum(r * np.log(np.where(r > 0.0, r, 1.0)), axis=1))
+    with np.errstate(under="ignore"):
+        return np.asarray(-np.sum(r * np.log(np.where(r > 0.0, r, 1.0)), axis=1))

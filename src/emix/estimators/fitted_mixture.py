@@ -197,7 +197,7 @@ class FittedMixture(SklearnEstimator):
             density = scores.log_density.astype(np.float64)
             block_weight = np.ones(len(density)) if row_weight is None else row_weight[block]
             total += _weighted_sum(density, block_weight)
-            entropy += float(entropies(scores.responsibilities) @ block_weight)
+            entropy += _weighted_sum(entropies(scores.responsibilities), block_weight)
         weight = float(rows.shape[0]) if row_weight is None else float(row_weight.sum())
         return icl(total, self.n_parameters_, weight, entropy)
 
@@ -274,6 +274,7 @@ class FittedMixture(SklearnEstimator):
         return _weighted_sum(density, weight), float(np.sum(weight))
 
 
+@np.errstate(under="ignore")  # of tiny weights
 def _weighted_sum(density: FloatArray, weight: NDArray[np.float64]) -> float:
     """Return Σ w·log p, where a weight of zero leaves a row out even at log p = -inf."""
     return float(np.sum(np.where(weight > 0.0, density, 0.0) * weight))

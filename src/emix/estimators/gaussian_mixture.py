@@ -32,6 +32,7 @@ from emix.rows.validation import (
     FloatArray,
     as_rows,
     as_sample_weight,
+    check_column_range,
     check_enough_rows,
     feature_names,
 )
@@ -356,6 +357,7 @@ class GaussianMixture(FittedMixture):
         source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
         check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
         moderate = source.without_unit()
+        check_column_range(source.column_range, rows.dtype.char, names)
         if settings.warm_start and self.__sklearn_is_fitted__():
             found = continue_fit(settings, self._fitted(), moderate, names)
         else:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from emix.estimators import normal_algebra
-from emix.estimators.covariance_factor import as_float64, checked_covariance, checked_mean, factorize
-from emix.estimators.normal_arguments import as_features, as_points, as_sample, check_size, in_shape
+from emix.estimators.covariance_factor import checked_covariance, checked_mean, factorize
+from emix.estimators.normal_arguments import (
+    Names,
+    as_features,
+    as_known,
+    as_names,
+    as_points,
+    as_sample,
+    check_size,
+    in_shape,
+)
 from emix.estimators.normal_integral import box_probabilities
 from emix.estimators.random_source import RandomState, random_source
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
+from emix.rows.conversion import called
+from emix.rows.validation import feature_names as names_of
 
 __all__ = ["MultivariateNormal"]
 
@@ -25,8 +37,8 @@ FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 class MultivariateNormal:
     r"""Multivariate normal distribution N(mean, covariance).
 
-    Immutable: its arrays are read-only copies of what was given. Two are equal if their means, covariances and
-    `allow_singular` are.
+    Immutable: its arrays are read-only copies of what was given. Two are equal if their means, covariances,
+    `allow_singular` and names are.
 
     Parameters
     ----------
@@ -37,8 +49,20 @@ class MultivariateNormal:
         is used) and positive definite.
     allow_singular : bool, default=False
         Accept a positive semidefinite covariance. The density is then that on the support, an affine subspace,
-        and 0 outside of it, as in ``scipy.stats.multivariate_normal``, with its rules: eigenvalues below 2.2e-10 of
-        the largest count as zero, and a point farther than 2.2e-7 of the largest from the subspace is outside.
+        and 0 outside of it, as in ``scipy.stats.multivariate_normal``. What counts as zero is judged in units in
+        which the variances are 1, so it does not depend on the features' scales: eigenvalues of the correlation matrix
+        below 2.2e-10 of the largest, and standard deviations below 1e-13 of the mean's absolute value. A point is
+        outside of the support if it is farther from it than 2.2e-7 standard deviations (where a feature is constant,
+        2.2e-7 of its value) and than its coordinates' rounding.
+    feature_names : sequence of str, optional
+        Names of the features. By default those of a mean and covariance that have some, as from ``frame.mean()`` and
+        ``frame.cov()``; they must have them in the same order.
+
+    Attributes
+    ----------
+    feature_names_in_ : ndarray of shape (n_features,), object, read-only
+        The features' names; there is no such attribute if they have none. Features can be called by them in
+        `marginal` and `conditional`, which keep them, and tables of points must have the same in the same order.
 
     Raises
     ------
@@ -49,7 +73,8 @@ class MultivariateNormal:
     -----
     Without `allow_singular` the test for positive definiteness does not depend on the features' scales: the smallest
     eigenvalue of the correlation matrix must be above its rounding error. SciPy is stricter there: it refuses
-    condition numbers of the covariance above 4.5e9.
+    condition numbers of the covariance above 4.5e9. With `allow_singular` SciPy judges the eigenvalues of the
+    covariance itself, and so takes a feature for a constant beside one whose scale is 1e5 times as large.
 
     Examples
     --------
@@ -59,13 +84,27 @@ class MultivariateNormal:
     -1.614734
     >>> mvn.conditional({0: 2.0})
     MultivariateNormal(mean=[2.3], covariance=[[0.32]])
+    >>> size = MultivariateNormal([170.0, 65.0], [[50.0, 40.0], [40.0, 80.0]], feature_names=["height", "weight"])
+    >>> size.conditional({"height": 180.0})
+    MultivariateNormal(mean=[73.], covariance=[[48.]], feature_names=['weight'])
     """
 
-    def __init__(self, mean: npt.ArrayLike, covariance: npt.ArrayLike, allow_singular: bool = False) -> None:
+    @np.errstate(under="ignore")  # of covariances in tiny units
+    def __init__(
+        self,
+        mean: npt.ArrayLike,
+        covariance: npt.ArrayLike,
+        allow_singular: bool = False,
+        *,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self._mean = checked_mean(mean)
+        self._names = as_names(feature_names, mean, covariance, len(self._mean))
         self._covariance = checked_covariance(covariance, len(self._mean))
         self._allow_singular = bool(allow_singular)
-        self._factor = factorize(self._covariance, self._allow_singular)
+        self._factor = factorize(self._covariance, self._allow_singular, self._mean)
+        if self._names is not None:
+            self._names.flags.writeable = False
         self._mean.flags.writeable = False
         self._covariance.flags.writeable = False
 
@@ -80,8 +119,8 @@ class MultivariateNormal:
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features), float64 or float32
-            Finite.
+        X : array_like or data frame of shape (n_samples, n_features), float64 or float32
+            Finite. The names of a frame's columns become the features'.
         sample_weight : array_like of shape (n_samples,), optional
             Not negative, not all zero. A weight of 2 is the same as the row given twice. The divisor is the total
             weight, not one less.
@@ -105,10 +144,13 @@ class MultivariateNormal:
         """
         rows, weights = as_sample(X, sample_weight, caller=cls.__name__, allow_singular=allow_singular)
         mean, covariance = normal_algebra.weighted_moments(rows, weights)
+        names = names_of(X)
         try:
-            return cls(mean, covariance, allow_singular)
+            return cls(mean, covariance, allow_singular, feature_names=None if names is None else list(names))
         except ValueError as error:
-            raise ValueError(f"X cannot be fitted: the estimated {error}") from error
+            constant = np.flatnonzero(np.diagonal(covariance) == 0.0)
+            which = f" Column {constant[0]}{called(int(constant[0]), names)} is constant." if constant.size else ""
+            raise ValueError(f"X cannot be fitted: the estimated {error}{which}") from error
 
     @property
     def mean(self) -> Float64Array:
@@ -126,18 +168,25 @@ class MultivariateNormal:
         return self._allow_singular
 
     @property
+    def feature_names_in_(self) -> Names:
+        """Names of the features, shape (n_features,), read-only; no such attribute if they have none."""
+        if self._names is None:
+            raise AttributeError(f"The features of this {type(self).__name__} have no names: pass feature_names.")
+        return self._names
+
+    @property
     def n_features(self) -> int:
         """Number of features."""
         return len(self._mean)
 
     @property
     def rank(self) -> int:
-        """Number of eigenvalues of the covariance that are not negligible."""
+        """Number of eigenvalues of the correlation matrix that are not negligible, the dimension of the support."""
         return self._factor.rank
 
     @property
     def log_det(self) -> float:
-        """Logarithm of the determinant or, with `allow_singular`, the product of the eigenvalues that `rank` counts."""
+        """Logarithm of the determinant or, if singular, of the product of the `rank` positive eigenvalues."""
         return self._factor.log_det
 
     def __repr__(self) -> str:
@@ -146,7 +195,8 @@ class MultivariateNormal:
             for a in (self._mean, self._covariance)
         )
         singular = ", allow_singular=True" if self._allow_singular else ""
-        return f"{type(self).__name__}(mean={mean}, covariance={' '.join(covariance.split())}{singular})"
+        names = "" if self._names is None else f", feature_names={_shown(self._names)}"
+        return f"{type(self).__name__}(mean={mean}, covariance={' '.join(covariance.split())}{singular}{names})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MultivariateNormal):
@@ -155,23 +205,26 @@ class MultivariateNormal:
             self._allow_singular == other._allow_singular
             and np.array_equal(self._mean, other._mean)
             and np.array_equal(self._covariance, other._covariance)
+            and self._named() == other._named()
         )
 
     def __hash__(self) -> int:
         # From numbers, not bytes: 0.0 and −0.0 are equal, and must hash alike.
-        return hash((self._allow_singular, *self._mean.tolist(), *self._covariance.ravel().tolist()))
+        return hash((self._allow_singular, *self._mean.tolist(), *self._covariance.ravel().tolist(), self._named()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An unpickled array would be writable.
-        return type(self), (self._mean, self._covariance, self._allow_singular)
+        made = partial(type(self), feature_names=self._named())
+        return made, (self._mean, self._covariance, self._allow_singular)
 
     def logpdf(self, X: npt.ArrayLike) -> FloatArray:
         """Logarithm of the density, in nats.
 
         Parameters
         ----------
-        X : array_like of shape (n_features,) or (..., n_features), float64 or float32
-            Finite. With one feature, a 1-D array is that many points.
+        X : array_like of shape (n_features,) or (..., n_features), float64 or float32, or data frame
+            Finite. With one feature, a 1-D array is that many points. A frame's columns must have the names of the
+            features, in their order, where both have names.
 
         Returns
         -------
@@ -182,7 +235,7 @@ class MultivariateNormal:
         Raises
         ------
         ValueError
-            If X has NaN, infinity or another number of features.
+            If X has NaN, infinity, another number of features or other names.
 
         Examples
         --------
@@ -224,9 +277,11 @@ class MultivariateNormal:
     ) -> FloatArray:
         """Probability of lower_limit < Y ≤ X, all coordinates together, for Y from this distribution.
 
-        By ``scipy.stats.multivariate_normal``: exact to rounding for one and two features; from three on a randomized
-        integration (Genz) with an absolute error of about 1e-5, some milliseconds a point, and no relative accuracy for
-        probabilities below that. Coordinates that are unlimited, or have no variance, are taken out exactly before.
+        For one feature with the digits of both tails. For two, and for a singular distribution on a plane, to an
+        absolute error of about 1e-15. From three on ``scipy.stats.multivariate_normal``, a randomized integration
+        (Genz) with an absolute error of about 1e-5, some milliseconds a point, and no relative accuracy for
+        probabilities below that. Features that are unlimited, have no variance or are perfectly correlated with another
+        are taken out exactly before.
 
         Parameters
         ----------
@@ -281,22 +336,26 @@ class MultivariateNormal:
         check_size(size)
         # x = μ + F z with F Fᵀ = Σ
         normals = random_source(random_state).standard_normal((size, self.rank))
-        points: Float64Array = normals @ self._factor.columns.T
-        points += self._mean
+        with np.errstate(under="ignore"):
+            points: Float64Array = normals @ self._factor.columns.T
+            points += self._mean
         return points
 
-    def marginal(self, indices: int | Iterable[int]) -> MultivariateNormal:
+    def marginal(self, indices: int | str | Iterable[int | str]) -> MultivariateNormal:
         """Distribution of some of the features, in the order given.
 
         Parameters
         ----------
-        indices : int or sequence of int
-            Distinct, from −n_features to n_features − 1.
+        indices : int, str, or sequence of them
+            Distinct numbers, from −n_features to n_features − 1, or names; or a mask, one bool for each feature.
 
         Raises
         ------
+        TypeError
+            If a feature is neither a number nor a name.
         ValueError
-            If `indices` is empty, repeats a feature, or is out of range.
+            If `indices` is empty, repeats a feature, or is out of range, a name is unknown, or a mask has another
+            length.
 
         Examples
         --------
@@ -304,26 +363,27 @@ class MultivariateNormal:
         >>> MultivariateNormal([1.0, 2.0, 3.0], [[4, 1, 0], [1, 5, 2], [0, 2, 6]]).marginal([2, 0])
         MultivariateNormal(mean=[3., 1.], covariance=[[6., 0.], [0., 4.]])
         """
-        kept = as_features("indices", [indices] if isinstance(indices, int | np.integer) else indices, self.n_features)
+        given = [indices] if isinstance(indices, str) or not isinstance(indices, Iterable) else indices
+        kept = as_features("indices", given, self.n_features, self._names)
         if not kept:
             raise ValueError("indices is empty, expected at least one feature.")
-        return type(self)(self._mean[kept], self._covariance[np.ix_(kept, kept)], self._allow_singular)
+        return self._over(kept, self._mean[kept], self._covariance[np.ix_(kept, kept)])
 
-    def conditional(self, given: Mapping[int, float]) -> MultivariateNormal:
+    def conditional(self, given: Mapping[int, float] | Mapping[str, float]) -> MultivariateNormal:
         """Distribution of the other features, in their order, when some have known values.
 
         Parameters
         ----------
-        given : mapping of int to float
-            Values by feature.
+        given : mapping of int or str to float
+            Values by the features' numbers or names.
 
         Raises
         ------
         TypeError
-            If `given` is no mapping, or a feature no integer.
+            If `given` is no mapping, or a feature is neither a number nor a name.
         ValueError
-            If a feature is repeated or out of range, no other is left, a value is not finite or, for a singular
-            distribution, the values are impossible together.
+            If a feature is repeated, unknown or out of range, no other is left, a value is not one finite number or,
+            for a singular distribution, the values are impossible together.
 
         Notes
         -----
@@ -331,19 +391,19 @@ class MultivariateNormal:
         Schur complement Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba. In the Cholesky factor of Σ with b before a these are
         μ_a + L_ab L_bb⁻¹ (x_b − μ_b) and L_aa L_aaᵀ: no difference is taken, and the result is positive definite.
         """
-        if not isinstance(given, Mapping):
-            raise TypeError(f"given is {given!r}, expected a mapping of features to values, such as {{0: 1.5}}.")
-        known = as_features("given", given, self.n_features)
-        values = as_float64("given", list(given.values()))
+        known, values = as_known(given, self.n_features, self._names)
         others = [j for j in range(self.n_features) if j not in known]
         if not others:
             raise ValueError(f"given names all {self.n_features} features, expected at least one to be left out.")
         if not known:
             return self
         order = [*known, *others]
-        solve = normal_algebra.condition_singular if self._allow_singular else normal_algebra.condition
-        shift, covariance = solve(self._covariance[np.ix_(order, order)], values - self._mean[known])
-        return type(self)(self._mean[others] + shift, covariance, self._allow_singular)
+        reordered, difference = self._covariance[np.ix_(order, order)], values - self._mean[known]
+        if self._allow_singular:
+            shift, covariance = normal_algebra.condition_singular(reordered, difference, self._mean[order])
+        else:
+            shift, covariance = normal_algebra.condition(reordered, difference)
+        return self._over(others, self._mean[others] + shift, covariance)
 
     def entropy(self) -> float:
         """Differential entropy in nats, ½ (rank · log 2πe + log_det); for a singular one, that on the support."""
@@ -365,7 +425,7 @@ class MultivariateNormal:
         Raises
         ------
         ValueError
-            If the numbers of features differ.
+            If the numbers of features differ, or both have names and these do.
 
         Examples
         --------
@@ -378,10 +438,15 @@ class MultivariateNormal:
             raise TypeError(f"other is a {type(other).__name__}, expected a MultivariateNormal.")
         if self.n_features != other.n_features:
             raise ValueError(f"other has {other.n_features} features, expected {self.n_features}.")
+        if self._names is not None and other._names is not None and self._named() != other._named():
+            raise ValueError(
+                f"other has the features {_shown(other._names)}, expected {_shown(self._names)} in this order. Reorder "
+                "them with other.marginal."
+            )
         # Equal ones differ by rounding in the eigenvectors' form.
-        return (
-            0.0 if self == other else normal_algebra.divergence(self._factor, other._factor, self._mean - other._mean)
-        )
+        if np.array_equal(self._mean, other._mean) and np.array_equal(self._covariance, other._covariance):
+            return 0.0
+        return normal_algebra.divergence(self._factor, other._factor, self._mean - other._mean)
 
     @property
     def _mixture(self) -> GaussianParameters:
@@ -405,4 +470,16 @@ class MultivariateNormal:
 
     def _points(self, name: str, X: npt.ArrayLike, finite: bool = True) -> tuple[FloatArray, tuple[int, ...]]:
         """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each."""
-        return as_points(name, X, self.n_features, caller=type(self).__name__, finite=finite)
+        return as_points(name, X, self.n_features, caller=type(self).__name__, finite=finite, names=self._names)
+
+    def _over(self, features: list[int], mean: Float64Array, covariance: Float64Array) -> MultivariateNormal:
+        """Return a distribution of some of the features, with their names."""
+        names = None if self._names is None else self._names[features].tolist()
+        return type(self)(mean, covariance, self._allow_singular, feature_names=names)
+
+    def _named(self) -> tuple[str, ...] | None:
+        return None if self._names is None else tuple(self._names)
+
+
+def _shown(names: Names) -> str:
+    return np.array2string(names, separator=", ", threshold=16, edgeitems=2, max_line_width=10_000)

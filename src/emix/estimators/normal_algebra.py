@@ -31,6 +31,7 @@ def chunks(rows: FloatArray) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(rows), step))
 
 
+@np.errstate(under="ignore")
 def weighted_moments(rows: FloatArray, weights: Float64Array | None) -> tuple[Float64Array, Float64Array]:
     """Return Σwx / Σw of shape (d,) and Σw(x − mean)(x − mean)ᵀ / Σw of shape (d, d).
 
@@ -40,6 +41,8 @@ def weighted_moments(rows: FloatArray, weights: Float64Array | None) -> tuple[Fl
     if weights is None:
         total, first = float(len(rows)), 0
     else:
+        # Tiny weights of small squares would be lost; a power of two changes no bit.
+        weights = np.ldexp(weights, -np.frexp(weights.max())[1])
         total, first = float(weights.sum()), int(np.argmax(weights > 0.0))
     # mean = c + Σw(x − c)/Σw, c a row of the data
     centre = rows[first].astype(np.float64)
@@ -69,7 +72,7 @@ def distances(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array) ->
     result = np.empty(len(rows), dtype=rows.dtype)
     with np.errstate(over="ignore", under="ignore"):
         for chunk in chunks(rows):
-            result[chunk] = mahalanobis_distance(factor, rows[chunk] - mean)
+            result[chunk] = mahalanobis_distance(factor, rows[chunk] - mean, _eps(rows))
     return result
 
 
@@ -79,7 +82,7 @@ def log_densities(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array
     result = np.empty(len(rows), dtype=rows.dtype)
     with np.errstate(over="ignore", under="ignore"):
         for chunk in chunks(rows):
-            distance = mahalanobis_distance(factor, rows[chunk] - mean)
+            distance = mahalanobis_distance(factor, rows[chunk] - mean, _eps(rows))
             result[chunk] = -0.5 * (constant + np.square(distance))
     return result
 
@@ -89,6 +92,7 @@ def entropy(factor: CovarianceFactor) -> float:
     return 0.5 * (factor.rank * (1.0 + _LOG_2PI) + factor.log_det)
 
 
+@np.errstate(under="ignore")
 def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return mean and covariance of the other features, given the first ones; all means are zero.
 
@@ -102,43 +106,88 @@ def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Ar
     return mean, remaining @ remaining.T
 
 
-def condition_singular(covariance: Float64Array, values: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return as `condition` does, with the pseudo-inverse of Σ_bb; ValueError if the values are impossible."""
+@np.errstate(under="ignore")
+def condition_singular(
+    covariance: Float64Array, values: Float64Array, mean: Float64Array | float = 0.0
+) -> tuple[Float64Array, Float64Array]:
+    """Return as `condition` does, with the pseudo-inverse of Σ_bb; ValueError if the values are impossible.
+
+    All in units in which the diagonal of Σ is 1. The values are less the mean, which is here for its rounding.
+    """
     n_given = len(values)
-    given = EigenFactor.of(covariance[:n_given, :n_given])
+    mean = np.broadcast_to(mean, len(covariance))
+    whole = EigenFactor.of(covariance, mean)
+    given = EigenFactor.of(covariance[:n_given, :n_given], mean[:n_given])
     if given.outside_support(values[None])[0]:
         raise ValueError(
             "given has values that are impossible together: the distribution is singular, and they lie outside its "
             "support. Change them, or leave out features that the others determine."
         )
-    # Rows U_bᵀ Σ_ba and U_bᵀ x_b with U_b U_bᵀ = Σ_bb⁺
-    cross = given.whiten(covariance[n_given:, :n_given])
-    mean = cross @ given.whiten(values[None])[0]
-    eigenvalues, eigenvectors = np.linalg.eigh(covariance[n_given:, n_given:] - cross @ cross.T)
+    deviations = whole.deviations[n_given:]
+    unit = np.where(deviations > 0.0, deviations, 1.0)
+    # Rows U_bᵀ Σ_ba and U_bᵀ x_b with U_b U_bᵀ = Σ_bb⁺, the first in units of a.
+    cross = given.whiten(covariance[n_given:, :n_given] / unit[:, None])
+    shift = unit * (cross @ given.whiten(values[None])[0])
+    correlation = covariance[n_given:, n_given:] / unit[:, None] / unit
+    eigenvalues, eigenvectors = np.linalg.eigh(correlation - cross @ cross.T)
     # What is left of a variance that the given features explain is the rounding of the difference. It is negligible
-    # beside the covariance it came from, but would not be beside itself.
-    eigenvalues[eigenvalues <= EigenFactor.of(covariance).cutoff] = 0.0
-    return mean, (eigenvectors * eigenvalues) @ eigenvectors.T
+    # beside the variance it came from, but would not be beside itself.
+    eigenvalues[eigenvalues <= whole.cutoff] = 0.0
+    remaining = (eigenvectors * eigenvalues) @ eigenvectors.T
+    explained = (np.diagonal(remaining) <= whole.cutoff) | (deviations == 0.0)
+    remaining[explained] = remaining[:, explained] = 0.0
+    return shift, unit[:, None] * remaining * unit
 
 
+@np.errstate(over="ignore", under="ignore", divide="ignore")
 def divergence(ours: CovarianceFactor, theirs: CovarianceFactor, shift: Float64Array) -> float:
     """Return KL(N(shift, Σ₁) ‖ N(0, Σ₂)) in nats; inf if the supports differ.
 
     With M = L₂⁻¹ L₁, lower triangular, 2 KL = Σ_j (M_jj² − 1 − log M_jj²) + Σ_{i>j} M_ij² + ‖L₂⁻¹ shift‖². No term is
-    negative, so small divergences keep the digits that a trace less the rank would lose.
+    negative, so small divergences keep the digits that a trace less the rank would lose. In triangles, unlike in
+    eigenvectors, no feature's unit has a part in another's rounding.
     """
-    # Our mean and a standard deviation along each of our axes, as points about their mean.
-    points = np.vstack([shift, ours.columns.T])
-    if ours.rank != theirs.rank or theirs.outside_support(points).any():
-        return float("inf")
-    with np.errstate(over="ignore", under="ignore", divide="ignore"):
-        whitened = theirs.whiten(points)
-        ratio = whitened[1:].T
-        if not (isinstance(ours, CholeskyFactor) and isinstance(theirs, CholeskyFactor)):
-            # A triangle of the same singular values, on which alone the first two sums depend.
-            ratio = np.linalg.qr(ratio).R.T
-        diagonal = np.abs(np.diagonal(ratio))
-        excess = (diagonal - 1.0) * (diagonal + 1.0)
-        # Rounding may take t − log(1 + t) a little below zero.
-        stretch = np.maximum(excess - np.log1p(excess), 0.0).sum()
-        return float(0.5 * (stretch + np.square(np.tril(ratio, -1)).sum() + np.square(whitened[0]).sum()))
+    if ours.rank != theirs.rank or theirs.outside_support(shift[None])[0] or not theirs.spans(ours.columns):
+        return math.inf
+    # On a common support as many features as it has dimensions determine the others, and their divergence is the whole.
+    if not ours.rank:
+        return 0.0
+    features = _determining(theirs)
+    our_lower, their_lower = (_triangle(factor.columns[features]) for factor in (ours, theirs))
+    whitened = solve_lower(their_lower, np.column_stack([shift[features], our_lower]))
+    ratio = whitened[:, 1:]
+    squares = np.square(np.tril(ratio, -1)).sum() + np.square(whitened[:, 0]).sum()
+    return float(0.5 * (_stretch(np.abs(np.diagonal(ratio))).sum() + squares))
+
+
+def _eps(rows: FloatArray) -> float:
+    return float(np.finfo(rows.dtype).eps)
+
+
+def _stretch(ratio: Float64Array) -> Float64Array:
+    """Return r² − 1 − log r² of standard deviations' ratios r > 0: at least 0, inf where r² overflows."""
+    excess = (ratio - 1.0) * (ratio + 1.0)
+    near = np.abs(excess) < 0.5
+    # Far from 1 only log r itself keeps the digits of a small r; near to it, only log1p those of r² − 1.
+    logarithm = np.where(near, np.log1p(np.where(near, excess, 0.0)), 2.0 * np.log(ratio))
+    # Rounding may take t − log(1 + t) a little below zero.
+    return np.where(np.isinf(excess), math.inf, np.maximum(excess - logarithm, 0.0))
+
+
+def _determining(factor: CovarianceFactor) -> npt.NDArray[np.intp]:
+    """Return `rank` features that determine the others on the support: all but for a singular distribution."""
+    n_features = len(factor.columns)
+    if not isinstance(factor, EigenFactor) or factor.rank == n_features:
+        return np.arange(n_features)
+    from scipy.linalg import qr
+
+    pivots = qr((factor.eigenvectors * np.sqrt(factor.eigenvalues)).T, mode="r", pivoting=True, check_finite=False)[1]
+    return np.sort(pivots[: factor.rank])
+
+
+def _triangle(columns: Float64Array) -> Float64Array:
+    """Return L, lower triangular, with L Lᵀ = F Fᵀ, F square."""
+    if not np.triu(columns, 1).any():
+        return columns
+    # F = L Qᵀ; the rounding of each row stays relative to that row.
+    return np.linalg.qr(columns.T).R.T

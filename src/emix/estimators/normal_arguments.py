@@ -1,23 +1,76 @@
-"""What the methods of a multivariate normal are given: points, rows to fit, features, a number of samples."""
+"""What a multivariate normal and its methods are given: names, points, rows to fit, features, a number of samples."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from emix.rows.conversion import as_numbers
-from emix.rows.validation import as_rows, as_sample_weight
+from emix.rows.arrays import ArraySource
+from emix.rows.conversion import as_numbers, called, column_names
+from emix.rows.validation import (
+    as_rows,
+    as_sample_weight,
+    check_column_range,
+    check_feature_names,
+    feature_names,
+)
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+Names: TypeAlias = npt.NDArray[np.object_]
+
+
+def as_names(given: Sequence[str] | None, mean: Any, covariance: Any, n_features: int) -> Names | None:
+    """Return the features' names: those given, and those of a mean and a covariance that are pandas objects or tables.
+
+    Raises
+    ------
+    TypeError
+        If they are no strings.
+    ValueError
+        If they are not one for each feature, or not the same wherever there are some.
+    """
+    found: list[tuple[str, Names | None]] = []
+    if given is not None:
+        names = [given] if isinstance(given, str) else list(given)
+        if not all(isinstance(label, str) for label in names):
+            raise TypeError(f"feature_names is {names!r}, expected strings.")
+        if len(names) != n_features or len(set(names)) < n_features:
+            raise ValueError(f"feature_names is {names!r}, expected {n_features} names, each once.")
+        found.append(("feature_names", np.array(names, dtype=object)))
+    found += [("mean", _labels(mean)), ("columns of covariance", feature_names(covariance))]
+    found.append(("rows of covariance", _labels(covariance)))
+    named = [(source, labels) for source, labels in found if labels is not None]
+    for source, labels in named[1:]:
+        if list(labels) != list(named[0][1]):
+            raise ValueError(
+                f"{source} has the names {list(labels)}, {named[0][0]} {list(named[0][1])}, expected the same in the "
+                "same order. Reorder one of them."
+            )
+    return named[0][1] if named else None
+
+
+def _labels(values: Any) -> Names | None:
+    """Return the index of a pandas object if it is all strings."""
+    index = getattr(values, "index", None)  # of a list, a method
+    labels = [] if index is None or callable(index) else list(index)
+    if not labels or not all(isinstance(label, str) for label in labels):
+        return None
+    return np.array(labels, dtype=object)
 
 
 def as_points(
-    name: str, X: npt.ArrayLike, n_features: int, *, caller: str, finite: bool = True
+    name: str,
+    X: npt.ArrayLike,
+    n_features: int,
+    *,
+    caller: str,
+    finite: bool = True,
+    names: Names | None = None,
 ) -> tuple[FloatArray, tuple[int, ...]]:
     """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each.
 
@@ -32,13 +85,18 @@ def as_points(
         Whose argument it is.
     finite : bool, default=True
         Whether infinity is refused; NaN always is.
+    names : ndarray of str, optional
+        The features' names: a table must have the same.
 
     Raises
     ------
     ValueError
-        If X has another number of features, or values that are refused.
+        If X has another number of features, other names, or values that are refused.
     """
     points = as_numbers(X, name)
+    found = None if points is X else feature_names(X)
+    if found is not None and names is not None:
+        check_feature_names(found, names, caller=caller)
     if n_features == 1 and points.ndim < 2:
         points = points[..., None]
     if points.ndim == 0 or points.shape[-1] != n_features:
@@ -48,7 +106,9 @@ def as_points(
         )
     rows = points.reshape(-1, n_features)
     if len(rows):  # no points are as good as any; as_rows would have at least one
-        as_rows(rows if finite else np.where(np.isinf(rows), 0.0, rows), name=name, caller=caller)
+        as_rows(
+            rows if finite else np.where(np.isinf(rows), 0.0, rows), name=name, caller=caller, names=column_names(X)
+        )
     return rows, points.shape[:-1]
 
 
@@ -71,6 +131,8 @@ def as_sample(
     rows = as_rows(X, caller=caller, to_fit=True)
     n_samples, n_features = rows.shape
     weights = as_sample_weight(sample_weight, n_samples)
+    # Moments are taken in float64, whatever the rows are.
+    check_column_range(ArraySource(rows, weights).column_range, "d", column_names(X))
     n_effective = n_samples if weights is None else int(np.count_nonzero(weights))
     if n_effective <= n_features and not allow_singular:
         raise ValueError(
@@ -81,27 +143,72 @@ def as_sample(
     return rows, weights
 
 
-def as_features(name: str, indices: Iterable[int], n_features: int) -> list[int]:
-    """Return indices as int from 0 to n_features − 1.
+def as_features(name: str, indices: Iterable[Any], n_features: int, names: Names | None = None) -> list[int]:
+    """Return features by number or name, or those where a mask is true, as int from 0 to n_features − 1.
 
     Raises
     ------
     TypeError
-        If they are no integers.
+        If they are neither numbers nor names.
     ValueError
-        If one is out of range or they are not distinct.
+        If one is out of range or unknown, they are not distinct, or a mask has another length.
     """
-    try:
-        given = [operator.index(index) for index in indices]
-    except TypeError:
-        raise TypeError(f"{name} is {indices!r}, expected features by number, from 0 to {n_features - 1}.") from None
-    for index in given:
-        if not -n_features <= index < n_features:
-            raise ValueError(f"{name} has feature {index}, expected one from 0 to {n_features - 1}.")
-    features = [index % n_features for index in given]
+    given = list(indices) if isinstance(indices, Iterable) else [indices]
+    if given and all(isinstance(index, bool | np.bool_) for index in given) and not isinstance(indices, Mapping):
+        if len(given) != n_features:
+            raise ValueError(f"{name} is a mask of {len(given)} features, expected one for each of {n_features}.")
+        return [j for j, kept in enumerate(given) if kept]
+    features = [_as_feature(name, index, n_features, names) for index in given]
     if len(set(features)) < len(features):
         raise ValueError(f"{name} names a feature twice: {given}. Name each once.")
     return features
+
+
+def _as_feature(name: str, index: Any, n_features: int, names: Names | None) -> int:
+    if isinstance(index, str) and names is not None:
+        places = np.flatnonzero(names == index)
+        if len(places) != 1:
+            problem = "two features have" if len(places) else "no feature has"
+            raise ValueError(f"{name} has {index!r}, which {problem} as a name: they are {list(names)}.")
+        return int(places[0])
+    try:
+        if isinstance(index, bool | np.bool_):
+            raise TypeError
+        number = operator.index(index)
+    except TypeError:
+        by = "number" if names is None else f"name, {', '.join(map(repr, names))}, or number"
+        raise TypeError(f"{name} has {index!r}, expected features by {by}, from 0 to {n_features - 1}.") from None
+    if not -n_features <= number < n_features:
+        raise ValueError(f"{name} has feature {number}, expected one from 0 to {n_features - 1}.")
+    return number % n_features
+
+
+def as_known(given: Mapping[Any, Any], n_features: int, names: Names | None = None) -> tuple[list[int], Float64Array]:
+    """Return the features of which values are given, as `as_features` does, and the values.
+
+    Raises
+    ------
+    TypeError
+        If it is no mapping, or as for `as_features`.
+    ValueError
+        If a value is not one finite number, or as for `as_features`.
+    """
+    if not isinstance(given, Mapping):
+        raise TypeError(f"given is {given!r}, expected a mapping of features to values, such as {{0: 1.5}}.")
+    known = as_features("given", given, n_features, names)
+    values = np.empty(len(known))
+    for place, (feature, value) in enumerate(zip(known, given.values(), strict=True)):
+        which = f"feature {feature}{called(feature, names)}"
+        number = as_numbers(value, f"given, for {which},")
+        if number.ndim:
+            raise ValueError(
+                f"given has an array of shape {number.shape} for {which}, expected one number. Condition on one point "
+                "after the other."
+            )
+        if not np.isfinite(number):
+            raise ValueError(f"given has {number} for {which}, expected a finite number.")
+        values[place] = number
+    return known, values
 
 
 def check_size(size: int) -> None:

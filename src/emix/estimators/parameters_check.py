@@ -108,6 +108,7 @@ def check_given_start(estimator: Any, settings: Settings, n_features: int) -> Gi
     )
 
 
+@np.errstate(under="ignore")
 def check_weights(weights: Any, n_components: int, *, argument: str) -> NDArray[np.float64]:
     """Return weights of components that sum to one.
 
@@ -151,6 +152,7 @@ def check_means(means: Any, shape: tuple[int, int], *, argument: str) -> NDArray
     return found.astype(np.float64, order="C")
 
 
+@np.errstate(under="ignore")
 def check_spread(
     values: Any, covariance_type: str, n_components: int, n_features: int, kind: str, *, argument: str
 ) -> NDArray[np.float64]:
@@ -260,7 +262,7 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
     if type(value) is float and lowest <= value < math.inf:
         return value
     a_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not a_number or not lowest <= float(value) < math.inf:
+    if not a_number or not lowest <= _as_float(value) < math.inf:
         message = (
             f"The {name!r} parameter of {caller} must be a float in the range [{lowest:.1f}, inf). "
             f"Got {value!r} instead."
@@ -278,6 +280,14 @@ def _reg_covar(value: Any, caller: str) -> RegCovar:
             f"Got {value!r} instead."
         )
     return real_in_range("reg_covar", value, 0.0, caller=caller)
+
+
+def _as_float(value: Any) -> float:
+    """Return a number as a float, an int beyond the largest as infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _choice(name: str, value: Any, choices: Collection[str], caller: str) -> str:

@@ -48,6 +48,7 @@ TRIES, TRIED_ROWS = 8, 4096
 SMALL = 200_000
 
 
+@np.errstate(under="ignore")  # of tiny weights, or values beside the scale of their column
 def make_start(
     init_params: str,
     source: ArraySource,

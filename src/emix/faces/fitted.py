@@ -10,6 +10,7 @@ import numpy as np
 
 from emix.estimators.criteria import aic, bic, entropies, icl
 from emix.models.covariance import STRUCTURES
+from emix.rows.conversion import as_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,12 +112,15 @@ def as_table(X: Any) -> Any:
 
 def as_array(X: Any) -> NDArray[np.float64]:
     """Rows of an array or a frame as float64."""
-    return np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X, dtype=np.float64)
+    return np.asarray(as_numbers(X, "X"), dtype=np.float64)
 
 
 def take_rows(X: Any, index: NDArray[np.intp] | slice) -> Any:
     """Rows by number, of an array or a frame."""
-    return X.iloc[index] if hasattr(X, "iloc") else X[index]
+    if hasattr(X, "iloc"):
+        return X.iloc[index]
+    # A table of pyarrow takes no array of numbers in brackets.
+    return X.take(index) if hasattr(X, "column_names") and not isinstance(index, slice) else X[index]
 
 
 def row_weights(rows: Any, sample_weight: NDArray[np.floating] | None) -> NDArray[np.float64]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _MAX_POINTS = 5_000
 
 
+@np.errstate(under="ignore")  # densities far out are 0
 def plot_mixture(
     estimator: GaussianMixture,
     X: Any,

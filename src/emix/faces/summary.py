@@ -27,6 +27,7 @@ _MAX_REPORTED_RUNS = 5
 _PAGE_WIDTH = 100
 
 
+@np.errstate(under="ignore")  # of tiny weights and variances
 def summary(
     estimator: GaussianMixture,
     X: Any = None,

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from emix.kernel import values
 
-from .validation import FloatArray, as_rows, as_sample_weight
+from .conversion import column_names
+from .validation import FloatArray, as_rows, as_sample_weight, check_column_range
 
 __all__ = ["ArraySource", "as_source"]
 
@@ -114,4 +115,6 @@ def as_source(data: Any) -> ArraySource:
         return data
     rows, weight = data if isinstance(data, tuple) else (data, None)
     X = as_rows(rows, name="data", caller="GaussianModel", to_fit=True)
-    return ArraySource(X, as_sample_weight(weight, X.shape[0]))
+    source = ArraySource(X, as_sample_weight(weight, X.shape[0]))
+    check_column_range(source.column_range, X.dtype.char, column_names(rows), name="data")
+    return source

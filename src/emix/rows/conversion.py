@@ -1,14 +1,19 @@
-"""Numbers of any kind become float64 or float32 arrays; what is not numbers is refused."""
+"""Numbers of any kind become float64 or float32 arrays; what is not numbers is refused, and so are unread names."""
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["as_numbers", "is_frame", "is_ready"]
+__all__ = ["as_numbers", "called", "column_names", "is_frame", "is_ready", "refuse_unread_names"]
+
+# What to look for in most objects takes ten times as long as to convert one short row.
+_WITHOUT_NAMES = (list, tuple, float, int)
 
 
 def as_numbers(X: Any, name: str) -> NDArray[Any]:
@@ -23,38 +28,43 @@ def as_numbers(X: Any, name: str) -> NDArray[Any]:
     Returns
     -------
     ndarray, float64 or float32
-        Its values may be NaN or infinite.
+        Its values may be NaN or infinite; what is missing in a nullable column is NaN.
 
     Raises
     ------
     ValueError
-        If `X` is complex, text or ragged.
+        If `X` is complex, text or ragged, or holds an int too large for float64.
     TypeError
-        If `X` is sparse, or holds objects that are not numbers.
+        If `X` is sparse, holds objects that are not numbers, or has named columns that cannot be read by their names.
     """
     if is_ready(X):
         ready: NDArray[Any] = X
         return ready
     _refuse_special(X, name)
     try:
-        array = np.asarray(X.to_numpy() if is_frame(X) else X)
+        array = _as_array(X)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from error
     kind = array.dtype.kind
     if kind == "c":
         raise ValueError(
-            f"Complex data not supported: {name} has dtype {array.dtype}, expected real numbers. "
+            f"Complex data not supported: {name} has dtype {array.dtype}{_columns_of_kind(X, kind)}, expected real "
+            "numbers. "
             "Pass the real and the imaginary parts as two columns."
         )
     if kind in "USTmMV":
         raise ValueError(
-            f"{name} has dtype {array.dtype}, expected numbers: could not convert string, date or record to float. "
+            f"{name} has dtype {array.dtype}{_columns_of_kind(X, kind)}, expected numbers: could not convert string, "
+            "date or record to float. "
             "Convert its columns to float, or leave them out."
         )
     if kind == "O":
-        return _from_objects(array, name)
+        return _from_objects(array, name, column_names(X))
     single = kind == "f" and array.dtype.itemsize == 4
     # Byte order and alignment are made native here; both are free where they are so already.
+    if kind == "f" and array.dtype.itemsize > 8:
+        with np.errstate(over="ignore", under="ignore"):
+            array = array.astype(np.float64)
     return np.require(array, dtype=np.float32 if single else np.float64, requirements=["ALIGNED"])
 
 
@@ -65,10 +75,85 @@ def is_ready(X: Any) -> bool:
 
 def is_frame(X: Any) -> bool:
     """Is `X` a data frame, of whichever library?"""
-    return hasattr(X, "columns") and hasattr(X, "to_numpy")
+    # In this order: a lazy frame, which has no to_numpy, would work out its columns.
+    return hasattr(X, "to_numpy") and hasattr(X, "columns")
+
+
+def column_names(X: Any) -> list[Any] | None:
+    """Return the names of a data frame's or an Arrow table's columns, of any type; None of what has no names."""
+    if type(X) is np.ndarray or type(X) in _WITHOUT_NAMES:
+        return None
+    if is_frame(X):
+        return list(X.columns)
+    return list(X.column_names) if _is_arrow(X) else None
+
+
+def called(column: int, names: Any) -> str:
+    """Return a column's name for a message, in brackets after its number; nothing where it has none."""
+    return f" ({names[column]!r})" if names is not None and isinstance(names[column], str) else ""
+
+
+def _is_arrow(X: Any) -> bool:
+    """Is `X` a Table or RecordBatch of pyarrow?"""
+    arrow = sys.modules.get("pyarrow")
+    return arrow is not None and isinstance(X, (arrow.Table, arrow.RecordBatch))
+
+
+def _as_array(X: Any) -> NDArray[Any]:
+    if type(X) in _WITHOUT_NAMES:
+        return np.asarray(X)
+    if is_frame(X):
+        return np.asarray(X.to_numpy())
+    if _is_arrow(X):
+        columns = [np.asarray(column) for column in X.columns]
+        return np.column_stack(columns) if columns else np.empty((X.num_rows, 0))
+    return np.asarray(X)
+
+
+def refuse_unread_names(X: Any, name: str) -> None:
+    """Refuse what has named columns that emix does not read: in another order they would count as each other."""
+    if type(X) in _WITHOUT_NAMES:
+        return
+    if isinstance(X, np.ndarray) and X.dtype.names is not None:
+        raise ValueError(
+            f"{name} is a structured array with the fields {_few(X.dtype.names)}, expected numbers in two dimensions. "
+            f"Pass a data frame, such as pandas.DataFrame({name}), or without the names "
+            f"numpy.lib.recfunctions.structured_to_unstructured({name})."
+        )
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"{name} is a {type(X).__name__} with the keys {_few(X)}, expected an array or a data frame. Make it one, "
+            f"for example with pandas.DataFrame({name})."
+        )
+    if is_frame(X) or _is_arrow(X):
+        return
+    # Of the class: a lazy frame would work out its columns.
+    cls = type(X)
+    named = any(hasattr(cls, attribute) for attribute in ("columns", "column_names", "__dataframe__"))
+    if named or (hasattr(cls, "__arrow_c_stream__") and not hasattr(cls, "__array__")):
+        raise TypeError(
+            f"{name} is a {cls.__module__.partition('.')[0]} {cls.__name__}, whose columns emix cannot read by their "
+            "names, expected an array or a data frame of pandas, polars or pyarrow. Convert it first: a lazy frame "
+            f"with {name}.collect() or {name}.compute(), others for example with pyarrow.table({name})."
+        )
+
+
+def _few(names: Any, most: int = 5) -> str:
+    listed = [repr(key) for key in names]
+    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
+
+
+def _columns_of_kind(X: Any, kind: str) -> str:
+    """Name the first column of a table whose dtype is of that kind."""
+    names = column_names(X) or []
+    for j, label in enumerate(names):
+        if np.asarray(X[label]).dtype.kind == kind:
+            return f" in column {j}{called(j, names)}"
+    return ""
 
 
 def _refuse_special(X: Any, name: str) -> None:
+    refuse_unread_names(X, name)
     # isspmatrix of an object needs scipy.sparse, but an object of scipy.sparse needs it to be loaded already.
     sparse = sys.modules.get("scipy.sparse")
     if sparse is not None and sparse.issparse(X):
@@ -85,35 +170,50 @@ def _refuse_special(X: Any, name: str) -> None:
         )
 
 
-def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.float64]:
+def _from_objects(array: NDArray[Any], name: str, names: list[Any] | None) -> NDArray[np.float64]:
     """Return Python numbers as float64; text is refused even where it would read as a number."""
+    # What pandas has for a missing value in its nullable columns is no number, but as missing as NaN.
+    pandas = sys.modules.get("pandas")
+    missing = None if pandas is None else pandas.NA
+    places: list[int] = []
     for place, value in enumerate(array.flat):
         if isinstance(value, (str, bytes)):
             raise ValueError(
-                f"could not convert string to float: {name} holds {value!r}{_place(place, array)}, expected numbers. "
-                "Convert the column to float, or leave it out."
+                f"could not convert string to float: {name} holds {value!r}{_place(place, array, names)}, expected "
+                "numbers. Convert the column to float, or leave it out."
             )
         if isinstance(value, complex):
             raise ValueError(
-                f"Complex data not supported: {name} holds {value!r}{_place(place, array)}, expected real numbers."
+                f"Complex data not supported: {name} holds {value!r}{_place(place, array, names)}, expected real "
+                "numbers."
             )
+        if value is missing and missing is not None:
+            places.append(place)
+    if places:
+        array = array.copy()
+        array.flat[places] = math.nan
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         # float(), not NumPy, knows which value it was.
         for place, value in enumerate(array.flat):
             try:
                 float(value)
+            except OverflowError:
+                raise ValueError(
+                    f"{name} holds a number too large for float64{_place(place, array, names)}, expected absolute "
+                    "values below 1.8e308. Divide the column by a large number."
+                ) from error
             except (TypeError, ValueError) as reason:
                 raise type(reason)(
-                    f"{name} holds {value!r}{_place(place, array)}, expected numbers: {reason}. Convert or leave out "
-                    "what is not a number."
+                    f"{name} holds {value!r}{_place(place, array, names)}, expected numbers: {reason}. Convert or "
+                    "leave out what is not a number."
                 ) from error
         raise
 
 
-def _place(place: int, array: NDArray[Any]) -> str:
+def _place(place: int, array: NDArray[Any], names: list[Any] | None) -> str:
     index = np.unravel_index(place, array.shape)
     if array.ndim == 2:
-        return f" in row {index[0]}, column {index[1]}"
+        return f" in row {index[0]}, column {index[1]}{called(int(index[1]), names)}"
     return f" in row {index[0]}" if array.ndim == 1 else ""
