@@ -300,12 +300,23 @@ class GaussianMixture(FittedMixture):
         Parameters
         ----------
         path : str or os.PathLike
-            Used as given. An existing file is replaced.
+            Used as given. The file is written beside it and then takes its place, so that an existing file is replaced
+            whole or not at all; it keeps its permissions. A FIFO or a device is written through.
+
+        Raises
+        ------
+        NotFittedError
+            If there are no parameters yet.
+        OSError
+            If the file cannot be written.
 
         Notes
         -----
-        Parameters, settings and the numbers that the fit reported are kept, not its history nor its other runs. A
-        generator given as `random_state` is a state, and is not kept: the loaded mixture has None there.
+        Kept are the parameters in float64 and the dtype of the data, the names of the columns, the settings, and all
+        that the fit reported: log-likelihood, history, runs, how it stopped and how long it took. Arrays that were put
+        in the place of `means_` and the like are kept as what they are. A setting that is no number, text, array or
+        None is not kept, such as a generator given as `random_state`: the loaded mixture has the default there.
+        Attributes of your own are not kept.
         """
         from emix.estimators.mixture_file import save_mixture
 
