@@ -22,7 +22,7 @@ from emix.estimators.parameters_check import (
     check_weights,
 )
 from emix.estimators.random_source import seed_of
-from emix.exceptions import warn_convergence
+from emix.exceptions import shown, warn_convergence
 from emix.models.covariance import STRUCTURES
 from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
@@ -281,8 +281,8 @@ class GaussianMixture(FittedMixture):
             raise ValueError(
                 f"means has shape {shape}, expected (n_components, n_features): one row for each component."
             )
-        if covariance_type not in STRUCTURES:
-            raise ValueError(f"covariance_type is {covariance_type!r}, expected one of {tuple(STRUCTURES)}.")
+        if not isinstance(covariance_type, str) or covariance_type not in STRUCTURES:
+            raise ValueError(f"covariance_type is {shown(covariance_type)}, expected one of {tuple(STRUCTURES)}.")
         n_components, n_features = shape
         parameters = GaussianParameters.from_covariances(
             covariance_type,

@@ -13,6 +13,7 @@ from emix.estimators.covariance_factor import as_float64, checked_covariance, ch
 from emix.estimators.normal_arguments import as_features, as_points, as_sample, check_size, in_shape
 from emix.estimators.normal_integral import box_probabilities
 from emix.estimators.random_source import RandomState, random_source
+from emix.exceptions import shown
 from emix.models.parameters import GaussianParameters
 from emix.models.scoring import score_rows
 
@@ -332,7 +333,7 @@ class MultivariateNormal:
         μ_a + L_ab L_bb⁻¹ (x_b − μ_b) and L_aa L_aaᵀ: no difference is taken, and the result is positive definite.
         """
         if not isinstance(given, Mapping):
-            raise TypeError(f"given is {given!r}, expected a mapping of features to values, such as {{0: 1.5}}.")
+            raise TypeError(f"given is {shown(given)}, expected a mapping of features to values, such as {{0: 1.5}}.")
         known = as_features("given", given, self.n_features)
         values = as_float64("given", list(given.values()))
         others = [j for j in range(self.n_features) if j not in known]

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from emix.exceptions import shown
 from emix.rows.conversion import as_numbers
 from emix.rows.validation import as_rows, as_sample_weight
 
@@ -94,19 +95,21 @@ def as_features(name: str, indices: Iterable[int], n_features: int) -> list[int]
     try:
         given = [operator.index(index) for index in indices]
     except TypeError:
-        raise TypeError(f"{name} is {indices!r}, expected features by number, from 0 to {n_features - 1}.") from None
+        raise TypeError(
+            f"{name} is {shown(indices)}, expected features by number, from 0 to {n_features - 1}."
+        ) from None
     for index in given:
         if not -n_features <= index < n_features:
             raise ValueError(f"{name} has feature {index}, expected one from 0 to {n_features - 1}.")
     features = [index % n_features for index in given]
     if len(set(features)) < len(features):
-        raise ValueError(f"{name} names a feature twice: {given}. Name each once.")
+        raise ValueError(f"{name} names a feature twice: {shown(given)}. Name each once.")
     return features
 
 
 def check_size(size: int) -> None:
     """Refuse what is no number of points to draw: TypeError if it is no integer, ValueError if it is negative."""
     if not isinstance(size, int | np.integer):
-        raise TypeError(f"size is {size!r}, expected an int: the number of points.")
+        raise TypeError(f"size is {shown(size)}, expected an int: the number of points.")
     if size < 0:
         raise ValueError(f"size is {size}, expected at least 0.")

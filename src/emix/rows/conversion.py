@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.exceptions import shown
+
 __all__ = ["as_numbers", "is_frame", "is_ready"]
 
 
@@ -87,15 +89,17 @@ def _refuse_special(X: Any, name: str) -> None:
 
 def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.float64]:
     """Return Python numbers as float64; text is refused even where it would read as a number."""
+    if array.ndim == 0 and (rows := _rows_within(array.item(), name)) is not None:
+        raise TypeError(f"{name} is a {type(array.item()).__name__}, expected an array or a data frame: pass {rows}.")
     for place, value in enumerate(array.flat):
         if isinstance(value, (str, bytes)):
             raise ValueError(
-                f"could not convert string to float: {name} holds {value!r}{_place(place, array)}, expected numbers. "
-                "Convert the column to float, or leave it out."
+                f"could not convert string to float: {name} holds {shown(value)}{_place(place, array)}, expected "
+                "numbers. Convert the column to float, or leave it out."
             )
         if isinstance(value, complex):
             raise ValueError(
-                f"Complex data not supported: {name} holds {value!r}{_place(place, array)}, expected real numbers."
+                f"Complex data not supported: {name} holds {shown(value)}{_place(place, array)}, expected real numbers."
             )
     try:
         return array.astype(np.float64)
@@ -106,10 +110,19 @@ def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.float64]:
                 float(value)
             except (TypeError, ValueError) as reason:
                 raise type(reason)(
-                    f"{name} holds {value!r}{_place(place, array)}, expected numbers: {reason}. Convert or leave out "
-                    "what is not a number."
+                    f"{name} holds {shown(value)}{_place(place, array)}, expected numbers: {reason}. Convert or leave "
+                    "out what is not a number."
                 ) from error
         raise
+
+
+def _rows_within(value: Any, name: str) -> str | None:
+    """How to get at the rows of a data set, of emix or of scikit-learn; None for anything else."""
+    if len(getattr(getattr(value, "data", None), "shape", ())) == 2:
+        return f"{name}.data"
+    if isinstance(value, dict) and len(getattr(value.get("data"), "shape", ())) == 2:
+        return f"{name}['data']"
+    return None
 
 
 def _place(place: int, array: NDArray[Any]) -> str:
