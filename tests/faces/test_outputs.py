@@ -18,6 +18,7 @@ from matplotlib.image import imread
 
 import emix
 from emix.datasets.faithful import faithful_csv
+from emix.estimators.mixture_file import mixture_bytes
 from emix.faces.command_line import main
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ def test_a_model_on_standard_output_is_there_alone(csv_file: Path, tmp_path: Pat
     assert main(["fit", str(csv_file), "-k", "2", "-q", "--out", str(tmp_path / "m.npz")]) == 0
     expected, found = (emix.GaussianMixture.load(tmp_path / name) for name in ("m.npz", "copy"))
     np.testing.assert_array_equal(found.means_, expected.means_)
+    assert mixture_bytes(found) == done.stdout  # an archive with a summary behind it would load too
     assert not (tmp_path / "-").exists() and (tmp_path / "fit.png").exists()
 
 
