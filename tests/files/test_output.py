@@ -203,11 +203,11 @@ def test_a_fifo_is_written_through(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     content = []
-    reader = threading.Thread(target=lambda: content.append(fifo.read_bytes()))
+    reader = threading.Thread(target=lambda: content.append(fifo.read_bytes()), daemon=True)
     reader.start()
     check_writable(fifo)  # opens nothing: the reader has not seen an end
     GaussianMixture.from_parameters([1.0], [[0.0]], [1.0], "spherical").save(fifo)
-    reader.join()
+    reader.join(timeout=60)
     assert stat.S_ISFIFO(fifo.stat().st_mode)
     assert names(tmp_path) == ["fifo"]
     (tmp_path / "model").write_bytes(content[0])
@@ -235,10 +235,10 @@ def test_a_link_to_a_fifo_is_followed(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     link.symlink_to(fifo)
     content = []
-    reader = threading.Thread(target=lambda: content.append(fifo.read_bytes()))
+    reader = threading.Thread(target=lambda: content.append(fifo.read_bytes()), daemon=True)
     reader.start()
     write(link)
-    reader.join()
+    reader.join(timeout=60)
     assert content == [NEW]
     assert link.is_symlink() and stat.S_ISFIFO(fifo.stat().st_mode)
 
