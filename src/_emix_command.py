@@ -14,6 +14,7 @@ def main() -> int:
     try:
         from emix.faces.command_line import main as run
     except ImportError as error:
-        print(f"emix: error: {' '.join(str(error).split())}", file=sys.stderr)
+        if sys.stderr is not None:  # closed: print would take standard output instead
+            print(f"emix: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return run()

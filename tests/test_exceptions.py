@@ -1,7 +1,8 @@
-"""Warnings are shown at the line of the user's that led to them."""
+"""Warnings are shown at the line of the user's that led to them, and messages are short whatever they are about."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 import emix
-from emix.exceptions import warn, warnings_held
+from emix.exceptions import shown, warn, warnings_held
 
 
 class Falling:
@@ -75,3 +76,67 @@ def test_warnings_are_held_in_one_thread_alone() -> None:
     assert (held, inner) == ([("mine", UserWarning)], [("inner", RuntimeWarning)])
     with pytest.warns(UserWarning, match="no longer held"):
         warn("no longer held")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("kmeans", "'kmeans'"),
+        (2.5, "2.5"),
+        (None, "None"),
+        ((1, "a"), "(1, 'a')"),
+        (np.float64(0.5), repr(np.float64(0.5))),
+        (np.array([1, 2]), "array([1, 2])"),
+        (np.zeros((1000, 2)), "<ndarray of shape (1000, 2)>"),
+        (pd.DataFrame(X), "<DataFrame of shape (40, 2)>"),
+        (list(range(100_000)), "[0, 1, 2, 3, 4, 5, ...]"),
+    ],
+)
+def test_values_are_shown_in_a_line(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+class Long:
+    def __repr__(self) -> str:
+        return "line\n" * 10_000
+
+
+BIG = {
+    "array": np.zeros((1000, 3)),
+    "list": np.zeros((1000, 3)).tolist(),
+    "frame": pd.DataFrame(np.zeros((1000, 3))),
+    "text": "x" * 10_000,
+    "object": Long(),
+    "dict": {f"key{i}": [0.5] * 1000 for i in range(1000)},
+    "data set": emix.load_faithful(),
+}
+NORMAL = emix.MultivariateNormal([0.0, 0.0], np.eye(2))
+CALLS: dict[str, Callable[[Any], Any]] = {
+    **{
+        name: lambda value, name=name: emix.GaussianMixture(**{"n_components": 2, name: value}).fit(X)
+        for name in (
+            *("n_components", "covariance_type", "tol", "reg_covar", "max_iter", "n_init", "init_params"),
+            *("weights_init", "means_init", "random_state", "warm_start", "verbose", "n_threads"),
+        )
+    },
+    "fit": lambda value: emix.GaussianMixture(2).fit({"rows": value}),
+    "sample": lambda value: emix.GaussianMixture.from_parameters([1.0], [[0.0]], [1.0], "spherical").sample(value),
+    "set_params": lambda value: emix.GaussianMixture(2, means_init=value).set_params(wrong=value),
+    "from_parameters": lambda value: emix.GaussianMixture.from_parameters([1.0], [[0.0]], [1.0], value),
+    "fit_em, model": lambda value: emix.fit_em(value, X, 1.0, tol=0.1, max_iter=3),
+    "fit_em, tol": lambda value: emix.fit_em(Falling(), X, 1.0, tol=value, max_iter=3),
+    "fit_em, max_iter": lambda value: emix.fit_em(Falling(), X, 1.0, tol=0.1, max_iter=value),
+    "conditional": lambda value: NORMAL.conditional([value]),  # type: ignore[arg-type]
+    "marginal": lambda value: NORMAL.marginal([value]),
+    "rvs": lambda value: NORMAL.rvs([value]),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("kind", BIG)
+@pytest.mark.parametrize("call", CALLS)
+def test_messages_are_short_however_large_the_argument_is(call: str, kind: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        CALLS[call](BIG[kind])
+    message = str(caught.value)
+    assert 0 < len(message) < 1000 and message.count("\n") == 0
+    assert len(repr(emix.GaussianMixture(2, means_init=BIG[kind]))) < 500

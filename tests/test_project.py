@@ -23,7 +23,7 @@ SOURCE = CHECKOUT / "src" / "emix"
 INSTALLED = Path(emix.__file__).parent
 
 # Each layer imports only from those before it. Data sets need none of them, and nothing needs a face.
-LAYERS = ["exceptions", "kernel", "rows", "models", "em", "estimators", "faces"]
+LAYERS = ["exceptions", "kernel", "rows", "models", "em", "files", "estimators", "faces"]
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(emix.__path__, "emix."))
 # emix.kernel.memoryviews is Cython's own.
@@ -66,7 +66,7 @@ def test_layers_import_only_from_those_before(file: str) -> None:
     modules = {module.split(".")[1] if "." in module else "" for module in imported_modules(SOURCE / file)}
     modules.discard("__version__")  # a constant of the package, not a layer
     if layer == "__init__":
-        allowed = {*LAYERS, "datasets"} - {"faces"}
+        allowed = {*LAYERS, "datasets"}  # the faces for types and when they are asked for: see the next test
     elif layer == "faces":
         return  # may import everything
     elif layer == "datasets":
@@ -88,6 +88,19 @@ def test_import_emix_is_light() -> None:
     with_numpy = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     files = {"hashlib", "json", "secrets", "shutil", "zipfile", "pathlib", "inspect"}
     assert not (files & set(loaded)) - set(with_numpy)
+
+
+def test_faces_are_loaded_when_they_are_asked_for() -> None:
+    code = (
+        "import sys, emix\n"
+        "assert 'faces' in dir(emix) and 'emix.faces' not in sys.modules\n"
+        "print(emix.faces.summary.__name__, emix.faces.plot_mixture.__name__)\n"
+        "assert not {'matplotlib', 'polars', 'pandas', 'sklearn'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "summary plot_mixture\n"
+    with pytest.raises(AttributeError, match="module 'emix' has no attribute 'fases'"):
+        emix.fases  # noqa: B018
 
 
 def test_every_source_file_is_named_in_the_build() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .datasets import load_faithful
 from .em.loop import EMModel, EMRecord, EMResult, fit_em
 from .estimators.gaussian_mixture import GaussianMixture
@@ -11,6 +13,22 @@ from .kernel.level import show_config
 from .models.gaussian import GaussianModel, q_function
 from .models.parameters import GaussianParameters
 from .models.statistics import GaussianStatistics
+
+if TYPE_CHECKING:
+    from . import faces as faces
+else:
+
+    def __getattr__(name: str) -> object:
+        # `import emix; emix.faces` works, but only this loads it: `import emix` stays light.
+        if name == "faces":
+            import importlib
+
+            return importlib.import_module("emix.faces")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), "faces"} - {"TYPE_CHECKING"})
+
 
 __version__ = "0.1.0"
 

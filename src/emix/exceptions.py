@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ __all__ = [
     "NotFittedError",
     "Warned",
     "not_fitted",
+    "shown",
     "warn",
     "warn_convergence",
     "warnings_held",
@@ -88,6 +91,31 @@ def not_fitted(estimator_name: str) -> Exception:
         "estimator, or make one from known parameters with 'from_parameters'."
     )
     return error
+
+
+# The most numbers that a message shows of an array, and the most characters of anything else.
+_MOST_NUMBERS = 6
+_MOST_CHARACTERS = 120
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _MOST_CHARACTERS
+
+
+def shown(value: object) -> str:
+    """Text of a value for a message: one line, and short, however large the value is.
+
+    Examples
+    --------
+    >>> shown("kmeans"), shown(0.5), shown([1, 2])
+    ("'kmeans'", '0.5', '[1, 2]')
+    >>> shown(list(range(1000)))
+    '[0, 1, 2, 3, 4, 5, ...]'
+    """
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and all(isinstance(n, int) for n in shape) and math.prod(shape) > _MOST_NUMBERS:
+        return f"<{type(value).__name__} of shape {shape}>"
+    text = " ".join(_SHORT.repr(value).split())
+    return text if len(text) <= 2 * _MOST_CHARACTERS else f"{text[: 2 * _MOST_CHARACTERS]}..."
 
 
 Warned = list[tuple[str, type[Warning]]]

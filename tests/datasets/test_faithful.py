@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from sklearn.datasets import load_iris
 
+import emix
 from emix.datasets import load_faithful
 
 
@@ -29,3 +32,20 @@ def test_names_and_source_are_given() -> None:
 def test_each_call_gives_an_array_of_its_own() -> None:
     load_faithful().data[:] = 0.0
     assert load_faithful().data.min() > 0.0
+
+
+def test_a_data_set_shows_itself_in_a_line() -> None:
+    text = "<Dataset: 272 rows, 2 columns (eruptions, waiting); see .data, .feature_names, .description>"
+    assert repr(load_faithful()) == text
+    assert load_faithful() != load_faithful()  # another array each; equal arrays are not asked for
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_predict"])
+def test_a_data_set_in_the_place_of_its_rows_is_refused_in_a_line(method: str) -> None:
+    faithful = load_faithful()
+    with pytest.raises(TypeError, match=r"^X is a Dataset, expected an array or a data frame: pass X\.data\.$"):
+        getattr(emix.GaussianMixture(2), method)(faithful)
+    with pytest.raises(TypeError, match=r"^X is a Bunch, expected an array or a data frame: pass X\.data\.$"):
+        getattr(emix.GaussianMixture(2), method)(load_iris())
+    with pytest.raises(TypeError, match=r"^X is a dict, expected an array or a data frame: pass X\['data'\]\.$"):
+        getattr(emix.GaussianMixture(2), method)({"data": faithful.data})

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +14,10 @@ import pandas as pd
 import pytest
 
 from emix import GaussianMixture
-from emix.estimators.model_file import load_model, save_model
+from emix.estimators import mixture_file
+from emix.estimators.mixture_file import mixture_bytes
 from emix.exceptions import ModelFileError
+from emix.files.model_file import load_model, save_model
 
 RNG = np.random.default_rng(0)
 X = np.vstack([RNG.normal(size=(50, 2)), RNG.normal([7.0, 0.0], size=(50, 2))])
@@ -98,6 +104,83 @@ def test_start_and_numbers_of_numpy(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.fit(X).means_, gm.means_)
 
 
+class Tagged(GaussianMixture):
+    """With settings of its own, of every kind."""
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        tag: object = "none",
+        grid: object = None,
+        random_state: object = None,
+        means_init: object = None,
+        tol: object = 1e-6,
+    ) -> None:
+        super().__init__(n_components, random_state=random_state, means_init=means_init, tol=tol)
+        self.tag = tag
+        self.grid = grid
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("text", "text"),
+        (np.str_("text"), "text"),
+        (None, None),
+        (True, True),
+        (np.False_, False),
+        (2**70, 2**70),
+        (np.uint8(3), 3),
+        (np.array(4), 4),
+        (np.longdouble(0.5), 0.5),
+        (Fraction(1, 4), 0.25),
+        (np.inf, np.inf),
+        # What a file cannot hold has the default in its place.
+        (np.random.RandomState(0), "none"),
+        (Fraction(10**400), "none"),
+        (print, "none"),
+        ({"a": 1}, "none"),
+        (["a", "b"], "none"),
+        (np.array([1j]), "none"),
+        ([[1.0], [1.0, 2.0]], "none"),
+    ],
+)
+def test_settings_that_are_no_numbers_texts_arrays_or_none_are_not_kept(
+    tmp_path: Path, given: object, expected: object
+) -> None:
+    Tagged(2, random_state=0, tag=given).fit(X).save(tmp_path / "model")
+    assert_same(Tagged.load(tmp_path / "model").tag, expected)
+
+
+@pytest.mark.parametrize("values", [np.eye(2, dtype=np.int8), [[1, 2]], pd.DataFrame({"a": [1.5]}), np.eye(3) > 0])
+def test_arrays_among_the_settings_are_kept(tmp_path: Path, values: Any) -> None:
+    Tagged(2, random_state=0, grid=values).fit(X).save(tmp_path / "model")
+    assert_same(Tagged.load(tmp_path / "model").grid, np.asarray(values))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        X[[0, -1]].astype(np.longdouble),
+        X[[0, -1]].astype(object),
+        [[Fraction(1, 3), 0], [Decimal("7.1"), 1]],
+        pd.DataFrame(X[[0, -1]]).convert_dtypes(),
+        X[[0, -1]].astype(">f8"),
+    ],
+    ids=["long double", "objects", "exact numbers", "nullable frame", "big endian"],
+)
+def test_every_start_that_fits_can_be_saved(tmp_path: Path, given: Any) -> None:
+    gm = GaussianMixture(2, means_init=given, tol=np.longdouble(1e-3), random_state=0).fit(X)
+    gm.save(tmp_path / "model")
+    loaded = GaussianMixture.load(tmp_path / "model")
+    # The fit has taken them as float64 too.
+    np.testing.assert_array_equal(loaded.means_init, np.asarray(given, dtype=np.float64))
+    assert loaded.means_init.dtype == np.float64
+    assert_same(loaded.score_samples(X), gm.score_samples(X))
+    np.testing.assert_array_equal(loaded.fit(X).means_, gm.means_)
+
+
 def test_generator_is_not_saved(tmp_path: Path) -> None:
     GaussianMixture(2, random_state=np.random.default_rng(0)).fit(X).save(tmp_path / "model")
     assert GaussianMixture.load(tmp_path / "model").random_state is None
@@ -108,6 +191,86 @@ def test_replaced_attributes_are_saved(tmp_path: Path) -> None:
     gm.means_ = gm.means_ + 1.0
     gm.save(tmp_path / "model")
     np.testing.assert_array_equal(GaussianMixture.load(tmp_path / "model").predict_proba(X), gm.predict_proba(X))
+
+
+@pytest.mark.parametrize("means", [[[0, 1], [7, 1]], np.array([[0, 1], [7, 1]], dtype=np.int8)], ids=["list", "int8"])
+def test_a_replaced_attribute_does_not_decide_the_dtype_of_the_others(tmp_path: Path, means: Any) -> None:
+    gm = GaussianMixture(2, random_state=0).fit(X)
+    gm.means_ = means
+    gm.save(tmp_path / "model")
+    loaded = GaussianMixture.load(tmp_path / "model")
+    assert_same(loaded.means_, np.asarray(means, dtype=np.float64))
+    assert_same(loaded.covariances_, gm.covariances_)
+    assert_same(loaded.score_samples(X), gm.score_samples(X))
+
+
+def test_the_bytes_are_those_of_the_file(tmp_path: Path) -> None:
+    gm = GaussianMixture(2, random_state=0).fit(X)
+    gm.save(tmp_path / "model")
+    assert mixture_bytes(gm) == (tmp_path / "model").read_bytes()
+
+
+@dataclass(frozen=True)
+class LaterReport:
+    """A report as a later version may have it: with fields that the file of an earlier one lacks."""
+
+    run: int
+    log_likelihood: float | None
+    message: str
+    component: int | None = None
+    direction: str | None = None
+    effective_rows: float = 0.5
+
+
+def test_reports_of_a_later_version_are_kept_and_earlier_ones_have_the_defaults() -> None:
+    later = [LaterReport(0, -1.5, "a", 3, "width", 2.5), LaterReport(1, None, "b", None, None, 1.0)]
+    listed, columns = mixture_file._columns("runs", later, LaterReport)
+    found = mixture_file._records("runs", columns, {**listed, "message": ["a", "b"]}, LaterReport)
+    assert found[0] == later[0]
+    assert repr(found[1]) == repr(LaterReport(1, np.nan, "b", None, None, 1.0)).replace("np.nan", "nan")
+    earlier = {"runs_run": np.array([0]), "runs_log_likelihood": np.array([-1.5])}
+    assert mixture_file._records("runs", earlier, {"message": ["a"]}, LaterReport) == [LaterReport(0, -1.5, "a")]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"dtype": "V1000000000"}, r"dtype is 'V1000000000', expected one of \('float32', 'float64'\)"),
+        ({"dtype": "int8"}, r"dtype is 'int8', expected one of"),
+        ({"dtype": "(300,300)f8"}, r"dtype is '\(300,300\)f8', expected one of"),
+        ({"dtype": "O"}, r"dtype is 'O', expected one of"),
+        ({"dtype": "float16"}, r"dtype is 'float16', expected one of"),
+        ({"dtype": ["<f8"] * 1000}, r"dtype is \['<f8'.{,120}, expected one of"),
+        ({"dtype": None}, "dtype is None, expected one of"),
+        ({"feature_names": ["a"]}, r"feature_names are \['a'\], expected 2 texts"),
+        ({"feature_names": ["a", 1]}, r"feature_names are \['a', 1\], expected 2 texts"),
+        ({"feature_names": 7}, "TypeError"),
+        ({"fit": []}, "TypeError"),
+        ({"fit": "none"}, "TypeError"),
+    ],
+)
+def test_a_header_that_no_fit_has_written_is_refused_without_its_memory(
+    tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    GaussianMixture(2, random_state=0).fit(X).save(tmp_path / "model")
+    header, arrays = load_model(tmp_path / "model")
+    save_model(tmp_path / "model", header | change, arrays)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFileError, match=problem):
+            GaussianMixture.load(tmp_path / "model")
+        # NumPy reports its arrays: one number of dtype V1000000000 would be a gigabyte. The file has 6 kB.
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_parameters_of_another_dtype_are_refused(tmp_path: Path) -> None:
+    GaussianMixture(2, random_state=0).fit(X).save(tmp_path / "model")
+    header, arrays = load_model(tmp_path / "model")
+    save_model(tmp_path / "model", header, {**arrays, "weights": arrays["weights"].astype(np.int8)})
+    with pytest.raises(ModelFileError, match="a parameter has dtype int8, expected float64"):
+        GaussianMixture.load(tmp_path / "model")
 
 
 def test_other_kind_of_model(tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import sklearn.mixture
 
 import emix
-from emix.faces.fitted import as_array, assign, column_names, criteria, full_covariances, stop_sentence, take_rows
+from emix.datasets import load_faithful
+from emix.faces import plot_mixture, summary
+from emix.faces.fitted import assign, column_names, criteria, full_covariances, stop_sentence
 
 
 def test_criteria_are_those_of_the_estimator(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:
@@ -36,6 +41,54 @@ def test_weighted_criteria_are_those_of_repeated_rows(faithful: np.ndarray) -> N
     assert values.icl == pytest.approx(weighted.icl(repeated), rel=1e-12)
 
 
+@pytest.mark.parametrize("face", [summary, lambda estimator: plot_mixture(estimator, np.zeros((3, 2)))])
+def test_what_is_no_fitted_mixture_is_refused(face: Callable[[object], object], faithful: np.ndarray) -> None:
+    with pytest.raises(emix.NotFittedError, match="This GaussianMixture instance is not fitted yet"):
+        face(emix.GaussianMixture(2))
+    for other, kind in (
+        (faithful, "a ndarray of numpy"),
+        (None, "a NoneType of builtins"),
+        ("model.npz", "a str of builtins"),
+        (emix.MultivariateNormal([0.0], [[1.0]]), "a MultivariateNormal of emix"),
+        (sklearn.mixture.GaussianMixture(2), "a GaussianMixture of sklearn"),
+    ):
+        with pytest.raises(TypeError, match=rf"^estimator is {kind}.*, expected a fitted emix\.GaussianMixture\.$"):
+            face(other)
+    with pytest.raises(TypeError, match="estimator is the class GaussianMixture, expected a fitted"):
+        face(emix.GaussianMixture)
+    # Its parameters can be looked at. What emix reports of a fit, it has not.
+    with pytest.raises(TypeError, match=r"Make one of its parameters: emix\.GaussianMixture\.from_parameters"):
+        face(sklearn.mixture.GaussianMixture(2, random_state=0).fit(faithful))
+
+
+@pytest.mark.parametrize("face", [summary, plot_mixture])
+def test_rows_of_other_columns_are_refused(face: Callable[[object, object], object], faithful: np.ndarray) -> None:
+    frame = pd.DataFrame(faithful, columns=["a", "b"])
+    mixture = emix.GaussianMixture(2, random_state=0).fit(frame)
+    face(mixture, frame)
+    face(mixture, faithful)  # without names, by position
+    for X, message in (
+        (frame[["b", "a"]], "Feature names must be in the same order"),
+        (frame.rename(columns={"a": "c"}), "Feature names unseen at fit time:\n- c"),
+        (frame.assign(c=1.0), "Feature names unseen at fit time:\n- c"),
+        (np.zeros((5, 3)), "X has 3 features, but GaussianMixture is expecting 2"),
+        (np.zeros((0, 2)), r"Found array with 0 sample\(s\)"),
+        (faithful[0], "Expected 2D array, got 1D array"),
+        (np.full((1, 2), np.nan), "Input X contains NaN"),
+        ("rows.csv", "X has dtype <U8, expected numbers"),
+        (load_faithful(), r"X is a Dataset, expected an array or a data frame: pass X\.data\."),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            face(mixture, X)
+
+
+def test_weights_need_rows(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="sample_weight is given, but not X: pass the rows that it weights"):
+        summary(mixture, sample_weight=np.ones(272))
+    with pytest.raises(ValueError, match=r"sample_weight.shape == \(2,\), expected \(272,\)"):
+        summary(mixture, faithful, [1.0, 1.0])
+
+
 def test_a_given_mixture_has_no_criteria() -> None:
     given = emix.GaussianMixture.from_parameters([1.0], [[0.0]], [[[1.0]]])
     assert criteria(given) is None
@@ -58,12 +111,6 @@ def test_assignment_sums_up_responsibilities(
     assert assignment.n_rows == len(faithful)
     np.testing.assert_allclose(assignment.counts, np.bincount(r.argmax(axis=1), weights=w, minlength=3), rtol=1e-12)
     assert assignment.certainty == pytest.approx(np.average(r.max(axis=1), weights=w), rel=1e-12)
-
-
-@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, pl.DataFrame, arrow])
-def test_rows_by_number(faithful: np.ndarray, kind: object) -> None:
-    for index in (np.array([3, 1, 200]), slice(2, 5)):
-        np.testing.assert_array_equal(as_array(take_rows(kind(faithful), index)), faithful[index])
 
 
 def test_pandas_rows_are_taken_by_position(faithful: np.ndarray) -> None:

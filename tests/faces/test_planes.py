@@ -82,7 +82,9 @@ def test_labels_give_the_loadings() -> None:
 
 @pytest.mark.parametrize("features", [(0, 0), (0, 4), (-1, 2)])
 def test_features_that_are_not_two_columns_are_refused(features: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=r"features is .*, expected two different columns from 0 to 3"):
+    with pytest.raises(
+        ValueError, match=r"features is .*, expected two different columns of the mixture, by number from 0 to 3"
+    ):
         choose_view(WEIGHTS, MEANS, COVARIANCES, NAMES, features)
 
 

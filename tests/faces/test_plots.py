@@ -131,6 +131,66 @@ def test_a_narrow_component_is_drawn(tmp_path: Path) -> None:
     draw(plot_mixture(given, np.array([[0.0, 0.0], [1.0, 1.0]])), tmp_path / "fit.png")
 
 
+def test_columns_are_chosen_by_number_or_by_name() -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4)), columns=list("abcd"))
+    mixture = emix.GaussianMixture(1).fit(frame)
+    for features in [("d", "b"), (3, "b"), ["d", 1], (np.int64(3), np.str_("b")), np.array([3, 1])]:
+        figure = plot_mixture(mixture, frame, features=features)
+        assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("d", "b")
+    # The names that are given count.
+    figure = plot_mixture(mixture, frame, features=("z", "w"), feature_names=["w", "x", "y", "z"])
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("z", "w")
+
+
+@pytest.mark.parametrize(
+    ("features", "error", "found"),
+    [
+        (("a", "e"), ValueError, r"features is \('a', 'e'\)"),
+        (("a", "a"), ValueError, r"features is \('a', 'a'\)"),
+        (("a", 0), ValueError, r"features is \('a', 0\)"),
+        ((0, -1), ValueError, r"features is \(0, -1\)"),
+        ((0, 4), ValueError, r"features is \(0, 4\)"),
+        ((0, 1, 2), ValueError, r"features is \(0, 1, 2\)"),
+        ((0,), ValueError, r"features is \(0,\)"),
+        (1, TypeError, "features is 1"),
+        ("ab", TypeError, "features is 'ab'"),
+        ((0, 1.0), TypeError, "features has 1.0"),
+        ((True, False), TypeError, "features has True"),
+        (np.zeros((1000, 2)), TypeError, r"features has array\(\[0., 0.\]\)"),
+    ],
+)
+def test_columns_that_are_not_there_are_refused(features: object, error: type[Exception], found: str) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4)), columns=list("abcd"))
+    mixture = emix.GaussianMixture(1).fit(frame)
+    expected = ", expected two different columns of the mixture, by number from 0 to 3 or by name: a, b, c, d$"
+    with pytest.raises(error, match=f"^{found}{expected}"):
+        plot_mixture(mixture, frame, features=features)  # type: ignore[arg-type]
+
+
+def test_a_name_of_several_columns_chooses_none(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="features has 'a', the name of several columns: give their numbers"):
+        plot_mixture(mixture, faithful, feature_names=["a", "a"], features=("a", 1))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "message"),
+    [
+        ({"max_points": 0}, ValueError, r"'max_points' parameter of plot_mixture .* range \[1, inf\). Got 0 instead"),
+        ({"max_points": "all"}, TypeError, "'max_points' parameter of plot_mixture .* Got 'all' instead"),
+        ({"feature_names": "ab"}, TypeError, "feature_names is 'ab', expected a list of 2 names"),
+        ({"feature_names": 2}, TypeError, "feature_names is 2, expected a list of 2 names"),
+        ({"sample_weight": [1.0]}, ValueError, r"sample_weight.shape == \(1,\), expected \(272,\)"),
+        ({"sample_weight": -np.ones(272)}, ValueError, "Negative values in sample_weight: -1 in row 0"),
+        ({"sample_weight": np.zeros(272)}, ValueError, "all 272 values of sample_weight are zero"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused(
+    mixture: emix.GaussianMixture, faithful: np.ndarray, keywords: dict, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        plot_mixture(mixture, faithful, **keywords)
+
+
 def test_wrong_arguments_are_refused(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:
     with pytest.raises(ValueError, match="feature_names has 3 names, but the mixture has 2 columns"):
         plot_mixture(mixture, faithful, feature_names=["a", "b", "c"])

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from emix.faces.tables import check_writable, read_table, write_columns
+from emix.faces.outputs import check_writable
+from emix.faces.tables import read_table, write_columns
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ Applied Statistics 39, 357-365. The same values as `faithful` in R.
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Dataset:
     """A data set that comes with emix.
 
@@ -40,6 +40,11 @@ class Dataset:
     feature_names: tuple[str, ...]
     description: str
 
+    def __repr__(self) -> str:
+        n_samples, n_features = self.data.shape
+        columns = f"{n_features} column{'s' if n_features != 1 else ''} ({', '.join(self.feature_names)})"
+        return f"<Dataset: {n_samples} rows, {columns}; see .data, .feature_names, .description>"
+
 
 def load_faithful() -> Dataset:
     """Load the Old Faithful eruptions.
@@ -54,6 +59,8 @@ def load_faithful() -> Dataset:
     --------
     >>> from emix.datasets import load_faithful
     >>> faithful = load_faithful()
+    >>> faithful
+    <Dataset: 272 rows, 2 columns (eruptions, waiting); see .data, .feature_names, .description>
     >>> faithful.data.shape
     (272, 2)
     >>> faithful.feature_names

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from emix.exceptions import shown
+
 from .passes import begin_passes
 from .stopping import STOPS, StoppingRule
 
@@ -218,14 +220,14 @@ def _check_arguments(model: Any, stop: str, acceleration: None, max_iter: int) -
     if isinstance(model, type):
         raise TypeError(f"model is the class {model.__name__}, expected an object of it: {model.__name__}(...).")
     if not hasattr(model, "m_step") or not (hasattr(model, "e_step") or hasattr(model, "begin")):
-        raise TypeError(f"model is {model!r}, expected an object with the methods e_step and m_step.")
+        raise TypeError(f"model is {shown(model)}, expected an object with the methods e_step and m_step.")
     if stop not in STOPS:
-        raise ValueError(f"stop is {stop!r}, expected one of {STOPS}.")
+        raise ValueError(f"stop is {shown(stop)}, expected one of {STOPS}.")
     if acceleration is not None:
-        raise ValueError(f"acceleration is {acceleration!r}, expected None: plain EM is the only one so far.")
+        raise ValueError(f"acceleration is {shown(acceleration)}, expected None: plain EM is the only one so far.")
     try:
         operator.index(max_iter)
     except TypeError:
-        raise TypeError(f"max_iter is {max_iter!r}, expected an int.") from None
+        raise TypeError(f"max_iter is {shown(max_iter)}, expected an int.") from None
     if max_iter < 0:
-        raise ValueError(f"max_iter is {max_iter!r}, expected 0 or more.")
+        raise ValueError(f"max_iter is {shown(max_iter)}, expected 0 or more.")

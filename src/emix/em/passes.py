@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from emix.exceptions import shown
+
 __all__ = ["add_results", "begin_passes"]
 
 # Rows of a block that a by_rows model is given from an array.
@@ -92,7 +94,7 @@ class _ByRows:
 def _checked(found: Any) -> tuple[Any, float]:
     """What an E-step returned, if it is what it should be."""
     if not isinstance(found, tuple) or len(found) != 2:
-        raise TypeError(f"e_step returned {found!r}, expected a tuple: (statistics, log_likelihood).")
+        raise TypeError(f"e_step returned {shown(found)}, expected a tuple: (statistics, log_likelihood).")
     statistics, log_likelihood = found
     return statistics, float(log_likelihood)
 

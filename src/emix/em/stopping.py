@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.exceptions import warn_convergence
+from emix.exceptions import shown, warn_convergence
 
 __all__ = ["STOPS", "StoppingRule", "pack", "relative_distance"]
 
@@ -34,9 +34,9 @@ class StoppingRule:
 
     def __init__(self, tol: float, stop: str, model: Any, passes: Any) -> None:
         if not isinstance(tol, (int, float, np.number)):  # a union would be made anew for each fit
-            raise TypeError(f"tol is {tol!r}, expected a number.")
+            raise TypeError(f"tol is {shown(tol)}, expected a number.")
         if not tol >= 0.0:
-            raise ValueError(f"tol is {tol!r}, expected 0 or more.")
+            raise ValueError(f"tol is {shown(tol)}, expected 0 or more.")
         self._tol, self._stop, self._weight = tol, stop, passes.weight
         self._rounding = _rounding(passes)
         self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)

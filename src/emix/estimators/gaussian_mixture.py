@@ -23,7 +23,7 @@ from emix.estimators.parameters_check import (
     check_weights,
 )
 from emix.estimators.random_source import seed_of
-from emix.exceptions import warn, warn_convergence
+from emix.exceptions import shown, warn, warn_convergence
 from emix.models.collapse import ColumnDoubts
 from emix.models.covariance import STRUCTURES
 from emix.models.parameters import GaussianParameters
@@ -294,8 +294,8 @@ class GaussianMixture(FittedMixture):
             raise ValueError(
                 f"means has shape {shape}, expected (n_components, n_features): one row for each component."
             )
-        if covariance_type not in STRUCTURES:
-            raise ValueError(f"covariance_type is {covariance_type!r}, expected one of {tuple(STRUCTURES)}.")
+        if not isinstance(covariance_type, str) or covariance_type not in STRUCTURES:
+            raise ValueError(f"covariance_type is {shown(covariance_type)}, expected one of {tuple(STRUCTURES)}.")
         n_components, n_features = shape
         parameters = GaussianParameters.from_covariances(
             covariance_type,
@@ -313,12 +313,23 @@ class GaussianMixture(FittedMixture):
         Parameters
         ----------
         path : str or os.PathLike
-            Used as given. An existing file is replaced.
+            Used as given. The file is written beside it and then takes its place, so that an existing file is replaced
+            whole or not at all; it keeps its permissions. A FIFO or a device is written through.
+
+        Raises
+        ------
+        NotFittedError
+            If there are no parameters yet.
+        OSError
+            If the file cannot be written.
 
         Notes
         -----
-        Parameters, settings and the numbers that the fit reported are kept, not its history nor its other runs. A
-        generator given as `random_state` is a state, and is not kept: the loaded mixture has None there.
+        Kept are the parameters in float64 and the dtype of the data, the names of the columns, the settings, and all
+        that the fit reported: log-likelihood, history, runs, how it stopped and how long it took. Arrays that were put
+        in the place of `means_` and the like are kept as what they are. A setting that is no number, text, array or
+        None is not kept, such as a generator given as `random_state`: the loaded mixture has the default there.
+        Attributes of your own are not kept.
         """
         from emix.estimators.mixture_file import save_mixture
 

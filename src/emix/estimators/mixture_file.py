@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from dataclasses import fields, replace
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,30 +14,45 @@ import numpy as np
 from emix.em.loop import EMRecord
 from emix.em.restarts import RunReport
 from emix.estimators.fit_state import attributes_of
-from emix.estimators.model_file import load_model, save_model
 from emix.exceptions import ModelFileError
+from emix.files.model_file import encode_model, load_model, save_model
 from emix.models.collapse import ColumnDoubts
 from emix.models.covariance import STRUCTURES, CovarianceStructure
 from emix.models.parameters import GaussianParameters, check_shapes
 
-__all__ = ["load_mixture", "save_mixture"]
+__all__ = ["load_mixture", "mixture_bytes", "save_mixture"]
 
 KIND = "GaussianMixture"
 
+# How the names of arrays begin that are settings, other than those that 0.1 had.
+_SETTING = "setting_"
 _START_ARRAYS = ("weights_init", "means_init", "precisions_init")
 _FIT_NUMBERS = ("log_likelihood_", "total_weight_", "lower_bound_", "converged_", "n_iter_", "stopped_by_", "fit_time_")
+# Fits are in one of these; NumPy would take "int8", or "V1000000000" and the memory for it.
+_DTYPES = ("float32", "float64")
+_NOT_PLAIN = object()
 
 Mixture = TypeVar("Mixture")
 
 
 def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted mixture.
+    """Write a fitted mixture."""
+    save_model(path, *mixture_content(mixture))
 
-    The parameters are written in float64 with the factors that score rows, so that a loaded mixture scores to the same
-    bits. A generator given as `random_state` is not written: it is a state, not a parameter.
+
+def mixture_bytes(mixture: Any) -> bytes:
+    """Return the bytes of the file that `save_mixture` writes."""
+    return encode_model(*mixture_content(mixture))
+
+
+def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a fitted mixture as the header and the arrays of a model file.
+
+    The parameters are in float64, with the factors that score rows, so that a loaded mixture scores to the same bits.
+    Settings are kept that are numbers, texts, arrays or None. A generator given as `random_state`, say, is a state and
+    not a setting: the loaded mixture has the default in its place.
     """
     parameters: GaussianParameters = mixture._fitted()
-    settings = mixture.get_params(deep=False)
     arrays: dict[str, Any] = {
         "weights": parameters.weights,
         "means": parameters.means,
@@ -43,17 +60,19 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         "whitening": parameters.whitening,
         "log_det_whitening": parameters.log_det_whitening,
     }
-    for name in _START_ARRAYS:
-        given = settings.pop(name)
-        if given is not None:
-            arrays[name] = np.asarray(given)
-    if not isinstance(settings["random_state"], (int, np.integer)):
-        settings["random_state"] = None
+    settings: dict[str, Any] = {}
+    for name, value in mixture.get_params(deep=False).items():
+        plain = _plain(value)
+        if plain is not _NOT_PLAIN:
+            settings[name] = plain
+        elif (array := _stored_array(value)) is not None:
+            arrays[name if name in _START_ARRAYS else f"{_SETTING}{name}"] = array
     header: dict[str, Any] = {
         "kind": KIND,
-        "parameters": {name: _plain(value) for name, value in settings.items()},
+        "parameters": {name: value for name, value in settings.items() if name not in _START_ARRAYS},
         "structure": parameters.structure.name,
-        "dtype": mixture.means_.dtype.name,
+        # What a user has put into the place of means_ may have any dtype, or be a list.
+        "dtype": "float32" if np.asarray(mixture.means_).dtype == np.float32 else "float64",
         "feature_names": vars(mixture).get("feature_names_in_"),
         "fit": None,
     }
@@ -64,10 +83,11 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         doubts = mixture.columns_in_doubt_._asdict()
         header["fit"]["columns_in_doubt"] = {name: list(columns) for name, columns in doubts.items()}
         header["fit"]["messages"] = [report.message for report in mixture.runs_]
-        arrays.update(_columns("history", mixture.history_, EMRecord))
-        arrays.update(_columns("runs", mixture.runs_, RunReport))
+        header["fit"]["runs"], run_columns = _columns("runs", mixture.runs_, RunReport)
+        header["fit"]["history"], history_columns = _columns("history", mixture.history_, EMRecord)
+        arrays.update(run_columns | history_columns)
         arrays["lower_bounds"] = np.asarray(mixture.lower_bounds_, dtype=np.float64)
-    save_model(path, header, arrays)
+    return header, arrays
 
 
 def load_mixture(cls: type[Mixture], path: str | os.PathLike[str]) -> Mixture:
@@ -81,7 +101,7 @@ def load_mixture(cls: type[Mixture], path: str | os.PathLike[str]) -> Mixture:
     header, arrays = load_model(path, kind=KIND)
     try:
         return _mixture(cls, header, arrays)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         # The checksum is right: a newer emix wrote it, or somebody by hand.
         raise ModelFileError(
             os.fspath(path),
@@ -91,70 +111,102 @@ def load_mixture(cls: type[Mixture], path: str | os.PathLike[str]) -> Mixture:
 
 
 def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any]) -> Mixture:
-    starts = {name: arrays.get(name) for name in _START_ARRAYS}
-    mixture = cls(**header["parameters"], **starts)
+    settings = {name: arrays[name] for name in _START_ARRAYS if name in arrays}
+    for name in (name for name in arrays if name.startswith(_SETTING)):
+        # A number of no dimension is one that JSON does not have, such as infinity.
+        settings[name.removeprefix(_SETTING)] = arrays[name] if arrays[name].ndim else arrays[name].item()
+    mixture = cls(**header["parameters"], **settings)
     parameters = _parameters(STRUCTURES[header["structure"]], arrays)
+    if header["dtype"] not in _DTYPES:
+        raise ValueError(f"dtype is {header['dtype']!r:.100}, expected one of {_DTYPES}")
     state = attributes_of(parameters, np.dtype(header["dtype"]))
     state["n_features_in_"] = parameters.means.shape[1]
-    if header["feature_names"] is not None:
-        state["feature_names_in_"] = np.array(header["feature_names"], dtype=object)
+    names = header["feature_names"]
+    if names is not None:
+        if len(names) != parameters.means.shape[1] or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"feature_names are {names!r:.100}, expected {parameters.means.shape[1]} texts")
+        state["feature_names_in_"] = np.array(names, dtype=object)
     if header["fit"] is not None:
-        state.update({name: header["fit"][name] for name in _FIT_NUMBERS})
+        fit = header["fit"]
+        state.update({name: fit[name] for name in _FIT_NUMBERS})
         state["lower_bounds_"] = arrays["lower_bounds"].tolist()
-        state["history_"] = _records("history", arrays, EMRecord)
-        state["runs_"] = _runs({**arrays, "runs_message": header["fit"]["messages"]})
+        state["history_"] = _records("history", arrays, fit.get("history", {}), EMRecord)
+        runs = _records("runs", arrays, {**fit.get("runs", {}), "message": fit["messages"]}, RunReport)
+        state["runs_"] = [replace(run, log_likelihood=None) if math.isnan(run.log_likelihood) else run for run in runs]
         # Files of 0.1 have no word of doubts.
-        state["columns_in_doubt_"] = ColumnDoubts(
-            **{name: tuple(columns) for name, columns in header["fit"].get("columns_in_doubt", {}).items()}
-        )
+        doubts = fit.get("columns_in_doubt", {})
+        state["columns_in_doubt_"] = ColumnDoubts(**{name: tuple(columns) for name, columns in doubts.items()})
     vars(mixture).update(state)
     return mixture
 
 
 def _parameters(structure: CovarianceStructure, arrays: dict[str, Any]) -> GaussianParameters:
-    weights, means, log_det = arrays["weights"], arrays["means"], arrays["log_det_whitening"]
-    covariances, whitening = arrays["covariances"], arrays["whitening"]
+    parts = [arrays[name] for name in ("weights", "means", "covariances", "whitening", "log_det_whitening")]
+    for part in parts:
+        if part.dtype != np.float64:
+            raise ValueError(f"a parameter has dtype {part.dtype}, expected float64")
+    weights, means, covariances, whitening, log_det = parts
     check_shapes(structure, weights, means, covariances=covariances, whitening=whitening)
     if log_det.shape != weights.shape:
         raise ValueError(f"log_det_whitening has shape {log_det.shape}, expected {weights.shape}.")
     return GaussianParameters.of_arrays(structure, weights, means, covariances, whitening, log_det)
 
 
-def _columns(prefix: str, records: list[Any], kind: type) -> dict[str, Any]:
-    """Records as one array for each field that is a number; None, for a run that did not end, becomes NaN."""
-    names = [field.name for field in fields(kind) if field.name != "message"]
-    values = {name: [getattr(record, name) for record in records] for name in names}
-    return {f"{prefix}_{name}": np.array([math.nan if v is None else v for v in values[name]]) for name in names}
+def _columns(prefix: str, records: list[Any], kind: type) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """Records, field by field: what the header holds (texts, or None here and there), and numbers as arrays.
+
+    None for the log-likelihood of a run that did not end becomes NaN in an array, as it was from the first version on.
+    """
+    listed: dict[str, list[Any]] = {}
+    arrays: dict[str, Any] = {}
+    for name in (field.name for field in fields(kind) if field.name != "message"):
+        values = [getattr(record, name) for record in records]
+        if name == "log_likelihood":
+            values = [math.nan if value is None else value for value in values]
+        if all(isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)) for value in values):
+            arrays[f"{prefix}_{name}"] = np.array(values)
+        else:
+            listed[name] = [None if (plain := _plain(value)) is _NOT_PLAIN else plain for value in values]
+    return listed, arrays
 
 
-def _records(prefix: str, columns: dict[str, Any], kind: type) -> list[Any]:
-    """Inverse of `_columns`."""
-    names = [field.name for field in fields(kind)]
-    values = [np.asarray(columns[f"{prefix}_{name}"]).tolist() for name in names]
-    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*values, strict=True)]
-
-
-def _runs(columns: dict[str, Any]) -> list[RunReport]:
-    """Reports of runs, in which NaN stands for None; files of 0.1 do not say which component collapsed."""
-    n_runs = len(columns["runs_run"])
-    for name in ("component", "column", "effective_rows"):
-        columns.setdefault(f"runs_{name}", np.full(n_runs, math.nan))
-    return [
-        replace(
-            run,
-            log_likelihood=_or_none(float, run.log_likelihood),
-            component=_or_none(int, run.component),
-            column=_or_none(int, run.column),
-            effective_rows=_or_none(float, run.effective_rows),
-        )
-        for run in _records("runs", columns, RunReport)
-    ]
-
-
-def _or_none(kind: type, value: float) -> Any:
-    return None if math.isnan(value) else kind(value)
+def _records(prefix: str, arrays: dict[str, Any], listed: dict[str, list[Any]], kind: type) -> list[Any]:
+    """Inverse of `_columns`. A field that the file lacks, since it is younger, has its default."""
+    columns: dict[str, list[Any]] = {}
+    for name in (field.name for field in fields(kind)):
+        if name in listed:
+            columns[name] = listed[name]
+        elif f"{prefix}_{name}" in arrays:
+            columns[name] = arrays[f"{prefix}_{name}"].tolist()
+    return [kind(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 def _plain(value: Any) -> Any:
-    """Return NumPy's numbers as Python's, which JSON can hold."""
-    return value.item() if isinstance(value, np.generic) else value
+    """Return a number, a text or None as JSON can hold it; `_NOT_PLAIN` for anything else, also infinity."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return None if value is None else bool(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        with contextlib.suppress(OverflowError):  # of a fraction, say
+            number = float(value)
+            return number if math.isfinite(number) else _NOT_PLAIN
+    return _NOT_PLAIN
+
+
+def _stored_array(value: Any) -> np.ndarray[Any, Any] | None:
+    """Return what is given as an array as a model file can hold it, None if it is no array of numbers.
+
+    Long doubles, and numbers as objects, become the float64 that the fit has made of them.
+    """
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O" or (array.dtype.kind == "f" and array.dtype.itemsize > 8):
+            array = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return array if array.dtype.kind in "biuf" else None

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from emix.exceptions import shown
 from emix.rows.arrays import ArraySource
 from emix.rows.conversion import as_numbers, called, column_names
 from emix.rows.validation import (
@@ -160,7 +161,7 @@ def as_features(name: str, indices: Iterable[Any], n_features: int, names: Names
         return [j for j, kept in enumerate(given) if kept]
     features = [_as_feature(name, index, n_features, names) for index in given]
     if len(set(features)) < len(features):
-        raise ValueError(f"{name} names a feature twice: {given}. Name each once.")
+        raise ValueError(f"{name} names a feature twice: {shown(given)}. Name each once.")
     return features
 
 
@@ -194,7 +195,7 @@ def as_known(given: Mapping[Any, Any], n_features: int, names: Names | None = No
         If a value is not one finite number, or as for `as_features`.
     """
     if not isinstance(given, Mapping):
-        raise TypeError(f"given is {given!r}, expected a mapping of features to values, such as {{0: 1.5}}.")
+        raise TypeError(f"given is {shown(given)}, expected a mapping of features to values, such as {{0: 1.5}}.")
     known = as_features("given", given, n_features, names)
     values = np.empty(len(known))
     for place, (feature, value) in enumerate(zip(known, given.values(), strict=True)):
@@ -214,6 +215,6 @@ def as_known(given: Mapping[Any, Any], n_features: int, names: Names | None = No
 def check_size(size: int) -> None:
     """Refuse what is no number of points to draw: TypeError if it is no integer, ValueError if it is negative."""
     if not isinstance(size, int | np.integer):
-        raise TypeError(f"size is {size!r}, expected an int: the number of points.")
+        raise TypeError(f"size is {shown(size)}, expected an int: the number of points.")
     if size < 0:
         raise ValueError(f"size is {size}, expected at least 0.")

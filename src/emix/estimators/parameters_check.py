@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.estimators.starts import STARTS
+from emix.exceptions import shown
 from emix.models.covariance import STRUCTURES, RegCovar
 from emix.rows.conversion import as_numbers
 
@@ -66,7 +67,7 @@ def check_settings(estimator: Any) -> Settings:
         integer_in_range("n_threads", estimator.n_threads, 1, caller=caller)
     if not isinstance(estimator.warm_start, (bool, np.bool_)):
         raise TypeError(
-            f"The 'warm_start' parameter of {caller} must be True or False. Got {estimator.warm_start!r} instead."
+            f"The 'warm_start' parameter of {caller} must be True or False. Got {shown(estimator.warm_start)} instead."
         )
     verbose = int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose
     # In the order of the fields: by their names this takes a third longer.
@@ -243,7 +244,8 @@ def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
     an_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not an_integer or value < lowest:
         message = (
-            f"The {name!r} parameter of {caller} must be an int in the range [{lowest}, inf). Got {value!r} instead."
+            f"The {name!r} parameter of {caller} must be an int in the range [{lowest}, inf). "
+            f"Got {shown(value)} instead."
         )
         raise (ValueError if an_integer else TypeError)(message)
     return int(value)
@@ -265,7 +267,7 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
     if not a_number or not lowest <= _as_float(value) < math.inf:
         message = (
             f"The {name!r} parameter of {caller} must be a float in the range [{lowest:.1f}, inf). "
-            f"Got {value!r} instead."
+            f"Got {shown(value)} instead."
         )
         raise (ValueError if a_number else TypeError)(message)
     return float(value)
@@ -293,7 +295,7 @@ def _as_float(value: Any) -> float:
 def _choice(name: str, value: Any, choices: Collection[str], caller: str) -> str:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
-            f"The {name!r} parameter of {caller} must be a str among {_set_of(choices)}. Got {value!r} instead."
+            f"The {name!r} parameter of {caller} must be a str among {_set_of(choices)}. Got {shown(value)} instead."
         )
     return value
 

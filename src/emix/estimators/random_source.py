@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from emix.exceptions import shown
+
 __all__ = ["RandomSource", "RandomState", "random_source", "seed_of"]
 
 # As text: importing numpy.random would double the time that emix takes to import.
@@ -63,5 +65,5 @@ def _is_seed(random_state: Any) -> bool:
 def _not_random(random_state: Any) -> str:
     return (
         "The 'random_state' parameter must be None, an int in the range [0, inf), a numpy.random.Generator or a "
-        f"numpy.random.RandomState. Got {random_state!r} instead."
+        f"numpy.random.RandomState. Got {shown(random_state)} instead."
     )

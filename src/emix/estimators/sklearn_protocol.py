@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from emix.exceptions import shown
+
 __all__ = ["SklearnEstimator"]
 
 # What scikit-learn calls sklearn.utils.metadata_routing.UNCHANGED: "leave this request as it is".
@@ -21,6 +23,8 @@ _UNCHANGED = "$UNCHANGED$"
 
 # The longest array, as text, that still goes into a repr.
 _SHORT = 60
+# The longest text of anything else: means as lists, say.
+_LONG = 400
 
 
 class SklearnEstimator:
@@ -191,4 +195,4 @@ def _short(value: Any) -> str:
     text = repr(value)
     if isinstance(value, np.ndarray) and (len(text) > _SHORT or "\n" in text):
         return f"<array of shape {value.shape}>"
-    return " ".join(text.split())
+    return " ".join(text.split()) if len(text) <= _LONG else shown(value)

@@ -12,18 +12,16 @@ standard error, results alone on standard output. What the commands do is in com
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
-import io
 import math
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from emix.estimators.starts import STARTS
 from emix.faces import commands
 from emix.faces.commands import EXIT_DOUBTFUL, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, EXIT_PIPE, EXIT_USAGE
+from emix.faces.outputs import flush_results, open_closed_streams, say
 from emix.faces.tables import READABLE, WRITABLE
 from emix.models.covariance import STRUCTURES
 
@@ -39,7 +37,7 @@ exit codes:
   {EXIT_DOUBTFUL:3}  fit: the iterations ran out before convergence, or a component shrank onto too few rows
        in every run; a warning says which, and all results are written
   {EXIT_INTERRUPTED:3}  interrupted (Ctrl-C), as a shell reports it
-  {EXIT_PIPE:3}  the reader of standard output went away
+  {EXIT_PIPE:3}  the reader of standard output, or of a FIFO, went away
 
 Errors and warnings are one line each on standard error: "emix: error: ..." and "emix: warning: ...".
 """
@@ -86,28 +84,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 success; 1 refused data, model file or fit; 2 wrong arguments; 3 fitted, but not converged or degenerate;
         130 interrupted; 141 standard output was closed.
     """
+    if argv is None:
+        open_closed_streams()
+    code = _run(argv)
+    try:
+        flush_results()
+    except BrokenPipeError:
+        return EXIT_PIPE
+    except OSError as error:
+        if code in (EXIT_OK, EXIT_DOUBTFUL):  # else it was reported already
+            say(f"emix: error: {_one_line(error)}")
+            return EXIT_ERROR
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Run the command; every error that is expected is one line and an exit code."""
     try:
         arguments = _parser().parse_args(argv)
         run: Callable[[argparse.Namespace], int] = arguments.run
-        code = run(arguments)
-        sys.stdout.flush()
+        return run(arguments)
     except SystemExit as stop:  # argparse: --help, --version and usage errors
         return stop.code if isinstance(stop.code, int) else EXIT_OK
     except KeyboardInterrupt:
-        print("emix: interrupted", file=sys.stderr, flush=True)
+        say("emix: interrupted")
         if argv is None:
             _die_of_interruption()
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _abandon_stdout()
         return EXIT_PIPE
     except commands.UsageError as error:
-        print(f"emix: error: {_one_line(error)}", file=sys.stderr)
+        say(f"emix: error: {_one_line(error)}")
         return EXIT_USAGE
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        print(f"emix: error: {_one_line(error)}", file=sys.stderr)
+        say(f"emix: error: {_one_line(error)}")
         return EXIT_ERROR
-    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,7 +162,12 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     _add_columns(parser)
     parser.add_argument("--weights", metavar="COLUMN", help="column that holds the weight of each row")
     outputs = parser.add_argument_group("results")
-    outputs.add_argument("-o", "--out", metavar="MODEL", help="write the model file; .npz is the customary ending")
+    outputs.add_argument(
+        "-o",
+        "--out",
+        metavar="MODEL",
+        help="write the model file; .npz is the customary ending, and - is standard output, without a summary",
+    )
     outputs.add_argument(
         "--plot", metavar="FILE", help=f"draw the fit: {', '.join(commands.PICTURES)} (needs the extra emix[plot])"
     )
@@ -302,12 +318,3 @@ def _die_of_interruption() -> None:
     if os.name == "posix":
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
-
-
-def _abandon_stdout() -> None:
-    """Point standard output nowhere: what is left in its buffer would raise again when Python ends."""
-    with contextlib.suppress(io.UnsupportedOperation, ValueError):
-        descriptor = sys.stdout.fileno()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)

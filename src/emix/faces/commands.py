@@ -18,16 +18,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emix.datasets.faithful import faithful_csv, load_faithful
+from emix.estimators.mixture_file import mixture_bytes
 from emix.faces.csv_files import STANDARD_STREAM
+from emix.faces.outputs import (
+    check_writable,
+    format_of,
+    is_standard_output,
+    leads_to_terminal,
+    pass_on,
+    say,
+    write_results,
+)
 from emix.faces.requirements import require
 from emix.faces.summary import summary
-from emix.faces.tables import (
-    WRITABLE,
-    check_readable,
-    check_writable,
-    read_table,
-    write_columns,
-)
+from emix.faces.tables import WRITABLE, check_readable, read_table, write_columns
+from emix.files.output import is_regular_target, writing
 
 if TYPE_CHECKING:
     import argparse
@@ -62,13 +67,21 @@ def fit(arguments: argparse.Namespace) -> int:
     from emix import GaussianMixture
 
     # Whatever could spoil the results is refused before the fit, which may be long.
+    model_on_stdout = arguments.out is not None and is_standard_output(arguments.out)
     if arguments.out is not None:
-        check_writable(arguments.out)
+        _refuse_terminal(arguments.out, "--out", "a model file")
+        if arguments.out != STANDARD_STREAM:
+            check_writable(arguments.out)
     if arguments.plot is not None:
+        if arguments.plot == STANDARD_STREAM:
+            raise UsageError(f"--plot is -, expected the name of a file that ends in one of {', '.join(PICTURES)}")
         check_writable(arguments.plot, PICTURES)
+        _refuse_terminal(arguments.plot, "--plot", "a picture")
         require("matplotlib.figure", "plot", "--plot")
     _refuse_overwriting(arguments.out, "--out", FILE=arguments.file)
-    _refuse_overwriting(arguments.plot, "--plot", FILE=arguments.file, **{"--out": arguments.out})
+    _refuse_overwriting(arguments.plot, "--plot", FILE=arguments.file)
+    if arguments.out != STANDARD_STREAM:
+        _refuse_overwriting(arguments.plot, "--plot", **{"--out": arguments.out})
     table = read_table(
         arguments.file,
         columns=arguments.columns,
@@ -95,7 +108,10 @@ def fit(arguments: argparse.Namespace) -> int:
     estimator.verbose = 0
     written = []
     if arguments.out is not None:
-        estimator.save(arguments.out)
+        if arguments.out == STANDARD_STREAM:
+            write_results(mixture_bytes(estimator))
+        else:
+            estimator.save(arguments.out)
         written.append(f"Model file  {arguments.out}")
     if arguments.plot is not None:
         from emix.faces.plots import plot_mixture
@@ -107,12 +123,14 @@ def fit(arguments: argparse.Namespace) -> int:
             feature_names=table.names,
             title="standard input" if arguments.file == STANDARD_STREAM else Path(arguments.file).name,
         )
-        figure.savefig(arguments.plot)
+        picture = io.BytesIO()  # a FIFO, which has no positions, can take it too
+        figure.savefig(picture, format=format_of(arguments.plot, PICTURES).removeprefix("."))
+        with writing(arguments.plot) as stream:
+            stream.write(picture.getbuffer())
         written.append(f"Picture     {arguments.plot}")
-    if not arguments.quiet:
-        print(summary(estimator, table.rows, table.weights, feature_names=table.names))
-        if written:
-            print("", *written, sep="\n")
+    if not arguments.quiet and not model_on_stdout:
+        text = summary(estimator, table.rows, table.weights, feature_names=table.names)
+        write_results("\n".join([text, *(["", *written] if written else []), ""]))
     # The fit has warned of either.
     degenerate = any(run.chosen and run.degenerate for run in estimator.runs_)
     return EXIT_OK if estimator.converged_ and not degenerate else EXIT_DOUBTFUL
@@ -143,7 +161,7 @@ def info(arguments: argparse.Namespace) -> int:
     """`emix info`: the summary from a model file."""
     from emix import GaussianMixture
 
-    print(summary(_load(GaussianMixture, arguments.model)))
+    write_results(f"{summary(_load(GaussianMixture, arguments.model))}\n")
     return EXIT_OK
 
 
@@ -152,25 +170,38 @@ def data(arguments: argparse.Namespace) -> int:
     if arguments.name is None:
         for name, (load, _) in DATASETS.items():
             n_samples, n_features = (dataset := load()).data.shape
-            print(f"{name}: {n_samples} rows, {n_features} columns\n\n{dataset.description}")
+            write_results(f"{name}: {n_samples} rows, {n_features} columns\n\n{dataset.description}\n")
         return EXIT_OK
     text = DATASETS[arguments.name][1]()
     if arguments.out is None or arguments.out == STANDARD_STREAM:
-        sys.stdout.write(text)
+        write_results(text)
     else:
-        check_writable(arguments.out)
-        Path(arguments.out).write_text(text, encoding="utf-8", newline="")
+        with writing(arguments.out) as stream:
+            stream.write(text.encode())
     return EXIT_OK
 
 
 def _refuse_overwriting(path: str | None, option: str, **others: str | None) -> None:
     """Refuse to write to a file that the same command reads, or writes for another option."""
     for name, other in others.items():
-        if path is not None and other not in (None, STANDARD_STREAM) and _same_file(path, str(other)):
+        if path is not None and other is not None and _same_file(path, other):
             raise UsageError(f"{option} is the same file as {name}, {other}: it would be overwritten")
 
 
+def _refuse_terminal(path: str, option: str, what: str) -> None:
+    """Refuse to write bytes that are no text to a terminal."""
+    if leads_to_terminal(path):
+        raise UsageError(f"{option} {path} is a terminal, which cannot show {what}: redirect it, or name a file")
+
+
 def _same_file(path: str, other: str) -> bool:
+    """Whether an output would take the place of another file, or of the one that standard input comes from ("-")."""
+    if path == STANDARD_STREAM or not is_regular_target(path):
+        return False  # what is written through loses nothing
+    if other == STANDARD_STREAM:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # it may be closed, or no file
+            return os.path.samestat(os.stat(path), os.fstat(sys.stdin.fileno()))
+        return False
     if os.path.exists(path) and os.path.exists(other):
         return os.path.samefile(path, other)
     return os.path.realpath(path) == os.path.realpath(other)
@@ -205,7 +236,7 @@ def _messages_on_stderr() -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        print(f"emix: warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+        say(f"emix: warning: {' '.join(str(warning.message).split())}")
 
 
 @contextlib.contextmanager
@@ -225,6 +256,5 @@ class _Progress(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if time.monotonic() >= self._begin:
-            self._target.write(text)
-            self._target.flush()
+            pass_on(text, self._target)
         return len(text)

@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emix.estimators.criteria import aic, bic, entropies, icl
+from emix.estimators.fit_state import parameters_of
+from emix.estimators.fitted_mixture import FittedMixture
+from emix.exceptions import not_fitted, shown
 from emix.models.covariance import STRUCTURES
-from emix.rows.conversion import as_numbers
+from emix.models.scoring import score_rows
+from emix.rows.validation import (
+    FloatArray,
+    as_rows,
+    as_sample_weight,
+    check_feature_names,
+    check_n_features,
+    feature_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,35 +103,71 @@ class Assignment:
 
 def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floating] | None = None) -> Assignment:
     """Sum up the responsibilities of the rows, some rows at a time: never n × K numbers at once."""
-    X = as_table(X)
-    w = row_weights(X, sample_weight)
+    X = rows_of(estimator, X)
+    w = row_weights(X, as_sample_weight(sample_weight, len(X)))
     counts = np.zeros(len(estimator.weights_))
     largest = entropy = 0.0
     for start in range(0, len(X), _ROWS_AT_A_TIME):
         block = slice(start, start + _ROWS_AT_A_TIME)
-        r = np.asarray(estimator.predict_proba(take_rows(X, block)), dtype=np.float64)
+        r = responsibilities(estimator, X[block])
         counts += np.bincount(r.argmax(axis=1), weights=w[block], minlength=len(counts))
         largest += float(r.max(axis=1) @ w[block])
         entropy += float(entropies(r) @ w[block])
     return Assignment(len(X), counts, largest / float(w.sum()), entropy)
 
 
-def as_table(X: Any) -> Any:
-    """Leave arrays and frames as they are; lists become arrays."""
-    return X if hasattr(X, "shape") else np.asarray(X)
+def check_mixture(estimator: Any) -> None:
+    """Refuse what is no fitted mixture of emix.
+
+    Raises
+    ------
+    NotFittedError
+        If it is one that is not fitted.
+    TypeError
+        If it is something else.
+    """
+    if isinstance(estimator, FittedMixture):
+        if not estimator.__sklearn_is_fitted__():
+            raise not_fitted(type(estimator).__name__)
+        return
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"estimator is the class {estimator.__name__}, expected a fitted emix.GaussianMixture: "
+            "emix.GaussianMixture(...).fit(X)."
+        )
+    remedy = ""
+    if all(hasattr(estimator, name) for name in ("weights_", "means_", "covariances_", "covariance_type")):
+        remedy = (
+            ". Make one of its parameters: "
+            "emix.GaussianMixture.from_parameters(m.weights_, m.means_, m.covariances_, m.covariance_type)"
+        )
+    kind = type(estimator)
+    raise TypeError(
+        f"estimator is a {kind.__name__} of {kind.__module__}, expected a fitted emix.GaussianMixture{remedy}."
+    )
 
 
-def as_array(X: Any) -> NDArray[np.float64]:
-    """Rows of an array or a frame as float64."""
-    return np.asarray(as_numbers(X, "X"), dtype=np.float64)
+def rows_of(estimator: GaussianMixture, X: Any) -> FloatArray:
+    """Return rows as an array. Names of columns, if both have them, must be those of the fit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the methods of the estimator.
+    """
+    caller = type(estimator).__name__
+    names, fitted = feature_names(X), getattr(estimator, "feature_names_in_", None)
+    if names is not None and fitted is not None:
+        check_feature_names(names, fitted, caller=caller)
+    rows = as_rows(X, caller=caller)
+    check_n_features(rows, estimator.means_.shape[1], caller=caller)
+    return rows
 
 
-def take_rows(X: Any, index: NDArray[np.intp] | slice) -> Any:
-    """Rows by number, of an array or a frame."""
-    if hasattr(X, "iloc"):
-        return X.iloc[index]
-    # A table of pyarrow takes no array of numbers in brackets.
-    return X.take(index) if hasattr(X, "column_names") and not isinstance(index, slice) else X[index]
+def responsibilities(estimator: GaussianMixture, rows: FloatArray) -> NDArray[np.float64]:
+    """Responsibilities of rows that `rows_of` has returned, shape (n_samples, n_components)."""
+    r = score_rows(rows, parameters_of(estimator), responsibilities=True, n_threads=estimator.n_threads)
+    return np.asarray(r.responsibilities, dtype=np.float64)
 
 
 def row_weights(rows: Any, sample_weight: NDArray[np.floating] | None) -> NDArray[np.float64]:
@@ -136,6 +183,8 @@ def column_names(estimator: GaussianMixture, given: Sequence[str] | None = None)
     names = given if given is not None else getattr(estimator, "feature_names_in_", None)
     if names is None:
         return [f"x{j}" for j in range(n_features)]
+    if isinstance(names, (str, bytes)) or not hasattr(names, "__len__"):
+        raise TypeError(f"feature_names is {shown(names)}, expected a list of {n_features} names, one for each column")
     if len(names) != n_features:
         raise ValueError(
             f"feature_names has {len(names)} names, but the mixture has {n_features} columns: give one name a column"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emix.exceptions import shown
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import ArrayLike, NDArray
 
 # 86.5 % of a two-dimensional Gaussian lies within two standard deviations, 98.9 % within three.
@@ -15,6 +20,8 @@ _MARGIN_DEVIATIONS = 3.0
 # A label beside a panel holds about fifty characters, twelve of which are not loadings.
 _LABEL_LENGTH = 38
 _NAME_LENGTH = 24
+# Names that a message lists.
+_MOST_NAMES = 12
 
 
 @dataclass(frozen=True)
@@ -78,25 +85,21 @@ def choose_view(
     means: ArrayLike,
     covariances: NDArray[np.float64],
     names: list[str],
-    features: tuple[int, int] | None = None,
+    features: Any = None,
 ) -> View:
     """See the mixture on its columns (one or two of them), or on its principal plane.
 
     Raises
     ------
-    ValueError
-        If `features` are not two different columns.
+    TypeError, ValueError
+        If `features` are not two different columns, by number or by name.
     """
     pi, mu = np.asarray(weights, dtype=np.float64), np.asarray(means, dtype=np.float64)
     n_features = mu.shape[1]
     origin = np.zeros(n_features)
     labels: tuple[str, ...]
     if features is not None:
-        first, second = features
-        if first == second or not all(0 <= j < n_features for j in features):
-            raise ValueError(
-                f"features is {features}, expected two different columns from 0 to {n_features - 1} of the mixture"
-            )
+        first, second = two_columns(features, names)
         axes = np.eye(n_features)[[first, second]]
         labels = (names[first], names[second])
         note = f"seen on {names[first]} and {names[second]}, two of {n_features} columns" if n_features > 2 else ""
@@ -115,6 +118,35 @@ def choose_view(
         )
     seen = axes @ covariances @ axes.T
     return View(axes, origin, labels, note, pi, (mu - origin) @ axes.T, seen)
+
+
+def two_columns(features: Any, names: list[str]) -> tuple[int, int]:
+    """Return the numbers of two columns that are given by number or by name.
+
+    Raises
+    ------
+    TypeError
+        If they are something else.
+    ValueError
+        If there are no such columns, or not two different ones.
+    """
+    wanted = f"expected two different columns of the mixture, by number from 0 to {len(names) - 1} or by name: "
+    wanted += ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    if isinstance(features, (str, bytes)) or not isinstance(features, Iterable):
+        raise TypeError(f"features is {shown(features)}, {wanted}")
+    numbers: list[int] = []
+    for feature in (given := list(features)):
+        if isinstance(feature, str):
+            if names.count(feature) > 1:
+                raise ValueError(f"features has {feature!r}, the name of several columns: give their numbers")
+            numbers.append(names.index(feature) if feature in names else -1)
+        elif isinstance(feature, (int, np.integer)) and not isinstance(feature, bool):
+            numbers.append(int(feature))
+        else:
+            raise TypeError(f"features has {shown(feature)}, {wanted}")
+    if len(numbers) != 2 or numbers[0] == numbers[1] or not all(0 <= j < len(names) for j in numbers):
+        raise ValueError(f"features is {shown(tuple(given))}, {wanted}")
+    return numbers[0], numbers[1]
 
 
 def principal_plane(

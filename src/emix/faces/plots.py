@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emix.estimators.parameters_check import integer_in_range
 from emix.faces.fitted import (
-    as_array,
-    as_table,
+    check_mixture,
     column_names,
     criteria,
     full_covariances,
+    responsibilities,
     row_weights,
-    take_rows,
+    rows_of,
 )
 from emix.faces.panels import (
     draw_components_line,
@@ -32,6 +33,7 @@ from emix.faces.panels import (
 )
 from emix.faces.planes import View, choose_view
 from emix.faces.requirements import require
+from emix.rows.validation import as_sample_weight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +55,7 @@ def plot_mixture(
     *,
     sample_weight: NDArray[np.floating] | None = None,
     feature_names: Sequence[str] | None = None,
-    features: tuple[int, int] | None = None,
+    features: tuple[int | str, int | str] | None = None,
     title: str = "Gaussian mixture",
     max_points: int = _MAX_POINTS,
 ) -> Figure:
@@ -75,8 +77,8 @@ def plot_mixture(
         Weights of the rows: they count in the histogram and in the choice of the rows shown.
     feature_names : sequence of str, optional
         Names of the columns; by default those of the fit.
-    features : tuple of two int, optional
-        The columns to draw, of more than two.
+    features : tuple of two int or str, optional
+        The columns to draw, of more than two: by number, from 0, or by name.
     title : str, default="Gaussian mixture"
         What the first line of the figure's title begins with.
     max_points : int, default=5000
@@ -91,9 +93,14 @@ def plot_mixture(
     ------
     ImportError
         If matplotlib is not installed.
+    NotFittedError
+        If the mixture is not fitted.
+    TypeError
+        If `estimator` is no mixture of emix, or an argument is of the wrong kind.
     ValueError
-        If `features` are not two different columns, or `feature_names` has another length than the
-        mixture has columns.
+        If `features` are not two different columns, `feature_names` has another length than the
+        mixture has columns, `X` has other columns than the fit, or `sample_weight` is not one
+        weight for each row.
 
     Examples
     --------
@@ -107,13 +114,15 @@ def plot_mixture(
     """
     figure_module = require("matplotlib.figure", "plot", "plot_mixture")
     layout_module = require("matplotlib.layout_engine", "plot", "plot_mixture")
+    check_mixture(estimator)
     names = column_names(estimator, feature_names)
-    X = as_table(X)
-    w = row_weights(X, sample_weight)
+    max_points = integer_in_range("max_points", max_points, 1, caller="plot_mixture")
+    X = rows_of(estimator, X)
+    w = row_weights(X, as_sample_weight(sample_weight, len(X)))
     view = choose_view(estimator.weights_, estimator.means_, full_covariances(estimator), names, features)
     shown = _sample_rows(w, max_points)
-    sample = X if len(shown) == len(X) else take_rows(X, shown)
-    points, r = view.project(as_array(sample)), np.asarray(estimator.predict_proba(sample), dtype=np.float64)
+    sample = X if len(shown) == len(X) else X[shown]
+    points, r = view.project(sample.astype(np.float64, copy=False)), responsibilities(estimator, sample)
 
     layout = layout_module.ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
     figure: Figure = figure_module.Figure(figsize=(11.0, 9.0), dpi=110, layout=layout)
@@ -123,7 +132,7 @@ def plot_mixture(
     first, second = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     fourth = figure.add_subplot(grid[1, 1])
     if view.n_axes == 1:
-        x = points[:, 0] if sample is X else view.project(as_array(X))[:, 0]
+        x = points[:, 0] if sample is X else view.project(X.astype(np.float64, copy=False))[:, 0]
         draw_components_line(first, view, x, w)
         draw_responsibilities_line(second, view, points[:, 0], r, note)
         draw_distribution_line(fourth, view, x, w)

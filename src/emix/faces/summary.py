@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.faces.fitted import Assignment, assign, column_names, criteria, full_covariances, stop_sentence
+from emix.faces.fitted import (
+    Assignment,
+    assign,
+    check_mixture,
+    column_names,
+    criteria,
+    full_covariances,
+    rows_of,
+    stop_sentence,
+)
 from emix.faces.text_table import format_numbers, format_table
 from emix.models.covariance import shown_ridge
+from emix.rows.validation import as_sample_weight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +67,21 @@ def summary(
 
     Raises
     ------
+    NotFittedError
+        If the mixture is not fitted.
+    TypeError
+        If `estimator` is no mixture of emix, or an argument is of the wrong kind.
     ValueError
-        If `feature_names` does not have one name a column.
+        If `feature_names` does not have one name a column, `X` other columns than the fit, or `sample_weight` is not
+        one weight for each row of `X`.
     """
+    check_mixture(estimator)
     names = column_names(estimator, feature_names)
+    if X is not None:
+        X = rows_of(estimator, X)
+        sample_weight = as_sample_weight(sample_weight, len(X))
+    elif sample_weight is not None:
+        raise ValueError("sample_weight is given, but not X: pass the rows that it weights")
     n_components = len(estimator.weights_)
     components = "component" if n_components == 1 else "components"
     lines = [f"Gaussian mixture: {n_components} {components}, {estimator.covariance_type} covariances", ""]

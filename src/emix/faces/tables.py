@@ -6,8 +6,8 @@ could not use is refused here, in terms of the file: the column's name and the f
 
 from __future__ import annotations
 
+import io
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emix.faces.csv_files import STANDARD_STREAM, listed, load_csv
+from emix.faces.outputs import format_of, write_results
 from emix.faces.requirements import require
+from emix.files.output import writing
 from emix.rows.validation import LARGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
     from typing import Any
 
@@ -30,7 +32,7 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 READABLE = (".csv", ".tsv", ".parquet", ".npy")
 WRITABLE = (".csv", ".tsv", ".parquet")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?[0-9]+,[0-9]+\s*")
-# Rows formatted at a time on the way to standard output.
+# Rows formatted at a time on the way out.
 _CHUNK_ROWS = 65_536
 
 
@@ -142,25 +144,6 @@ def check_readable(path: str) -> None:
         raise IsADirectoryError(f"{path}: is a folder, expected a file")
 
 
-def check_writable(path: str, suffixes: Sequence[str] | None = None) -> None:
-    """Refuse a path that could not be written, before the work whose result it is to hold.
-
-    Raises
-    ------
-    ValueError
-        If the suffix is not one of `suffixes`.
-    OSError
-        If the folder does not exist, or the path is a folder.
-    """
-    target = Path(path)
-    if suffixes is not None and target.suffix.lower() not in suffixes:
-        raise ValueError(f"{path}: unknown format {target.suffix!r}, expected one of {', '.join(suffixes)}")
-    if target.is_dir():
-        raise IsADirectoryError(f"{path}: is a folder, expected the path of a file")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist")
-
-
 def write_columns(columns: Mapping[str, NDArray[Any]], path: str | None) -> None:
     """Write columns to a CSV, TSV or Parquet file, or as CSV to standard output.
 
@@ -176,17 +159,24 @@ def write_columns(columns: Mapping[str, NDArray[Any]], path: str | None) -> None
     polars = require("polars", "cli", "writing tables")
     frame: pl.DataFrame = polars.DataFrame(dict(columns))
     if path is None or path == STANDARD_STREAM:
-        for start in range(0, max(frame.height, 1), _CHUNK_ROWS):
-            chunk = frame.slice(start, _CHUNK_ROWS)
-            sys.stdout.write(chunk.write_csv(include_header=start == 0))
-        sys.stdout.flush()
+        for piece in _csv_pieces(frame, ","):
+            write_results(piece)
         return
-    check_writable(path, WRITABLE)
-    suffix = Path(path).suffix.lower()
-    if suffix == ".parquet":
-        frame.write_parquet(path)
-    else:
-        frame.write_csv(path, separator=_SEPARATORS[suffix])
+    suffix = format_of(path, WRITABLE)
+    with writing(path) as stream:
+        if suffix == ".parquet":
+            # Not into the file: what polars says of a full disk is no OSError.
+            content = io.BytesIO()
+            frame.write_parquet(content)
+            stream.write(content.getbuffer())
+        else:
+            for piece in _csv_pieces(frame, _SEPARATORS[suffix]):
+                stream.write(piece.encode())
+
+
+def _csv_pieces(frame: pl.DataFrame, separator: str) -> Iterator[str]:
+    for start in range(0, max(frame.height, 1), _CHUNK_ROWS):
+        yield frame.slice(start, _CHUNK_ROWS).write_csv(include_header=start == 0, separator=separator)
 
 
 def _name(source: str) -> str:

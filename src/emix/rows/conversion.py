@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.exceptions import shown
+
 __all__ = ["as_numbers", "called", "column_names", "is_frame", "is_ready", "refuse_unread_names"]
 
 # What to look for in most objects takes ten times as long as to convert one short row.
@@ -172,6 +174,8 @@ def _refuse_special(X: Any, name: str) -> None:
 
 def _from_objects(array: NDArray[Any], name: str, names: list[Any] | None) -> NDArray[np.float64]:
     """Return Python numbers as float64; text is refused even where it would read as a number."""
+    if array.ndim == 0 and (rows := _rows_within(array.item(), name)) is not None:
+        raise TypeError(f"{name} is a {type(array.item()).__name__}, expected an array or a data frame: pass {rows}.")
     # What pandas has for a missing value in its nullable columns is no number, but as missing as NaN.
     pandas = sys.modules.get("pandas")
     missing = None if pandas is None else pandas.NA
@@ -179,12 +183,12 @@ def _from_objects(array: NDArray[Any], name: str, names: list[Any] | None) -> ND
     for place, value in enumerate(array.flat):
         if isinstance(value, (str, bytes)):
             raise ValueError(
-                f"could not convert string to float: {name} holds {value!r}{_place(place, array, names)}, expected "
-                "numbers. Convert the column to float, or leave it out."
+                f"could not convert string to float: {name} holds {shown(value)}{_place(place, array, names)}, "
+                "expected numbers. Convert the column to float, or leave it out."
             )
         if isinstance(value, complex):
             raise ValueError(
-                f"Complex data not supported: {name} holds {value!r}{_place(place, array, names)}, expected real "
+                f"Complex data not supported: {name} holds {shown(value)}{_place(place, array, names)}, expected real "
                 "numbers."
             )
         if value is missing and missing is not None:
@@ -206,10 +210,19 @@ def _from_objects(array: NDArray[Any], name: str, names: list[Any] | None) -> ND
                 ) from error
             except (TypeError, ValueError) as reason:
                 raise type(reason)(
-                    f"{name} holds {value!r}{_place(place, array, names)}, expected numbers: {reason}. Convert or "
+                    f"{name} holds {shown(value)}{_place(place, array, names)}, expected numbers: {reason}. Convert or "
                     "leave out what is not a number."
                 ) from error
         raise
+
+
+def _rows_within(value: Any, name: str) -> str | None:
+    """How to get at the rows of a data set, of emix or of scikit-learn; None for anything else."""
+    if len(getattr(getattr(value, "data", None), "shape", ())) == 2:
+        return f"{name}.data"
+    if isinstance(value, dict) and len(getattr(value.get("data"), "shape", ())) == 2:
+        return f"{name}['data']"
+    return None
 
 
 def _place(place: int, array: NDArray[Any], names: list[Any] | None) -> str:

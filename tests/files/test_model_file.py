@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emix.estimators import model_file
-from emix.estimators.model_file import load_model, save_model
 from emix.exceptions import ModelFileError
+from emix.files import model_file
+from emix.files.model_file import load_model, save_model
 
 HEADER: dict[str, Any] = {
     "kind": "GaussianMixture",
@@ -164,7 +164,7 @@ def test_bad_content_is_refused_before_anything_is_written(tmp_path: Path) -> No
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"folder to save the model in does not exist: .*missing"):
+    with pytest.raises(FileNotFoundError, match=r"the folder .*missing does not exist: '.*model'"):
         save_model(tmp_path / "missing" / "model", HEADER, ARRAYS)
 
 

@@ -14,15 +14,12 @@ it is no signature, and a file made by hand with a right checksum loads.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
 import math
 import os
 import re
-import secrets
-import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -31,8 +28,9 @@ import numpy as np
 import numpy.lib.format as npy
 
 from emix.exceptions import ModelFileError
+from emix.files.output import writing
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["encode_model", "load_model", "save_model"]
 
 FORMAT = "emix"
 FORMAT_VERSION = 1
@@ -41,21 +39,19 @@ FORMAT_VERSION = 1
 _HEADER = "header"
 _DIGEST = "sha256"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# What the first member of an archive begins with.
+_MAGIC = b"PK\x03\x04"
 # MS-DOS time, which zip stores, begins here: a fixed value makes the bytes a function of the content alone.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save_model(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Write a model file, whole or not at all.
-
-    The bytes go to a temporary file in the same folder, are forced to the disk, and then take the place of `path`
-    in one step: a reader, or a crash, finds the old file or the new one. A symbolic link is followed.
+    """Write a model file, whole or not at all, as `emix.files.output.writing` does.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file to write, exactly as given: no suffix is added. An existing file is replaced and keeps its
-        permissions.
+        The file to write, exactly as given: no suffix is added.
     header : mapping of str to anything that JSON can hold
         Must come back from JSON equal to itself: no tuples, no keys other than str, no NaN or infinity (put those
         into `arrays`).
@@ -69,8 +65,8 @@ def save_model(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: 
         If the header is not JSON, or an array's dtype cannot be stored without pickle.
     ValueError
         If an array's name cannot be stored, or the header has a number that is not finite.
-    FileNotFoundError
-        If the folder does not exist.
+    OSError
+        If the file cannot be written.
 
     Examples
     --------
@@ -81,25 +77,9 @@ def save_model(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: 
     ...     load_model(path, kind="Point")
     ({'kind': 'Point'}, {'position': array([1., 2.])})
     """
-    content = _encode(header, arrays)
-    target = os.path.realpath(path)
-    folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(errno.ENOENT, "The folder to save the model in does not exist", folder)
-    temporary = os.path.join(folder, f".emix-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if os.path.exists(target):
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
+    content = encode_model(header, arrays)
+    with writing(path) as stream:
+        stream.write(content)
 
 
 def load_model(
@@ -132,7 +112,10 @@ def load_model(
     """
     name = os.fspath(path)
     with open(name, "rb") as stream:
-        content = stream.read()
+        # Four bytes tell a table of gigabytes, or a device that never ends, from an archive.
+        content = stream.read(len(_MAGIC))
+        if content == _MAGIC:
+            content += stream.read()
     try:
         header, arrays = _decode(name, content)
     except ModelFileError:
@@ -144,7 +127,7 @@ def load_model(
             name, f"is damaged or is not a model file of emix ({_summary(error)}). {_REMEDY}"
         ) from error
     if kind is not None and header.get("kind") != kind:
-        raise ModelFileError(name, f"holds a model of kind {header.get('kind')!r}, expected {kind!r}.")
+        raise ModelFileError(name, f"holds a model of kind {header.get('kind')!r:.100}, expected {kind!r}.")
     return header, arrays
 
 
@@ -156,8 +139,8 @@ def _summary(error: Exception) -> str:
     return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
 
 
-def _encode(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a model file."""
+def encode_model(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
+    """Return the bytes of the model file that `save_model` writes, for whoever sends them elsewhere."""
     header = dict(header)
     members = {}
     for name, values in sorted(arrays.items()):
@@ -171,7 +154,7 @@ def _encode(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
     text = json.dumps(envelope, sort_keys=True, allow_nan=False)
     if json.loads(text) != envelope:
         raise TypeError(
-            f"header does not survive JSON: {header!r} would be read back as {json.loads(text)['header']!r}. "
+            f"header does not survive JSON: {header!r:.200} would be read back as {json.loads(text)['header']!r:.200}. "
             "Use lists for tuples and str for keys."
         )
     # The header comes first: whoever reads a file learns its version before anything else.
@@ -188,7 +171,7 @@ def _encode(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
 
 
 def _decode(path: str, content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, np.dtype[Any]]]]:
-    """Inverse of `_encode`; raises ModelFileError, or anything at all when the content is damaged."""
+    """Inverse of `encode_model`; raises ModelFileError, or anything at all when the content is damaged."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         infos = archive.infolist()
         # Stored members that together fit into the file: reading them costs no more than the file did.
@@ -202,10 +185,10 @@ def _decode(path: str, content: bytes) -> tuple[dict[str, Any], dict[str, np.nda
         first = archive.read(infos[0])
         envelope = _read_envelope(path, first)
         if [info.filename for info in infos] != [f"{n}.npy" for n in (_HEADER, *envelope["arrays"], _DIGEST)]:
-            raise ModelFileError(path, f"has members {names}, not those that its header lists. {_REMEDY}")
+            raise ModelFileError(path, f"has members {names!r:.200}, not those that its header lists. {_REMEDY}")
         members = {_HEADER: first, **{n: archive.read(i) for n, i in zip(names[1:], infos[1:], strict=True)}}
     if len(members) != len(names):
-        raise ModelFileError(path, f"has two members of one name: {names}. {_REMEDY}")
+        raise ModelFileError(path, f"has two members of one name: {names!r:.200}. {_REMEDY}")
     stored = _read_npy(members.pop(_DIGEST))
     if not np.array_equal(stored, _digest(members.items())):
         raise ModelFileError(path, f"was altered or damaged: its SHA-256 does not match its content. {_REMEDY}")
@@ -266,17 +249,3 @@ def _read_npy(data: bytes) -> np.ndarray[Any, np.dtype[Any]]:
     if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != len(data) - start:
         raise ValueError(f"a member declares shape {shape}, which does not account for its bytes")
     return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=True)
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the new name survive a power cut too; only POSIX can open a folder for that."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        # Some network file systems refuse to sync a folder. The file itself is complete and in place.
-        pass
-    finally:
-        os.close(descriptor)

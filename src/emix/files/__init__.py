@@ -1,0 +1,1 @@
+"""Files that emix writes: model files, and the one way in which any file is written."""
