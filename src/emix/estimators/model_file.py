@@ -40,6 +40,7 @@ FORMAT_VERSION = 1
 
 _HEADER = "header"
 _DIGEST = "sha256"
+_ZIP = b"PK\x03\x04"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 # MS-DOS time, which zip stores, begins here: a fixed value makes the bytes a function of the content alone.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -132,7 +133,9 @@ def load_model(
     """
     name = os.fspath(path)
     with open(name, "rb") as stream:
-        content = stream.read()
+        content = stream.read(len(_ZIP))
+        if content == _ZIP:  # the rest of anything else is not read: a device has no end
+            content += stream.read()
     try:
         header, arrays = _decode(name, content)
     except ModelFileError:
