@@ -6,7 +6,6 @@ error and of the exit code 1 holds there too.
 
 from __future__ import annotations
 
-import io
 import sys
 
 
@@ -17,7 +16,4 @@ def main() -> int:
     except ImportError as error:
         print(f"emix: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # A file or a column need not have a name in the output's encoding: results are printed all the same.
-        sys.stdout.reconfigure(errors="backslashreplace")
     return run()

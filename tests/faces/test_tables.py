@@ -336,6 +336,8 @@ def test_unknown_formats_and_missing_files_are_refused(tmp_path: Path) -> None:
     expected = r"expected one of \.csv, \.tsv, \.txt, \.dat \(also with \.gz\), \.parquet, \.npy"
     with pytest.raises(ValueError, match=rf"rows\.xlsx: unknown format '\.xlsx', {expected}"):
         read_table("rows.xlsx")
+    with pytest.raises(ValueError, match=rf"rows\.npy\.gz: unknown format '\.npy\.gz', {expected}"):
+        read_table("rows.npy.gz")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.csv: no such file"):
         read_table("nowhere.csv")
     for name in ("folder.csv", "folder"):

@@ -222,7 +222,10 @@ def _name(source: str) -> str:
 def _suffix(source: str) -> str:
     """Take the suffix that says the format; .gz says nothing of it, and may stand alone. A pipe gives text."""
     path = Path(source.lower())
-    suffix = path.suffix if path.suffix != ".gz" else Path(path.stem).suffix or ".txt"
+    suffix = path.suffix
+    if suffix == ".gz":
+        inner = Path(path.stem).suffix
+        suffix = inner if inner in _TEXTS else f"{inner}.gz" if inner else ".txt"
     is_pipe = Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir())
     return ".txt" if is_pipe and suffix not in READABLE else suffix
 
