@@ -26,6 +26,14 @@ def test_the_command_runs() -> None:
     assert command("fit").returncode == 2
 
 
+def test_the_module_runs_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "emix", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"emix {emix.__version__}\n", "")
+    done = subprocess.run([sys.executable, "-m", "emix", "fit"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("(see emix fit --help)\n")
+
+
 def test_an_import_that_fails_is_one_line() -> None:
     done = command("info", "model.npz", EMIX_LEVEL="foo")
     assert done.returncode == 1

@@ -86,12 +86,43 @@ def test_usage_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], 
         assert part.split("/--")[-1].strip(")") in text.replace("-q/", "").replace("-v/", "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "r.csv", "--component", "2"], "--component: did you mean --components? (see emix fit --help)"),
+        (["fit", "r.csv", "--n-components=2"], "--n-components: did you mean --components?"),
+        (["fit", "r.csv", "-k", "2", "--reg_covar", "1"], "--reg_covar: did you mean --reg-covar?"),
+        (["fit", "r.csv", "-k", "2", "--sep", ";"], "--sep: did you mean --separator?"),
+        (["fit", "r.csv", "-k", "2", "-out", "m.npz"], "-out: did you mean --out?"),
+        (["score", "m.npz", "r.csv", "--column", "a"], "--column: did you mean --columns?"),
+        (["--verson"], "--verson: did you mean --version? (see emix --help)"),
+    ],
+)
+def test_a_mistyped_option_suggests_the_nearest(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    code, text = fails(capsys, *arguments)
+    assert code == 2
+    assert text.startswith(f"unknown option {message}")
+
+
+def test_what_is_near_no_option_or_is_none_suggests_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, text = fails(capsys, "fit", "r.csv", "-k", "2", "--foo")
+    assert (code, text) == (2, "unrecognized arguments: --foo (see emix --help)")
+    code, text = fails(capsys, "fit", "-k", "2", "--", "--component")
+    assert (code, text[:12]) == (1, "--component:")
+
+
 def test_column_names_may_hold_commas() -> None:
     parsed = command_line._parser().parse_args(["fit", "r.csv", "-k", "1", "--columns", '"a,b", c'])
     assert parsed.columns == ["a,b", "c"]
+    parsed = command_line._parser().parse_args(["fit", "r.csv", "-k", "1", "--columns", '"",a'])
+    assert parsed.columns == ["", "a"]
 
 
-@pytest.mark.parametrize(("text", "separator"), [(";", ";"), ("tab", "\t"), ("\\t", "\t"), ("\t", "\t"), (" ", " ")])
+@pytest.mark.parametrize(
+    ("text", "separator"), [(";", ";"), ("tab", "\t"), ("\\t", "\t"), ("\t", "\t"), (" ", " "), ("blank", " ")]
+)
 def test_separators_have_names(text: str, separator: str) -> None:
     for command in (["fit", "r.csv", "-k", "1"], ["score", "m.npz", "r.csv"]):
         assert command_line._parser().parse_args([*command, "--separator", text]).separator == separator
@@ -105,7 +136,8 @@ def test_errors_of_the_data_are_one_line(capsys: pytest.CaptureFixture[str], tmp
     path.write_text("a,b\n1,2\n3,\n")
     code, text = fails(capsys, "fit", path, "-k", "1")
     assert code == 1
-    assert text == f"{path}: column 'b' has no value in row 2 (1 missing in all): fill or remove such rows"
+    problem = "column 'b' has no value in row 2 (1 missing in all)"
+    assert text == f"{path}: {problem}: fill or remove such rows, or pass --missing drop"
 
 
 def test_errors_of_the_fit_are_one_line(capsys: pytest.CaptureFixture[str], csv_file: Path, tmp_path: Path) -> None:

@@ -192,9 +192,11 @@ def test_other_separators(csv_file: Path, model_file: Path, tmp_path: Path, caps
     expected = capsys.readouterr().out
     assert run("score", model_file, path, "--separator", ";") == 0
     assert capsys.readouterr().out == expected
+    assert run("score", model_file, path) == 0  # no other reading gives numbers
+    assert capsys.readouterr().out == expected
+    path.write_text("a;b\n1,5;2,5\n")
     assert run("fit", path, "-k", 2) == 1
     assert "if ';' separates the columns, pass --separator ';'" in capsys.readouterr().err
-    path.write_text("a;b\n1,5;2,5\n")
     assert run("fit", path, "-k", 1, "--separator", ";") == 1
     assert "column 'a' holds '1,5' in row 1: write decimals with a point" in capsys.readouterr().err
     np.save(tmp_path / "rows.npy", np.eye(3))
@@ -289,3 +291,36 @@ def test_fit_reads_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(faithful_csv().encode())))
     assert run("fit", "-", "-k", 2) == 0
     assert "272 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_without_a_value_are_left_out_of_a_fit_and_empty_in_scores(
+    csv_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    rows = pl.read_csv(csv_file, schema_overrides=[pl.Float64, pl.Float64])
+    path, model, out = tmp_path / "holes.dat", tmp_path / "m.npz", tmp_path / f"scores{suffix}"
+    lines = ["eruptions   waiting", *(f"{a!r:>9} {b!r:>9}" for a, b in rows.rows())]
+    lines[4], lines[8] = "       NA      62.0", "      4.7         ."
+    path.write_text("\n".join(lines))
+    kept = rows.with_row_index().filter(~pl.col("index").is_in([3, 7])).drop("index")
+    assert run("fit", path, "-k", 2, "--out", model) == 1
+    assert "column 'eruptions' has no value in row 4 (1 missing in all)" in capsys.readouterr().err
+    assert run("fit", path, "-k", 2, "--missing", "drop", "--out", model) == 0
+    captured = capsys.readouterr()
+    assert captured.err == f"emix: warning: {path}: 2 of 272 rows have no value in some column and are left out\n"
+    assert "270 rows, 2 columns (eruptions, waiting)" in captured.out
+    mixture = emix.GaussianMixture.load(model)
+    assert list(mixture.feature_names_in_) == ["eruptions", "waiting"]
+    np.testing.assert_array_equal(mixture.means_, emix.GaussianMixture(2, random_state=0).fit(kept).means_)
+
+    assert run("score", model, path) == 1
+    assert "has no value in row 4" in capsys.readouterr().err
+    assert run("score", model, path, "--missing", "drop", "--out", out) == 0
+    captured = capsys.readouterr()
+    assert captured.err == f"emix: warning: {path}: 2 of 272 rows have no value in some column and stay empty\n"
+    scores = pl.read_csv(out) if suffix == ".csv" else pl.read_parquet(out)
+    assert scores.height == 272
+    assert scores.with_row_index().filter(pl.col("log_density").is_null())["index"].to_list() == [3, 7]
+    assert set(scores.null_count().row(0)) == {2}
+    np.testing.assert_array_equal(scores["log_density"].drop_nulls().to_numpy(), mixture.score_samples(kept))
+    np.testing.assert_array_equal(scores["component"].drop_nulls().to_numpy(), mixture.predict(kept))

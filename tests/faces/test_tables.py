@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,10 @@ def test_without_header_columns_are_numbered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n3,\n", r"column 'b' has no value in row 2 \(1 missing in all\): fill or remove such rows"),
+        (
+            "a,b\n1,2\n3,\n",
+            r"column 'b' has no value in row 2 \(1 missing in all\): fill or remove such rows, or pass --missing drop",
+        ),
         ("a,b\n1,NA\n3,NA\n", r"column 'b' has no value in row 1 \(2 missing in all\)"),
         ("a,b\n1,nan\n3,4\n", "column 'b' has no value in row 1"),
         ("a,b\n1,2\n3,inf\n", "column 'b' holds inf in row 2, expected finite numbers"),
@@ -195,7 +199,9 @@ def test_columns_that_are_not_there_are_refused(tmp_path: Path) -> None:
         (np.zeros((0, 2)), r"holds no rows \(an array of shape \(0, 2\)\)"),
         (np.array([["a"]]), "holds an array of dtype <U1, expected numbers"),
         (np.zeros((2, 2), dtype=complex), "holds an array of dtype complex128, expected numbers"),
-        (np.array([[1.0, 2.0], [3.0, np.nan]]), "column 'x1' holds nan in row 2, expected finite numbers"),
+        (np.array([[1.0, 2.0], [3.0, np.nan]]), r"column 'x1' has no value in row 2 \(1 missing in all\)"),
+        (np.array([[1.0, 2.0], [3.0, np.inf]]), "column 'x1' holds inf in row 2, expected finite numbers"),
+        (np.zeros((3, 0)), r"holds no columns \(an array of shape \(3, 0\)\)"),
     ],
 )
 def test_bad_npy_is_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
@@ -210,15 +216,129 @@ def test_npy_without_such_a_column_is_refused(tmp_path: Path) -> None:
         read_table(str(tmp_path / "rows.npy"), columns=["2"])
 
 
+def test_npy_of_weights_alone_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", VALUES[:, 1:])
+    with pytest.raises(ValueError, match="there is no column of data beside the weights '0'"):
+        read_table(str(tmp_path / "rows.npy"), weights="0")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'for", b"PK\x03\x04", b"a,b"]
+)
+def test_damaged_npy_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "rows.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"rows\.npy: is empty, damaged or no \.npy file of numbers \("):
+        read_table(str(tmp_path / "rows.npy"))
+
+
+def test_npy_that_is_cut_off_or_an_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    np.save(path, VALUES)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"rows\.npy: is empty, damaged or no \.npy file"):
+        read_table(str(path))
+    with path.open("wb") as stream:
+        np.savez(stream, VALUES)
+    with pytest.raises(ValueError, match=r"rows\.npy: is empty, damaged or no \.npy file"):
+        read_table(str(path))
+
+
 def test_npy_is_never_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", np.array([[{}]]), allow_pickle=True)
     with pytest.raises(ValueError, match=r"rows\.npy: "):
         read_table(str(tmp_path / "rows.npy"))
 
 
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+def test_missing_values_are_refused_or_their_rows_left_out(tmp_path: Path, suffix: str, drop: bool) -> None:
+    # Row 2 has no b, row 4 no weight, row 5 no a: rows 1 and 3 are left, and keep their numbers in messages.
+    frame = pl.DataFrame(
+        {"a": [1.0, 2.0, 3.0, 4.0, None], "b": [1.0, None, 3.0, 4.0, 5.0], "w": [1.0, 1.0, 2.0, None, 1.0]}
+    )
+    path, names, weights = str(tmp_path / f"rows{suffix}"), ("a", "b"), "w"
+    if suffix == ".csv":
+        frame.write_csv(path)
+    elif suffix == ".parquet":
+        frame.write_parquet(path)
+    else:
+        np.save(path, frame.to_numpy())
+        names, weights = ("x0", "x1"), "x2"
+    if not drop:
+        with pytest.raises(ValueError, match=rf"column '{names[0]}' has no value in row 5 \(1 missing in all\)"):
+            read_table(path, weights=weights)
+        return
+    table = read_table(path, weights=weights, drop_missing=True)
+    assert table.names == names
+    np.testing.assert_array_equal(table.array, [[1.0, 1.0], [3.0, 3.0]])
+    np.testing.assert_array_equal(table.weights, [1.0, 2.0])
+    np.testing.assert_array_equal(table.present, [True, False, True, False, False])
+
+
+def test_rows_keep_their_numbers_when_others_are_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", "a,w\nNA,1\n1,1\n1e200,1\n2,-1\n")
+    with pytest.raises(ValueError, match=r"column 'a' holds 1e\+200 in row 3, expected values of at most"):
+        read_table(path, columns=["a"], drop_missing=True, to_fit=True)
+    with pytest.raises(ValueError, match="column 'w' holds -1 in row 4, expected weights that are not negative"):
+        read_table(path, weights="w", drop_missing=True)
+
+
+def test_rows_that_all_miss_something_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", "a,b\nNA,1\n1,\n")
+    with pytest.raises(ValueError, match=r"no row has a value in every column \(a, b\): choose others with --columns"):
+        read_table(path, drop_missing=True)
+
+
+def test_a_text_is_refused_also_where_values_are_missing(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", "a,b\nNA,1\n1,\nred,2\n")
+    with pytest.raises(ValueError, match="column 'a' holds 'red' in row 3, expected numbers"):
+        read_table(path, drop_missing=True)
+
+
+@pytest.mark.parametrize("name", ["d[1]{}", "all*{}", os.fsdecode(b"k\xe9{}")])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+def test_file_names_mean_nothing_else(tmp_path: Path, name: str, suffix: str) -> None:
+    path = tmp_path / name.format(suffix)
+    if sys.platform != "linux" and name.startswith(("k", "all")):
+        pytest.skip("the file system takes no such name")
+    content = io.BytesIO()
+    if suffix == ".csv":
+        FRAME.write_csv(content)
+    elif suffix == ".parquet":
+        FRAME.write_parquet(content)
+    else:
+        np.save(content, FRAME.to_numpy())
+    path.write_bytes(content.getvalue())
+    np.testing.assert_array_equal(read_table(str(path)).array, FRAME.to_numpy())
+
+
+def test_a_panic_of_polars_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panics(_: object) -> None:
+        os.write(2, b"thread 'polars-1' panicked at src/lib.rs\n")  # as Rust does
+        raise pl.exceptions.PanicException("called `Result::unwrap()`\non an `Err` value")
+
+    monkeypatch.setattr("polars.read_parquet", panics)
+    with pytest.raises(
+        ValueError, match=r"rows\.parquet: cannot be read: the file is damaged \(called `Result::unwrap"
+    ):
+        read_table(write(tmp_path / "rows.parquet", ""))
+
+
+def test_what_rust_prints_of_a_panic_is_not_shown(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test_a_panic_of_polars_is_an_error(tmp_path, monkeypatch)
+    assert capfd.readouterr().err == ""
+    os.write(2, b"seen\n")
+    assert capfd.readouterr().err == "seen\n"
+
+
 def test_unknown_formats_and_missing_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"rows\.xlsx: unknown format '\.xlsx', expected one of \.csv, "):
+    expected = r"expected one of \.csv, \.tsv, \.txt, \.dat \(also with \.gz\), \.parquet, \.npy"
+    with pytest.raises(ValueError, match=rf"rows\.xlsx: unknown format '\.xlsx', {expected}"):
         read_table("rows.xlsx")
+    with pytest.raises(ValueError, match=rf"rows\.npy\.gz: unknown format '\.npy\.gz', {expected}"):
+        read_table("rows.npy.gz")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.csv: no such file"):
         read_table("nowhere.csv")
     for name in ("folder.csv", "folder"):

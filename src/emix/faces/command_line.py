@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import math
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 from emix.estimators.starts import STARTS
@@ -27,7 +29,7 @@ from emix.models.covariance import STRUCTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 _EXIT_CODES = f"""\
 exit codes:
@@ -59,12 +61,34 @@ examples:
 
 """
 
-_FILE_HELP = f"rows to read: {', '.join(READABLE)}, or - for CSV on standard input"
-_COLUMNS_HELP = "columns to use, in this order, separated by commas (.npy: their numbers, from 0)"
+_FILE_HELP = f"rows to read: {', '.join(READABLE)}, or - for text on standard input; text also compressed (.gz)"
+_COLUMNS_HELP = (
+    "columns to use, in this order, separated by commas (.npy: their numbers, from 0); default: all but row numbers, "
+    "as pandas and R write them"
+)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all errors of the command are."""
+    """A parser whose errors are one line, as all errors of the command are, and name the option that was meant."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        # Before argparse, which would rather miss the option that was mistyped.
+        known = list(self._option_string_actions)
+        arguments = sys.argv[1:] if args is None else args
+        if "--" in arguments:
+            arguments = arguments[: arguments.index("--")]
+        for argument in arguments:
+            if self._subparsers is not None and not argument.startswith("-"):
+                break  # what follows belongs to the command
+            option = argument.partition("=")[0]
+            if f"-{option}" in known:  # -out is read as -o ut
+                self.error(f"unknown option {option}: did you mean -{option}?")
+            if option.startswith("--") and option not in known and " " not in option:
+                words = [name[2:] for name in known if name.startswith("--")]
+                begun = [word for word in words if word.startswith(option[2:])]
+                for near in begun[:1] or difflib.get_close_matches(option[2:], words, n=1):
+                    self.error(f"unknown option {option}: did you mean --{near}?")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_USAGE, f"emix: error: {message} (see {self.prog} --help)\n")
@@ -238,25 +262,33 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", metavar="A,B,...", type=_names, help=_COLUMNS_HELP)
-    parser.add_argument("--no-header", action="store_true", help="the CSV has no line of column names: x0, x1, ...")
+    parser.add_argument("--no-header", action="store_true", help="the text has no line of column names: x0, x1, ...")
     parser.add_argument(
         "--separator",
         metavar="CHARACTER",
         type=_separator,
-        help="what separates the columns of a CSV, such as ';' or tab (default: a comma, in .tsv a tab)",
+        help="what separates the columns of a text: ';', tab, blank (any number of blanks), ... (default: what alone "
+        "gives a table of numbers, else a comma, in .tsv a tab)",
+    )
+    parser.add_argument(
+        "--missing",
+        choices=("error", "drop"),
+        default="error",
+        help="rows without a value in a column (empty, NA, ., -, #N/A, ...): refuse the file, or leave them out; score "
+        "leaves them empty in place (default: %(default)s)",
     )
 
 
 def _names(text: str) -> list[str]:
-    # A name that holds a comma is quoted, as in the CSV file itself.
+    # A name that holds a comma is quoted, as in the CSV file itself; so is the name of a column that has none.
     names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
-    if not names or "" in names:
+    if not names or ("" in names and '""' not in text):
         raise argparse.ArgumentTypeError(f"{text!r} has an empty name, expected names separated by commas")
     return names
 
 
 def _separator(text: str) -> str:
-    character = {"tab": "\t", "\\t": "\t"}.get(text.lower(), text)
+    character = {"tab": "\t", "\\t": "\t", "blank": " ", "blanks": " "}.get(text.lower(), text)
     # polars separates by one byte; letters, digits, points and signs are parts of numbers, quotation marks of texts.
     if len(character) != 1 or not character.isascii() or character.isalnum() or character in "\n\r\"'.+-_":
         raise argparse.ArgumentTypeError(f"{text!r}, expected one character, such as ';' or tab")

@@ -12,14 +12,12 @@ import os
 import sys
 import time
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emix.datasets.faithful import faithful_csv, load_faithful
 from emix.estimators.mixture_file import mixture_bytes
-from emix.faces.csv_files import STANDARD_STREAM
 from emix.faces.outputs import (
     check_writable,
     format_of,
@@ -31,7 +29,9 @@ from emix.faces.outputs import (
 )
 from emix.faces.requirements import require
 from emix.faces.summary import summary
+from emix.faces.table_words import file_title, in_place, say_what_is_left_out
 from emix.faces.tables import WRITABLE, check_readable, read_table, write_columns
+from emix.faces.text_content import STANDARD_STREAM
 from emix.files.output import is_regular_target, writing
 
 if TYPE_CHECKING:
@@ -88,8 +88,10 @@ def fit(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         header=not arguments.no_header,
         separator=arguments.separator,
+        drop_missing=arguments.missing == "drop",
         to_fit=True,
     )
+    say_what_is_left_out(arguments.file, table, "are left out")
     estimator = GaussianMixture(
         arguments.components,
         covariance_type=arguments.covariance,
@@ -121,7 +123,7 @@ def fit(arguments: argparse.Namespace) -> int:
             table.rows,
             sample_weight=table.weights,
             feature_names=table.names,
-            title="standard input" if arguments.file == STANDARD_STREAM else Path(arguments.file).name,
+            title=file_title(arguments.file),
         )
         picture = io.BytesIO()  # a FIFO, which has no positions, can take it too
         figure.savefig(picture, format=format_of(arguments.plot, PICTURES).removeprefix("."))
@@ -145,7 +147,7 @@ def score(arguments: argparse.Namespace) -> int:
         check_writable(arguments.out, WRITABLE)
         _refuse_overwriting(arguments.out, "--out", FILE=arguments.file, MODEL=arguments.model)
     estimator = _load(GaussianMixture, arguments.model)
-    rows = _rows_for(estimator, arguments)
+    rows, present = _rows_for(estimator, arguments)
     with warnings.catch_warnings():
         # The columns were matched above; a .npy file has no names to compare with the model's.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
@@ -153,7 +155,7 @@ def score(arguments: argparse.Namespace) -> int:
     assert scores.log_density is not None and scores.responsibilities is not None and scores.labels is not None
     columns = {"log_density": scores.log_density, "component": scores.labels}
     columns |= {f"r{k}": np.ascontiguousarray(r) for k, r in enumerate(scores.responsibilities.T)}
-    write_columns(columns, arguments.out)
+    write_columns(in_place(columns, present), arguments.out)
     return EXIT_OK
 
 
@@ -212,21 +214,31 @@ def _load(kind: type[GaussianMixture], path: str) -> GaussianMixture:
     return kind.load(path)
 
 
-def _rows_for(estimator: GaussianMixture, arguments: argparse.Namespace) -> pl.DataFrame | NDArray[np.floating]:
-    """Read the columns that the model was fitted on: by name where both sides have names."""
+def _rows_for(
+    estimator: GaussianMixture, arguments: argparse.Namespace
+) -> tuple[pl.DataFrame | NDArray[np.floating], NDArray[np.bool_] | None]:
+    """Read the columns that the model was fitted on, by name where both sides have names; and which rows have them."""
     names = getattr(estimator, "feature_names_in_", None)
     columns = arguments.columns
     has_names = not arguments.no_header and not arguments.file.lower().endswith(".npy")
     if columns is None and names is not None and has_names:
         columns = [str(name) for name in names]
-    table = read_table(arguments.file, columns=columns, header=not arguments.no_header, separator=arguments.separator)
+    table = read_table(
+        arguments.file,
+        columns=columns,
+        header=not arguments.no_header,
+        separator=arguments.separator,
+        drop_missing=arguments.missing == "drop",
+    )
     n_features = estimator.means_.shape[1]
     if len(table.names) != n_features:
         raise ValueError(
             f"{arguments.file}: {len(table.names)} columns, but the model has {n_features}: choose them with --columns"
         )
+    say_what_is_left_out(arguments.file, table, "stay empty")
     # A frame goes to the model only under the model's own names.
-    return table.rows if names is not None and list(names) == list(table.names) else table.array
+    rows = table.rows if names is not None and list(names) == list(table.names) else table.array
+    return rows, table.present
 
 
 @contextlib.contextmanager

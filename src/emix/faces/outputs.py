@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emix.faces.csv_files import STANDARD_STREAM
+from emix.faces.text_content import STANDARD_STREAM
 from emix.files import output
 from emix.files.output import is_regular_target, is_terminal
 

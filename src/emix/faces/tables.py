@@ -1,37 +1,41 @@
-"""Files of rows: read CSV, Parquet and .npy; write CSV and Parquet.
+"""Files of rows: read text, Parquet and .npy; write CSV and Parquet.
 
-CSV and Parquet go through polars (the extra `cli`), .npy through numpy. Everything that a model
+Text and Parquet go through polars (the extra `cli`), .npy through numpy. Everything that a model
 could not use is refused here, in terms of the file: the column's name and the first bad row.
 """
 
 from __future__ import annotations
 
 import io
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.faces.csv_files import STANDARD_STREAM, listed, load_csv
+from emix.faces import polars_reading
+from emix.faces.csv_files import load_csv
+from emix.faces.npy_files import load_npy
+from emix.faces.number_columns import numbers
 from emix.faces.outputs import format_of, write_results
 from emix.faces.requirements import require
+from emix.faces.row_numbers import row_number_columns
+from emix.faces.table_checks import check_finite, check_size, check_weights, find_missing
+from emix.faces.text_content import STANDARD_STREAM
+from emix.faces.text_layout import listed
 from emix.files.output import writing
-from emix.rows.validation import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from types import ModuleType
     from typing import Any
 
     import polars as pl
     from numpy.typing import NDArray
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
-READABLE = (".csv", ".tsv", ".parquet", ".npy")
+_TEXTS = (".csv", ".tsv", ".txt", ".dat")
+READABLE = (*_TEXTS, ".parquet", ".npy")
 WRITABLE = (".csv", ".tsv", ".parquet")
-_DECIMAL_COMMA = re.compile(r"\s*[-+]?[0-9]+,[0-9]+\s*")
 # Rows formatted at a time on the way out.
 _CHUNK_ROWS = 65_536
 
@@ -47,11 +51,17 @@ class Table:
     names : tuple of str
         The columns' names; "x0", "x1", … for a .npy file, which has none.
     weights : ndarray of shape (n_samples,), float64, or None
+    present : ndarray of bool of shape (n_rows_of_the_file,), or None
+        Which rows of the file are in `rows`: those that have a value in every column; None if all are.
+    row_numbers : list of str
+        Names of columns that hold row numbers, and so are not in `rows`.
     """
 
     rows: pl.DataFrame | NDArray[np.floating]
     names: tuple[str, ...]
     weights: NDArray[np.float64] | None = None
+    present: NDArray[np.bool_] | None = None
+    row_numbers: list[str] = field(default_factory=list)
 
     @property
     def array(self) -> NDArray[np.floating]:
@@ -66,6 +76,7 @@ def read_table(
     weights: str | None = None,
     header: bool = True,
     separator: str | None = None,
+    drop_missing: bool = False,
     to_fit: bool = False,
 ) -> Table:
     """Read numeric columns of a file.
@@ -73,16 +84,20 @@ def read_table(
     Parameters
     ----------
     source : str
-        Path of a .csv, .tsv, .parquet or .npy file, or "-" for CSV on standard input.
+        Path of a .csv, .tsv, .txt, .dat, .parquet or .npy file, or "-" for text on standard input. Text may be
+        compressed by gzip, and then its name may end in .gz.
     columns : sequence of str, optional
-        The columns to use, in this order; by default all but `weights`. For a .npy file they are
-        the numbers of columns, from 0.
+        The columns to use, in this order; by default all but `weights` and those that hold row numbers. For a .npy
+        file they are the numbers of columns, from 0.
     weights : str, optional
         The column that holds the rows' weights.
     header : bool, default=True
-        Whether the first line of a CSV file names its columns.
+        Whether the first line of a text names its columns.
     separator : str, optional
-        What separates the columns of a CSV file; by default a comma, in a .tsv file a tab.
+        What separates the columns of a text; by default what alone gives a rectangle of numbers, else a comma, in a
+        .tsv file a tab.
+    drop_missing : bool, default=False
+        Leave out rows that have no value in some column, instead of refusing the file.
     to_fit : bool, default=False
         Also refuse values too large to fit.
 
@@ -101,12 +116,15 @@ def read_table(
     ImportError
         If polars is needed and not installed.
     """
-    suffix = Path(source).suffix.lower()
+    suffix = _suffix(source)
     if source != STANDARD_STREAM:
         if suffix not in READABLE and not Path(source).is_dir():
-            raise ValueError(f"{source}: unknown format {suffix!r}, expected one of {', '.join(READABLE)}")
+            expected = f"{', '.join(_TEXTS)} (also with .gz), .parquet, .npy"
+            raise ValueError(f"{source}: unknown format {suffix!r}, expected one of {expected}")
         check_readable(source)
-        if separator is not None and suffix not in _SEPARATORS:
+        if suffix not in _TEXTS and not Path(source).is_file():
+            raise ValueError(f"{source}: is a pipe or a device, expected a {suffix} file on a disk")
+        if separator is not None and suffix not in _TEXTS:
             raise ValueError(f"{source}: a separator is given, but {suffix} files have none")
     if columns is not None and len(set(columns)) < len(columns):
         twice = next(name for i, name in enumerate(columns) if name in columns[:i])
@@ -115,16 +133,24 @@ def read_table(
         raise ValueError(f"column {weights!r} is chosen both as weights and as data")
     try:
         if suffix == ".npy":
-            table = _read_npy(source, columns, weights)
+            table = _from_npy(source, columns, weights, drop=drop_missing)
         else:
             frame = (
                 _read_parquet(source)
                 if suffix == ".parquet"
-                else load_csv(source, header=header, separator=separator or _SEPARATORS.get(suffix, ","))
+                else load_csv(
+                    source,
+                    header=header,
+                    separator=separator,
+                    likely=_SEPARATORS.get(suffix, "," if source == STANDARD_STREAM else None),
+                    wanted=() if columns is None else columns if weights is None else (*columns, weights),
+                )
             )
-            table = _from_frame(frame, columns, weights)
+            table = _from_frame(frame, columns, weights, drop=drop_missing)
         if to_fit:
-            _check_size(table)
+            for j, name in enumerate(table.names):
+                rows = table.rows
+                check_size(name, rows[:, j] if isinstance(rows, np.ndarray) else rows[name].to_numpy(), table.present)
         return table
     except ValueError as error:
         raise ValueError(f"{_name(source)}: {error}") from error
@@ -183,57 +209,46 @@ def _name(source: str) -> str:
     return "standard input" if source == STANDARD_STREAM else source
 
 
-def _read_npy(source: str, columns: Sequence[str] | None, weights: str | None) -> Table:
-    array = np.load(source, mmap_mode="r", allow_pickle=False)
-    if array.ndim != 2:
-        raise ValueError(f"holds an array of shape {array.shape}, expected two dimensions (rows, columns)")
-    if array.dtype.kind not in "iufb":
-        raise ValueError(f"holds an array of dtype {array.dtype}, expected numbers")
-    n_columns = array.shape[1]
-    if not array.shape[0]:
-        raise ValueError(f"holds no rows (an array of shape {array.shape})")
-    weight_column = None if weights is None else _column_number(weights, n_columns)
-    chosen = [_column_number(name, n_columns) for name in columns or map(str, range(n_columns))]
-    if columns is None:
-        chosen = [j for j in chosen if j != weight_column]
-    # A choice of columns is a copy; the whole array stays a memory map.
-    values = array if chosen == list(range(n_columns)) else array[:, chosen]
-    if values.dtype not in (np.float32, np.float64):
-        values = values.astype(np.float64)
-    names = tuple(f"x{j}" for j in chosen)
-    for name, column in zip(names, values.T, strict=True):
-        _check_finite(name, column)
+def _suffix(source: str) -> str:
+    """Take the suffix that says the format; .gz says nothing of it, and may stand alone. A pipe gives text."""
+    path = Path(source.lower())
+    suffix = path.suffix
+    if suffix == ".gz":
+        inner = Path(path.stem).suffix
+        suffix = inner if inner in _TEXTS else f"{inner}.gz" if inner else ".txt"
+    is_pipe = Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir())
+    return ".txt" if is_pipe and suffix not in READABLE else suffix
+
+
+def _from_npy(source: str, columns: Sequence[str] | None, weights: str | None, *, drop: bool) -> Table:
+    names, values, weight_column = load_npy(source, columns, weights)
+    by_name = dict(zip(names, values.T, strict=True)) | dict([weight_column] if weight_column else [])
+    for name, column in by_name.items():
+        check_finite(name, column)
+    present = find_missing(by_name, drop=drop)
+    if present is not None:
+        values = values[present]
     if weight_column is None:
-        return Table(values, names)
-    row_weights = np.asarray(array[:, weight_column], dtype=np.float64)
-    _check_finite(f"x{weight_column}", row_weights)
-    _check_weights(f"x{weight_column}", row_weights)
-    return Table(values, names, row_weights)
-
-
-def _column_number(text: str, n_columns: int) -> int:
-    digits = text.removeprefix("x")
-    if not digits.isdecimal() or int(digits) >= n_columns:
-        raise ValueError(f"no column {text!r}: expected a number from 0 to {n_columns - 1}")
-    return int(digits)
-
-
-def _polars() -> ModuleType:
-    return require("polars", "cli", "reading CSV and Parquet files")
+        return Table(values, names, None, present)
+    name, row_weights = weight_column
+    row_weights = row_weights if present is None else row_weights[present]
+    check_weights(name, row_weights, present)
+    return Table(values, names, row_weights, present)
 
 
 def _read_parquet(source: str) -> pl.DataFrame:
-    polars = _polars()
-    try:
-        frame: pl.DataFrame = polars.read_parquet(source)
-    except polars.exceptions.PolarsError as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise ValueError(f"cannot be read: {first_line or type(error).__name__}") from error
-    return frame
+    with open(source, "rb") as stream:  # by a path polars would take [ and * for patterns, and only UTF-8
+        return polars_reading.read(polars_reading.polars().read_parquet, stream)
 
 
-def _from_frame(frame: pl.DataFrame, columns: Sequence[str] | None, weights: str | None) -> Table:
+def _from_frame(frame: pl.DataFrame, columns: Sequence[str] | None, weights: str | None, *, drop: bool) -> Table:
+    polars = polars_reading.polars()
     names = tuple(columns) if columns is not None else tuple(name for name in frame.columns if name != weights)
+    row_numbers = [name for name in row_number_columns(frame) if name in names] if columns is None else []
+    if len(row_numbers) < len(names):  # a single column is data, whatever it looks like
+        names = tuple(name for name in names if name not in row_numbers)
+    else:
+        row_numbers = []
     wanted = names if weights is None else (*names, weights)
     for name in wanted:
         if name not in frame.columns:
@@ -242,80 +257,18 @@ def _from_frame(frame: pl.DataFrame, columns: Sequence[str] | None, weights: str
         raise ValueError("there is no column of data" + ("" if weights is None else f" beside the weights {weights!r}"))
     if not frame.height:
         raise ValueError(f"there are columns ({listed(frame.columns)}), but no rows")
-    numeric = [name for name in frame.columns if frame[name].dtype.is_numeric()]
-    values = {name: _numbers(frame[name], numeric) for name in wanted}
-    row_weights = None
-    if weights is not None:
-        row_weights = values.pop(weights).cast(_polars().Float64).to_numpy()
-        _check_weights(weights, row_weights)
-    rows = _polars().DataFrame(list(values.values()))
-    if any(dtype != _polars().Float32 for dtype in rows.dtypes):
-        rows = rows.cast(_polars().Float64)
-    return Table(rows, names, row_weights)
-
-
-def _numbers(series: pl.Series, numeric: Sequence[str]) -> pl.Series:
-    """Check that a column holds a finite number in every row."""
-    polars = _polars()
-    missing = series.is_null()
-    if missing.any():
-        raise ValueError(
-            f"column {series.name!r} has no value in row {missing.arg_true()[0] + 1} "
-            f"({missing.sum()} missing in all): fill or remove such rows"
-        )
-    if not (series.dtype.is_numeric() or series.dtype == polars.Boolean):
-        # Of texts the first that is no number, which may be the only one; dates and lists are none from row 1.
-        texts = series.dtype == polars.String
-        odd: Sequence[int] = series.cast(polars.Float64, strict=False).is_null().arg_true().to_list() if texts else []
-        row = odd[0] if odd else 0
-        if texts and _DECIMAL_COMMA.fullmatch(series[row]):
-            raise ValueError(
-                f"column {series.name!r} holds {series[row]!r} in row {row + 1}: write decimals with a point"
-            )
-        raise ValueError(
-            f"column {series.name!r} holds {series[row]!r} in row {row + 1}, expected numbers: choose columns with "
-            f"--columns (numeric: {listed(numeric)})"
-        )
-    if series.dtype != polars.Float32:
-        series = series.cast(polars.Float64)
-    _check_finite(series.name, series.to_numpy())
-    return series
-
-
-def _check_finite(name: str, column: NDArray[np.floating]) -> None:
-    finite = np.isfinite(column)
-    if not finite.all():
-        row = int(finite.argmin())
-        raise ValueError(f"column {name!r} holds {column[row]} in row {row + 1}, expected finite numbers")
-
-
-def _check_size(table: Table) -> None:
-    """Refuse values whose squares, summed with weights, could overflow: the library's limit, in terms of the file."""
-    rows = table.rows
-    for j, name in enumerate(table.names):
-        column = rows[:, j] if isinstance(rows, np.ndarray) else rows[name].to_numpy()
-        limit = LARGEST[column.dtype.char]
-        if column.max() > limit or column.min() < -limit:
-            row = int(np.argmax(np.abs(column) > limit))
-            raise ValueError(
-                f"column {name!r} holds {column[row]} in row {row + 1}, expected values of at most {limit:g}: "
-                "divide the column by a large number"
-            )
-
-
-def _check_weights(name: str, weights: NDArray[np.float64]) -> None:
-    """Refuse weights that are negative, all zero, or too large to add up."""
-    if weights.min() < 0.0:
-        row = int(np.argmax(weights < 0.0))
-        raise ValueError(
-            f"column {name!r} holds {weights[row]:g} in row {row + 1}, expected weights that are not negative: "
-            "a row that should not count has the weight 0"
-        )
-    with np.errstate(over="ignore"):
-        total = float(weights.sum())
-    if total == 0.0:
-        raise ValueError(f"column {name!r} holds 0 in every row, expected weights some of which are above zero")
-    if not np.isfinite(total):
-        raise ValueError(
-            f"column {name!r} holds weights whose sum overflows: divide them by their largest, {weights.max():g}"
-        )
+    values = {name: numbers(frame[name], frame) for name in wanted}
+    by_name = {name: column.to_numpy() for name, column in values.items()}
+    for name, column in by_name.items():
+        check_finite(name, column)
+    present = find_missing(by_name, drop=drop)
+    rows = polars.DataFrame({name: values[name] for name in names})  # of a list a column without a name gets one
+    if any(dtype != polars.Float32 for dtype in rows.dtypes):
+        rows = rows.cast(polars.Float64)
+    row_weights = None if weights is None else by_name[weights].astype(np.float64)
+    if present is not None:
+        rows = rows.filter(polars.Series(present))
+        row_weights = None if row_weights is None else row_weights[present]
+    if weights is not None and row_weights is not None:
+        check_weights(weights, row_weights, present)
+    return Table(rows, names, row_weights, present, row_numbers)
