@@ -41,7 +41,10 @@ def whiten(
 
     Returns the first component whose covariance is not positive definite, or −1.
     """
-    cdef Py_ssize_t failed
+    cdef Py_ssize_t failed, spread = spread_size(structure, log_det.shape[0], n_features)
+    check_sizes(structure, log_det.shape[0], n_features)
+    check_length("covariances", covariances.shape[0], spread)
+    check_length("whitening", whitening.shape[0], spread)
     with nogil:
         failed = whiten_spread(
             structure, log_det.shape[0], n_features, &covariances[0], &whitening[0], &log_det[0])
@@ -75,6 +78,7 @@ def maximize(
     For full, components [first, last) alone may be asked for: others stay as they are. −1 is K.
     """
     cdef Py_ssize_t spread = spread_size(structure, K, d), failed
+    check_sizes(structure, K, d)
     check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread)
     check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread)
     last = K if last < 0 else last
@@ -237,6 +241,7 @@ def prepare(
 
     The limit is that of `move_to_origin`; 0 for no origin.
     """
+    check_sizes(structure, K, d)
     check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread_size(structure, K, d))
     check_length("arguments", arguments.shape[0], arguments_size(structure, K, d))
     with nogil:
@@ -251,6 +256,7 @@ def largest_trace(
 ):
     """max_k tr(W_k Σ̄ W_kᵀ) with Σ̄ = Σ_k π_k Σ_k, NaN if one is"""
     cdef Py_ssize_t spread = spread_size(structure, K, d), size, i, j, k, l, _
+    check_sizes(structure, K, d)
     check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread)
     check_length("scratch", scratch.shape[0], d * (d + 1))
     cdef const double *weights = &parameters[0]
