@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from emix.estimators.degeneracy import degeneracy, effective_rows
+from emix.models.covariance import STRUCTURES
 from emix.models.parameters import GaussianParameters
 
 
@@ -56,5 +57,5 @@ def test_covariances_beyond_all_bounds_are_told_from_sound_ones(largest: float) 
 
 def test_pooled_covariance_that_is_not_finite() -> None:
     covariances = np.full((2, 2), 1e308)
-    theta = GaussianParameters.from_covariances("diag", [0.9, 0.9], np.zeros((2, 2)), covariances)
+    theta = GaussianParameters.of(STRUCTURES["diag"], np.array([0.9, 0.9]), np.zeros((2, 2)), covariances)
     assert degeneracy(theta, 1000.0) == "the pooled covariance is not finite"

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.arguments import choice_of
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel import factors
 from emix.rows.threads import part_of_thread, plan_parts, run_in_threads
 
 from .statistics import GaussianStatistics
 
-__all__ = ["STRUCTURES", "CovarianceStructure"]
+__all__ = ["STRUCTURES", "CovarianceStructure", "structure_of"]
 
 Array = NDArray[np.float64]
 
@@ -376,6 +377,19 @@ STRUCTURES: dict[str, CovarianceStructure] = {
     structure.name: structure for structure in (Full(), Tied(), Diag(), Spherical())
 }
 """The structures by name."""
+
+
+def structure_of(structure: str | CovarianceStructure, caller: str) -> CovarianceStructure:
+    """Return a structure, or that of a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of the name.
+    """
+    if isinstance(structure, CovarianceStructure):
+        return structure
+    return STRUCTURES[choice_of("structure", structure, STRUCTURES, caller)]
 
 
 def _structure_named(name: str) -> CovarianceStructure:
