@@ -39,7 +39,7 @@ def test_warnings_name_the_file_that_called_emix() -> None:
     with pytest.warns(emix.ConvergenceWarning, match="did not converge") as fit_predict:
         emix.GaussianMixture(3, max_iter=1, random_state=0).fit_predict(X)
     with pytest.warns(emix.ConvergenceWarning, match="The log-likelihood fell") as fall:
-        emix.fit_em(Falling(), None, 0.0, tol=0.0, max_iter=3)
+        emix.fit_em(Falling(), None, 0.0, callback=lambda record: record.iteration == 3)
     named = emix.GaussianMixture().fit(pd.DataFrame(X, columns=["a", "b"]))
     with pytest.warns(UserWarning, match="valid feature names") as predict:
         named.predict(X)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.em.loop import EMRecord, EMResult, fit_em
+from emix.em.loop import EMRecord, EMResult, iterate
 from emix.em.restarts import RunReport, best_run
 from emix.estimators.degeneracy import degeneracy, effective_rows
 from emix.estimators.parameters_check import GivenStart, Settings
@@ -127,7 +127,7 @@ def _best(
         elif stop is not None:
             callback = _ended_by(stop)
         progress.run_begins(index)
-        result = fit_em(
+        result = iterate(
             model,
             source,
             start(index),
