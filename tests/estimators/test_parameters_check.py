@@ -80,3 +80,51 @@ def test_matrices_become_exactly_symmetric() -> None:
     matrix = np.array([[2.0, 1.0], [1.0 + 1e-9, 2.0]])
     found = check_spread(matrix, "tied", 3, 2, "precision", argument="p")
     np.testing.assert_array_equal(found, found.T)
+
+
+# Components that start alike
+
+
+TWINS = {
+    "means alone": {"means_init": [[0.0], [5.0], [0.0]]},
+    "zeros of both signs": {"means_init": [[0.0], [5.0], [-0.0]]},
+    "other weights": {"means_init": [[0.0], [5.0], [0.0]], "weights_init": [0.2, 0.3, 0.5]},
+    "equal precisions": {"means_init": [[0.0], [5.0], [0.0]], "precisions_init": np.ones((3, 1, 1))},
+    "tied": {"means_init": [[0.0], [5.0], [0.0]], "precisions_init": [[1.0]], "covariance_type": "tied"},
+}
+
+
+@pytest.mark.parametrize("start", TWINS.values(), ids=TWINS.keys())
+def test_components_that_start_alike_are_warned_of(start: dict[str, Any]) -> None:
+    X = np.linspace(0.0, 9.0, 40)[:, np.newaxis] ** 1.5
+    text = (
+        "means_init[0] and means_init[2] are equal, and so are the covariances that go with them. Such components stay "
+        "one, counted twice, or rounding parts them. Give means that differ."
+    )
+    with pytest.warns(UserWarning, match=re.escape(text)) as caught:
+        gm = GaussianMixture(3, reg_covar=0.0, **start).fit(X)
+    assert len(caught) == 1
+    # What is said of them is so: of equal weight they stay the same in every bit.
+    if "weights_init" not in start:
+        np.testing.assert_array_equal(gm.means_[2], gm.means_[0])
+    assert not np.allclose(gm.means_[1], gm.means_[0])
+
+
+def test_components_that_differ_in_their_precisions_part() -> None:
+    X = np.linspace(0.0, 9.0, 40)[:, np.newaxis] ** 1.5
+    start = {"means_init": [[0.0], [0.0]], "precisions_init": [[[1.0]], [[0.1]]]}
+    gm = GaussianMixture(2, reg_covar=0.0, **start).fit(X)  # warnings are errors
+    assert not np.allclose(gm.means_[1], gm.means_[0])
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_equal_rows_are_warned_of_in_the_same_words_whatever_the_start(init_params: str) -> None:
+    X = np.tile([[3.0, -2.0]], (30, 1))
+    text = (
+        "All 30 rows are equal: no start and no number of components can tell groups among them, and their variances "
+        "are reg_covar alone. Look at the data, or set n_components=1."
+    )
+    with pytest.warns(UserWarning, match=re.escape(text)) as caught:
+        GaussianMixture(2, init_params=init_params, random_state=0).fit(X)
+    assert len(caught) == 1
+    GaussianMixture(1, init_params=init_params).fit(X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from dataclasses import fields, replace
@@ -11,7 +12,7 @@ import numpy as np
 
 from emix.em.loop import EMRecord
 from emix.em.restarts import RunReport
-from emix.estimators.fit_state import attributes_of
+from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.model_file import load_model, save_model
 from emix.exceptions import ModelFileError
 from emix.models.covariance import STRUCTURES, CovarianceStructure
@@ -33,7 +34,8 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
     The parameters are written in float64 with the factors that score rows, so that a loaded mixture scores to the same
     bits. A generator given as `random_state` is not written: it is a state, not a parameter.
     """
-    parameters: GaussianParameters = mixture._fitted()
+    mixture = copy.copy(mixture)  # of one fit, whatever another thread does
+    parameters = parameters_of(mixture._fitted())
     settings = mixture.get_params(deep=False)
     arrays: dict[str, Any] = {
         "weights": parameters.weights,
@@ -60,6 +62,7 @@ def save_mixture(mixture: Any, path: str | os.PathLike[str]) -> None:
         header["feature_names"] = header["feature_names"].tolist()
     if "log_likelihood_" in vars(mixture):
         header["fit"] = {name: _plain(getattr(mixture, name)) for name in _FIT_NUMBERS}
+        header["fit"]["weighted"] = vars(mixture).get("_fit_weight") is not None
         header["fit"]["messages"] = [report.message for report in mixture.runs_]
         arrays.update(_columns("history", mixture.history_, EMRecord))
         arrays.update(_columns("runs", mixture.runs_, RunReport))
@@ -97,6 +100,8 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
         state["feature_names_in_"] = np.array(header["feature_names"], dtype=object)
     if header["fit"] is not None:
         state.update({name: header["fit"][name] for name in _FIT_NUMBERS})
+        # Of a file of 0.1 it is not known, and taken to be a fit without.
+        state["_fit_weight"] = state["total_weight_"] if header["fit"].get("weighted") else None
         state["lower_bounds_"] = arrays["lower_bounds"].tolist()
         state["history_"] = _records("history", arrays, EMRecord)
         runs = _records("runs", {**arrays, "runs_message": header["fit"]["messages"]}, RunReport)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emix.arguments import check_finite, choice_of, element_of, integer_in_range, real_in_range
 from emix.estimators.starts import STARTS
+from emix.exceptions import warn
 from emix.models.covariance import STRUCTURES
 from emix.rows.conversion import as_numbers
 
@@ -94,7 +95,7 @@ def check_given_start(estimator: Any, settings: Settings, n_features: int) -> Gi
     weights, means, precisions = estimator.weights_init, estimator.means_init, estimator.precisions_init
     if weights is None and means is None and precisions is None:
         return _NOTHING_GIVEN
-    return GivenStart(
+    given = GivenStart(
         weights=None if weights is None else check_weights(weights, n_components, argument="weights_init"),
         means=None if means is None else check_means(means, (n_components, n_features), argument="means_init"),
         precisions=None
@@ -103,6 +104,27 @@ def check_given_start(estimator: Any, settings: Settings, n_features: int) -> Gi
             precisions, settings.covariance_type, n_components, n_features, "precision", argument="precisions_init"
         ),
     )
+    _warn_of_twins(given, STRUCTURES[settings.covariance_type].is_shared)
+    return given
+
+
+def _warn_of_twins(given: GivenStart, one_spread: bool) -> None:
+    """Warn if two components start with one mean and one covariance."""
+    if given.means is None:
+        return
+    # Zeros of either sign are one number.
+    seen: dict[bytes, int] = {}
+    for k, mean in enumerate(given.means + 0.0):
+        start = mean.tobytes()
+        if given.precisions is not None and not one_spread:
+            start += (given.precisions[k] + 0.0).tobytes()
+        first = seen.setdefault(start, k)
+        if first < k:
+            warn(
+                f"means_init[{first}] and means_init[{k}] are equal, and so are the covariances that go with them. "
+                "Such components stay one, counted twice, or rounding parts them. Give means that differ."
+            )
+            return
 
 
 def check_weights(weights: Any, n_components: int, *, argument: str) -> NDArray[np.float64]:
