@@ -47,7 +47,7 @@ class _Begun:
 
     def e_step(self, parameters: Any) -> tuple[Any, float]:
         found = _checked(self._run.e_step(parameters))
-        vars(self)["e_step"] = self._run.e_step  # once looked at, the others are mere calls
+        self.__dict__["e_step"] = self._run.e_step  # once looked at, the others are mere calls
         return found
 
 
@@ -81,6 +81,8 @@ def _weight(model: Any, data: Any) -> float:
     if not hasattr(model, "weight"):
         return 1.0
     weight = model.weight(data)
+    if type(weight) is float:
+        return weight
     if not _is_number(weight):
         raise TypeError(f"weight returned {_kind_of(weight)}, expected one number: the total weight of the data.")
     return float(weight)
