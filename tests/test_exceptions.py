@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
+import multiprocessing
+import pickle
+import subprocess
+import sys
+import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,7 +18,7 @@ import pandas as pd
 import pytest
 
 import emix
-from emix.exceptions import shown, warn, warnings_held
+from emix.exceptions import _current, not_fitted, shown, warn, warn_convergence, warnings_held
 
 
 class Falling:
@@ -33,7 +40,7 @@ def test_warnings_name_the_file_that_called_emix() -> None:
     with pytest.warns(emix.ConvergenceWarning, match="did not converge") as fit_predict:
         emix.GaussianMixture(3, max_iter=1, random_state=0).fit_predict(X)
     with pytest.warns(emix.ConvergenceWarning, match="The log-likelihood fell") as fall:
-        emix.fit_em(Falling(), None, 0.0, tol=0.0, max_iter=3)
+        emix.fit_em(Falling(), None, 0.0, callback=lambda record: record.iteration == 3)
     named = emix.GaussianMixture().fit(pd.DataFrame(X, columns=["a", "b"]))
     with pytest.warns(UserWarning, match="valid feature names") as predict:
         named.predict(X)
@@ -140,3 +147,77 @@ def test_messages_are_short_however_large_the_argument_is(call: str, kind: str) 
     message = str(caught.value)
     assert 0 < len(message) < 1000 and message.count("\n") == 0
     assert len(repr(emix.GaussianMixture(2, means_init=BIG[kind]))) < 500
+
+
+# Pickled, and in other processes
+
+
+def not_converged() -> Any:
+    """The warning of a fit, as `warnings` records it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_convergence("text")
+    return caught[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_errors_and_warnings_come_back_from_other_processes(method: str) -> None:
+    exceptions = pytest.importorskip("sklearn.exceptions")
+    context = multiprocessing.get_context(method)
+    loaded = {"initializer": importlib.import_module, "initargs": ("sklearn.exceptions",)}
+    with ProcessPoolExecutor(1, mp_context=context, **loaded) as other:
+        with pytest.raises(exceptions.NotFittedError, match="not fitted yet") as caught:
+            other.submit(emix.GaussianMixture().predict, X).result()
+        error = other.submit(not_fitted, "GaussianMixture").result()
+        category = other.submit(_current, "ConvergenceWarning").result()
+    assert type(caught.value) is type(error) is type(not_fitted("GaussianMixture"))
+    assert error.args == caught.value.args
+    assert category is not_converged().category
+
+
+TO_AND_FRO = """
+import pickle, sys
+import emix
+if {loaded}:
+    import sklearn.exceptions
+recorded, error = pickle.loads(sys.stdin.buffer.read())
+assert ("sklearn.exceptions" in sys.modules) == {loaded}
+assert isinstance(error, emix.NotFittedError) and isinstance(recorded[1], emix.ConvergenceWarning)
+assert issubclass(recorded[0], emix.ConvergenceWarning)
+if {loaded}:
+    assert isinstance(error, sklearn.exceptions.NotFittedError)
+    assert isinstance(recorded[1], sklearn.exceptions.ConvergenceWarning)
+else:
+    assert type(error) is emix.NotFittedError
+sys.stdout.buffer.write(pickle.dumps((recorded, error)))
+"""
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_pickles_serve_processes_with_and_without_scikit_learn(loaded: bool) -> None:
+    exceptions = pytest.importorskip("sklearn.exceptions")
+    recorded, error = not_converged(), not_fitted("GaussianMixture")
+    error.note = "kept"  # type: ignore[attr-defined]
+    sent = pickle.dumps(((recorded.category, recorded.message), error))
+    code = TO_AND_FRO.format(loaded=loaded)
+    there = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=False, timeout=60)
+    assert not there.stderr
+    (category, message), back = pickle.loads(there.stdout)
+    # By name alone the class would be emix's where scikit-learn was not loaded.
+    assert isinstance(back, exceptions.NotFittedError)
+    assert isinstance(message, exceptions.ConvergenceWarning)
+    assert (back.args, back.note, str(message)) == (error.args, "kept", "text")
+    assert issubclass(category, emix.ConvergenceWarning)
+
+
+class Mine(emix.NotFittedError):
+    """A user's own."""
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_errors_survive_every_protocol_copies_and_derivation(protocol: int) -> None:
+    for error in (emix.NotFittedError("text", 3), not_fitted("text"), Mine("text"), emix.ConvergenceWarning("text")):
+        for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error), copy.deepcopy(error)):
+            assert isinstance(again, type(error))
+            assert again.args == error.args

@@ -23,7 +23,7 @@ SOURCE = CHECKOUT / "src" / "emix"
 INSTALLED = Path(emix.__file__).parent
 
 # Each layer imports only from those before it. Data sets need none of them, and nothing needs a face.
-LAYERS = ["exceptions", "kernel", "rows", "models", "em", "files", "estimators", "faces"]
+LAYERS = ["exceptions", "arguments", "kernel", "rows", "models", "em", "files", "estimators", "faces"]
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(emix.__path__, "emix."))
 # emix.kernel.memoryviews is Cython's own.

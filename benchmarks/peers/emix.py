@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from time import perf_counter
 
 import numpy as np
@@ -29,6 +30,8 @@ def prepare(X: NDArray[np.floating], start: Start, structure: str, n_threads: in
     parameters = GaussianParameters.from_covariances(
         structure, start.weights, start.means, in_structure(start.covariances, structure)
     )
+
+    warnings.filterwarnings("ignore", message="EM did not converge")  # as many iterations are asked for
 
     def fit(n_iter: int) -> Run:
         begin = perf_counter()

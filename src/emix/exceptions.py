@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import math
 import reprlib
 import sys
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from types import FrameType
+from typing import Any
 
 __all__ = [
     "ConvergenceWarning",
@@ -29,9 +31,15 @@ __all__ = [
 class NotFittedError(ValueError, AttributeError):
     """A method that needs fitted parameters was called before `fit`."""
 
+    def __reduce__(self) -> Any:
+        return _by_name(super().__reduce__())
+
 
 class ConvergenceWarning(UserWarning):
     """A fit ended before it converged, or its log-likelihood fell."""
+
+    def __reduce__(self) -> Any:
+        return _by_name(super().__reduce__())
 
 
 class DegenerateCovarianceError(ValueError):
@@ -73,14 +81,34 @@ class ModelFileError(ValueError):
         return type(self), (self.path, self.problem)
 
 
+class _Joined(type):
+    """Type of the classes that are joined with scikit-learn's: no module has them under a name for pickle to find."""
+
+
+# A warning that was recorded holds its class.
+copyreg.pickle(_Joined, lambda kind: (_current, (kind.__name__,)))
+
+
 @cache
 def _joined_with_sklearn(name: str) -> type:
     from sklearn import exceptions
 
-    return type(name, (globals()[name], getattr(exceptions, name)), {"__module__": __name__})
+    return _Joined(name, (globals()[name], getattr(exceptions, name)), {"__module__": __name__})
 
 
-def _current(name: str) -> type:
+def _by_name(reduced: Any) -> Any:
+    """What pickle keeps of an instance, its class by name: scikit-learn may be loaded here and not there, or there."""
+    kind, arguments, *state = reduced
+    if kind.__module__ != __name__:  # a class that is derived from one of these
+        return reduced
+    return (_instance, (kind.__name__, arguments), *state)
+
+
+def _instance(name: str, arguments: tuple[Any, ...]) -> Any:
+    return _current(name)(*arguments)
+
+
+def _current(name: str) -> Any:
     return _joined_with_sklearn(name) if "sklearn.exceptions" in sys.modules else globals()[name]
 
 

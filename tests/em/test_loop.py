@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import warnings
 from typing import Any
 
@@ -12,7 +13,11 @@ import pytest
 import scipy.optimize
 
 from em.examples import Alleles, Array, BloodGroups, GeneticLinkage, NormalWithGaps, TwoCoins
-from emix import ConvergenceWarning, EMRecord, GaussianModel, GaussianParameters, fit_em
+from emix import ConvergenceWarning, EMRecord, GaussianMixture, GaussianModel, GaussianParameters, fit_em
+from emix.em.loop import iterate
+
+# Most fits here are of few iterations, as is meant.
+pytestmark = pytest.mark.filterwarnings("ignore:EM did not converge in:emix.ConvergenceWarning")
 
 COINS = TwoCoins.HEADS
 START = np.array([0.6, 0.5])
@@ -246,7 +251,7 @@ def test_fall_warns_once_and_never_converges() -> None:
 def test_fall_that_the_m_step_explains_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = fit_em(Scripted([-10.0, -5.0, -6.0, -4.0], shortfall=1.1), None, 0, tol=0.0, max_iter=3)
+        result = iterate(Scripted([-10.0, -5.0, -6.0, -4.0], shortfall=1.1), None, 0, tol=0.0, max_iter=3)
     assert result.n_iter == 3
     with pytest.warns(ConvergenceWarning, match="fell in 1 iterations"):
         fit_em(Scripted([-10.0, -5.0, -6.0, -4.0], shortfall=0.9), None, 0, tol=0.0, max_iter=3)
@@ -329,7 +334,9 @@ def test_e_step_that_returns_something_else(rows: bool) -> None:
         def e_step(self, heads: Array, theta: Array) -> Any:
             return 5.0
 
-    with pytest.raises(TypeError, match=r"e_step returned 5\.0, expected a tuple: \(statistics, log_likelihood\)"):
+    with pytest.raises(
+        TypeError, match=r"e_step returned a float, 5\.0, expected a tuple: \(statistics, log_likelihood\)"
+    ):
         fit_em(Forgetful(), COINS, START, tol=0.0, max_iter=5)
 
 
@@ -346,3 +353,43 @@ def test_errors_of_the_model_and_the_callback_propagate(error: type[BaseExceptio
         fit_em(Failing(), COINS, START, tol=0.0, max_iter=5)
     with pytest.raises(error, match="of the callback's"):
         fit_em(TwoCoins(), COINS, START, tol=0.0, max_iter=5, callback=callback)
+
+
+# Defaults, and an end by max_iter
+
+
+def test_defaults() -> None:
+    result = fit_em(TwoCoins(), COINS, START)
+    given = fit_em(TwoCoins(), COINS, START, tol=1e-8, max_iter=1000)
+    assert result.n_iter == given.n_iter
+    assert result.converged and result.stopped_by == "log_likelihood"
+    # W is the number of rows.
+    assert 0.0 <= result.history[-1].change <= 1e-8 * len(COINS) < result.history[-2].change
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_end_by_max_iter_is_warned_of() -> None:
+    text = (
+        "EM did not converge in 2 iterations with tol=1e-08 and stop='log_likelihood': in the last one the "
+        "log-likelihood changed by 1. Increase max_iter or tol."
+    )
+    with pytest.warns(ConvergenceWarning, match=re.escape(text)) as caught:
+        result = fit_em(Scripted([-5.0, -4.0, -3.0]), None, 0, max_iter=2)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert not result.converged and result.stopped_by == "max_iter"
+    with pytest.warns(ConvergenceWarning, match="stop='parameters'"):
+        fit_em(Scripted([-5.0, -4.0]), None, 0, max_iter=1, stop="parameters")
+    # Not one that was only looked at, ended by the callback, or converged in the last iteration of all.
+    assert fit_em(Scripted([-5.0]), None, 0, max_iter=0).stopped_by == "max_iter"
+    assert fit_em(Scripted([-5.0, -4.0]), None, 0, max_iter=1, callback=lambda _: True).stopped_by == "callback"
+    assert fit_em(Scripted([-5.0, -5.0]), None, 0, max_iter=1).converged
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n_init", [1, 3])
+def test_a_fit_of_a_mixture_warns_once_in_its_own_words(n_init: int) -> None:
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    with pytest.warns(ConvergenceWarning) as caught:
+        GaussianMixture(3, max_iter=1, n_init=n_init, random_state=0).fit(X)
+    assert ["Best performing initialization did not converge" in str(warning.message) for warning in caught] == [True]

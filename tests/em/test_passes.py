@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from em.examples import NormalWithGaps
-from emix import GaussianModel, GaussianParameters, fit_em
+from emix import GaussianModel, GaussianParameters
+from emix.em.loop import iterate
 from emix.em.passes import BLOCK_ROWS, add_results, begin_passes
 
 N = 2 * BLOCK_ROWS + 100
@@ -70,7 +71,7 @@ class WeightedMeans(Means):
 
 
 def fit(model: Any, data: Any, **changed: Any) -> Any:
-    return fit_em(model, data, np.array([-1.0, 1.0]), **({"tol": 0.0, "max_iter": 8} | changed))
+    return iterate(model, data, np.array([-1.0, 1.0]), **({"tol": 0.0, "max_iter": 8} | changed))
 
 
 class Whole(Means):
@@ -128,8 +129,8 @@ def test_rows_of_a_matrix() -> None:
     X = np.random.default_rng(1).normal(size=(30, 2))
     X[::3, 0] = np.nan
     start = {"mean": np.zeros(2), "covariance": np.eye(2)}
-    whole = fit_em(NormalWithGaps(), X, start, tol=0.0, max_iter=3)
-    parts = fit_em(NormalWithGaps(), lambda: iter([X[:7], X[7:]]), start, tol=0.0, max_iter=3)
+    whole = iterate(NormalWithGaps(), X, start, tol=0.0, max_iter=3)
+    parts = iterate(NormalWithGaps(), lambda: iter([X[:7], X[7:]]), start, tol=0.0, max_iter=3)
     np.testing.assert_allclose(parts.parameters["covariance"], whole.parameters["covariance"], rtol=1e-12)
 
 
@@ -166,7 +167,7 @@ def test_a_run_of_the_models_own_makes_the_passes() -> None:
         def m_step(self, statistics: float) -> float:
             return statistics
 
-    result = fit_em(Cached(), ROWS, 0.0, tol=0.0, max_iter=3)
+    result = iterate(Cached(), ROWS, 0.0, tol=0.0, max_iter=3)
     assert result.parameters == pytest.approx(ROWS.mean())
     assert len(begun) == 1 and begun[0] is ROWS
 

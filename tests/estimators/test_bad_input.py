@@ -345,7 +345,10 @@ def test_number_of_samples(n_samples: Any, error: type[Exception]) -> None:
             "'full covariance' should be symmetric, positive-definite: covariances[0] has",
         ),
         (([1.0], [[0.0]], [0.0], "spherical"), "'spherical covariance' should be positive: covariances[0] is 0"),
-        (([1.0], [[0.0]], [1.0], "round"), "covariance_type is 'round', expected one of"),
+        (
+            ([1.0], [[0.0]], [1.0], "round"),
+            "must be a str among {'diag', 'full', 'spherical', 'tied'}. Got 'round' instead.",
+        ),
     ],
 )
 def test_bad_known_parameters(arguments: Any, text: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from emix import GaussianMixture
+from emix import GaussianMixture, NotFittedError
 from estimators.mixtures import X, each_type
 
 # Scores
@@ -31,8 +32,40 @@ def test_rows_far_from_everything() -> None:
     far = np.array([[1e160, 0.0, 0.0], [1e300, -1e300, 1e300], [0.0, 0.0, 1e100]])
     responsibilities = gm.predict_proba(far)
     np.testing.assert_allclose(responsibilities.sum(axis=1), 1.0, rtol=1e-15)
-    assert not np.isnan(gm.score_samples(far)).any()
+    with pytest.warns(RuntimeWarning, match="The density is zero in float64, and its logarithm -inf, for 2 of 3 rows"):
+        density = gm.score_samples(far)
+    np.testing.assert_array_equal(np.isneginf(density), [True, True, False])
     np.testing.assert_array_equal(gm.predict(far), responsibilities.argmax(axis=1))
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(np.float64, 1e154), (np.float32, 2e19)])
+def test_a_density_of_zero_is_warned_of(dtype: type, far: float) -> None:
+    # ½‖x‖² of the row is beyond the largest number: 1.8e308, 3.4e38.
+    gm = GaussianMixture.from_parameters([1.0], np.zeros((1, 2)), np.full(1, 0.25), "spherical")
+    rows = np.array([[1.0, 2.0], [0.0, -far], [far, 0.0]], dtype=dtype)
+    name = np.dtype(dtype).name
+    text = (
+        f"The density is zero in {name}, and its logarithm -inf, for 2 of 3 rows, which are far from every component. "
+        f"The first has {rows[1, 1]:g} in column 1. Look for values that stand for missing ones, or leave such rows "
+        "out."
+    )
+    for use in (gm.score_samples, gm.score, gm.bic, gm.aic, gm.icl, gm.score_rows):
+        with pytest.warns(RuntimeWarning, match=re.escape(text)) as caught:
+            use(rows)
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+    # Nothing of these is lost.
+    assert gm.predict(rows).tolist() == [0, 0, 0]
+    assert gm.predict_proba(rows).tolist() == [[1.0]] * 3
+    # A row that is as far as a density may be.
+    assert gm.score_samples(np.array([[far / 10.0, 0.0]], dtype=dtype)) == pytest.approx(-2.0 * (far / 10.0) ** 2)
+
+
+def test_scikit_learns_name_of_the_number_of_parameters() -> None:
+    gm = GaussianMixture(3, random_state=0).fit(X)
+    assert gm._n_parameters() == gm.n_parameters_ == 2 + 3 * 3 + 3 * 6
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        GaussianMixture(3)._n_parameters()
 
 
 def test_scoring_leaves_the_estimator_alone() -> None:

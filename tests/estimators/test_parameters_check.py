@@ -13,55 +13,12 @@ from emix.estimators.parameters_check import (
     check_settings,
     check_spread,
     check_weights,
-    integer_in_range,
-    real_in_range,
 )
 
 
 def refused(error: type[Exception], text: str, function: Any, *arguments: Any, **keywords: Any) -> None:
     with pytest.raises(error, match=re.escape(text)):
         function(*arguments, **keywords)
-
-
-@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
-def test_integers(value: Any) -> None:
-    found = integer_in_range("n", value, 1, caller="M")
-    assert found == 3
-    assert type(found) is int
-
-
-@pytest.mark.parametrize(
-    ("value", "error"),
-    [(0, ValueError), (-1, ValueError), (1.0, TypeError), ("1", TypeError), (None, TypeError), (True, TypeError)],
-)
-def test_bad_integers(value: Any, error: type[Exception]) -> None:
-    text = f"The 'n' parameter of M must be an int in the range [1, inf). Got {value!r} instead."
-    refused(error, text, integer_in_range, "n", value, 1, caller="M")
-
-
-@pytest.mark.parametrize("value", [0, 0.0, 1e-3, np.float32(0.5), np.int8(2)])
-def test_reals(value: Any) -> None:
-    found = real_in_range("x", value, 0.0, caller="M")
-    assert found == value
-    assert type(found) is float
-
-
-@pytest.mark.parametrize(
-    ("value", "error"),
-    [
-        (-1e-9, ValueError),
-        (np.nan, ValueError),
-        (np.inf, ValueError),
-        (np.float32(np.inf), ValueError),
-        pytest.param(10**400, ValueError, id="no float"),
-        ("1", TypeError),
-        (None, TypeError),
-        (True, TypeError),
-    ],
-)
-def test_bad_reals(value: Any, error: type[Exception]) -> None:
-    text = f"The 'x' parameter of M must be a float in the range [0.0, inf). Got {value!r} instead."
-    refused(error, text, real_in_range, "x", value, 0.0, caller="M")
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
@@ -87,9 +44,9 @@ def test_weights_are_normalized_to_the_last_bit() -> None:
     assert found.sum() == pytest.approx(1.0, abs=3e-16)
 
 
-def test_words_of_scikit_learn_about_weights() -> None:
-    # Its tests want the least where its text says "max".
-    text = "The parameter 'weights' should be in the range [0, 1], but got max value 1.10000, min value 1.50000"
+def test_bounds_of_impossible_weights() -> None:
+    # scikit-learn prints them exchanged.
+    text = "The parameter 'weights' should be in the range [0, 1], but got min value 1.10000, max value 1.50000"
     refused(ValueError, text, check_weights, [1.1, 1.5], 2, argument="w")
 
 
@@ -131,3 +88,51 @@ def test_tiny_units_in_any_error_state() -> None:
     with np.errstate(all="raise"):
         np.testing.assert_array_equal(check_spread(matrix, "tied", 3, 2, "covariance", argument="c"), matrix)
         assert check_weights([1.0 - 2.0**-40, 5e-324], 2, argument="w").tolist() == [1.0, 5e-324]
+
+
+# Components that start alike
+
+
+TWINS = {
+    "means alone": {"means_init": [[0.0], [5.0], [0.0]]},
+    "zeros of both signs": {"means_init": [[0.0], [5.0], [-0.0]]},
+    "other weights": {"means_init": [[0.0], [5.0], [0.0]], "weights_init": [0.2, 0.3, 0.5]},
+    "equal precisions": {"means_init": [[0.0], [5.0], [0.0]], "precisions_init": np.ones((3, 1, 1))},
+    "tied": {"means_init": [[0.0], [5.0], [0.0]], "precisions_init": [[1.0]], "covariance_type": "tied"},
+}
+
+
+@pytest.mark.parametrize("start", TWINS.values(), ids=TWINS.keys())
+def test_components_that_start_alike_are_warned_of(start: dict[str, Any]) -> None:
+    X = np.linspace(0.0, 9.0, 40)[:, np.newaxis] ** 1.5
+    text = (
+        "means_init[0] and means_init[2] are equal, and so are the covariances that go with them. Such components stay "
+        "one, counted twice, or rounding parts them. Give means that differ."
+    )
+    with pytest.warns(UserWarning, match=re.escape(text)) as caught:
+        gm = GaussianMixture(3, reg_covar=0.0, **start).fit(X)
+    assert len(caught) == 1
+    # What is said of them is so: of equal weight they stay the same in every bit.
+    if "weights_init" not in start:
+        np.testing.assert_array_equal(gm.means_[2], gm.means_[0])
+    assert not np.allclose(gm.means_[1], gm.means_[0])
+
+
+def test_components_that_differ_in_their_precisions_part() -> None:
+    X = np.linspace(0.0, 9.0, 40)[:, np.newaxis] ** 1.5
+    start = {"means_init": [[0.0], [0.0]], "precisions_init": [[[1.0]], [[0.1]]]}
+    gm = GaussianMixture(2, reg_covar=0.0, **start).fit(X)  # warnings are errors
+    assert not np.allclose(gm.means_[1], gm.means_[0])
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_equal_rows_are_warned_of_in_the_same_words_whatever_the_start(init_params: str) -> None:
+    X = np.tile([[3.0, -2.0]], (30, 1))
+    text = (
+        "All 30 rows are equal: no start and no number of components can tell groups among them, and their variances "
+        "are reg_covar alone. Look at the data, or set n_components=1."
+    )
+    with pytest.warns(UserWarning, match=re.escape(text)) as caught:
+        GaussianMixture(2, init_params=init_params, random_state=0).fit(X)
+    assert len(caught) == 1
+    GaussianMixture(1, init_params=init_params).fit(X)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import emix
 from emix.estimators.random_source import random_source, seed_of
 
 
@@ -26,6 +27,21 @@ def test_generators_give_seeds() -> None:
 
 def test_without_a_seed_each_is_another() -> None:
     assert seed_of(None) != seed_of(None)
+    assert random_source(None).random() != random_source(None).random()
+
+
+def test_without_a_seed_that_of_numpy_counts() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 2))
+
+    def results() -> list[Any]:
+        np.random.seed(3)  # noqa: NPY002 (what it does is tested)
+        mixture = emix.GaussianMixture(4, init_params="random_from_data", tol=1e-2).fit(X)
+        normal = emix.MultivariateNormal([0.0, 0.0], np.eye(2))
+        return [mixture.means_, mixture.sample(5)[0], normal.rvs(3), seed_of(None)]
+
+    first, second = results(), results()
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_module_of_the_legacy_generator() -> None:

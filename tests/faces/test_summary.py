@@ -29,6 +29,12 @@ def rows_of(text: str, title: str) -> list[list[float]]:
     return [[float(cell) for cell in line.split()[1:]] for line in table]
 
 
+def test_n_of_bic_is_said(faithful: np.ndarray, mixture: emix.GaussianMixture) -> None:
+    assert "(n = 272; lower is better" in summary(mixture)
+    weighted = emix.GaussianMixture(1).fit(faithful, sample_weight=np.full(272, 0.25))
+    assert "(n = 68, the sum of the row weights; lower is better" in " ".join(summary(weighted).split())
+
+
 def test_numbers_are_those_of_the_estimator(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:
     text = summary(mixture, faithful, feature_names=["eruptions", "waiting"])
     assert text.startswith("Gaussian mixture: 2 components, full covariances\n")

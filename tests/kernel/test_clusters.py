@@ -182,10 +182,13 @@ def test_a_small_start_leaves_rare_cases_to_others(clusters: Any) -> None:
         ({"n_candidates": 0}, "the number of candidates is 0, expected 1 to 64"),
         ({"n_candidates": 65}, "the number of candidates is 65, expected 1 to 64"),
         ({"statistics": np.zeros(7)}, "statistics has 7 numbers, expected 27"),
+        ({"structure": 4}, "structure has the code 4, expected 0 to 3"),
+        ({"structure": -1}, "structure has the code -1, expected 0 to 3"),
     ],
 )
 def test_a_small_start_refuses_what_does_not_fit(clusters: Any, changed: dict[str, Any], text: str) -> None:
     fits = {
+        "structure": 0,
         "X": of(9, 2),
         "weight": None,
         "n_clusters": 3,
@@ -197,7 +200,7 @@ def test_a_small_start_refuses_what_does_not_fit(clusters: Any, changed: dict[st
         "statistics": of(27),
     }
     with pytest.raises(ValueError, match=text):
-        clusters.small_start(0, *(fits | changed).values())
+        clusters.small_start(*(fits | changed).values())
 
 
 def forms(matrices: Array) -> list[Array]:
@@ -318,6 +321,7 @@ def test_arrays_of_the_wrong_size_are_refused(clusters: Any, name: str, argument
 def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
     n, d, K = 9, 2, 3
     fits = {
+        "structure": 0,
         "X": of(n, d),
         "weight": of(n),
         "labels": np.zeros(n, np.intp),
@@ -325,8 +329,10 @@ def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
         "slots": of(1, K * (1 + d) + K * d * d),
         "work": of(1, clusters.label_workspace(K, d)),
     }
-    sums = clusters.LabelSums(0, *fits.values())
+    sums = clusters.LabelSums(*fits.values())
     for name, wrong, text in (
+        ("structure", 4, "structure has the code 4, expected 0 to 3"),
+        ("structure", -1, "structure has the code -1, expected 0 to 3"),
         ("weight", of(n - 1), "weight has 8 numbers, expected 9"),
         ("labels", np.zeros(n + 1, np.intp), "labels has 10 numbers, expected 9"),
         ("labels", np.arange(n), r"labels\[3\] is 3, expected 0 to 2"),
@@ -340,7 +346,7 @@ def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
         ("X", of(0, d), "there are no rows, expected 1 or more"),
     ):
         with pytest.raises(ValueError, match=text):
-            clusters.LabelSums(0, *(fits | {name: wrong}).values())
+            clusters.LabelSums(*(fits | {name: wrong}).values())
     for add in (sums.add_means, sums.add_up):
         for outside, text in (
             ((1, 0, n), "slot is 1, expected 0 to 0"),
@@ -354,6 +360,6 @@ def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
     with pytest.raises(ValueError, match="statistics has 26 numbers, expected 27"):
         sums.finish(of(26))
     # The order of a call's rows has room for as many.
-    many = clusters.LabelSums(0, of(8193, d), of(8193), np.zeros(8193, np.intp), *list(fits.values())[3:])
+    many = clusters.LabelSums(0, of(8193, d), of(8193), np.zeros(8193, np.intp), *list(fits.values())[4:])
     with pytest.raises(ValueError, match="the number of rows is 8193, expected 0 to 8192"):
         many.add_up(0, 0, 8193)

@@ -214,3 +214,32 @@ def test_parts_that_are_none_are_refused(part: tuple[int, int]) -> None:
 def test_a_matrix_of_all_components_has_no_parts() -> None:
     with pytest.raises(ValueError, match="components 0 to 1 are asked for, of 5"):
         factors.maximize(TIED, 5, 3, 0.0, EPS, None, np.ones(5 * 7 + 9), np.empty(5 * 5 + 2 * 9), 0, 1)
+
+
+@pytest.mark.parametrize("code", [-1, 4])
+def test_unknown_structures_are_refused_everywhere(code: int) -> None:
+    K, d, few = 2, 3, np.zeros(4)
+    calls = {
+        "whiten": (code, d, few, few, np.zeros(K)),
+        "maximize": (code, K, d, 0.0, 1e-16, None, few, few),
+        "prepare": (code, K, d, False, 0.0, few, few),
+        "is_regular": (code, K, d, 0.0, 1e-16, None, few),
+        "ridge": (code, False, K, d, 0.0, 1e-16, None, few, few),
+        "carry": (code, K, d, few, few, 0, K, np.zeros(K, np.float32), np.zeros(K, np.float32), np.zeros(d)),
+        "Exchange": (code, K, d, 40.0, 1e-16, np.zeros((2, d)), few, None, np.zeros((1, 4))),
+    }
+    for name, arguments in calls.items():
+        with pytest.raises(ValueError, match=f"structure has the code {code}, expected 0 to 3"):
+            getattr(factors, name)(*arguments)
+
+
+def test_whiten_refuses_arrays_of_another_length() -> None:
+    fits = [FULL, 3, np.tile(np.eye(3).ravel(), 2), np.empty(18), np.empty(2)]
+    assert whiten(*fits) == -1
+    for place, text in ((2, "covariances has 17 numbers, expected 18"), (3, "whitening has 17 numbers, expected 18")):
+        short = [*fits]
+        short[place] = short[place][1:]
+        with pytest.raises(ValueError, match=text):
+            whiten(*short)
+    with pytest.raises(ValueError, match="there are 0 components and 3 features, expected 1 or more of each"):
+        whiten(FULL, 3, np.empty(0), np.empty(0), np.empty(0))

@@ -264,7 +264,26 @@ def test_what_does_not_belong_together_is_refused(level: str) -> None:
         run.accumulate(1, 0, 10, None)
     with pytest.raises(ValueError, match="rows 0 to 11 are asked for, of 10"):
         run.accumulate(0, 0, 11, None)
+    # A super-block has 512 rows: the first of those from row 5 on would be taken to begin at row 512.
+    with pytest.raises(ValueError, match="first_row is 5, expected a multiple of super_block_rows, 512"):
+        run.accumulate(0, 5, 10, None)
     assert not slots.any()
+
+
+@each_level
+@pytest.mark.parametrize("code", [-1, 4])
+def test_unknown_structures_are_refused(level: str, code: int) -> None:
+    case = random_case("full", "float64", 10, 3, 2)
+    kernel = kernel_of_level(level, "float64")
+    _, *sizes_and_arguments = case.arguments
+    text = f"structure has the code {code}, expected 0 to 3"
+    with pytest.raises(ValueError, match=text):
+        kernel.Scorer(code, *sizes_and_arguments)
+    workspace, slots = np.zeros((1, kernel.workspace_size(2, 3))), np.zeros((1, 27))
+    with pytest.raises(ValueError, match=text):
+        kernel.Accumulator(code, *sizes_and_arguments, case.X, None, workspace, slots)
+    with pytest.raises(ValueError, match="there are -1 components and 3 features, expected 1 or more of each"):
+        kernel.Scorer(0, -1, *sizes_and_arguments[1:])
 
 
 def elementary_case(dtype: str, x: Any, n_flat: int) -> Case:

@@ -71,3 +71,13 @@ def test_column_range(dtype: Any, order: str) -> None:
     weight = np.array([0.0, 1.0, 0.0, 2.0, 1e-300, 0.0, 0.0])
     column_range(X, weight, dtype is np.float32, extremes)
     np.testing.assert_array_equal(extremes, [X[[1, 3, 4]].min(axis=0), X[[1, 3, 4]].max(axis=0)])
+
+
+def test_what_does_not_belong_to_the_rows_is_refused() -> None:
+    X = np.zeros((5, 3))
+    with pytest.raises(ValueError, match="extremes are 2 × 2, expected 2 × 3"):
+        column_range(X, None, False, np.empty((2, 2)))
+    with pytest.raises(ValueError, match="extremes are 1 × 3, expected 2 × 3"):
+        column_range(X.astype(np.float32), None, True, np.empty((1, 3)))
+    with pytest.raises(ValueError, match="weight has 4 numbers, expected 5"):
+        column_range(X, np.ones(4), False, np.empty((2, 3)))

@@ -66,7 +66,7 @@ def test_degenerate_matrices_are_refused() -> None:
 
 def test_arrays_are_copied_and_become_float64() -> None:
     means = np.zeros((2, 2), dtype=np.float32)
-    theta: Any = GaussianParameters.from_covariances("diag", [1, 1], means, np.ones((2, 2), dtype=np.float32))
+    theta: Any = GaussianParameters.from_covariances("diag", [1, 0], means, np.ones((2, 2), dtype=np.float32))
     means[:] = 7
     assert not theta.means.any()
     assert {a.dtype for a in (theta.weights, theta.means, theta.covariances, theta.whitening)} == {np.dtype("float64")}
@@ -230,3 +230,42 @@ def test_shapes_that_do_not_belong_together_are_refused(make: Any, structure: st
         with pytest.raises(ValueError, match=r"means has shape .* expected \(n_components, n_features\)"):
             make(structure, weights, bad, good)
     assert make(structure, weights, means, good).n_features == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"weights": [1.5, -0.5]}, "weights[1] is -0.5, expected 0 or more: the weight of component 1."),
+        ({"weights": [0.5, np.nan]}, "weights[1] is nan, expected finite numbers."),
+        ({"weights": [0.5, 0.500002]}, "weights sum to 1.000002, expected 1: divide them by their sum."),
+        ({"weights": [3.0, 1.0]}, "weights sum to 4, expected 1: divide them by their sum."),
+        ({"weights": [0.0, 0.0]}, "weights sum to 0, expected 1: divide them by their sum."),
+        ({"means": [[0.0, 0.0], [np.inf, 1.0]]}, "means[1, 0] is inf, expected finite numbers."),
+        ({"spread": [np.eye(2), [[1.0, np.nan], [0.0, 1.0]]]}, "[1, 0, 1] is nan, expected finite numbers."),
+        ({"spread": [np.eye(2), [[1e4, 0.0], [50.0, 1.0]]]}, "[1, 0, 1] is 0 and "),
+        ({"spread": [np.eye(2), [[1e4, 0.0], [50.0, 1.0]]]}, "[1, 1, 0] is 50, expected a symmetric matrix."),
+    ],
+)
+def test_what_cannot_be_a_mixture_is_refused(changed: dict[str, Any], text: str) -> None:
+    arguments = {"weights": [0.5, 0.5], "means": np.zeros((2, 2)), "spread": [np.eye(2)] * 2} | changed
+    for make, name in (
+        (GaussianParameters.from_covariances, "covariances"),
+        (GaussianParameters.from_precisions, "precisions"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(name + text if text.startswith("[") else text)):
+            make("full", *arguments.values())
+
+
+def test_a_matrix_of_all_components_that_is_not_symmetric_is_refused() -> None:
+    text = re.escape("covariances[0, 1] is 0.25 and covariances[1, 0] is 0, expected a symmetric matrix.")
+    with pytest.raises(ValueError, match=text):
+        GaussianParameters.from_covariances("tied", [1.0], [[0.0, 0.0]], [[1.0, 0.25], [0.0, 1.0]])
+
+
+def test_rounded_weights_and_matrices_are_taken_as_they_are() -> None:
+    weights = np.full(7, 1 / 7, dtype=np.float32)
+    covariance = np.array([[1.0, 0.1], [0.1 + 1e-7, 1e-1]])
+    theta = GaussianParameters.from_covariances("full", weights, np.zeros((7, 2)), [covariance] * 7)
+    assert weights.astype(float).sum() != 1.0
+    np.testing.assert_array_equal(theta.weights, weights.astype(float))
+    np.testing.assert_array_equal(theta.covariances[0], covariance)

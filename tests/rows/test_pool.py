@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import os
+import subprocess
+import sys
 import threading
+import time
 import weakref
 from typing import Any
 
@@ -62,6 +66,9 @@ def test_threads_are_started_when_they_are_needed() -> None:
     assert emix_threads() - before == first
     # Never more than there are processors, whatever is asked for.
     run(3, 10_000)
+    deadline = time.monotonic() + LONG
+    while len(emix_threads() - before) < (os.cpu_count() or 1) and time.monotonic() < deadline:
+        time.sleep(0.01)  # one that has had nothing to do may still be without its name
     assert len(emix_threads() - before) == (os.cpu_count() or 1)
 
 
@@ -160,10 +167,10 @@ def test_idle_threads_keep_nothing_alive() -> None:
 
 @pytest.mark.usefixtures("fresh")
 def test_shares_are_not_kept_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(thread: threading.Thread) -> None:
+    def refuse(function: Any, arguments: Any) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(pool, "start_new_thread", refuse)
     share = Share(lambda thread, stop: done.append(thread), 1, going_on())
     done: list[int] = []
     submit(share, 1)
@@ -205,3 +212,90 @@ def test_an_interrupt_just_when_a_share_is_done_leaves_nobody_waiting_for_ever()
     waiting.start()
     waiting.join(LONG)
     assert not waiting.is_alive()
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("is_started", [False, True])
+def test_an_interrupt_while_a_thread_is_started_leaves_a_pool_that_works(
+    is_started: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = pool.start_new_thread
+
+    def interrupted(function: Any, arguments: Any) -> None:
+        if is_started:
+            start(function, arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool, "start_new_thread", interrupted)
+    share = Share(lambda thread, stop: None, 1, going_on())
+    with pytest.raises(KeyboardInterrupt):
+        submit(share, 1)
+    monkeypatch.setattr(pool, "start_new_thread", start)
+    assert [number for number, _ in run(3, 1)] == [0, 1, 2]
+
+
+# A handler may run between any two operations of the thread that it interrupts. Here it does so at each of them in
+# turn: a trace function is called there, and a handler of Python runs as soon as its signal is raised.
+INTERRUPTED = """
+import os, signal, sys, threading, warnings
+import numpy as np
+import emix
+from emix.rows import pool
+
+os.cpu_count = lambda: 3
+X = np.random.default_rng(0).normal(size=(1200, 2))
+start = emix.GaussianParameters.from_covariances("spherical", [1.0], [[0.0, 0.0]], [1.0])
+
+def fit(n_threads):
+    model = emix.GaussianModel(1, 2, "spherical", n_threads=n_threads)
+    return emix.fit_em(model, X, start, tol=1e-9, max_iter=9).parameters.packed.tobytes()
+
+def start_a_thread():
+    threading.Thread(target=int, daemon=True).start()
+
+def interrupted_at(place, call):
+    "Call it, with a handler's fit at the operation of this number; is there such an operation?"
+    global found, count
+    found, count = None, 0
+    pool._pool = pool._Pool()
+
+    def trace(frame, event, argument):
+        global count
+        frame.f_trace_opcodes = True
+        count += event == "opcode" and frame.f_globals["__name__"] in ("emix.rows.pool", "threading")
+        if count == place and found is None:
+            signal.raise_signal(signal.SIGINT)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(None)
+    return found
+
+def handler(*_):
+    global found
+    found = ""
+    found = fit(2)
+
+signal.signal(signal.SIGINT, handler)
+expected, numbers = fit(1), []
+for call in (lambda: fit(3), start_a_thread):
+    place = 1
+    while (bits := interrupted_at(place, call)) is not None:
+        assert bits == expected
+        place += 1
+    numbers.append(place - 1)
+print(numbers)
+"""
+
+
+def test_a_fit_in_a_signal_handler_ends_wherever_the_signal_comes() -> None:
+    command = [sys.executable, "-c", INTERRUPTED]
+    found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LONG)
+    assert not found.stderr
+    in_the_pool, in_threading = ast.literal_eval(found.stdout)
+    # As many operations as there are: of a fit's shares, and of what starts a thread of the user's.
+    assert in_the_pool > 100
+    assert in_threading > 100

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from emix.exceptions import shown
+from emix.exceptions import shown, warn_convergence
 
 from .passes import begin_passes
 from .stopping import STOPS, StoppingRule
 
-__all__ = ["EMModel", "EMRecord", "EMResult", "fit_em"]
+__all__ = ["EMModel", "EMRecord", "EMResult", "fit_em", "iterate"]
 
 
 class EMModel(Protocol):
@@ -127,10 +127,10 @@ def fit_em(
     data: Any,
     initial_parameters: Any,
     *,
-    tol: float,
+    tol: float = 1e-8,
     stop: str = "log_likelihood",
     acceleration: None = None,
-    max_iter: int,
+    max_iter: int = 1000,
     callback: Callable[[EMRecord], object] | None = None,
 ) -> EMResult:
     """Fit a model with latent variables by expectation-maximization.
@@ -164,9 +164,13 @@ def fit_em(
     ------
     ValueError
         If an argument is out of range, or the log-likelihood becomes NaN or infinite.
+    TypeError
+        If a step of the model does not return what it should.
 
     Warns
     -----
+    ConvergenceWarning
+        If the fit ended after `max_iter` M-steps, 1 or more, before it converged.
     ConvergenceWarning
         If the log-likelihood fell by more than rounding and the model's ``shortfall`` explain; a fall is never taken
         for convergence.
@@ -191,10 +195,34 @@ def fit_em(
     ...     def m_step(self, statistics):
     ...         heads, tails = statistics
     ...         return heads / (heads + tails)
-    >>> result = fit_em(TwoCoins(), np.array([5, 9, 8, 4, 7]), np.array([0.6, 0.5]), tol=0.0, max_iter=10)
+    >>> result = fit_em(TwoCoins(), np.array([5, 9, 8, 4, 7]), np.array([0.6, 0.5]))
     >>> result.parameters.round(2)
     array([0.8 , 0.52])
     """
+    result = iterate(
+        model, data, initial_parameters, tol=tol, stop=stop, acceleration=acceleration, max_iter=max_iter,
+        callback=callback,
+    )  # fmt: skip
+    if result.stopped_by == "max_iter" and max_iter > 0:
+        warn_convergence(
+            f"EM did not converge in {max_iter} iterations with tol={tol:g} and stop={stop!r}: in the last one the "
+            f"log-likelihood changed by {result.history[-1].change:.6g}. Increase max_iter or tol."
+        )
+    return result
+
+
+def iterate(
+    model: EMModel,
+    data: Any,
+    initial_parameters: Any,
+    *,
+    tol: float,
+    stop: str = "log_likelihood",
+    acceleration: None = None,
+    max_iter: int,
+    callback: Callable[[EMRecord], object] | None = None,
+) -> EMResult:
+    """`fit_em` without its warning at the end of `max_iter` iterations: for callers that have one of their own."""
     _check_arguments(model, stop, acceleration, max_iter)
     began = time.perf_counter()
     passes = begin_passes(model, data)
@@ -211,6 +239,8 @@ def fit_em(
         if stopped_by or n_iter == max_iter:
             break
         parameters = model.m_step(statistics)
+        if parameters is None:
+            raise TypeError("m_step returned None, expected the parameters that maximize Q given the statistics.")
     rule.warn_of_falls()
     converged = stopped_by is not None and stopped_by != "callback"
     return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by or "max_iter", history, statistics)

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from emix.exceptions import shown
-
 __all__ = ["add_results", "begin_passes"]
 
 # Rows of a block that a by_rows model is given from an array.
@@ -37,7 +35,7 @@ class _Whole:
 
     def __init__(self, model: Any, data: Any) -> None:
         self._model, self._data = model, data
-        self.weight = float(model.weight(data)) if hasattr(model, "weight") else 1.0
+        self.weight = _weight(model, data)
 
     def effective_rows(self) -> float:
         return self.weight
@@ -52,11 +50,13 @@ class _Begun:
     def __init__(self, model: Any, data: Any) -> None:
         self._run = model.begin(data)
         weight = getattr(self._run, "weight", None)
-        if weight is None:
-            weight = model.weight(data) if hasattr(model, "weight") else 1.0
-        self.weight = float(weight)
+        self.weight = _weight(model, data) if weight is None else float(weight)
         self.dtype = getattr(self._run, "dtype", "float64")
-        self.e_step = self._run.e_step
+
+    def e_step(self, parameters: Any) -> tuple[Any, float]:
+        found = _checked(self._run.e_step(parameters))
+        self.__dict__["e_step"] = self._run.e_step  # once looked at, the others are mere calls
+        return found
 
     def effective_rows(self) -> float:
         return float(getattr(self._run, "effective_rows", self.weight))
@@ -71,7 +71,7 @@ class _ByRows:
         self._model = model
         self._blocks = _blocks_of(data)
         if hasattr(model, "weight"):
-            self.weight = sum(float(model.weight(block)) for block in self._blocks())
+            self.weight = sum(_weight(model, block) for block in self._blocks())
         else:
             self.weight = float(sum(_n_rows(block) for block in self._blocks()))
         if self.weight <= 0.0:
@@ -91,12 +91,49 @@ class _ByRows:
         return statistics, total
 
 
+def _weight(model: Any, data: Any) -> float:
+    if not hasattr(model, "weight"):
+        return 1.0
+    weight = model.weight(data)
+    if type(weight) is float:
+        return weight
+    if not _is_number(weight):
+        raise TypeError(f"weight returned {_kind_of(weight)}, expected one number: the total weight of the data.")
+    return float(weight)
+
+
 def _checked(found: Any) -> tuple[Any, float]:
     """What an E-step returned, if it is what it should be."""
     if not isinstance(found, tuple) or len(found) != 2:
-        raise TypeError(f"e_step returned {shown(found)}, expected a tuple: (statistics, log_likelihood).")
+        raise TypeError(f"e_step returned {_kind_of(found)}, expected a tuple: (statistics, log_likelihood).")
     statistics, log_likelihood = found
+    if not _is_number(log_likelihood):
+        advice = "sum it over the rows"
+        if _is_number(statistics):
+            advice = "the two are in the wrong order"
+        raise TypeError(
+            f"e_step returned {_kind_of(log_likelihood)} as its log-likelihood, expected (statistics, log_likelihood) "
+            f"with one number, the total of the data: {advice}."
+        )
     return statistics, float(log_likelihood)
+
+
+def _is_number(value: Any) -> bool:
+    """A real number of Python's or of an array library, which may be an array without dimensions."""
+    if isinstance(value, (float, int)):  # as a rule
+        return True
+    is_real = hasattr(value, "__float__") and not isinstance(value, (complex, np.complexfloating))
+    return is_real and np.shape(value) == ()
+
+
+def _kind_of(value: Any) -> str:
+    """What it is, in a few words: arrays may be long."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"an array of shape {tuple(shape)}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "None" if value is None else f"a {type(value).__name__}, {value!r:.60}"
 
 
 def _blocks_of(data: Any) -> Callable[[], Iterable[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -39,6 +40,8 @@ class StoppingRule:
             raise ValueError(f"tol is {shown(tol)}, expected 0 or more.")
         self._tol, self._stop, self._weight = tol, stop, passes.weight
         self._rounding = _rounding(passes)
+        # Parameters are kept as they were: an m_step may update those of the step before in place.
+        self._keep: Callable[[Any], Any] = copy.deepcopy if hasattr(model, "distance") else _packed_copy
         self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)
         self._shortfall: Callable[[Any], float] = getattr(model, "shortfall", lambda statistics: 0.0)
         self._before: tuple[Any, Any] | None = None
@@ -56,7 +59,8 @@ class StoppingRule:
             raise ValueError(
                 f"the log-likelihood is {log_likelihood} after {n_iter} iterations, expected a finite one."
             )
-        before, self._before = self._before, (parameters, statistics)
+        kept = self._keep(parameters) if self._stop == "parameters" else None
+        before, self._before = self._before, (kept, statistics)
         if before is None:
             return None
         rounding = self._rounding * (abs(log_likelihood) + self._weight)
@@ -103,6 +107,10 @@ def relative_distance(old: Any, new: Any) -> float:
     """Return the largest |Δθ| / (1 + |θ|) over all numbers in the parameters."""
     a, b = pack(old), pack(new)
     return float(np.max(np.abs(b - a) / (1.0 + np.abs(a)), initial=0.0))
+
+
+def _packed_copy(parameters: Any) -> NDArray[np.float64]:
+    return np.array(pack(parameters))
 
 
 def pack(parameters: Any) -> NDArray[np.float64]:

@@ -7,9 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.exceptions import warn
 from emix.rows.validation import FloatArray
 
-__all__ = ["aic", "bic", "entropies", "icl"]
+__all__ = ["aic", "bic", "entropies", "icl", "warn_of_n"]
+
+# A sum of weights this many times the number of rows, or less than its inverse, may be in another unit than rows.
+FAR = 2.0
 
 
 def bic(log_likelihood: float, n_parameters: int, total_weight: float) -> float:
@@ -32,3 +36,39 @@ def entropies(responsibilities: FloatArray) -> NDArray[np.float64]:
     r = responsibilities.astype(np.float64)
     with np.errstate(under="ignore"):
         return np.asarray(-np.sum(r * np.log(np.where(r > 0.0, r, 1.0)), axis=1))
+
+
+def warn_of_n(criterion: str, n: float, weight: NDArray[np.float64] | None, fit_weight: float | None) -> None:
+    """Warn if n, the total weight of the rows in p log n, may not be what the user means.
+
+    Parameters
+    ----------
+    criterion : str
+        As the user called it.
+    n : float
+    weight : ndarray of shape (n_samples,) or None
+        As given for the criterion. Whole numbers that differ are taken for what they most probably are: how often a row
+        was seen.
+    fit_weight : float or None
+        Sum of the weights of the fit; None if it had none, or it is not known.
+    """
+    if weight is None and fit_weight is not None:
+        warn(
+            f"{criterion} was called without sample_weight, but the fit had weights, which sum to {fit_weight:.10g}: n "
+            f"is the number of rows, {n:.10g}, and the log-likelihood that of rows of weight 1. Pass the rows' weights."
+        )
+        return
+    if weight is None or _are_counts(weight):
+        return
+    n_rows = int(np.count_nonzero(weight))
+    if not n_rows / FAR <= n <= n_rows * FAR:
+        warn(
+            f"{criterion} takes n to be the sum of sample_weight, {n:.10g}, though there are {n_rows} rows of weight "
+            "above 0. That is right if a weight says how often a row counts; else divide the weights by their mean, in "
+            "the fit too."
+        )
+
+
+def _are_counts(weight: NDArray[np.float64]) -> bool:
+    held = weight[weight > 0.0]
+    return bool(np.all(held == np.floor(held)) and held.min() < held.max())

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.models.parameters import GaussianParameters, check_shapes
+from emix.arguments import check_finite, element_of
+from emix.models.parameters import GaussianParameters, check_shapes, check_values
 
 __all__ = ["attributes_of", "parameters_of", "relinked", "unlinked"]
 
@@ -65,7 +66,7 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def parameters_of(estimator: Any) -> GaussianParameters:
+def parameters_of(state: dict[str, Any]) -> GaussianParameters:
     """Return the parameters that the attributes hold.
 
     Those of the fit, in float64, but for what the user has put in the place of `weights_`, `means_`, `covariances_` or
@@ -73,7 +74,7 @@ def parameters_of(estimator: Any) -> GaussianParameters:
 
     Parameters
     ----------
-    estimator : object
+    state : dict of str to object
         With the attributes of `attributes_of`.
 
     Returns
@@ -83,29 +84,48 @@ def parameters_of(estimator: Any) -> GaussianParameters:
     Raises
     ------
     ValueError
-        If the shapes of what was replaced and of the rest do not agree.
+        If the shapes of what was replaced and of the rest do not agree, or the values cannot be those of a mixture.
     DegenerateCovarianceError
         If covariances that were put there are not positive definite.
     """
-    fitted: GaussianParameters = estimator._parameters
-    published = estimator._published.get
+    fitted: GaussianParameters = state["_parameters"]
+    published = state["_published"].get
     # One by one: this is a tenth of the time that scores of one row may take.
     if (
-        estimator.weights_ is published("weights_")
-        and estimator.means_ is published("means_")
-        and estimator.covariances_ is published("covariances_")
-        and estimator.precisions_cholesky_ is published("precisions_cholesky_")
+        state["weights_"] is published("weights_")
+        and state["means_"] is published("means_")
+        and state["covariances_"] is published("covariances_")
+        and state["precisions_cholesky_"] is published("precisions_cholesky_")
     ):
         return fitted
-    replaced = {name for name in _PUBLIC if getattr(estimator, name) is not published(name)}
-    weights = np.asarray(estimator.weights_, dtype=np.float64) if "weights_" in replaced else fitted.weights
-    means = np.asarray(estimator.means_, dtype=np.float64) if "means_" in replaced else fitted.means
+    structure = fitted.structure
+    replaced = {
+        name: np.asarray(state[name], dtype=np.float64) for name in _PUBLIC if state[name] is not published(name)
+    }
+    weights, means = replaced.get("weights_", fitted.weights), replaced.get("means_", fitted.means)
     if "precisions_cholesky_" in replaced:
-        factor = np.asarray(estimator.precisions_cholesky_, dtype=np.float64)
-        check_shapes(fitted.structure, weights, means, precisions_cholesky_=factor)
-        whitening = factor.swapaxes(-1, -2) if fitted.structure.has_matrices else factor
-        return GaussianParameters.from_precisions(
-            fitted.structure, weights, means, fitted.structure.precisions(whitening)
-        )
-    covariances = estimator.covariances_ if "covariances_" in replaced else fitted.covariances
-    return GaussianParameters.from_covariances(fitted.structure, weights, means, covariances)
+        factor = replaced["precisions_cholesky_"]
+        check_shapes(structure, weights, means, precisions_cholesky_=factor)
+        _check_factor(factor, structure.has_matrices)
+        precisions = structure.precisions(factor.swapaxes(-1, -2) if structure.has_matrices else factor)
+        check_values({"weights_": weights, "means_": means, "precisions_": precisions}, structure)
+        return GaussianParameters.from_precisions(structure, weights, means, precisions)
+    covariances = replaced.get("covariances_", fitted.covariances)
+    check_shapes(structure, weights, means, covariances_=covariances)
+    check_values({"weights_": weights, "means_": means, "covariances_": covariances}, structure)
+    return GaussianParameters.from_covariances(structure, weights, means, covariances)
+
+
+def _check_factor(factor: NDArray[np.float64], has_matrices: bool) -> None:
+    """Refuse what is no Cholesky factor of precisions: U with a positive diagonal, or positive numbers."""
+    name = "precisions_cholesky_"
+    check_finite(factor, name)
+    below = np.tril(factor, -1) != 0.0 if has_matrices else np.zeros(factor.shape, dtype=bool)
+    if below.any():
+        place = np.unravel_index(int(below.argmax()), factor.shape)
+        raise ValueError(f"{element_of(name, place)} is {factor[place]:g}, expected 0: below the diagonal of U.")
+    diagonal = np.diagonal(factor, axis1=-2, axis2=-1) if has_matrices else factor
+    if diagonal.min() <= 0.0:
+        place = np.unravel_index(int(diagonal.argmin()), diagonal.shape)
+        where = (*place, place[-1]) if has_matrices else place
+        raise ValueError(f"{element_of(name, where)} is {diagonal[place]:g}, expected numbers above zero.")

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emix.estimators.criteria import aic, bic, entropies, icl
+from emix.arguments import integer_in_range
+from emix.estimators.criteria import aic, bic, entropies, icl, warn_of_n
 from emix.estimators.fit_state import parameters_of, relinked, unlinked
-from emix.estimators.parameters_check import integer_in_range
 from emix.estimators.random_source import random_source
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
-from emix.models.parameters import GaussianParameters
 from emix.models.scoring import Scores, score_rows
 from emix.rows.validation import (
     FloatArray,
@@ -41,7 +40,11 @@ class FittedMixture(SklearnEstimator):
     @property
     def n_parameters_(self) -> int:
         """Number of free parameters: of the weights, the means and the covariances."""
-        return int(self._fitted().n_free_parameters)
+        return self._n_parameters()
+
+    def _n_parameters(self) -> int:
+        """`n_parameters_` under the name that it has in scikit-learn."""
+        return int(parameters_of(self._fitted()).n_free_parameters)
 
     def score_samples(self, X: Any) -> FloatArray:
         """Log-density of each row, nats.
@@ -55,7 +58,8 @@ class FittedMixture(SklearnEstimator):
         ndarray of shape (n_samples,)
             In `X`'s dtype; -inf where the density underflows.
         """
-        density = self._score_rows(self._rows(X), log_density=True).log_density
+        fitted = self._fitted()
+        density = self._score_rows(fitted, self._rows(fitted, X), log_density=True).log_density
         assert density is not None
         return density
 
@@ -70,7 +74,8 @@ class FittedMixture(SklearnEstimator):
         -------
         ndarray of shape (n_samples,), intp
         """
-        labels = self._score_rows(self._rows(X), labels=True).labels
+        fitted = self._fitted()
+        labels = self._score_rows(fitted, self._rows(fitted, X), labels=True).labels
         assert labels is not None
         return labels
 
@@ -86,7 +91,8 @@ class FittedMixture(SklearnEstimator):
         ndarray of shape (n_samples, n_components)
             In `X`'s dtype; rows sum to one.
         """
-        responsibilities = self._score_rows(self._rows(X), responsibilities=True).responsibilities
+        fitted = self._fitted()
+        responsibilities = self._score_rows(fitted, self._rows(fitted, X), responsibilities=True).responsibilities
         assert responsibilities is not None
         return responsibilities
 
@@ -105,7 +111,9 @@ class FittedMixture(SklearnEstimator):
         float
             Weighted.
         """
-        total, weight = self._total(self._rows(X), sample_weight)
+        fitted = self._fitted()
+        rows = self._rows(fitted, X)
+        total, weight = self._total(fitted, rows, as_sample_weight(sample_weight, rows.shape[0]))
         return total / weight
 
     def score_rows(
@@ -132,8 +140,9 @@ class FittedMixture(SklearnEstimator):
         >>> scores.log_density.round(3).tolist(), scores.labels.tolist()
         ([-2.094, -2.112], [0, 1])
         """
+        fitted = self._fitted()
         return self._score_rows(
-            self._rows(X), log_density=log_density, responsibilities=responsibilities, labels=labels
+            fitted, self._rows(fitted, X), log_density=log_density, responsibilities=responsibilities, labels=labels
         )
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -148,9 +157,19 @@ class FittedMixture(SklearnEstimator):
         Returns
         -------
         float
+
+        Warns
+        -----
+        UserWarning
+            If the fit had weights and none are given, or their sum is less than half or more than twice the number of
+            rows, though they are no counts of rows: n may not be what it should be.
         """
-        total, weight = self._total(self._rows(X), sample_weight)
-        return bic(total, self.n_parameters_, weight)
+        fitted = self._fitted()
+        rows = self._rows(fitted, X)
+        weight = as_sample_weight(sample_weight, rows.shape[0])
+        total, n = self._total(fitted, rows, weight)
+        warn_of_n("bic", n, weight, fitted.get("_fit_weight"))
+        return bic(total, parameters_of(fitted).n_free_parameters, n)
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion, 2 p − 2 log L; smaller is better.
@@ -164,8 +183,10 @@ class FittedMixture(SklearnEstimator):
         -------
         float
         """
-        total, _ = self._total(self._rows(X), sample_weight)
-        return aic(total, self.n_parameters_)
+        fitted = self._fitted()
+        rows = self._rows(fitted, X)
+        total, _ = self._total(fitted, rows, as_sample_weight(sample_weight, rows.shape[0]))
+        return aic(total, parameters_of(fitted).n_free_parameters)
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood, BIC + 2 × entropy of the responsibilities; smaller is better.
@@ -182,24 +203,31 @@ class FittedMixture(SklearnEstimator):
         -------
         float
 
+        Warns
+        -----
+        UserWarning
+            As `bic`.
+
         References
         ----------
         C. Biernacki, G. Celeux and G. Govaert (2000), Assessing a mixture model for clustering with the integrated
         completed likelihood, IEEE Transactions on Pattern Analysis and Machine Intelligence 22, 719-725.
         """
-        rows = self._rows(X)
+        fitted = self._fitted()
+        rows = self._rows(fitted, X)
         row_weight = as_sample_weight(sample_weight, rows.shape[0])
         total = entropy = 0.0
         for start in range(0, rows.shape[0], _ROWS_AT_A_TIME):
             block = slice(start, start + _ROWS_AT_A_TIME)
-            scores = self._score_rows(rows[block], log_density=True, responsibilities=True)
+            scores = self._score_rows(fitted, rows[block], log_density=True, responsibilities=True)
             assert scores.responsibilities is not None and scores.log_density is not None
             density = scores.log_density.astype(np.float64)
             block_weight = np.ones(len(density)) if row_weight is None else row_weight[block]
             total += _weighted_sum(density, block_weight)
             entropy += _weighted_sum(entropies(scores.responsibilities), block_weight)
-        weight = float(rows.shape[0]) if row_weight is None else float(row_weight.sum())
-        return icl(total, self.n_parameters_, weight, entropy)
+        n = float(rows.shape[0]) if row_weight is None else float(row_weight.sum())
+        warn_of_n("icl", n, row_weight, fitted.get("_fit_weight"))
+        return icl(total, parameters_of(fitted).n_free_parameters, n, entropy)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Draw rows from the mixture.
@@ -215,7 +243,7 @@ class FittedMixture(SklearnEstimator):
         y : ndarray of shape (n_samples,), intp
             The component of each row.
         """
-        parameters = self._fitted()
+        parameters = parameters_of(self._fitted())
         try:
             n_samples = integer_in_range("n_samples", n_samples, 1, caller="sample")
         except ValueError as error:
@@ -232,42 +260,61 @@ class FittedMixture(SklearnEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(relinked(state))
 
-    def _fitted(self) -> GaussianParameters:
-        """Return the parameters in use: those that were fitted, or what the user has put into their place."""
-        if not self.__sklearn_is_fitted__():
-            raise not_fitted(type(self).__name__)
-        return parameters_of(self)
+    def _fitted(self) -> dict[str, Any]:
+        """Return the estimator's attributes, all of one fit.
 
-    def _rows(self, X: Any) -> FloatArray:
+        A method looks at them once and reads nothing else, as a fit in another thread may put others in their place
+        meanwhile: it assigns them all at once (`_set_fitted`).
+        """
+        attributes = vars(self)
+        if "_parameters" not in attributes:
+            raise not_fitted(type(self).__name__)
+        return attributes
+
+    def _set_fitted(self, fitted: dict[str, Any]) -> dict[str, Any]:
+        """Put the attributes of a fit in the place of those of the one before, in one assignment; return all."""
+        attributes = vars(self) | fitted
+        if "feature_names_in_" not in fitted:
+            attributes.pop("feature_names_in_", None)
+        self.__dict__ = attributes
+        return attributes
+
+    def _rows(self, fitted: dict[str, Any], X: Any) -> FloatArray:
         """Return rows to score, with the columns of the fit."""
         caller = type(self).__name__
-        if not self.__sklearn_is_fitted__():
-            raise not_fitted(caller)
         names = feature_names(X)
-        fitted_names = vars(self).get("feature_names_in_")
+        fitted_names = fitted.get("feature_names_in_")
         if names is not None or fitted_names is not None:
             check_feature_names(names, fitted_names, caller=caller)
         rows = as_rows(X, caller=caller)
-        check_n_features(rows, self.n_features_in_, caller=caller)
+        check_n_features(rows, fitted["n_features_in_"], caller=caller)
         return rows
 
     def _score_rows(
-        self, rows: FloatArray, *, log_density: bool = False, responsibilities: bool = False, labels: bool = False
+        self,
+        fitted: dict[str, Any],
+        rows: FloatArray,
+        *,
+        log_density: bool = False,
+        responsibilities: bool = False,
+        labels: bool = False,
     ) -> Scores:
         """Score rows that `_rows` has checked."""
         return score_rows(
             rows,
-            parameters_of(self),
+            parameters_of(fitted),
             log_density=log_density,
             responsibilities=responsibilities,
             labels=labels,
-            n_threads=self.n_threads,
+            n_threads=fitted["n_threads"],
+            warn_of_zeros=True,
         )
 
-    def _total(self, rows: FloatArray, sample_weight: ArrayLike | None) -> tuple[float, float]:
+    def _total(
+        self, fitted: dict[str, Any], rows: FloatArray, weight: NDArray[np.float64] | None
+    ) -> tuple[float, float]:
         """Total log-density of the rows and their total weight."""
-        weight = as_sample_weight(sample_weight, rows.shape[0])
-        density = self._score_rows(rows, log_density=True).log_density
+        density = self._score_rows(fitted, rows, log_density=True).log_density
         assert density is not None
         if weight is None:
             return float(np.sum(density, dtype=np.float64)), float(rows.shape[0])

@@ -9,9 +9,10 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emix.arguments import choice_of
 from emix.em.loop import EMRecord
 from emix.em.restarts import RunReport
-from emix.estimators.fit_state import attributes_of
+from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.fitted_mixture import FittedMixture
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
 from emix.estimators.parameters_check import (
@@ -23,8 +24,8 @@ from emix.estimators.parameters_check import (
     check_weights,
 )
 from emix.estimators.random_source import seed_of
-from emix.exceptions import shown, warn, warn_convergence
-from emix.models.collapse import ColumnDoubts
+from emix.exceptions import warn, warn_convergence
+from emix.models.collapse import ColumnDoubts, Names
 from emix.models.covariance import STRUCTURES
 from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
@@ -84,7 +85,8 @@ class GaussianMixture(FittedMixture):
     precisions_init : array_like, optional
         Inverse covariances to start from, in the shape of `precisions_`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
-        Source of the starts and of `sample`. An int gives the same result each time.
+        Source of the starts and of `sample`. An int gives the same result each time; None draws from the module
+        numpy.random, as in scikit-learn: ``np.random.seed`` makes that repeatable.
     warm_start : bool
         Start from the parameters that are there, if the estimator is fitted; `n_init` and the start's parameters are
         not used then.
@@ -220,7 +222,8 @@ class GaussianMixture(FittedMixture):
         Returns
         -------
         self
-            If anything goes wrong it is left as it was.
+            If anything goes wrong it is left as it was. Another thread may use it meanwhile: each of its calls is of
+            the fit before or of this one.
 
         Raises
         ------
@@ -234,8 +237,8 @@ class GaussianMixture(FittedMixture):
         ConvergenceWarning
             If the run that is kept did not converge in `max_iter` iterations, or a component of it collapsed.
         UserWarning
-            If columns are constant or linearly dependent, or `reg_covar` is more than a hundredth of a component's own
-            variance in one.
+            If all rows are equal, or components start alike; if columns are constant or linearly dependent, or
+            `reg_covar` is more than a hundredth of a component's own variance in one.
         """
         self._fit(X, sample_weight)
         return self
@@ -252,8 +255,8 @@ class GaussianMixture(FittedMixture):
         -------
         ndarray of shape (n_samples,), intp
         """
-        rows = self._fit(X, sample_weight)
-        labels = self._score_rows(rows, labels=True).labels
+        rows, fitted = self._fit(X, sample_weight)
+        labels = self._score_rows(fitted, rows, labels=True).labels
         assert labels is not None
         return labels
 
@@ -294,8 +297,7 @@ class GaussianMixture(FittedMixture):
             raise ValueError(
                 f"means has shape {shape}, expected (n_components, n_features): one row for each component."
             )
-        if not isinstance(covariance_type, str) or covariance_type not in STRUCTURES:
-            raise ValueError(f"covariance_type is {shown(covariance_type)}, expected one of {tuple(STRUCTURES)}.")
+        choice_of("covariance_type", covariance_type, STRUCTURES, cls.__name__)
         n_components, n_features = shape
         parameters = GaussianParameters.from_covariances(
             covariance_type,
@@ -333,7 +335,6 @@ class GaussianMixture(FittedMixture):
         """
         from emix.estimators.mixture_file import save_mixture
 
-        self._fitted()
         save_mixture(self, path)
 
     @classmethod
@@ -359,8 +360,8 @@ class GaussianMixture(FittedMixture):
 
         return load_mixture(cls, path)
 
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> FloatArray:
-        """Fit and set the attributes, all or none; return the rows."""
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> tuple[FloatArray, dict[str, Any]]:
+        """Fit and set the attributes, all or none; return the rows, and the attributes of this fit."""
         began = time.perf_counter()
         settings = check_settings(self)
         names = feature_names(X)
@@ -370,7 +371,7 @@ class GaussianMixture(FittedMixture):
         moderate = source.without_unit()
         check_column_range(source.column_range, rows.dtype.char, names)
         if settings.warm_start and self.__sklearn_is_fitted__():
-            found = continue_fit(settings, self._fitted(), moderate, names)
+            found = continue_fit(settings, parameters_of(self._fitted()), moderate, names)
         else:
             given = check_given_start(self, settings, source.n_features)
             found = fit_from_starts(settings, given, seed_of(self.random_state), moderate, names)
@@ -379,10 +380,7 @@ class GaussianMixture(FittedMixture):
         if not result.converged and settings.max_iter > 0:
             warn_convergence(_NOT_CONVERGED)
         chosen = next(report for report in runs if report.chosen)
-        if chosen.degenerate:
-            warn_convergence(_degenerate(chosen.message, settings))
-        for message in doubts.messages(settings.reg_covar, names):
-            warn(message)
+        _warn_of_doubts(source, settings, chosen, doubts, names)
         state = attributes_of(result.parameters, rows.dtype)
         state.update(
             log_likelihood_=result.log_likelihood,
@@ -397,21 +395,31 @@ class GaussianMixture(FittedMixture):
             stopped_by_=result.stopped_by,
             n_features_in_=source.n_features,
             fit_time_=time.perf_counter() - began,
+            _fit_weight=None if source.sample_weight is None else source.total_weight,
         )
-        vars(self).update(state)
         if names is not None:
-            self.feature_names_in_ = names
-        else:
-            vars(self).pop("feature_names_in_", None)
-        return rows
+            state["feature_names_in_"] = names
+        return rows, self._set_fitted(state)
 
 
-def _degenerate(message: str, settings: Settings) -> str:
-    """Warn of a fit in which a component collapsed, with advice that can be followed."""
-    advice = ["pass more rows"] if settings.n_components == 1 else ["decrease n_components", "increase n_init"]
-    if settings.covariance_type != "spherical":
-        advice.append("choose a covariance_type with fewer parameters")
-    return (
-        f"The fit is degenerate: {message}. Its log-likelihood says little about the data: "
-        f"{', '.join(advice[:-1])}{' or ' if len(advice) > 1 else ''}{advice[-1]}."
-    )
+def _warn_of_doubts(
+    source: ArraySource, settings: Settings, chosen: RunReport, doubts: ColumnDoubts, names: Names
+) -> None:
+    """Warn of rows that are all equal, of a component that collapsed, and of columns."""
+    if settings.n_components > 1 and len(doubts.constant) == source.n_features:
+        warn(
+            f"All {source.n_rows} rows are equal: no start and no number of components can tell groups among them, "
+            "and their variances are reg_covar alone. Look at the data, or set n_components=1."
+        )
+        return
+    if chosen.degenerate:
+        advice = ["pass more rows"] if settings.n_components == 1 else ["decrease n_components", "increase n_init"]
+        if settings.covariance_type != "spherical":
+            advice.append("choose a covariance_type with fewer parameters")
+        *others, last = advice
+        warn_convergence(
+            f"The fit is degenerate: {chosen.message}. Its log-likelihood says little about the data: "
+            f"{', '.join(others)} or {last}."
+        )
+    for message in doubts.messages(settings.reg_covar, names):
+        warn(message)

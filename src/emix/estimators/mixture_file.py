@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 from dataclasses import fields, replace
@@ -13,7 +14,7 @@ import numpy as np
 
 from emix.em.loop import EMRecord
 from emix.em.restarts import RunReport
-from emix.estimators.fit_state import attributes_of
+from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.exceptions import ModelFileError
 from emix.files.model_file import encode_model, load_model, save_model
 from emix.models.collapse import ColumnDoubts
@@ -52,7 +53,8 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     Settings are kept that are numbers, texts, arrays or None. A generator given as `random_state`, say, is a state and
     not a setting: the loaded mixture has the default in its place.
     """
-    parameters: GaussianParameters = mixture._fitted()
+    mixture = copy.copy(mixture)  # of one fit, whatever another thread does
+    parameters = parameters_of(mixture._fitted())
     arrays: dict[str, Any] = {
         "weights": parameters.weights,
         "means": parameters.means,
@@ -82,6 +84,7 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         header["fit"] = {name: _plain(getattr(mixture, name)) for name in _FIT_NUMBERS}
         doubts = mixture.columns_in_doubt_._asdict()
         header["fit"]["columns_in_doubt"] = {name: list(columns) for name, columns in doubts.items()}
+        header["fit"]["weighted"] = vars(mixture).get("_fit_weight") is not None
         header["fit"]["messages"] = [report.message for report in mixture.runs_]
         header["fit"]["runs"], run_columns = _columns("runs", mixture.runs_, RunReport)
         header["fit"]["history"], history_columns = _columns("history", mixture.history_, EMRecord)
@@ -129,6 +132,8 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
     if header["fit"] is not None:
         fit = header["fit"]
         state.update({name: fit[name] for name in _FIT_NUMBERS})
+        # Of a file of 0.1 it is not known, and taken to be a fit without.
+        state["_fit_weight"] = state["total_weight_"] if fit.get("weighted") else None
         state["lower_bounds_"] = arrays["lower_bounds"].tolist()
         state["history_"] = _records("history", arrays, fit.get("history", {}), EMRecord)
         runs = _records("runs", arrays, {**fit.get("runs", {}), "message": fit["messages"]}, RunReport)

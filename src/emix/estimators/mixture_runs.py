@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.em.loop import EMRecord, EMResult, fit_em
+from emix.em.loop import EMRecord, EMResult, iterate
 from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.estimators.progress import Progress
@@ -165,7 +165,7 @@ def _best(
         elif stop is not None:
             callback = _ended_by(stop)
         progress.run_begins(index)
-        result = fit_em(
+        result = iterate(
             model,
             source,
             start(index),

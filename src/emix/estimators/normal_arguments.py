@@ -170,7 +170,7 @@ def _as_feature(name: str, index: Any, n_features: int, names: Names | None) -> 
         places = np.flatnonzero(names == index)
         if len(places) != 1:
             problem = "two features have" if len(places) else "no feature has"
-            raise ValueError(f"{name} has {index!r}, which {problem} as a name: they are {list(names)}.")
+            raise ValueError(f"{name} has {shown(index)}, which {problem} as a name: they are {list(names)}.")
         return int(places[0])
     try:
         if isinstance(index, bool | np.bool_):
@@ -178,7 +178,7 @@ def _as_feature(name: str, index: Any, n_features: int, names: Names | None) -> 
         number = operator.index(index)
     except TypeError:
         by = "number" if names is None else f"name, {', '.join(map(repr, names))}, or number"
-        raise TypeError(f"{name} has {index!r}, expected features by {by}, from 0 to {n_features - 1}.") from None
+        raise TypeError(f"{name} has {shown(index)}, expected features by {by}, from 0 to {n_features - 1}.") from None
     if not -n_features <= number < n_features:
         raise ValueError(f"{name} has feature {number}, expected one from 0 to {n_features - 1}.")
     return number % n_features

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.arguments import check_finite, choice_of, element_of, integer_in_range, real_in_range
 from emix.estimators.starts import STARTS
-from emix.exceptions import shown
+from emix.exceptions import shown, warn
 from emix.models.covariance import STRUCTURES, RegCovar
 from emix.rows.conversion import as_numbers
 
@@ -22,8 +21,6 @@ __all__ = [
     "check_settings",
     "check_spread",
     "check_weights",
-    "integer_in_range",
-    "real_in_range",
 ]
 
 
@@ -73,12 +70,12 @@ def check_settings(estimator: Any) -> Settings:
     # In the order of the fields: by their names this takes a third longer.
     return Settings(
         integer_in_range("n_components", estimator.n_components, 1, caller=caller),
-        _choice("covariance_type", estimator.covariance_type, STRUCTURES, caller),
+        choice_of("covariance_type", estimator.covariance_type, STRUCTURES, caller),
         real_in_range("tol", estimator.tol, 0.0, caller=caller),
         _reg_covar(estimator.reg_covar, caller),
         integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
         integer_in_range("n_init", estimator.n_init, 1, caller=caller),
-        _choice("init_params", estimator.init_params, STARTS, caller),
+        choice_of("init_params", estimator.init_params, STARTS, caller),
         bool(estimator.warm_start),
         integer_in_range("verbose", verbose, 0, caller=caller),
         integer_in_range("verbose_interval", estimator.verbose_interval, 1, caller=caller),
@@ -98,7 +95,7 @@ def check_given_start(estimator: Any, settings: Settings, n_features: int) -> Gi
     weights, means, precisions = estimator.weights_init, estimator.means_init, estimator.precisions_init
     if weights is None and means is None and precisions is None:
         return _NOTHING_GIVEN
-    return GivenStart(
+    given = GivenStart(
         weights=None if weights is None else check_weights(weights, n_components, argument="weights_init"),
         means=None if means is None else check_means(means, (n_components, n_features), argument="means_init"),
         precisions=None
@@ -107,6 +104,27 @@ def check_given_start(estimator: Any, settings: Settings, n_features: int) -> Gi
             precisions, settings.covariance_type, n_components, n_features, "precision", argument="precisions_init"
         ),
     )
+    _warn_of_twins(given, STRUCTURES[settings.covariance_type].is_shared)
+    return given
+
+
+def _warn_of_twins(given: GivenStart, one_spread: bool) -> None:
+    """Warn if two components start with one mean and one covariance."""
+    if given.means is None:
+        return
+    # Zeros of either sign are one number.
+    seen: dict[bytes, int] = {}
+    for k, mean in enumerate(given.means + 0.0):
+        start = mean.tobytes()
+        if given.precisions is not None and not one_spread:
+            start += (given.precisions[k] + 0.0).tobytes()
+        first = seen.setdefault(start, k)
+        if first < k:
+            warn(
+                f"means_init[{first}] and means_init[{k}] are equal, and so are the covariances that go with them. "
+                "Such components stay one, counted twice, or rounding parts them. Give means that differ."
+            )
+            return
 
 
 @np.errstate(under="ignore")
@@ -120,14 +138,13 @@ def check_weights(weights: Any, n_components: int, *, argument: str) -> NDArray[
     """
     found = as_numbers(weights, argument)
     _check_shape(found, (n_components,), "weights", f"{argument} needs one weight for each component")
-    _check_finite(found, argument)
+    check_finite(found, argument)
     if found.min() < 0.0 or found.max() > 1.0:
         k = int(np.argmax((found < 0.0) | (found > 1.0)))
         raise ValueError(
             f"{argument}[{k}] is {found[k]:.5f}, expected weights between 0 and 1 that sum to one: divide {argument} "
-            # The words of scikit-learn, whose tests want its exchange of the largest and the smallest.
             "by its sum. (The parameter 'weights' should be in the range [0, 1], "
-            f"but got max value {found.min():.5f}, min value {found.max():.5f})"
+            f"but got min value {found.min():.5f}, max value {found.max():.5f})"
         )
     total = float(found.sum(dtype=np.float64))
     # Weights that were normalized in their own precision.
@@ -149,7 +166,7 @@ def check_means(means: Any, shape: tuple[int, int], *, argument: str) -> NDArray
     """
     found = as_numbers(means, argument)
     _check_shape(found, shape, "means", f"{argument} needs one row for each component, one column for each feature")
-    _check_finite(found, argument)
+    check_finite(found, argument)
     return found.astype(np.float64, order="C")
 
 
@@ -188,13 +205,13 @@ def check_spread(
         f"that is the shape of {argument} with covariance_type={covariance_type!r}, n_components={n_components} "
         f"and {n_features} features",
     )
-    _check_finite(found, argument)
+    check_finite(found, argument)
     found = found.astype(np.float64, order="C")
     if not structure.has_matrices:
         if found.min() <= 0.0:
             place = np.unravel_index(int(np.argmax(found <= 0.0)), found.shape)
             raise ValueError(
-                f"'{covariance_type} {kind}' should be positive: {_element(argument, place)} is {found[place]:g}."
+                f"'{covariance_type} {kind}' should be positive: {element_of(argument, place)} is {found[place]:g}."
             )
         return found
     for k, matrix in enumerate(found[np.newaxis] if structure.is_shared else found):
@@ -228,93 +245,17 @@ def check_spread(
     return symmetric
 
 
-def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
-    """Return a parameter as an int of at least `lowest`.
-
-    Raises
-    ------
-    TypeError
-        If it is not an integer.
-    ValueError
-        If it is too small.
-    """
-    if type(value) is int and value >= lowest:
-        return value
-    # operator.index would let True through as 1.
-    an_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not an_integer or value < lowest:
-        message = (
-            f"The {name!r} parameter of {caller} must be an int in the range [{lowest}, inf). "
-            f"Got {shown(value)} instead."
-        )
-        raise (ValueError if an_integer else TypeError)(message)
-    return int(value)
-
-
-def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float:
-    """Return a parameter as a finite float of at least `lowest`.
-
-    Raises
-    ------
-    TypeError
-        If it is not a number.
-    ValueError
-        If it is too small or not finite.
-    """
-    if type(value) is float and lowest <= value < math.inf:
-        return value
-    a_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not a_number or not lowest <= _as_float(value) < math.inf:
-        message = (
-            f"The {name!r} parameter of {caller} must be a float in the range [{lowest:.1f}, inf). "
-            f"Got {shown(value)} instead."
-        )
-        raise (ValueError if a_number else TypeError)(message)
-    return float(value)
-
-
 def _reg_covar(value: Any, caller: str) -> RegCovar:
     if isinstance(value, str):
         if value == "auto":
             return "auto"
         raise ValueError(
             f"The 'reg_covar' parameter of {caller} must be 'auto' or a float in the range [0.0, inf). "
-            f"Got {value!r} instead."
+            f"Got {shown(value)} instead."
         )
     return real_in_range("reg_covar", value, 0.0, caller=caller)
-
-
-def _as_float(value: Any) -> float:
-    """Return a number as a float, an int beyond the largest as infinity."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def _choice(name: str, value: Any, choices: Collection[str], caller: str) -> str:
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(
-            f"The {name!r} parameter of {caller} must be a str among {_set_of(choices)}. Got {shown(value)} instead."
-        )
-    return value
-
-
-def _set_of(choices: Collection[str]) -> str:
-    return "{" + ", ".join(repr(choice) for choice in sorted(choices)) + "}"
 
 
 def _check_shape(found: NDArray[Any], shape: tuple[int, ...], name: str, reason: str) -> None:
     if found.shape != shape:
         raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {found.shape}: {reason}.")
-
-
-def _check_finite(found: NDArray[Any], argument: str) -> None:
-    bad = ~np.isfinite(found)
-    if bad.any():
-        place = np.unravel_index(int(bad.argmax()), found.shape)
-        raise ValueError(f"{_element(argument, place)} is {found[place]}, expected finite numbers.")
-
-
-def _element(argument: str, place: tuple[Any, ...]) -> str:
-    return f"{argument}[{', '.join(str(int(i)) for i in place)}]"

@@ -19,22 +19,22 @@ RandomState: TypeAlias = "int | np.integer[Any] | np.random.Generator | np.rando
 
 
 def random_source(random_state: Any) -> RandomSource:
-    """Return a generator of random numbers; an int gives the same one each time, None a new one.
+    """Return a generator of random numbers; an int gives the same one each time.
+
+    None gives that of the module numpy.random, as in scikit-learn: np.random.seed sets it.
 
     Raises
     ------
     TypeError, ValueError
         If it is none of None, a non-negative int, a Generator, a RandomState.
     """
-    if random_state is None:
-        return np.random.default_rng()
+    # scikit-learn's checks set random_state to the module numpy.random itself.
+    if random_state is None or random_state is np.random:
+        return np.random.mtrand._rand  # NumPy has no public name for it
     if _is_seed(random_state):
         return np.random.default_rng(int(random_state))
     if isinstance(random_state, (np.random.RandomState, np.random.Generator)):
         return random_state
-    # scikit-learn's checks set random_state to numpy.random, the module of the legacy generator.
-    if random_state is np.random:
-        return np.random.mtrand._rand  # NumPy has no public name for it
     raise TypeError(_not_random(random_state))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.estimators.parameters_check import integer_in_range
+from emix.arguments import integer_in_range
 from emix.faces.fitted import (
     check_mixture,
     column_names,

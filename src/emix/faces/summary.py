@@ -9,6 +9,7 @@ import numpy as np
 
 from emix.faces.fitted import (
     Assignment,
+    Criteria,
     assign,
     check_mixture,
     column_names,
@@ -124,7 +125,7 @@ def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> lis
     facts = [
         ("Log-likelihood", f"{values.log_likelihood:.6f} nats (mean {mean:.6f})"),
         ("Free parameters", f"{values.n_parameters}"),
-        ("BIC", f"{values.bic:.4f} (n = {values.total_weight:.10g}; lower is better, as for AIC and ICL)"),
+        ("BIC", f"{values.bic:.4f} (n = {_n_of(estimator, values)}; lower is better, as for AIC and ICL)"),
         ("AIC", f"{values.aic:.4f}"),
     ]
     if values.icl is not None:
@@ -139,6 +140,12 @@ def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> lis
     if seconds is not None:
         facts.append(("Time", format_seconds(float(seconds))))
     return facts
+
+
+def _n_of(estimator: GaussianMixture, values: Criteria) -> str:
+    """The n of BIC: the number of rows, or what they weigh."""
+    weighted = vars(estimator).get("_fit_weight") is not None
+    return f"{values.total_weight:.10g}" + (", the sum of the row weights" if weighted else "")
 
 
 def _settings(estimator: GaussianMixture) -> str:

@@ -50,6 +50,7 @@ def carry(
     """shrink, moved := at most σ_min(T_k), at least ‖W′_k (μ′_k − μ_k)‖"""
     cdef Py_ssize_t spread = spread_size(structure, K, d), k, j
     cdef Py_ssize_t step = spread_step(structure, d), next_variance = 1 if structure == DIAG else 0
+    check_sizes(structure, K, d)
     check_length("before", before.shape[0], K * (2 + d) + 2 * spread)
     check_length("parameters", parameters.shape[0], before.shape[0])
     check_length("row", row.shape[0], d)

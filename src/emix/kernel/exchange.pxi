@@ -134,6 +134,7 @@ cdef class Exchange:
         for what a first look needs (sketch.pxi), or None for passes without.
         """
         cdef Py_ssize_t spread = spread_size(structure, n_components, n_features), j
+        check_sizes(structure, n_components, n_features)
         check_length("column_range", column_range.shape[0] * column_range.shape[1], 2 * n_features)
         check_length("arguments", arguments.shape[0], arguments_size(structure, n_components, n_features))
         check_length("a slot", slots.shape[1], n_components * (1 + n_features) + spread + 1)
@@ -237,6 +238,7 @@ cdef class Exchange:
         100 000 × 32, K = 64, separate, to empty and to add them too is a tenth of a pass.
         """
         cdef Py_ssize_t slot = thread, head = self.K * (1 + self.d), size = self.d * self.d, k
+        self.check_share(thread, n_threads)
         with nogil:
             while slot < self.slots.shape[0]:
                 for k in range(self.K):
@@ -249,11 +251,18 @@ cdef class Exchange:
     def add(self, Py_ssize_t thread, Py_ssize_t n_threads, double[::1] statistics):
         """A thread's share of the slots' sum, if they are `shared`: of the matrices of every n_threads-th component."""
         cdef Py_ssize_t k = thread
+        self.check_share(thread, n_threads)
         check_length("statistics", statistics.shape[0], self.slots.shape[1] - 1 + self.K * self.d)
         with nogil:
             while k < self.K:
                 self.add_matrix(k, &statistics[0])
                 k += n_threads
+
+    cdef int check_share(self, Py_ssize_t thread, Py_ssize_t n_threads) except -1:
+        """The slots are shared, and the thread is one of those that share them"""
+        if not self.shared:
+            raise ValueError("the slots are not shared: `begin` empties them, and `end` adds them up")
+        return check_range(thread, thread + 1, n_threads, "threads")
 
     cdef void add_matrix(self, Py_ssize_t k, double *statistics) noexcept nogil:
         cdef Py_ssize_t place = self.K * (1 + self.d) + k * self.d * self.d

@@ -43,7 +43,10 @@ def whiten(
 
     Returns the first component whose covariance is not positive definite, or −1.
     """
-    cdef Py_ssize_t failed
+    cdef Py_ssize_t failed, spread = spread_size(structure, log_det.shape[0], n_features)
+    check_sizes(structure, log_det.shape[0], n_features)
+    check_length("covariances", covariances.shape[0], spread)
+    check_length("whitening", whitening.shape[0], spread)
     with nogil:
         failed = whiten_spread(
             structure, log_det.shape[0], n_features, &covariances[0], &whitening[0], &log_det[0])
@@ -80,6 +83,7 @@ def maximize(
     For full, components [first, last) alone may be asked for: others stay as they are. −1 is K.
     """
     cdef Py_ssize_t spread = spread_size(structure, K, d), failed
+    check_sizes(structure, K, d)
     cdef const double *limits = range_or_null(column_range, d)
     check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread)
     check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread)
@@ -251,6 +255,7 @@ def prepare(
 
     The limit is that of `move_to_origin`; 0 for no origin.
     """
+    check_sizes(structure, K, d)
     check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread_size(structure, K, d))
     check_length("arguments", arguments.shape[0], arguments_size(structure, K, d))
     with nogil:

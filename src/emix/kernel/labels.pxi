@@ -255,6 +255,7 @@ cdef class LabelSums:
         check_some("features", d)
         check_some("centres", K)
         check_some("slots", slots.shape[0])
+        check_sizes(structure, K, d)
         check_length("weight", weight.shape[0], n)
         check_length("a centre", centers.shape[1], d)
         check_length("a slot", slots.shape[1], K * (1 + d) + spread_size(structure, K, d))

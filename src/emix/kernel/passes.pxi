@@ -64,6 +64,7 @@ cdef Mixture describe(
 
     `n_rows`: of a block; `light`: may light responsibilities be taken in single precision (packed.pxi)?
     """
+    check_sizes(structure, n_components, n_features)
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
     cdef double width = whole_vectors(d, LANES) // LANES
@@ -89,7 +90,7 @@ cdef Mixture describe(
     mixture.n_features = d
     mixture.scatter_size = spread_size(structure, K, d)
     mixture.scatter_step = spread_step(structure, d)
-    if K < 1 or d < 1 or arguments.shape[0] != 2 * K * (d + 1) + mixture.scatter_size + d:
+    if arguments.shape[0] != 2 * K * (d + 1) + mixture.scatter_size + d:
         raise ValueError(f"{arguments.shape[0]} numbers are not the parameters of {K} components in {d} dimensions")
     mixture.center = &arguments[0]
     mixture.offset = mixture.center + K * d
@@ -242,6 +243,8 @@ cdef class Accumulator:
         Returns how many responsibilities are above 0; early, with slots half filled, once stop[0] is not 0 (None:
         never).
         """
+        if first_row % self.super_block:
+            raise ValueError(f"first_row is {first_row}, expected a multiple of super_block_rows, {self.super_block}")
         return self.sweep(thread, first_row, last_row, NULL, 0, NULL, stop)
 
     def accumulate_labelled(

@@ -87,9 +87,11 @@ def is_regular(
     W_k Y W_kᵀ is at most 1, and that is no larger than the trace, which a fit pays for in microseconds.
     """
     cdef Py_ssize_t spread = spread_size(structure, K, d)
-    cdef const double *limits = range_or_null(column_range, d)
+    cdef const double *limits = NULL
     cdef double *work
     cdef bint found
+    check_sizes(structure, K, d)
+    limits = range_or_null(column_range, d)
     check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread)
     work = <double *> malloc(sizeof(double) * (K * (2 + d) + 2 * spread + d * (d + 2)))
     if work == NULL:

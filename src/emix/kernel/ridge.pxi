@@ -116,6 +116,7 @@ def ridge(
     double[::1] found,                                                      # OUT: (d,); spherical: one number
 ):
     """found := R of the M-step with these statistics; see `find_ridge`"""
+    check_sizes(structure, K, d)
     cdef const double *limits = range_or_null(column_range, d)
     check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread_size(structure, K, d))
     check_length("the ridge", found.shape[0], 1 if structure == SPHERICAL else d)

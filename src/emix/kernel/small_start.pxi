@@ -44,6 +44,7 @@ def small_start(
     check_number("the number of rows", n, 1, MOST_ROWS)
     check_some("features", d)
     check_some("centres", K)
+    check_sizes(structure, K, d)
     check_length("weight", n if weight is None else weight.shape[0], n)
     check_number("the number of candidates", n_candidates, 1, MOST_CANDIDATES)
     check_length("statistics", statistics.shape[0], width + K * d)

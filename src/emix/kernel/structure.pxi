@@ -12,3 +12,12 @@ cdef inline Py_ssize_t spread_step(int structure, Py_ssize_t d) noexcept nogil:
 cdef inline Py_ssize_t spread_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept nogil:
     """Numbers of Σ, W or S of all components"""
     return d * d if structure == TIED else K * spread_step(structure, d)
+
+
+cdef int check_sizes(int structure, Py_ssize_t K, Py_ssize_t d) except -1:
+    """There is such a structure, and at least one component and one feature: sizes that follow from them are right"""
+    if not 0 <= structure <= <int> SPHERICAL:
+        raise ValueError(f"structure has the code {structure}, expected 0 to {<int> SPHERICAL}")
+    if K < 1 or d < 1:
+        raise ValueError(f"there are {K} components and {d} features, expected 1 or more of each")
+    return 0

@@ -106,16 +106,29 @@ def within(X, bint single, double limit):
     return found
 
 
+cdef int check_room(
+    Py_ssize_t n_rows, Py_ssize_t d, const double[:] weight, const double[:, ::1] extremes
+) except -1:
+    """Each row has a weight, where there are any, and each column its extremes"""
+    if weight is not None and weight.shape[0] != n_rows:
+        raise ValueError(f"weight has {weight.shape[0]} numbers, expected {n_rows}")
+    if d < 1 or extremes.shape[0] != 2 or extremes.shape[1] != d:
+        raise ValueError(f"extremes are {extremes.shape[0]} × {extremes.shape[1]}, expected 2 × {d}, with columns")
+    return 0
+
+
 def column_range(X, const double[:] weight, bint single, double[:, ::1] extremes):
     """extremes (2, d) := the least and the greatest value of each column of X (n, d), over rows of weight above zero"""
     cdef const double[:, :] rows
     cdef const float[:, :] single_rows
     if single:
         single_rows = X
+        check_room(single_rows.shape[0], single_rows.shape[1], weight, extremes)
         with nogil:
             reach(single_rows, weight, &extremes[0, 0], &extremes[1, 0])
     else:
         rows = X
+        check_room(rows.shape[0], rows.shape[1], weight, extremes)
         with nogil:
             reach(rows, weight, &extremes[0, 0], &extremes[1, 0])
 

@@ -8,11 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .covariance import STRUCTURES, CovarianceStructure
+from emix.arguments import check_finite, element_of
 
-__all__ = ["GaussianParameters", "check_shapes"]
+from .covariance import CovarianceStructure, structure_of
+
+__all__ = ["GaussianParameters", "check_shapes", "check_values"]
 
 Array = NDArray[np.float64]
+
+# How far a sum of weights may be from one: they may have been rounded to single precision.
+ROUNDED_SUM = 1e-6
+
+# How far two elements of a matrix that should be equal may be apart, in units in which its diagonal is 1: numpy.isclose
+# allows as much.
+ROUNDED_ELEMENT = 1e-5
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -68,16 +77,20 @@ class GaussianParameters:
     ) -> GaussianParameters:
         """Make parameters from covariances in the structure's shape.
 
+        Weights are taken as they are, not divided by their sum: that must be one but for rounding, 1e-6.
+
         Raises
         ------
         ValueError
-            If the shapes do not belong together.
+            If there is no such structure, the shapes do not belong together, a number is not finite, a weight is
+            negative, the weights do not sum to one, or a covariance is not symmetric.
         DegenerateCovarianceError
             If a covariance is not positive definite to working precision.
         """
-        form = STRUCTURES[structure] if isinstance(structure, str) else structure
+        form = structure_of(structure, cls.__name__)
         pi, mu, sigma = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, covariances))
         check_shapes(form, pi, mu, covariances=sigma)
+        check_values({"weights": pi, "means": mu, "covariances": sigma}, form)
         return cls.of(form, pi, mu, sigma)
 
     @classmethod
@@ -89,13 +102,14 @@ class GaussianParameters:
         Raises
         ------
         ValueError
-            If the shapes do not belong together.
+            As `from_covariances`.
         DegenerateCovarianceError
             If a precision is not positive definite to working precision.
         """
-        form = STRUCTURES[structure] if isinstance(structure, str) else structure
+        form = structure_of(structure, cls.__name__)
         pi, mu, inverse = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, precisions))
         check_shapes(form, pi, mu, precisions=inverse)
+        check_values({"weights": pi, "means": mu, "precisions": inverse}, form)
         return cls.of(form, pi, mu, form.from_precisions(inverse))
 
     @classmethod
@@ -254,4 +268,40 @@ def check_shapes(structure: CovarianceStructure, weights: Array, means: Array, *
             raise ValueError(
                 f"{name} has shape {array.shape}, expected {shape}: means of shape {means.shape} are of {n_components} "
                 f"components in {n_features} dimensions, and the covariance structure is {structure.name!r}."
+            )
+
+
+def check_values(arrays: dict[str, Array], structure: CovarianceStructure) -> None:
+    """Refuse numbers that cannot be those of a mixture.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        Weights, means, and covariances or precisions, in this order, by the names that messages give them.
+    structure : CovarianceStructure
+
+    Raises
+    ------
+    ValueError
+        If one is not finite, a weight is negative, the weights do not sum to one, or a matrix is not symmetric.
+    """
+    for name, array in arrays.items():
+        check_finite(array, name)
+    (name_of_weights, weights), _, (name, spread) = arrays.items()
+    if weights.min() < 0.0:
+        k = int(weights.argmin())
+        raise ValueError(f"{name_of_weights}[{k}] is {weights[k]:g}, expected 0 or more: the weight of component {k}.")
+    total = float(weights.sum())
+    if abs(total - 1.0) > ROUNDED_SUM:
+        raise ValueError(f"{name_of_weights} sum to {total:.9g}, expected 1: divide them by their sum.")
+    if structure.has_matrices and not np.array_equal(spread, spread.swapaxes(-1, -2)):
+        deviations = np.sqrt(np.abs(np.diagonal(spread, axis1=-2, axis2=-1)))
+        gap = np.abs(spread - spread.swapaxes(-1, -2))
+        bad = gap > ROUNDED_ELEMENT * deviations[..., np.newaxis] * deviations[..., np.newaxis, :]
+        if bad.any():
+            here = np.unravel_index(int(bad.argmax()), bad.shape)
+            there = (*here[:-2], here[-1], here[-2])
+            raise ValueError(
+                f"{element_of(name, here)} is {spread[here]:g} and {element_of(name, there)} is {spread[there]:g}, "
+                "expected a symmetric matrix. Pass (A + A.T) / 2 if they differ by rounding."
             )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.exceptions import warn
 from emix.kernel import factors
 from emix.kernel.level import has_own_threads, kernel_for
 from emix.rows.threads import plan, run_in_threads
@@ -51,6 +52,7 @@ def score_rows(
     responsibilities: bool = False,
     labels: bool = False,
     n_threads: int | None = None,
+    warn_of_zeros: bool = False,
 ) -> Scores:
     """Score checked rows under a mixture.
 
@@ -63,6 +65,8 @@ def score_rows(
         What to compute.
     n_threads : int or None
         None: what the process may use, one for small work.
+    warn_of_zeros : bool
+        Warn if the density of a row underflows.
 
     Returns
     -------
@@ -80,6 +84,8 @@ def score_rows(
     scores = _room(n_rows, K, X.dtype, log_density, responsibilities, labels)
     if _score(X, _scorer(parameters, X.dtype), K, n_threads, scores):
         _score_far_rows(X, parameters, n_threads, scores)
+        if warn_of_zeros and scores.log_density is not None:
+            _warn_of_zeros(X, scores.log_density)
     return scores
 
 
@@ -172,6 +178,21 @@ def _score_far_rows(X: FloatArray, parameters: GaussianParameters, n_threads: in
             scores.responsibilities[rows, nearest] = 1.0  # the others are 0
         if scores.labels is not None:
             scores.labels[rows] = nearest
+
+
+def _warn_of_zeros(X: FloatArray, log_density: FloatArray) -> None:
+    """Warn if the density of a row is zero."""
+    zero = np.flatnonzero(log_density == -np.inf)
+    if not zero.size:
+        return
+    row = X[zero[0]]
+    column = int(np.abs(row).argmax())
+    warn(
+        f"The density is zero in {X.dtype.name}, and its logarithm -inf, for {zero.size} of {len(X)} rows, which are "
+        f"far from every component. The first has {row[column]:g} in column {column}. Look for values that stand for "
+        "missing ones, or leave such rows out.",
+        RuntimeWarning,
+    )
 
 
 def _far_rows(scores: Scores, n_components: int) -> NDArray[np.intp]:

@@ -123,6 +123,8 @@ def refuse_unread_names(X: Any, name: str) -> None:
             f"numpy.lib.recfunctions.structured_to_unstructured({name})."
         )
     if isinstance(X, Mapping):
+        if (rows := _rows_within(X, name)) is not None:
+            raise TypeError(_data_set(X, name, rows))
         raise TypeError(
             f"{name} is a {type(X).__name__} with the keys {_few(X)}, expected an array or a data frame. Make it one, "
             f"for example with pandas.DataFrame({name})."
@@ -175,7 +177,7 @@ def _refuse_special(X: Any, name: str) -> None:
 def _from_objects(array: NDArray[Any], name: str, names: list[Any] | None) -> NDArray[np.float64]:
     """Return Python numbers as float64; text is refused even where it would read as a number."""
     if array.ndim == 0 and (rows := _rows_within(array.item(), name)) is not None:
-        raise TypeError(f"{name} is a {type(array.item()).__name__}, expected an array or a data frame: pass {rows}.")
+        raise TypeError(_data_set(array.item(), name, rows))
     # What pandas has for a missing value in its nullable columns is no number, but as missing as NaN.
     pandas = sys.modules.get("pandas")
     missing = None if pandas is None else pandas.NA
@@ -214,6 +216,10 @@ def _from_objects(array: NDArray[Any], name: str, names: list[Any] | None) -> ND
                     "leave out what is not a number."
                 ) from error
         raise
+
+
+def _data_set(value: Any, name: str, rows: str) -> str:
+    return f"{name} is a {type(value).__name__}, expected an array or a data frame: pass {rows}."
 
 
 def _rows_within(value: Any, name: str) -> str | None:

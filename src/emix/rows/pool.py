@@ -3,12 +3,16 @@
 concurrent.futures has no place here: a dispatch costs more, importing it takes longer than importing all of emix, and
 an interrupt while it starts a thread can leave the process waiting for that thread at its exit. These threads are
 daemons: whatever happens to the one who waits for a share, the process can end.
+
+No lock is held while the pool grows, neither here nor in the module threading, whose Thread.start has one: a signal's
+handler may fit a mixture too, and would wait for ever for a lock that the call it has interrupted holds.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable
 from queue import SimpleQueue
 
@@ -71,25 +75,36 @@ class Share:
 class _Pool:
     def __init__(self) -> None:
         self._shares: SimpleQueue[Share] = SimpleQueue()
-        self._n_threads = 0
-        self._growing = threading.Lock()
+        # Numbers of its threads, and who has started each: the first to set a number.
+        self._starters: dict[int, object] = {}
 
     def submit(self, share: Share, n_threads: int) -> None:
-        if self._n_threads < n_threads:
+        if len(self._starters) < n_threads:
             self._grow(min(n_threads, os.cpu_count() or 1))
-        if self._n_threads:  # else nobody would ever take it away
+        if self._starters:  # else nobody would ever take it away
             self._shares.put(share)
 
     def _grow(self, n_threads: int) -> None:
-        with self._growing:
-            while self._n_threads < n_threads:
-                try:
-                    threading.Thread(target=self._work, name=f"emix-{self._n_threads}", daemon=True).start()
-                except RuntimeError:  # no further thread: whoever waits for a share that none takes does it
+        """Start the threads up to so many that nobody else has started or is starting; wait for no one."""
+        me = object()
+        for number in range(n_threads):
+            if number in self._starters:
+                continue
+            try:
+                if self._starters.setdefault(number, me) is me:
+                    start_new_thread(self._work, (number,))
+            except BaseException as error:
+                # After an interrupt the thread may be there all the same: one more than asked for does no harm, one
+                # that is counted and not there would leave shares in the queue.
+                if self._starters.get(number) is me:
+                    del self._starters[number]
+                if isinstance(error, RuntimeError):  # no further thread: whoever waits for a share does it
                     return
-                self._n_threads += 1
+                raise
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
+        # Known by its name to debuggers. It may have to wait for a lock here, and nobody waits for it.
+        threading.current_thread().name = f"emix-{number}"
         while True:
             self._shares.get().do()
 

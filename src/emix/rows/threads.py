@@ -47,9 +47,11 @@ def resolve_n_threads(n_threads: int | None) -> int:
     Raises
     ------
     ValueError
-        If EMIX_NUM_THREADS is set to something else than a positive number.
+        If `n_threads` or EMIX_NUM_THREADS is something else than a positive number.
     """
     if n_threads is not None:
+        if not isinstance(n_threads, (int, np.integer)) or n_threads < 1:
+            raise ValueError(f"n_threads is {n_threads!r}, expected None or an int of 1 or more.")
         return n_threads
     limits = [_processors(), _container_quota()]
     limits += [_of_emix(), _of_openmp()]

@@ -1,0 +1,105 @@
+"""Checks of arguments that are a number or a name, in the words of scikit-learn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.exceptions import shown
+
+__all__ = ["check_finite", "choice_of", "element_of", "integer_in_range", "real_in_range"]
+
+
+def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
+    """Return a parameter as an int of at least `lowest`.
+
+    Raises
+    ------
+    TypeError
+        If it is not an integer.
+    ValueError
+        If it is too small.
+    """
+    if type(value) is int and value >= lowest:
+        return value
+    # operator.index would let True through as 1.
+    an_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not an_integer or value < lowest:
+        message = (
+            f"The {name!r} parameter of {caller} must be an int in the range [{lowest}, inf). "
+            f"Got {shown(value)} instead."
+        )
+        raise (ValueError if an_integer else TypeError)(message)
+    return int(value)
+
+
+def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float:
+    """Return a parameter as a finite float of at least `lowest`.
+
+    Raises
+    ------
+    TypeError
+        If it is not a number.
+    ValueError
+        If it is too small or not finite.
+    """
+    if type(value) is float and lowest <= value < math.inf:
+        return value
+    a_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not a_number or not lowest <= _as_float(value) < math.inf:
+        message = (
+            f"The {name!r} parameter of {caller} must be a float in the range [{lowest:.1f}, inf). "
+            f"Got {shown(value)} instead."
+        )
+        raise (ValueError if a_number else TypeError)(message)
+    return float(value)
+
+
+def _as_float(value: Any) -> float:
+    """Return a number as a float, an int beyond the largest as infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def choice_of(name: str, value: Any, choices: Collection[str], caller: str) -> str:
+    """Return a parameter that is one of several names.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them: they are listed.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"The {name!r} parameter of {caller} must be a str among {_set_of(choices)}. Got {shown(value)} instead."
+        )
+    return value
+
+
+def _set_of(choices: Collection[str]) -> str:
+    return "{" + ", ".join(repr(choice) for choice in sorted(choices)) + "}"
+
+
+def check_finite(found: NDArray[Any], argument: str) -> None:
+    """Refuse NaN and infinities.
+
+    Raises
+    ------
+    ValueError
+        If there is one: it is named.
+    """
+    bad = ~np.isfinite(found)
+    if bad.any():
+        place = np.unravel_index(int(bad.argmax()), found.shape)
+        raise ValueError(f"{element_of(argument, place)} is {found[place]}, expected finite numbers.")
+
+
+def element_of(argument: str, place: tuple[Any, ...]) -> str:
+    """An element of an array, as messages name it."""
+    return f"{argument}[{', '.join(str(int(i)) for i in place)}]"
