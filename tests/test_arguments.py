@@ -10,6 +10,7 @@ import pytest
 
 import emix
 from emix.arguments import choice_of, integer_in_range, real_in_range
+from emix.exceptions import shown
 
 
 def refused(error: type[Exception], text: str, function: Any, *arguments: Any, **keywords: Any) -> None:
@@ -54,7 +55,7 @@ def test_reals(value: Any) -> None:
     ],
 )
 def test_bad_reals(value: Any, error: type[Exception]) -> None:
-    text = f"The 'x' parameter of M must be a float in the range [0.0, inf). Got {value!r} instead."
+    text = f"The 'x' parameter of M must be a float in the range [0.0, inf). Got {shown(value)} instead."
     refused(error, text, real_in_range, "x", value, 0.0, caller="M")
 
 

@@ -135,4 +135,5 @@ def test_equal_rows_are_warned_of_in_the_same_words_whatever_the_start(init_para
     with pytest.warns(UserWarning, match=re.escape(text)) as caught:
         GaussianMixture(2, init_params=init_params, random_state=0).fit(X)
     assert len(caught) == 1
-    GaussianMixture(1, init_params=init_params).fit(X)
+    with pytest.warns(UserWarning, match="Columns 0, 1 are constant"):
+        GaussianMixture(1, init_params=init_params).fit(X)

@@ -161,6 +161,20 @@ def test_columns_of_scales_1e14_apart_do_not_seem_to_fall() -> None:
     assert not [warning for warning in caught if "fell" in str(warning.message)]
 
 
+@each_structure
+def test_precisions_beyond_the_dtype_are_said_to_be_infinite(structure: str) -> None:
+    # Groups 1e-150 apart whose variances are some 1e-310
+    X = np.repeat(np.arange(3.0), 200)[:, np.newaxis] * 1e5 + np.random.default_rng(0).normal(size=(600, 3))
+    text = "precisions_ is infinite in places: the inverse of a variance below 5.6e-309 is beyond float64."
+    with pytest.warns(UserWarning, match=text):
+        gm = GaussianMixture(3, covariance_type=structure, random_state=0, reg_covar=0.0).fit(X * 1e-155)
+    assert np.isinf(gm.precisions_).any()
+    plain = GaussianMixture(3, covariance_type=structure, random_state=0, reg_covar=0.0).fit(X)
+    # 1e-310 has some 14 digits fewer than 1: its numbers are 5e-324 apart.
+    np.testing.assert_allclose(gm.covariances_, plain.covariances_ * 1e-310, rtol=1e-9, atol=1e-321)
+    np.testing.assert_array_equal(gm.predict(X * 1e-155), plain.predict(X))
+
+
 # The unit of weights
 
 

@@ -175,7 +175,7 @@ def test_one_thread_beside_those_of_blas(forced: str, expected: int, monkeypatch
     score_rows(X, theta, n_threads=3)
     GaussianModel(3, 3, n_threads=3).e_step(X, theta)
     # One thread may do without `run_in_threads`.
-    assert set(used) == {expected}
+    assert max(used, default=1) == expected
 
 
 @pytest.mark.parametrize(

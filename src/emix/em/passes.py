@@ -49,8 +49,9 @@ class _Begun:
 
     def __init__(self, model: Any, data: Any) -> None:
         self._run = model.begin(data)
-        weight = getattr(self._run, "weight", None)
-        self.weight = _weight(model, data) if weight is None else float(weight)
+        # What `begin` returns may be the model itself, whose `weight` is a method.
+        weight: Any = getattr(self._run, "weight", None)
+        self.weight = float(weight) if _is_number(weight) else _weight(model, data)
         self.dtype = getattr(self._run, "dtype", "float64")
 
     def e_step(self, parameters: Any) -> tuple[Any, float]:
@@ -59,7 +60,8 @@ class _Begun:
         return found
 
     def effective_rows(self) -> float:
-        return float(getattr(self._run, "effective_rows", self.weight))
+        rows: Any = getattr(self._run, "effective_rows", None)
+        return float(rows) if _is_number(rows) else self.weight
 
 
 class _ByRows:

@@ -40,7 +40,8 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
         "precisions_": _read_only(structure.precisions(whitening)),
     }
     if dtype.char != "d":
-        published = {name: _read_only(array.astype(dtype)) for name, array in published.items()}
+        with np.errstate(over="ignore", under="ignore"):  # `fit` warns where a precision is infinite
+            published = {name: _read_only(array.astype(dtype)) for name, array in published.items()}
     return {**published, "_parameters": parameters, "_published": published}
 
 

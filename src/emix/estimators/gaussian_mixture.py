@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import Any, Literal, Self
@@ -382,6 +383,7 @@ class GaussianMixture(FittedMixture):
         chosen = next(report for report in runs if report.chosen)
         _warn_of_doubts(source, settings, chosen, doubts, names)
         state = attributes_of(result.parameters, rows.dtype)
+        _warn_of_infinite(state["precisions_"])
         state.update(
             log_likelihood_=result.log_likelihood,
             total_weight_=source.total_weight,
@@ -400,6 +402,20 @@ class GaussianMixture(FittedMixture):
         if names is not None:
             state["feature_names_in_"] = names
         return rows, self._set_fitted(state)
+
+
+def _warn_of_infinite(precisions: FloatArray) -> None:
+    """Warn if a precision is beyond the rows' dtype; NaN is a difference of two that are."""
+    if np.maximum.reduce(precisions, axis=None) < math.inf:
+        return
+    kind = precisions.dtype
+    least = 1.0 / float(np.finfo(kind).max)
+    other = " or pass float64," if kind.char == "f" else ""
+    warn(
+        f"precisions_ is infinite in places: the inverse of a variance below {least:.2g} is beyond {kind}. Densities "
+        "and labels are not affected. Divide the columns by their standard deviations,"
+        f"{other} if you need the precisions."
+    )
 
 
 def _warn_of_doubts(

@@ -148,7 +148,7 @@ def score(arguments: argparse.Namespace) -> int:
         _refuse_overwriting(arguments.out, "--out", FILE=arguments.file, MODEL=arguments.model)
     estimator = _load(GaussianMixture, arguments.model)
     rows, present = _rows_for(estimator, arguments)
-    with warnings.catch_warnings():
+    with _messages_on_stderr():
         # The columns were matched above; a .npy file has no names to compare with the model's.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         scores = estimator.score_rows(rows, log_density=True, responsibilities=True, labels=True)
@@ -243,7 +243,7 @@ def _rows_for(
 
 @contextlib.contextmanager
 def _messages_on_stderr() -> Iterator[None]:
-    """Turn the fit's warnings into lines of the command's own kind."""
+    """Turn warnings into lines of the command's own kind."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

@@ -166,7 +166,7 @@ def rows_of(estimator: GaussianMixture, X: Any) -> FloatArray:
 
 def responsibilities(estimator: GaussianMixture, rows: FloatArray) -> NDArray[np.float64]:
     """Responsibilities of rows that `rows_of` has returned, shape (n_samples, n_components)."""
-    r = score_rows(rows, parameters_of(estimator._fitted()), responsibilities=True, n_threads=estimator.n_threads)
+    r = score_rows(rows, parameters_of(vars(estimator)), responsibilities=True, n_threads=estimator.n_threads)
     return np.asarray(r.responsibilities, dtype=np.float64)
 
 

@@ -174,7 +174,8 @@ class CovarianceStructure(ABC):
     def precisions(self, whitening: Array) -> Array:
         """Σ⁻¹ = WᵀW, exactly symmetric."""
         if not self.has_matrices:
-            return whitening * whitening
+            with np.errstate(over="ignore"):
+                return np.square(whitening)
         found = np.empty(whitening.shape)
         factors.precisions(whitening.shape[-1], whitening.ravel(), found.ravel())
         return found

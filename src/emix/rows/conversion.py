@@ -122,7 +122,7 @@ def refuse_unread_names(X: Any, name: str) -> None:
             f"Pass a data frame, such as pandas.DataFrame({name}), or without the names "
             f"numpy.lib.recfunctions.structured_to_unstructured({name})."
         )
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not hasattr(X, "toarray"):  # a sparse array may be one
         if (rows := _rows_within(X, name)) is not None:
             raise TypeError(_data_set(X, name, rows))
         raise TypeError(
