@@ -47,7 +47,9 @@ class Between:
         self.rounded = np.full(len(self.arguments), np.nan, np.float32) if single else None
         self.slots = np.full((n_slots, K * (1 + d) + size + 1), np.nan)
         code, eps = STRUCTURES.index(structure), float(np.finfo(np.float32 if single else np.float64).eps)
-        self.exchange = factors.Exchange(code, K, d, 40.0, eps, column_range, self.arguments, self.rounded, self.slots)
+        self.exchange = factors.Exchange(
+            code, K, d, 40.0, factors.Columns(eps, column_range), self.arguments, self.rounded, self.slots
+        )
         self.statistics = np.full(K * (1 + 2 * d) + size, np.nan)
         self.parameters = np.zeros(K * (2 + d) + 2 * size)
 

@@ -184,7 +184,7 @@ def test_arrays_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="statistics has 1 numbers, expected 20"):
         between.exchange.end(None, np.zeros(1))
     with pytest.raises(ValueError, match="statistics has 19 numbers, expected 20"):
-        factors.maximize(STRUCTURES.index("diag"), 2, 3, 0.0, EPS, None, between.statistics[1:], between.parameters)
+        factors.maximize(STRUCTURES.index("diag"), 2, 3, 0.0, None, between.statistics[1:], between.parameters)
 
 
 def test_slots_that_are_not_shared_are_not_shared_out() -> None:
@@ -199,7 +199,7 @@ def test_threads_that_are_none_are_refused(thread: int) -> None:
     K, d = 128, 64
     slots = np.zeros((2, K * (1 + d + d * d) + 1))
     arguments = np.empty(2 * K * (1 + d) + K * d * d + d)
-    exchange = factors.Exchange(0, K, d, 40.0, 1e-16, np.zeros((2, d)), arguments, None, slots)
+    exchange = factors.Exchange(0, K, d, 40.0, factors.Columns(1e-16, np.zeros((2, d))), arguments, None, slots)
     assert exchange.shared
     text = f"threads {thread} to {thread + 1} are asked for, of 2"
     with pytest.raises(ValueError, match=text):

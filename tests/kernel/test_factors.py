@@ -136,7 +136,7 @@ def test_maximize_is_the_formula(structure: str, offset: float, empty: bool) -> 
     statistics = packed(N, N[:, np.newaxis] * delta, in_form(structure, S), center)
     size = math.prod(SHAPES[structure])
     found = np.full(K * (2 + d) + 2 * size, np.nan)
-    failed = factors.maximize(STRUCTURES.index(structure), K, d, reg, EPS, None, statistics, found)
+    failed = factors.maximize(STRUCTURES.index(structure), K, d, reg, None, statistics, found)
     weights, means, covariances = found[:K], found[K : K + K * d].reshape(K, d), found[K + K * d :][:size]
     assert failed == -1
     whitening, log_det = np.full(size, np.nan), np.full(K, np.nan)
@@ -187,9 +187,9 @@ def some_statistics(K: int, d: int) -> np.ndarray:
 def test_maximize_in_parts(K: int, d: int) -> None:
     statistics = some_statistics(K, d)
     whole, parts = (np.full(K * (2 + d) + 2 * K * d * d, np.nan) for _ in range(2))
-    assert factors.maximize(FULL, K, d, 0.5, EPS, None, statistics, whole) == -1
+    assert factors.maximize(FULL, K, d, 0.5, None, statistics, whole) == -1
     for first, last in ((3, 5), (0, 1), (2, 2), (1, 3)):
-        assert factors.maximize(FULL, K, d, 0.5, EPS, None, statistics, parts, first, last) == -1
+        assert factors.maximize(FULL, K, d, 0.5, None, statistics, parts, first, last) == -1
     assert parts.tobytes() == whole.tobytes()
 
 
@@ -199,7 +199,7 @@ def test_first_component_of_a_part_that_is_not_positive_definite() -> None:
     for component in (1, 3):
         statistics[K * (1 + d) :].reshape(-1)[component * d * d] = -1.0
     found = [
-        factors.maximize(FULL, K, d, 0.0, EPS, None, statistics, parameters, *part) for part in ((0, 5), (0, 1), (2, 5))
+        factors.maximize(FULL, K, d, 0.0, None, statistics, parameters, *part) for part in ((0, 5), (0, 1), (2, 5))
     ]
     assert found == [1, -1, 3]
 
@@ -208,12 +208,12 @@ def test_first_component_of_a_part_that_is_not_positive_definite() -> None:
 def test_parts_that_are_none_are_refused(part: tuple[int, int]) -> None:
     statistics, parameters = some_statistics(5, 3), np.empty(5 * 5 + 2 * 5 * 9)
     with pytest.raises(ValueError, match=f"components {part[0]} to {part[1]} are asked for, of 5"):
-        factors.maximize(FULL, 5, 3, 0.0, EPS, None, statistics, parameters, *part)
+        factors.maximize(FULL, 5, 3, 0.0, None, statistics, parameters, *part)
 
 
 def test_a_matrix_of_all_components_has_no_parts() -> None:
     with pytest.raises(ValueError, match="components 0 to 1 are asked for, of 5"):
-        factors.maximize(TIED, 5, 3, 0.0, EPS, None, np.ones(5 * 7 + 9), np.empty(5 * 5 + 2 * 9), 0, 1)
+        factors.maximize(TIED, 5, 3, 0.0, None, np.ones(5 * 7 + 9), np.empty(5 * 5 + 2 * 9), 0, 1)
 
 
 @pytest.mark.parametrize("code", [-1, 4])
@@ -221,12 +221,12 @@ def test_unknown_structures_are_refused_everywhere(code: int) -> None:
     K, d, few = 2, 3, np.zeros(4)
     calls = {
         "whiten": (code, d, few, few, np.zeros(K)),
-        "maximize": (code, K, d, 0.0, 1e-16, None, few, few),
+        "maximize": (code, K, d, 0.0, None, few, few),
         "prepare": (code, K, d, False, 0.0, few, few),
-        "is_regular": (code, K, d, 0.0, 1e-16, None, few),
-        "ridge": (code, False, K, d, 0.0, 1e-16, None, few, few),
+        "is_regular": (code, K, d, 0.0, None, few),
+        "ridge": (code, False, K, d, 0.0, None, few, few),
         "carry": (code, K, d, few, few, 0, K, np.zeros(K, np.float32), np.zeros(K, np.float32), np.zeros(d)),
-        "Exchange": (code, K, d, 40.0, 1e-16, np.zeros((2, d)), few, None, np.zeros((1, 4))),
+        "Exchange": (code, K, d, 40.0, factors.Columns(1e-16, np.zeros((2, d))), few, None, np.zeros((1, 4))),
     }
     for name, arguments in calls.items():
         with pytest.raises(ValueError, match=f"structure has the code {code}, expected 0 to 3"):

@@ -183,7 +183,7 @@ def sketch(theta: GaussianParameters, center: Array | None = None) -> Array:
     room = np.full(factors.sketch_size(K, d), np.nan, np.float32)
     limits = np.array([[-1e9] * d, [1e9] * d])
     arguments, slots = np.empty(2 * K * (1 + d) + K * d * d + d), np.zeros((1, K * (1 + d) + K * d * d + 1))
-    exchange = factors.Exchange(0, K, d, 40.0, 2e-16, limits, arguments, None, slots, room)
+    exchange = factors.Exchange(0, K, d, 40.0, factors.Columns(2e-16, limits), arguments, None, slots, room)
     before = np.ones(K * (1 + 2 * d) + K * d * d)
     exchange.begin(theta.packed, before, center, False, True)
     return room
@@ -217,7 +217,9 @@ def test_a_sketch_must_have_its_size() -> None:
     (X, _), _ = problem(10, 2, 3)
     arguments, slots = np.zeros(2 * 2 * 4 + 2 * 9 + 3), np.zeros((1, 2 * 4 + 18 + 1))
     with pytest.raises(ValueError, match="sketch has 5 numbers, expected 40"):
-        factors.Exchange(0, 2, 3, 40.0, 2e-16, np.zeros((2, 3)), arguments, None, slots, np.zeros(5, np.float32))
+        factors.Exchange(
+            0, 2, 3, 40.0, factors.Columns(2e-16, np.zeros((2, 3))), arguments, None, slots, np.zeros(5, np.float32)
+        )
     kernel = kernel_for(np.dtype(np.float64))
     workspaces = np.empty((1, kernel.workspace_size(2, 3)))
     for code, size in [(0, 5), (1, factors.sketch_size(2, 3))]:

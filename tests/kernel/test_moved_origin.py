@@ -100,7 +100,7 @@ def test_sums_about_the_origin_are_recentred(structure: str) -> None:
         return r.sum(axis=0), np.einsum("ik,ikj->kj", r, z), S
 
     between = Between(structure, K, d, np.stack([mu.min(axis=0), mu.max(axis=0)]))
-    m, ridge = rng.normal(size=d), np.array([0.5, 0.25, 1.0])
+    m, ridge = rng.normal(size=d), np.array([0.5, 0.25, 1.0, 0.125])
     fixed = (m, sums(np.tile(m, (K, 1)))[2].ravel()) if structure == "tied" else (None, None)
     between.exchange.allow_origin(1e6, ridge, np.empty(K * d), *fixed)
     between.exchange.begin(parameters, None, None, True)

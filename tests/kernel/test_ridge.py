@@ -34,15 +34,12 @@ def statistics_of(structure: str, X: Array, r: Array) -> Array:
     return packed(N, np.einsum("ik,ikj->kj", r, z), form, center)
 
 
-def range_of(X: Array) -> Array:
-    return np.stack([X.min(axis=0), X.max(axis=0)])
-
-
 def found(structure: str, X: Array, r: Array, mixes: bool = False, epsilon: float = EPS) -> Array:
     d = X.shape[1]
     ridge = np.full(1 if structure == "spherical" else d, np.nan)
-    arguments = np.nan, epsilon, range_of(X)
-    factors.ridge(STRUCTURES.index(structure), mixes, r.shape[1], d, *arguments, statistics_of(structure, X, r), ridge)
+    columns = factors.Columns(epsilon, np.stack([X.min(axis=0), X.max(axis=0)]))
+    sums = statistics_of(structure, X, r)
+    factors.ridge(STRUCTURES.index(structure), mixes, r.shape[1], d, np.nan, columns, sums, ridge)
     return ridge
 
 
@@ -113,7 +110,7 @@ def test_a_number_is_added_as_it_is(structure: str) -> None:
     X, r = problem()
     code, sums = STRUCTURES.index(structure), statistics_of(structure, X, r)
     ridge = np.empty(1 if structure == "spherical" else 3)
-    factors.ridge(code, False, 3, 3, 0.25, EPS, None, sums, ridge)
+    factors.ridge(code, False, 3, 3, 0.25, None, sums, ridge)
     np.testing.assert_array_equal(ridge, np.full_like(ridge, 0.25))
 
 
@@ -122,8 +119,8 @@ def test_arrays_of_another_length_are_refused() -> None:
     sums = statistics_of("diag", X, r)
     code = STRUCTURES.index("diag")
     with pytest.raises(ValueError, match="column_range has 4 numbers, expected 6"):
-        factors.ridge(code, False, 3, 3, np.nan, EPS, np.zeros((2, 2)), sums, np.empty(3))
+        factors.ridge(code, False, 3, 3, np.nan, factors.Columns(EPS, np.zeros((2, 2))), sums, np.empty(3))
     with pytest.raises(ValueError, match="the ridge has 1 numbers, expected 3"):
-        factors.ridge(code, False, 3, 3, np.nan, EPS, None, sums, np.empty(1))
+        factors.ridge(code, False, 3, 3, np.nan, None, sums, np.empty(1))
     with pytest.raises(ValueError, match="statistics has"):
-        factors.is_regular(code, 3, 3, np.nan, EPS, None, sums[1:])
+        factors.is_regular(code, 3, 3, np.nan, None, sums[1:])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emix.kernel.factors import Columns
 from emix.models.collapse import Judgement, judge
 from emix.models.covariance import STRUCTURES, CovarianceStructure
 from emix.models.label_sums import statistics_of_labels
@@ -22,9 +23,8 @@ def statistics_of(structure: str, X: NDArray[np.floating], labels: NDArray[np.in
     rows = np.ascontiguousarray(X, np.float64)
     packed = statistics_of_labels(form, rows, np.ones(len(X)), labels, None, 1, K)
     limits = np.stack([rows.min(axis=0), rows.max(axis=0)])
-    return GaussianStatistics(
-        form, K, X.shape[1], packed, float(len(X)), len(X), 0.0, None, dtype=X.dtype, column_range=limits
-    )
+    columns = Columns(float(np.finfo(X.dtype).eps), limits)
+    return GaussianStatistics(form, K, X.shape[1], packed, float(len(X)), len(X), 0.0, None, columns=columns)
 
 
 def judged(
@@ -72,9 +72,7 @@ def test_component_without_rows(structure: str) -> None:
     weight[1], shift[1] = 0.0, 0.0
     if structure != "tied":
         scatter[1] = 0.0
-    empty = GaussianStatistics.of(
-        statistics.structure, statistics.center, weight, shift, scatter, 60.0, 60, 0.0, None, 1.0, statistics.dtype
-    )
+    empty = GaussianStatistics.of(statistics.structure, statistics.center, weight, shift, scatter, 60.0, 60, 0.0, None)
     collapse, _ = judge(empty, "auto", 60.0)
     assert collapse is not None
     assert collapse.message() == "component 1 holds no rows"

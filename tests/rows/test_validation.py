@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 import scipy.sparse
 
+from emix.kernel.factors import Columns
 from emix.rows.validation import (
     as_rows,
     as_sample_weight,
@@ -257,14 +258,14 @@ def test_scipy_is_not_imported_to_look_for_sparse_data() -> None:
     ],
 )
 def test_columns_that_vary_too_little(kind: str, limit: float, remedy: str) -> None:
-    check_column_range(np.array([[1.0, 0.0, -limit], [1.0, limit, limit]]), kind)
+    check_column_range(Columns(1e-16, np.array([[1.0, 0.0, -limit], [1.0, limit, limit]])), kind)
     dtype = np.dtype(kind)
     text = (
         f"Input data contains a column too small to fit: column 1 ('b') varies by {limit / 2:.3g}. Expected at least "
         f"{limit:g} in {dtype}, or a constant. {remedy}"
     )
-    column_range = np.array([[1.0, 0.0, 0.0], [2.0, limit / 2, limit / 4]])
-    refused(ValueError, text, check_column_range, column_range, kind, ["a", "b", "c"], name="data")
+    columns = Columns(1e-16, np.array([[1.0, 0.0, 0.0], [2.0, limit / 2, limit / 4]]))
+    refused(ValueError, text, check_column_range, columns, kind, ["a", "b", "c"], name="data")
 
 
 # Weights

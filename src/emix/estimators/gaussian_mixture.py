@@ -48,6 +48,10 @@ _NOT_CONVERGED = (
 )
 
 
+# Of the dtypes' numbers.
+_LARGEST = {character: float(np.finfo(character).max) for character in "df"}
+
+
 class GaussianMixture(FittedMixture):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
@@ -370,7 +374,7 @@ class GaussianMixture(FittedMixture):
         source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
         check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
         moderate = source.without_unit()
-        check_column_range(source.column_range, rows.dtype.char, names)
+        check_column_range(source.columns, rows.dtype.char, names)
         if settings.warm_start and self.__sklearn_is_fitted__():
             found = continue_fit(settings, parameters_of(self._fitted()), moderate, names)
         else:
@@ -381,9 +385,11 @@ class GaussianMixture(FittedMixture):
         if not result.converged and settings.max_iter > 0:
             warn_convergence(_NOT_CONVERGED)
         chosen = next(report for report in runs if report.chosen)
-        _warn_of_doubts(source, settings, chosen, doubts, names)
+        if chosen.degenerate or doubts:
+            _warn_of_doubts(source, settings, chosen, doubts, names)
         state = attributes_of(result.parameters, rows.dtype)
-        _warn_of_infinite(state["precisions_"])
+        if not result.parameters.has_precisions_within(_LARGEST[rows.dtype.char]):
+            _warn_of_infinite(state["precisions_"])
         state.update(
             log_likelihood_=result.log_likelihood,
             total_weight_=source.total_weight,
@@ -409,7 +415,7 @@ def _warn_of_infinite(precisions: FloatArray) -> None:
     if np.maximum.reduce(precisions, axis=None) < math.inf:
         return
     kind = precisions.dtype
-    least = 1.0 / float(np.finfo(kind).max)
+    least = 1.0 / _LARGEST[kind.char]
     other = " or pass float64," if kind.char == "f" else ""
     warn(
         f"precisions_ is infinite in places: the inverse of a variance below {least:.2g} is beyond {kind}. Densities "

@@ -133,7 +133,7 @@ def as_sample(
     n_samples, n_features = rows.shape
     weights = as_sample_weight(sample_weight, n_samples)
     # Moments are taken in float64, whatever the rows are.
-    check_column_range(ArraySource(rows, weights).column_range, "d", column_names(X))
+    check_column_range(ArraySource(rows, weights).columns, "d", column_names(X))
     n_effective = n_samples if weights is None else int(np.count_nonzero(weights))
     if n_effective <= n_features and not allow_singular:
         raise ValueError(

@@ -48,7 +48,6 @@ TRIES, TRIED_ROWS = 8, 4096
 SMALL = 200_000
 
 
-@np.errstate(under="ignore")  # of tiny weights, or values beside the scale of their column
 def make_start(
     init_params: str,
     source: ArraySource,
@@ -103,7 +102,16 @@ def make_start(
         packed = _statistics_of_few(sample, sample_weight, form, n_components, seed, restart)
         if packed is not None:
             return _of_statistics(rows, packed, model)
-    weight = np.ones(len(sample)) if sample_weight is None else sample_weight
+    return _start_by_steps(init_params, rows, means, model, seed, restart)
+
+
+@np.errstate(under="ignore")  # of tiny weights, or values beside the scale of their column
+def _start_by_steps(
+    init_params: str, rows: _Rows, means: Array | None, model: GaussianModel, seed: int, restart: int
+) -> GaussianParameters:
+    """A start of many rows, or of another kind than k-means."""
+    sample, n_components, n_threads = rows.X, model.n_components, model.n_threads
+    weight = np.ones(len(sample)) if rows.weight is None else rows.weight
     rows = rows._replace(weight=weight)
     numbers = Uniforms(seed, restart)
 
@@ -147,8 +155,7 @@ class _Rows(NamedTuple):
             0.0,
             None,
             1.0,
-            source.X.dtype,
-            source.column_range,
+            source.columns,
         )
 
 
@@ -208,6 +215,7 @@ def _distinct_rows(weight: Array, size: int, numbers: RandomNumbers) -> NDArray[
     return rows
 
 
+@np.errstate(under="ignore")
 def _of_means(rows: _Rows, means: Array, model: GaussianModel) -> GaussianParameters:
     """Equal weights, and the pooled covariance within groups for every component, in the structure's form.
 

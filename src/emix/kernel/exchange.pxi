@@ -108,7 +108,7 @@ cdef class Exchange:
     cdef readonly bint shared
     cdef readonly bint squares_fit_single   # is every column's range below 1e15, as light rows need it (packed.pxi)
     cdef double negligible, limit, rounding
-    cdef const double[:, ::1] column_range
+    cdef Columns columns
     cdef double[::1] arguments
     cdef float[::1] rounded
     cdef float[::1] sketch
@@ -124,18 +124,18 @@ cdef class Exchange:
 
     def __cinit__(
         self, int structure, Py_ssize_t n_components, Py_ssize_t n_features,
-        double negligible, double epsilon, const double[:, ::1] column_range,
+        double negligible, Columns columns not None,
         double[::1] arguments, float[::1] rounded, double[:, ::1] slots, float[::1] sketch=None,
     ):
         """Take the arrays between the steps.
 
-        `negligible`: a margin, see `prepare_arguments`; `epsilon`: of the rows' precision; `column_range`: (2, d) least
-        and greatest values; `rounded`: `arguments` in single precision, or None; `slots` are 0; `sketch` (full): room
-        for what a first look needs (sketch.pxi), or None for passes without.
+        `negligible`: a margin, see `prepare_arguments`; `columns`: of all rows; `rounded`: `arguments` in single
+        precision, or None; `slots` are 0; `sketch` (full): room for what a first look needs (sketch.pxi), or None for
+        passes without.
         """
         cdef Py_ssize_t spread = spread_size(structure, n_components, n_features), j
         check_sizes(structure, n_components, n_features)
-        check_length("column_range", column_range.shape[0] * column_range.shape[1], 2 * n_features)
+        check_length("column_range", 2 * columns.limits.shape[1], 2 * n_features)
         check_length("arguments", arguments.shape[0], arguments_size(structure, n_components, n_features))
         check_length("a slot", slots.shape[1], n_components * (1 + n_features) + spread + 1)
         if rounded is not None:
@@ -146,18 +146,18 @@ cdef class Exchange:
         # eigenvalues is 1e12 times another. Means that move so far, eight of their new standard deviations in one
         # step, are rare: 2 in 10 000 passes over iris, wine, breast_cancer and diabetes. And no mean of rows is more
         # exact than `rounding`.
-        self.limit, self.rounding = 1.0 / 64, 16 * epsilon
+        self.limit, self.rounding = 1.0 / 64, 16 * columns.epsilon
         self.shared = structure == FULL and slots.shape[0] * slots.shape[1] * sizeof(double) >= LARGE_SLOTS
         if sketch is not None:
             check_length("sketch", sketch.shape[0], sketch_size(n_components, n_features) if structure == FULL else 0)
             sketch[:n_components] = 0
-        self.column_range, self.arguments, self.rounded, self.slots = column_range, arguments, rounded, slots
+        self.columns, self.arguments, self.rounded, self.slots = columns, arguments, rounded, slots
         self.sketch = sketch
         self.own_centers, self.least_ridge, self.fixed, self.scatter = None, None, None, None
         self.n_moved = 0
         self.squares_fit_single = True
         for j in range(n_features):
-            if not column_range[1, j] - column_range[0, j] < 1e15:
+            if not columns.limits[1, j] - columns.limits[0, j] < 1e15:
                 self.squares_fit_single = False
 
     def allow_origin(
@@ -212,7 +212,7 @@ cdef class Exchange:
         cdef Py_ssize_t i
         prepare_arguments(
             self.structure, self.K, self.d, self.rounded is not None, self.negligible, parameters,
-            centers, &self.column_range[0, 0], &self.column_range[1, 0], weight_before, &self.arguments[0])
+            centers, &self.columns.limits[0, 0], &self.columns.limits[1, 0], weight_before, &self.arguments[0])
         self.n_moved = 0
         if about_origin and self.own_centers is not None and centers == NULL:
             self.n_moved = move_to_origin(

@@ -9,13 +9,13 @@ def whiten(
     log_det: NDArray[np.float64],
 ) -> int: ...
 def precisions(n_features: int, whitening: NDArray[np.float64], found: NDArray[np.float64]) -> None: ...
+def all_below(numbers: NDArray[np.float64], limit: float) -> bool: ...
 def maximize(
     structure: int,
     K: int,
     d: int,
     reg_covar: float,
-    epsilon: float,
-    column_range: NDArray[np.float64] | None,
+    columns: Columns | None,
     statistics: NDArray[np.float64],
     parameters: NDArray[np.float64],
     first: int = 0,
@@ -27,8 +27,7 @@ def ridge(
     K: int,
     d: int,
     reg_covar: float,
-    epsilon: float,
-    column_range: NDArray[np.float64] | None,
+    columns: Columns | None,
     statistics: NDArray[np.float64],
     found: NDArray[np.float64],
 ) -> None: ...
@@ -37,8 +36,7 @@ def is_regular(
     K: int,
     d: int,
     reg_covar: float,
-    epsilon: float,
-    column_range: NDArray[np.float64] | None,
+    columns: Columns | None,
     statistics: NDArray[np.float64],
 ) -> bool: ...
 def carry(
@@ -64,6 +62,16 @@ def prepare(
 ) -> None: ...
 def sketch_size(K: int, d: int) -> int: ...
 
+class Columns:
+    def __init__(self, epsilon: float, column_range: NDArray[np.float64]) -> None: ...
+    @property
+    def epsilon(self) -> float: ...
+    @property
+    def column_range(self) -> NDArray[np.float64]: ...
+    @property
+    def n_features(self) -> int: ...
+    def first_narrow(self, limit: float) -> int: ...
+
 class Exchange:
     def __init__(
         self,
@@ -71,8 +79,7 @@ class Exchange:
         n_components: int,
         n_features: int,
         negligible: float,
-        epsilon: float,
-        column_range: NDArray[np.float64],
+        columns: Columns,
         arguments: NDArray[np.float64],
         rounded: NDArray[np.float32] | None,
         slots: NDArray[np.float64],

@@ -31,6 +31,7 @@ cdef Py_ssize_t arguments_size(int structure, Py_ssize_t K, Py_ssize_t d) noexce
 
 
 include "whitening.pxi"
+include "columns.pxi"
 include "ridge.pxi"
 include "moved_origin.pxi"
 
@@ -67,10 +68,18 @@ def precisions(
             product_of_whitening(&whitening[k * size], n_features, &found[k * size])
 
 
+def all_below(const double[::1] numbers, double limit):
+    """Are the absolute values below the limit? NaN is not."""
+    cdef Py_ssize_t i
+    cdef bint found = True
+    for i in range(numbers.shape[0]):
+        found = found and fabs(numbers[i]) < limit
+    return found
+
+
 def maximize(
     int structure, Py_ssize_t K, Py_ssize_t d,                              # IN
-    double reg_covar, double epsilon, const double[:, ::1] column_range,    # IN: see `find_ridge`
-    const double[::1] statistics,                                           # IN
+    double reg_covar, Columns columns, const double[::1] statistics,        # IN: see `ridge`
     double[::1] parameters,                                                 # OUT
     Py_ssize_t first=0, Py_ssize_t last=-1,                                 # IN
 ):
@@ -84,7 +93,8 @@ def maximize(
     """
     cdef Py_ssize_t spread = spread_size(structure, K, d), failed
     check_sizes(structure, K, d)
-    cdef const double *limits = range_or_null(column_range, d)
+    cdef const double *limits = range_of(columns, d)
+    cdef double epsilon = epsilon_of(columns)
     check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread)
     check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread)
     last = K if last < 0 else last

@@ -78,8 +78,7 @@ cdef bint all_regular(
 
 def is_regular(
     int structure, Py_ssize_t K, Py_ssize_t d,                              # IN
-    double reg_covar, double epsilon, const double[:, ::1] column_range,    # IN: see `find_ridge`
-    const double[::1] statistics,                                           # IN
+    double reg_covar, Columns columns, const double[::1] statistics,        # IN: see `ridge`
 ):
     """Is every component, in every direction, far from a collapse, from rounding, and from being held up by R?
 
@@ -89,9 +88,10 @@ def is_regular(
     cdef Py_ssize_t spread = spread_size(structure, K, d)
     cdef const double *limits = NULL
     cdef double *work
+    cdef double epsilon = epsilon_of(columns)
     cdef bint found
     check_sizes(structure, K, d)
-    limits = range_or_null(column_range, d)
+    limits = range_of(columns, d)
     check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread)
     work = <double *> malloc(sizeof(double) * (K * (2 + d) + 2 * spread + d * (d + 2)))
     if work == NULL:

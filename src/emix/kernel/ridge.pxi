@@ -101,23 +101,14 @@ cdef void find_ridge(
             ridge[j] = sum_of_ridge / (d - n_zeros) if mixes and n_zeros < d else 1
 
 
-cdef const double *range_or_null(const double[:, ::1] column_range, Py_ssize_t d) except? NULL:
-    """The least and greatest values of d columns, or NULL for None"""
-    if column_range is None:
-        return NULL
-    check_length("column_range", column_range.shape[0] * column_range.shape[1], 2 * d)
-    return &column_range[0, 0]
-
-
 def ridge(
     int structure, bint mixes, Py_ssize_t K, Py_ssize_t d,                  # IN
-    double reg_covar, double epsilon, const double[:, ::1] column_range,    # IN: the last may be None
-    const double[::1] statistics,                                           # IN
+    double reg_covar, Columns columns, const double[::1] statistics,        # IN: without columns no part for rounding
     double[::1] found,                                                      # OUT: (d,); spherical: one number
 ):
     """found := R of the M-step with these statistics; see `find_ridge`"""
     check_sizes(structure, K, d)
-    cdef const double *limits = range_or_null(column_range, d)
+    cdef const double *limits = range_of(columns, d)
     check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread_size(structure, K, d))
     check_length("the ridge", found.shape[0], 1 if structure == SPHERICAL else d)
-    find_ridge(structure, mixes, K, d, reg_covar, epsilon, limits, &statistics[0], &found[0])
+    find_ridge(structure, mixes, K, d, reg_covar, epsilon_of(columns), limits, &statistics[0], &found[0])

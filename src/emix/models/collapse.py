@@ -14,7 +14,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .covariance import EPSILON, RegCovar, shown_ridge
+from emix.kernel.factors import Columns
+
+from .covariance import RegCovar, shown_ridge
 from .statistics import GaussianStatistics
 
 __all__ = ["Collapse", "ColumnDoubts", "Judgement", "Names", "judge"]
@@ -82,11 +84,12 @@ class ColumnDoubts(NamedTuple):
     dependent: tuple[int, ...] = ()
     swamped: tuple[int, ...] = ()
 
+    def __bool__(self) -> bool:
+        return self != _NO_DOUBTS
+
     def messages(self, reg_covar: RegCovar, names: Names = None) -> list[str]:
         """Say it in a sentence each, with the columns' names if there are any."""
-        found: list[str] = []
-        if self == _NO_DOUBTS:
-            return found
+        found = []
         if self.constant:
             found.append(
                 f"{_columns(self.constant, names)} constant, which tells no components apart: leave out what does not "
@@ -172,15 +175,15 @@ def _look_closely(
     if not (np.isfinite(covariances).all() and np.isfinite(total).all()):
         # LAPACK may never return from a matrix with infinities.
         return Judgement(few or Collapse(None, None, effective_rows, "is not finite"), _NO_DOUBTS)
-    epsilon = EPSILON[statistics.dtype.char]
-    extremes = np.zeros((2, d)) if statistics.column_range is None else statistics.column_range
+    columns = statistics.columns or Columns(float(np.finfo(np.float64).eps), np.zeros((2, d)))
+    epsilon, extremes = columns.epsilon, columns.column_range
     # (2 eps max|x|)²: a variance of a column that rounding of its rows alone may leave.
     rounding = structure.to_full(
         structure.from_pooled(np.diag((2.0 * epsilon * np.abs(extremes).max(axis=0)) ** 2), 1), 1, d
     )
     rounding = np.diagonal(rounding[0])
     constant = np.diagonal(total) <= rounding
-    if statistics.column_range is not None:
+    if statistics.columns is not None:
         constant = constant | (extremes[0] == extremes[1])
     dependent = np.zeros(d, dtype=bool)
     swamped = np.zeros(d, dtype=bool)

@@ -20,15 +20,12 @@ from emix.rows.threads import part_of_thread, plan_parts, run_in_threads
 
 from .statistics import GaussianStatistics
 
-__all__ = ["EPSILON", "STRUCTURES", "CovarianceStructure", "RegCovar", "shown_ridge", "structure_of"]
+__all__ = ["STRUCTURES", "CovarianceStructure", "RegCovar", "shown_ridge", "structure_of"]
 
 Array = NDArray[np.float64]
 
 RegCovar: TypeAlias = "float | Literal['auto']"
 """What an M-step adds to the variances: a number, or the ridge of kernel/ridge.pxi."""
-
-# Of rows' precisions, by their dtypes' characters.
-EPSILON = {character: float(np.finfo(character).eps) for character in "df"}
 
 
 def shown_ridge(reg_covar: RegCovar) -> str:
@@ -93,14 +90,14 @@ class CovarianceStructure(ABC):
         K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
         # Of [N | s | S | c] the parts [π | μ | Σ | W | log det W] come from, S is as large as Σ and as W.
         packed = np.empty(2 * len(sums) - 3 * K * d)
-        number, epsilon, column_range = _ridge_arguments(statistics, reg_covar)
+        number, columns = math.nan if reg_covar == "auto" else reg_covar, statistics.columns
         if n_threads == 1:
-            return packed, factors.maximize(self.code, K, d, number, epsilon, column_range, sums, packed)
+            return packed, factors.maximize(self.code, K, d, number, columns, sums, packed)
         failed = [-1] * n_threads
 
         def share(thread: int, stop: NDArray[np.int32] | None) -> None:
             part = part_of_thread(thread, n_threads, K)
-            failed[thread] = factors.maximize(self.code, K, d, number, epsilon, column_range, sums, packed, *part)
+            failed[thread] = factors.maximize(self.code, K, d, number, columns, sums, packed, *part)
 
         run_in_threads(share, n_threads)
         return packed, min((component for component in failed if component >= 0), default=-1)
@@ -113,7 +110,8 @@ class CovarianceStructure(ABC):
         K, d = statistics.n_components, statistics.n_features
         found = np.empty(self.ridge_size(d))
         mixes = self.mixes_columns if mixes_columns is None else mixes_columns
-        factors.ridge(self.code, mixes, K, d, *_ridge_arguments(statistics, reg_covar), statistics.packed, found)
+        number = math.nan if reg_covar == "auto" else reg_covar
+        factors.ridge(self.code, mixes, K, d, number, statistics.columns, statistics.packed, found)
         return found
 
     def ridge_size(self, n_features: int) -> int:
@@ -127,8 +125,7 @@ class CovarianceStructure(ABC):
             statistics.n_components,
             statistics.n_features,
             math.nan if reg_covar == "auto" else reg_covar,
-            EPSILON[statistics.dtype.char],
-            statistics.column_range,
+            statistics.columns,
             statistics.packed,
         )
 
@@ -440,13 +437,6 @@ STRUCTURES: dict[str, CovarianceStructure] = {
     structure.name: structure for structure in (Full(), Tied(), Diag(), Spherical())
 }
 """The structures by name."""
-
-
-def _ridge_arguments(statistics: GaussianStatistics, reg_covar: RegCovar) -> tuple[float, float, Array | None]:
-    """What compiled code needs for R: the number, or NaN for "auto"; the rows' precision; the columns' ranges."""
-    if reg_covar == "auto":
-        return math.nan, EPSILON[statistics.dtype.char], statistics.column_range
-    return reg_covar, 0.0, None  # a number needs no more; to ask for a buffer takes as long as a small M-step
 
 
 # By names and by themselves: to ask the abstract class what it knows takes three times as long.

@@ -16,7 +16,7 @@ from emix.rows.arrays import ArraySource, as_source
 from emix.rows.threads import plan, run_in_threads
 
 from .bounded_passes import BoundedPasses, Part
-from .covariance import EPSILON, CovarianceStructure, RegCovar, shown_ridge, structure_of
+from .covariance import CovarianceStructure, RegCovar, shown_ridge, structure_of
 from .first_look import FirstLook
 from .operations import operations_of_pass
 from .origin import CommonOrigin
@@ -186,7 +186,7 @@ class GaussianRun:
         K, d, structure = model.n_components, model.n_features, model.structure
         self.model, self.source = model, source
         self.dtype, self.weight = source.X.dtype, source.total_weight
-        self._column_range = source.column_range
+        self._columns = source.columns
         kernel = kernel_for(self.dtype)
         spread = math.prod(structure.shape(K, d))
         self._width = K * (1 + d) + spread
@@ -211,8 +211,7 @@ class GaussianRun:
             K,
             d,
             NEGLIGIBLE,
-            EPSILON[self.dtype.char],
-            self._column_range,
+            self._columns,
             arguments,
             rounded,
             slots,
@@ -293,8 +292,7 @@ class GaussianRun:
             log_likelihood,
             parameters,
             source.weight_unit,
-            self.dtype,
-            self._column_range,
+            self._columns,
         )
 
     def _pass(

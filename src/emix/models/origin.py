@@ -16,7 +16,7 @@ from emix.kernel.level import kernel_for
 from emix.rows.arrays import ArraySource
 from emix.rows.threads import run_in_threads
 
-from .covariance import EPSILON, CovarianceStructure, RegCovar
+from .covariance import CovarianceStructure, RegCovar
 from .parameters import GaussianParameters
 from .statistics import GaussianStatistics
 
@@ -129,7 +129,7 @@ class CommonOrigin:
         # The part for the rows' rounding; a column of zeros gets 1.
         largest = np.abs(self._source.column_range).max(axis=0)
         of_zeros = 0.0 if self._structure.mixes_columns else 1.0
-        return np.where(largest > 0.0, (EPSILON[self._code] * largest) ** 2 / 12.0, of_zeros)
+        return np.where(largest > 0.0, (self._source.columns.epsilon * largest) ** 2 / 12.0, of_zeros)
 
     def _total_scatter(self) -> tuple[Array, Array]:
         # About the middle of the columns first. Where their mean lies many standard deviations from there, because some

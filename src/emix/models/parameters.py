@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emix.arguments import check_finite, element_of
+from emix.kernel import factors
 
 from .covariance import CovarianceStructure, structure_of
 
@@ -184,6 +186,13 @@ class GaussianParameters:
             f"GaussianParameters(structure={self.structure!r}, weights={self.weights!r}, means={self.means!r}, "
             f"covariances={self.covariances!r})"
         )
+
+    def has_precisions_within(self, largest: float) -> bool:
+        """True if no precision can be beyond the largest number of a dtype; False is no verdict."""
+        # Σ⁻¹ = WᵀW: a sum of d products. What stands behind W, the logarithms, is far smaller.
+        K, d = self.n_components, self.n_features
+        size = (len(self.packed) - K * (d + 2)) // 2
+        return factors.all_below(self.packed[K * (d + 1) + size :], math.sqrt(largest / d))
 
     @property
     def n_free_parameters(self) -> int:

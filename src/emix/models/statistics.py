@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from emix.kernel.factors import Columns
 
 if TYPE_CHECKING:
     from .covariance import CovarianceStructure
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["GaussianStatistics"]
 
 Array = NDArray[np.float64]
-
-_FLOAT64 = np.dtype(np.float64)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -49,10 +49,9 @@ class GaussianStatistics:
     n_rows : int
     log_likelihood : float
         Total, nats, of rows with these weights, the unit included.
-    dtype : dtype
-        Of the rows: float64 or float32.
-    column_range : ndarray of shape (2, d) or None
-        Least and greatest value of each column; None if they are not known.
+    columns : Columns or None
+        Least and greatest value of each column (`column_range`), and the precision of the rows' numbers (`epsilon`);
+        None if they are not known.
     taken_under : GaussianParameters or None
         The parameters of the responsibilities; None if these were not Bayes' theorem's but a start's.
     """
@@ -66,8 +65,7 @@ class GaussianStatistics:
     log_likelihood: float
     taken_under: GaussianParameters | None
     unit: float
-    dtype: np.dtype[Any]
-    column_range: Array | None
+    columns: Columns | None
 
     def __init__(
         self,
@@ -80,15 +78,14 @@ class GaussianStatistics:
         log_likelihood: float,
         taken_under: GaussianParameters | None,
         unit: float = 1.0,
-        dtype: np.dtype[Any] = _FLOAT64,
-        column_range: Array | None = None,
+        columns: Columns | None = None,
     ) -> None:
         # What the generated one does by a call for each field; see GaussianParameters.
         fields = self.__dict__
         fields["structure"], fields["n_components"], fields["n_features"] = structure, n_components, n_features
         fields["packed"], fields["total_weight"], fields["n_rows"] = packed, total_weight, n_rows
         fields["log_likelihood"], fields["taken_under"] = log_likelihood, taken_under
-        fields["unit"], fields["dtype"], fields["column_range"] = unit, dtype, column_range
+        fields["unit"], fields["columns"] = unit, columns
 
     @classmethod
     def of(
@@ -103,15 +100,12 @@ class GaussianStatistics:
         log_likelihood: float,
         taken_under: GaussianParameters | None,
         unit: float = 1.0,
-        dtype: np.dtype[Any] = _FLOAT64,
-        column_range: Array | None = None,
+        columns: Columns | None = None,
     ) -> GaussianStatistics:
         """Make statistics from their parts, which are trusted to belong together."""
         K, d = center.shape
         packed = np.concatenate([part.ravel() for part in (weight, shift, scatter, center)])
-        return cls(
-            structure, K, d, packed, total_weight, n_rows, log_likelihood, taken_under, unit, dtype, column_range
-        )
+        return cls(structure, K, d, packed, total_weight, n_rows, log_likelihood, taken_under, unit, columns)
 
     @property
     def center(self) -> Array:
@@ -166,8 +160,6 @@ class GaussianStatistics:
             )
         unit = max(self.unit, other.unit)
         mine, moved = self._in_unit(unit), other.recentered(self.center)._in_unit(unit)
-        # Of numbers in two precisions, the lower one says what rounding may have left.
-        dtype = min(self.dtype, other.dtype, key=lambda dtype: dtype.itemsize)
         weight, shift, scatter = (a + b for a, b in zip(mine.in_unit, moved.in_unit))
         return GaussianStatistics.of(
             self.structure,
@@ -180,8 +172,7 @@ class GaussianStatistics:
             self.log_likelihood + other.log_likelihood,
             self.taken_under,
             unit,
-            dtype,
-            _widest(self.column_range, other.column_range),
+            _of_both(self.columns, other.columns),
         )
 
     def scaled(self, factor: float) -> GaussianStatistics:
@@ -221,13 +212,14 @@ class GaussianStatistics:
             self.log_likelihood,
             self.taken_under,
             self.unit,
-            self.dtype,
-            self.column_range,
+            self.columns,
         )
 
 
-def _widest(a: Array | None, b: Array | None) -> Array | None:
-    """The ranges of columns of both sets of rows, None if those of one are not known."""
+def _of_both(a: Columns | None, b: Columns | None) -> Columns | None:
+    """The columns of both sets of rows, None if those of one are not known."""
     if a is None or b is None:
         return None
-    return np.array([np.minimum(a[0], b[0]), np.maximum(a[1], b[1])])
+    least, greatest = np.minimum(a.column_range, b.column_range), np.maximum(a.column_range, b.column_range)
+    # Of two precisions, the lower one says what rounding may have left.
+    return Columns(max(a.epsilon, b.epsilon), np.array([least[0], greatest[1]]))

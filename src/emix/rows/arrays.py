@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.kernel import values
+from emix.kernel.factors import Columns
 
 from .conversion import column_names
 from .validation import FloatArray, as_rows, as_sample_weight, check_column_range
 
 __all__ = ["ArraySource", "as_source"]
+
+# Of rows' precisions, by their dtypes' characters.
+EPSILON = {character: float(np.finfo(character).eps) for character in "df"}
 
 # Weights are squared so many at one time: nothing as long as the rows is made.
 _SLICE = 1 << 16
@@ -40,7 +44,7 @@ class ArraySource:
         self.sample_weight, self.weight_unit = _in_moderate_units(sample_weight, self.n_features)
         total = self.n_rows if self.sample_weight is None else np.sum(self.sample_weight)
         self.total_weight = self.weight_unit * float(total)
-        self._column_range: NDArray[np.float64] | None = None
+        self._columns: Columns | None = None
         self._effective_rows: float | None = None
 
     def without_unit(self) -> ArraySource:
@@ -55,15 +59,21 @@ class ArraySource:
         return self._effective_rows
 
     @property
-    def column_range(self) -> NDArray[np.float64]:
-        """Least and greatest value of each column (2, d), over rows of weight above zero; taken once."""
+    def columns(self) -> Columns:
+        """Least and greatest value of each column, over rows of weight above zero, and their precision; taken once."""
         # Not a cached_property: before Python 3.12 that has one lock for all instances. Fits of other threads would
         # wait for it, and the child of a fork for ever.
-        if self._column_range is None:
-            extremes = np.empty((2, self.n_features))
-            values.column_range(self.X, self.sample_weight, self.X.dtype.char == "f", extremes)
-            self._column_range = extremes
-        return self._column_range
+        if self._columns is None:
+            extremes, kind = np.empty((2, self.n_features)), self.X.dtype.char
+            values.column_range(self.X, self.sample_weight, kind == "f", extremes)
+            self._columns = Columns(EPSILON[kind], extremes)
+        return self._columns
+
+    @property
+    def column_range(self) -> NDArray[np.float64]:
+        """Least and greatest value of each column (2, d)."""
+        found: NDArray[np.float64] = self.columns.column_range
+        return found
 
 
 def _in_moderate_units(
@@ -116,5 +126,5 @@ def as_source(data: Any) -> ArraySource:
     rows, weight = data if isinstance(data, tuple) else (data, None)
     X = as_rows(rows, name="data", caller="GaussianModel", to_fit=True)
     source = ArraySource(X, as_sample_weight(weight, X.shape[0]))
-    check_column_range(source.column_range, X.dtype.char, column_names(rows), name="data")
+    check_column_range(source.columns, X.dtype.char, column_names(rows), name="data")
     return source

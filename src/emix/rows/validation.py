@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.exceptions import warn
+from emix.kernel.factors import Columns
 from emix.kernel.values import within
 from emix.rows.conversion import as_numbers, called, column_names, is_ready, refuse_unread_names
 
@@ -192,13 +193,12 @@ def check_enough_rows(n_samples: int, n_components: int, sample_weight: NDArray[
         )
 
 
-def check_column_range(column_range: NDArray[np.float64], kind: str, names: Any = None, *, name: str = "X") -> None:
+def check_column_range(columns: Columns, kind: str, names: Any = None, *, name: str = "X") -> None:
     """Refuse columns that vary, but by so little that squares of differences would lose their digits; for a fit.
 
     Parameters
     ----------
-    column_range : ndarray of shape (2, n_features)
-        Least and greatest values of the columns.
+    columns : Columns
     kind : {"d", "f"}
         The dtype in which differences are squared.
     names : sequence or None
@@ -212,17 +212,17 @@ def check_column_range(column_range: NDArray[np.float64], kind: str, names: Any 
         If a column varies by less than 1e-153 in float64, 1e-15 in float32; a constant column does not vary.
     """
     limit = SMALLEST[kind]
-    # As Python's numbers: of few, NumPy's comparisons would be a twentieth of a short fit.
-    least, greatest = column_range.tolist()
-    for column, (low, high) in enumerate(zip(least, greatest)):
-        if 0.0 < high - low < limit:
-            remedy = "Multiply the column by a large number"
-            if kind == "f":
-                remedy += f", or pass float64, in which {SMALLEST['d']:g} is enough"
-            raise ValueError(
-                f"Input {name} contains a column too small to fit: column {column}{called(column, names)} varies by "
-                f"{high - low:.3g}. Expected at least {limit:g} in {np.dtype(kind)}, or a constant. {remedy}."
-            )
+    column = columns.first_narrow(limit)
+    if column < 0:
+        return
+    least, greatest = columns.column_range[:, column]
+    remedy = "Multiply the column by a large number"
+    if kind == "f":
+        remedy += f", or pass float64, in which {SMALLEST['d']:g} is enough"
+    raise ValueError(
+        f"Input {name} contains a column too small to fit: column {column}{called(column, names)} varies by "
+        f"{greatest - least:.3g}. Expected at least {limit:g} in {np.dtype(kind)}, or a constant. {remedy}."
+    )
 
 
 def feature_names(X: Any) -> NDArray[np.object_] | None:
