@@ -70,7 +70,7 @@ def test_memory_of_a_random_start_does_not_grow_with_the_components(structure: s
     X = rows(20_000)
 
     def of(n_components: int) -> int:
-        return peak(lambda: make_start("random", ArraySource(X), structure, n_components, 1e-6, 0, 0))
+        return peak(lambda: make_start("random", ArraySource(X), GaussianModel(n_components, 2, structure, 1e-6), 0, 0))
 
     # 198 components more: 32 megabytes if there were a number for each row and component.
     assert abs(of(200) - of(2)) < 200_000

@@ -178,7 +178,7 @@ def test_runs_go_side_by_side_where_that_pays(monkeypatch: pytest.MonkeyPatch) -
     noted = emix.estimators.mixture_runs.make_start
 
     def meeting(*arguments: Any) -> Any:
-        if arguments[7] < 2:
+        if arguments[4] < 2:
             met.wait(LONG)
         return noted(*arguments)
 

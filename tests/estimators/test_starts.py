@@ -17,6 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture, GaussianParameters
 from emix.estimators import sampling, starts
 from emix.estimators.starts import STARTS, make_start
+from emix.models.gaussian import GaussianModel
 from emix.models.scoring import score_rows
 from emix.rows.arrays import ArraySource
 
@@ -36,7 +37,8 @@ def start(
     init_params: str, X: Any, weight: Any = None, structure: str = "full", K: int = 3, **changed: Any
 ) -> GaussianParameters:
     arguments = {"reg_covar": 0.0, "seed": 0, "restart": 0, "n_threads": 1} | changed
-    return make_start(init_params, ArraySource(X, weight), structure, K, **arguments)
+    model = GaussianModel(K, X.shape[1], structure, arguments.pop("reg_covar"), arguments.pop("n_threads"))
+    return make_start(init_params, ArraySource(X, weight), model, **arguments)
 
 
 def labels(X: Array, theta: GaussianParameters) -> NDArray[np.intp]:
@@ -259,7 +261,7 @@ def test_on_many_rows_every_cluster_is_found(seed: int) -> None:
     corners = rng.uniform(-30.0, 30.0, (12, 3))
     label = rng.integers(12, size=9_000)
     X = corners[label] + rng.normal(size=(9_000, 3))
-    means = make_start("kmeans", ArraySource(X), "full", 12, 1e-6, seed, 0).means
+    means = make_start("kmeans", ArraySource(X), GaussianModel(12, 3, "full", 1e-6), seed, 0).means
     distances = np.linalg.norm(corners[:, None] - means, axis=2)
     # 750 rows a cluster: their mean is within 5 standard errors of the corner.
     assert np.all(distances.min(axis=1) < 5.0 * np.sqrt(3.0 / 700.0))
@@ -300,12 +302,13 @@ _PRINT_DIGESTS = """
 import hashlib
 import numpy as np
 from emix.estimators.starts import STARTS, make_start
+from emix.models.gaussian import GaussianModel
 from emix.rows.arrays import ArraySource
 for n_rows, d in ((20_000, 10), (3_000, 64)):
     X = 3.0 * np.random.default_rng(0).normal(size=(n_rows, d)) + 1.0
     for structure in ("full", "tied", "diag", "spherical"):
         for init_params in STARTS:
-            theta = make_start(init_params, ArraySource(X), structure, 5, 1e-6, 0, 0)
+            theta = make_start(init_params, ArraySource(X), GaussianModel(5, d, structure, 1e-6), 0, 0)
             print(structure, init_params, hashlib.sha256(theta.packed.tobytes()).hexdigest())
 """
 
@@ -332,7 +335,7 @@ def test_tries_are_made_from_8192_rows_on(n_rows: int, tried: bool, monkeypatch:
     whole = starts._best_of_tries
     monkeypatch.setattr(starts, "_best_of_tries", lambda *arguments: made.append(arguments) or whole(*arguments))
     data = ArraySource(np.random.default_rng(0).normal(size=(n_rows, 1)))
-    make_start("kmeans", data, "full", 2, 0.0, 0, 0)
+    make_start("kmeans", data, GaussianModel(2, 1), 0, 0)
     assert bool(made) == tried
 
 

@@ -55,9 +55,12 @@ class _Begun:
         self.dtype = getattr(self._run, "dtype", "float64")
 
     def e_step(self, parameters: Any) -> tuple[Any, float]:
-        found = _checked(self._run.e_step(parameters))
+        found: Any = self._run.e_step(parameters)
+        if type(found) is not tuple or len(found) != 2 or type(found[1]) is not float:
+            found = _checked(found)
         self.__dict__["e_step"] = self._run.e_step  # once looked at, the others are mere calls
-        return found
+        statistics, log_likelihood = found
+        return statistics, log_likelihood
 
     def effective_rows(self) -> float:
         rows: Any = getattr(self._run, "effective_rows", None)

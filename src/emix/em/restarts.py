@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from emix.exceptions import DegenerateCovarianceError, Warned, warn, warnings_held
@@ -191,7 +191,14 @@ def _report(number: int, result: EMResult | None, reason: Degeneracy | None, bes
     if result is None:
         assert reason is not None
         return RunReport(number, None, 0, False, True, False, *reason)
-    ended = number, result.log_likelihood, result.n_iter, result.converged
-    if reason is None:
-        return RunReport(*ended, False, result is best, f"stopped by {result.stopped_by}")
-    return RunReport(*ended, True, result is best, *reason)
+    if reason is not None:
+        return replace(_report(number, result, None, best), degenerate=True, **reason._asdict())
+    return RunReport(
+        number,
+        result.log_likelihood,
+        result.n_iter,
+        result.converged,
+        False,
+        result is best,
+        f"stopped by {result.stopped_by}",
+    )

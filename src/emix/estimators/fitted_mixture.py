@@ -273,9 +273,9 @@ class FittedMixture(SklearnEstimator):
 
     def _set_fitted(self, fitted: dict[str, Any]) -> dict[str, Any]:
         """Put the attributes of a fit in the place of those of the one before, in one assignment; return all."""
-        attributes = vars(self) | fitted
-        if "feature_names_in_" not in fitted:
-            attributes.pop("feature_names_in_", None)
+        attributes = {**vars(self), **fitted}
+        if "feature_names_in_" in attributes and "feature_names_in_" not in fitted:
+            del attributes["feature_names_in_"]
         self.__dict__ = attributes
         return attributes
 

@@ -380,31 +380,33 @@ class GaussianMixture(FittedMixture):
         else:
             given = check_given_start(self, settings, source.n_features)
             found = fit_from_starts(settings, given, seed_of(self.random_state), moderate, names)
-        result, runs, doubts = found.in_unit(source.weight_unit)
+        result, runs, doubts = found if moderate is source else found.in_unit(source.weight_unit)
 
         if not result.converged and settings.max_iter > 0:
             warn_convergence(_NOT_CONVERGED)
         chosen = next(report for report in runs if report.chosen)
         if chosen.degenerate or doubts:
             _warn_of_doubts(source, settings, chosen, doubts, names)
-        state = attributes_of(result.parameters, rows.dtype)
+        published = attributes_of(result.parameters, rows.dtype)
         if not result.parameters.has_precisions_within(_LARGEST[rows.dtype.char]):
-            _warn_of_infinite(state["precisions_"])
-        state.update(
-            log_likelihood_=result.log_likelihood,
-            total_weight_=source.total_weight,
-            lower_bound_=result.log_likelihood / source.total_weight,
-            lower_bounds_=[record.log_likelihood / source.total_weight for record in result.history if record.accepted],
-            columns_in_doubt_=doubts,
-            history_=result.history,
-            runs_=runs,
-            converged_=result.converged,
-            n_iter_=result.n_iter,
-            stopped_by_=result.stopped_by,
-            n_features_in_=source.n_features,
-            fit_time_=time.perf_counter() - began,
-            _fit_weight=None if source.sample_weight is None else source.total_weight,
-        )
+            _warn_of_infinite(published["precisions_"])
+        total_weight = source.total_weight
+        state = {
+            **published,
+            "log_likelihood_": result.log_likelihood,
+            "total_weight_": total_weight,
+            "lower_bound_": result.log_likelihood / total_weight,
+            "lower_bounds_": [record.log_likelihood / total_weight for record in result.history if record.accepted],
+            "columns_in_doubt_": doubts,
+            "history_": result.history,
+            "runs_": runs,
+            "converged_": result.converged,
+            "n_iter_": result.n_iter,
+            "stopped_by_": result.stopped_by,
+            "n_features_in_": source.n_features,
+            "fit_time_": time.perf_counter() - began,
+            "_fit_weight": None if source.sample_weight is None else total_weight,
+        }
         if names is not None:
             state["feature_names_in_"] = names
         return rows, self._set_fitted(state)

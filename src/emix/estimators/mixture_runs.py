@@ -92,9 +92,11 @@ def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: Ar
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
         settings = settings._replace(n_threads=1)
-    return _best(
-        settings, settings.n_init, lambda run: _start(given, settings, seed, run, source), source, names, at_once
-    )
+
+    def start(model: GaussianModel, run: int) -> GaussianParameters:
+        return _start(given, settings.init_params, model, seed, run, source)
+
+    return _best(settings, settings.n_init, start, source, names, at_once)
 
 
 def continue_fit(settings: Settings, parameters: GaussianParameters, source: ArraySource, names: Names) -> Runs:
@@ -114,27 +116,19 @@ def continue_fit(settings: Settings, parameters: GaussianParameters, source: Arr
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
-    return _best(settings, 1, lambda run: parameters, source, names)
+    return _best(settings, 1, lambda model, run: parameters, source, names)
 
 
-def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: ArraySource) -> GaussianParameters:
+def _start(
+    given: GivenStart, init_params: str, model: GaussianModel, seed: int, run: int, source: ArraySource
+) -> GaussianParameters:
     """Return the parameters that a run starts from: what was given, and the rest made from the rows."""
-    structure = settings.covariance_type
+    structure = model.structure
     if given.weights is not None and given.means is not None and given.precisions is not None:
         return GaussianParameters.from_precisions(structure, given.weights, given.means, given.precisions)
     # Weights and covariances of clusters belong to these and not to other means, whose order would be another.
     # A start that makes means only has equal weights and the pooled covariance about them.
-    made = make_start(
-        settings.init_params,
-        source,
-        structure,
-        settings.n_components,
-        settings.reg_covar,
-        seed,
-        run,
-        settings.n_threads,
-        given.means,
-    )
+    made = make_start(init_params, source, model, seed, run, given.means)
     if given.weights is None and given.means is None and given.precisions is None:
         return made
     weights = made.weights if given.weights is None else given.weights
@@ -147,33 +141,36 @@ def _start(given: GivenStart, settings: Settings, seed: int, run: int, source: A
 def _best(
     settings: Settings,
     n_init: int,
-    start: Callable[[int], GaussianParameters],
+    start: Callable[[GaussianModel, int], GaussianParameters],
     source: ArraySource,
     names: Names,
     at_once: int = 1,
 ) -> Runs:
     """Run EM from each start, some at one time, and choose."""
-    progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
+    progress = None
+    if settings.verbose:
+        progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
     model = GaussianModel(
         settings.n_components, source.n_features, settings.covariance_type, settings.reg_covar, settings.n_threads
     )
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
         callback: Callable[[EMRecord], object] | None = None
-        if settings.verbose:
+        if progress is not None:
             callback = progress.iteration_ends
+            progress.run_begins(index)
         elif stop is not None:
             callback = _ended_by(stop)
-        progress.run_begins(index)
         result = iterate(
             model,
             source,
-            start(index),
+            start(model, index),
             tol=settings.tol,
             max_iter=settings.max_iter,
             callback=callback,
         )
-        progress.run_ends(result)
+        if progress is not None:
+            progress.run_ends(result)
         return result
 
     columns: dict[int, ColumnDoubts] = {}  # by the identity of a result, all of which best_run holds

@@ -24,7 +24,7 @@ from emix.estimators.sampling import SAMPLE_ROWS, sample_rows
 from emix.estimators.uniforms import RandomNumbers, Uniforms
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel.level import clusters
-from emix.models.covariance import STRUCTURES, CovarianceStructure, RegCovar, shown_ridge
+from emix.models.covariance import STRUCTURES, CovarianceStructure, shown_ridge
 from emix.models.gaussian import GaussianModel
 from emix.models.label_sums import statistics_of_labels
 from emix.models.parameters import GaussianParameters
@@ -51,12 +51,9 @@ SMALL = 200_000
 def make_start(
     init_params: str,
     source: ArraySource,
-    structure: str,
-    n_components: int,
-    reg_covar: RegCovar,
+    model: GaussianModel,
     seed: int,
     restart: int,
-    n_threads: int | None = None,
     means: Array | None = None,
 ) -> GaussianParameters:
     """Return parameters to start EM from.
@@ -69,12 +66,10 @@ def make_start(
         others give means only: weights are equal then, and all covariances that of the rows about the means nearest to
         them, pooled.
     source : ArraySource
-    structure : {"full", "tied", "diag", "spherical"}
-    n_components : int
-    reg_covar : float or "auto"
+    model : GaussianModel
+        That the parameters are for.
     seed, restart : int
         The same pair gives the same start.
-    n_threads : int or None
     means : ndarray of shape (n_components, n_features), optional
         Means to take in the place of those of `init_params`, which makes nothing then.
 
@@ -87,22 +82,19 @@ def make_start(
     DegenerateCovarianceError
         If the rows' covariance itself is not positive definite.
     """
-    form = STRUCTURES[structure]
     X, sample_weight = source.X, source.sample_weight
-    model = GaussianModel(n_components, X.shape[1], form, reg_covar, n_threads)
     if len(X) > SAMPLE_ROWS or sample_weight is not None:
         drawn = sample_rows(len(X), seed, sample_weight=sample_weight)
         X = X if len(drawn) == len(X) else X[drawn]
         sample_weight = None if sample_weight is None else sample_weight[drawn]
     # In one order of memory: sums of BLAS are rounded otherwise in another.
     sample = np.ascontiguousarray(X, dtype=np.float64)
-    rows = _Rows(sample, sample_weight, source)
-    work = sample.size * (n_components + X.shape[1])
+    work = sample.size * (model.n_components + model.n_features)
     if init_params == "kmeans" and means is None and len(sample) < 2 * TRIED_ROWS and work <= SMALL:
-        packed = _statistics_of_few(sample, sample_weight, form, n_components, seed, restart)
+        packed = _statistics_of_few(sample, sample_weight, model.structure, model.n_components, seed, restart)
         if packed is not None:
-            return _of_statistics(rows, packed, model)
-    return _start_by_steps(init_params, rows, means, model, seed, restart)
+            return _of_statistics(sample, sample_weight, source, packed, model)
+    return _start_by_steps(init_params, _Rows(sample, sample_weight, source), means, model, seed, restart)
 
 
 @np.errstate(under="ignore")  # of tiny weights, or values beside the scale of their column
@@ -141,22 +133,19 @@ class _Rows(NamedTuple):
     source: ArraySource
 
     def statistics(self, structure: CovarianceStructure, n_components: int, packed: Array) -> GaussianStatistics:
-        """Statistics with these sums; their rounding and the columns' ranges are those of the source."""
-        source = self.source
-        # As Python's numbers: of few, NumPy's sum is one of the longest steps of a start.
-        total = sum(packed[:n_components].tolist())
-        return GaussianStatistics(
-            structure,
-            n_components,
-            source.n_features,
-            packed,
-            total,
-            len(self.X),
-            0.0,
-            None,
-            1.0,
-            source.columns,
-        )
+        """Statistics with these sums over them."""
+        return _statistics(self.source, len(self.X), structure, n_components, packed)
+
+
+def _statistics(
+    source: ArraySource, n_rows: int, structure: CovarianceStructure, n_components: int, packed: Array
+) -> GaussianStatistics:
+    """Statistics with these sums over some rows of a source, whose columns are those of all."""
+    # As Python's numbers: of few, NumPy's sum is one of the longest steps of a start.
+    total = sum(packed[:n_components].tolist())
+    return GaussianStatistics(
+        structure, n_components, source.n_features, packed, total, n_rows, 0.0, None, 1.0, source.columns
+    )
 
 
 def _standardized(X: Array, weight: Array) -> Array:
@@ -271,16 +260,18 @@ def _of_clusters(rows: _Rows, labels: NDArray[np.intp], model: GaussianModel) ->
     """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
     assert rows.weight is not None
     sums = statistics_of_labels(model.structure, rows.X, rows.weight, labels, None, model.n_threads, model.n_components)
-    return _of_statistics(rows, sums, model)
+    return _of_statistics(*rows, sums, model)
 
 
-def _of_statistics(rows: _Rows, packed: Array, model: GaussianModel) -> GaussianParameters:
+def _of_statistics(
+    X: Array, weight: Array | None, source: ArraySource, packed: Array, model: GaussianModel
+) -> GaussianParameters:
     """One M-step with the clusters' statistics; if a cluster has too few rows, the covariance of all."""
-    statistics = rows.statistics(model.structure, model.n_components, packed)
+    statistics = _statistics(source, len(X), model.structure, model.n_components, packed)
     try:
         return model.m_step(statistics)
     except DegenerateCovarianceError:
-        return _of_means(rows, statistics.center, model)
+        return _of_means(_Rows(X, weight, source), statistics.center, model)
 
 
 def _of_random_responsibilities(rows: _Rows, model: GaussianModel, seed: int, restart: int) -> GaussianParameters:

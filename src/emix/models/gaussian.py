@@ -190,6 +190,7 @@ class GaussianRun:
         kernel = kernel_for(self.dtype)
         spread = math.prod(structure.shape(K, d))
         self._width = K * (1 + d) + spread
+        self._n_sums = self._width + K * d
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * self._width)))
         n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
         super_block = kernel.super_block_rows(d)
@@ -229,6 +230,8 @@ class GaussianRun:
             self._exchange.squares_fit_single,
             sketch,
         )
+        # A small pass goes to compiled code at once: through the calls of a large one it takes a twentieth longer.
+        self._in_one_call = self._n_threads == 1 and source.n_rows <= self._rows_per_call and not self._exchange.shared
         self._before: Array | None = None
         self._origin = None
         if CommonOrigin.may_pay(structure, source.n_rows, K, d):
@@ -305,8 +308,8 @@ class GaussianRun:
         origin = origin and self._origin is not None and self._origin.begin_pass()
         if self._passes is None and self._look is None:
             self._exchange.begin(parameters.packed, before, center, origin)
-            if self._n_threads == 1:  # not through `run_in_threads`, whose call is a fortieth of a small pass
-                self._accumulate(0, None)
+            if self._in_one_call:
+                self._accumulator.accumulate(0, 0, self.source.n_rows, None)
             else:
                 run_in_threads(self._accumulate, self._n_threads)
         else:
@@ -319,7 +322,7 @@ class GaussianRun:
                 self._passes.end_pass(n_live, n_computed, in_full=before is None)
             if self._look is not None and n_plain and before is not None:
                 self._look.end_pass(n_live / (n_plain * self.model.n_components))
-        sums = np.empty(self._width + self.model.n_components * self.model.n_features)
+        sums = np.empty(self._n_sums)
         if self._exchange.shared:
             run_in_threads(lambda thread, stop: self._exchange.add(thread, self._n_threads, sums), self._n_threads)
         log_likelihood, shrunk, cancels, growth = self._exchange.end(before, sums)
