@@ -170,6 +170,14 @@ def test_history_has_a_record_of_each_e_step() -> None:
     assert small.index(True) == len(small) - 1
 
 
+@pytest.mark.parametrize("max_iter", [0, 1, 7, 1000])
+def test_statistics_are_those_of_the_parameters_returned(max_iter: int) -> None:
+    result = fit_em(TwoCoins(), COINS, START, max_iter=max_iter)
+    expected, log_likelihood = TwoCoins().e_step(COINS, result.parameters)
+    np.testing.assert_array_equal(result.statistics, expected)
+    assert result.log_likelihood == log_likelihood
+
+
 def test_convergence_on_the_last_iteration_counts() -> None:
     assert fit_em(Scripted([-5.0, -4.0, -4.0]), None, 0, tol=1e-3, max_iter=2).converged
 

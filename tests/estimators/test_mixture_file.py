@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import warnings
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -84,6 +85,21 @@ def test_run_that_did_not_end(tmp_path: Path) -> None:
     assert any(run.log_likelihood is None for run in gm.runs_)
     gm.save(tmp_path / "model")
     assert GaussianMixture.load(tmp_path / "model").runs_ == gm.runs_
+
+
+def test_collapsed_runs_and_columns_in_doubt(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.normal(size=300), np.repeat([0.0, 1.0], 150), np.full(300, 7.0)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gm = GaussianMixture(2, n_init=3, random_state=0).fit(rows)
+    assert [run.column for run in gm.runs_] == [1, 1, 1]
+    gm.save(tmp_path / "model")
+    loaded = GaussianMixture.load(tmp_path / "model")
+    assert loaded.runs_ == gm.runs_
+    assert all(type(run.component) is int for run in loaded.runs_)
+    assert loaded.columns_in_doubt_ == gm.columns_in_doubt_ == ((2,), (), ())
+    assert loaded.columns_in_doubt_.constant == (2,)
 
 
 def test_known_parameters(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emix.kernel.factors import Columns
 from emix.models.covariance import STRUCTURES
 from emix.models.gaussian import GaussianModel
 from emix.models.parameters import GaussianParameters
@@ -145,3 +147,68 @@ def test_addition_of_something_else() -> None:
     statistics: Any = statistics_of("full", X, start("full", X, 2))
     with pytest.raises(TypeError):
         statistics + 1
+
+
+# The unit of weights
+
+
+@each_structure
+@pytest.mark.parametrize("power", [-1000, -300, 40, 900])
+def test_sums_of_extreme_weights_are_kept_in_a_unit(structure: str, power: int) -> None:
+    """Small numbers, whose squares times the weights would underflow."""
+    X, weight = 1e-5 * clusters(300, 3, 3), np.random.default_rng(0).uniform(1.0, 2.0, 300)
+    theta = start(structure, X, 3)
+    plain, found = (statistics_of(structure, X, theta, w) for w in (weight, weight * 2.0**power))
+    assert found.unit == 2.0**power
+    np.testing.assert_array_equal(found.packed, plain.packed)
+    assert found.log_likelihood == plain.log_likelihood * 2.0**power
+    assert found.total_weight == plain.total_weight * 2.0**power
+    np.testing.assert_array_equal(found.weight, plain.weight * 2.0**power)
+    # The M-step knows no unit.
+    np.testing.assert_array_equal(
+        STRUCTURES[structure].maximize(found, "auto")[0], STRUCTURES[structure].maximize(plain, "auto")[0]
+    )
+
+
+@each_structure
+def test_statistics_in_two_units_add(structure: str) -> None:
+    X, weight = clusters(400, 3, 3), np.full(400, 1.5)
+    weight[200:] *= 2.0**30
+    theta = start(structure, X, 3)
+    parts = [statistics_of(structure, X[rows], theta, weight[rows]) for rows in (slice(200), slice(200, 400))]
+    assert [part.unit for part in parts] == [1.0, 2.0**30]
+    for total in (parts[0] + parts[1], parts[1] + parts[0]):
+        assert total.unit == 2.0**30
+        # Sums of 400 terms in another order.
+        assert_same(total, statistics_of(structure, X, theta, weight), rtol=1e-12)
+
+
+# What is known of the columns
+
+
+def test_columns_of_a_sum_are_those_of_both_parts() -> None:
+    X = clusters(400, 3, 3)
+    theta = start("full", X, 3)
+    a, b = X[:200], X[200:].astype(np.float32)
+    first, second = statistics_of("full", a, theta), statistics_of("full", b, theta)
+    total = (first + second).columns
+    assert total is not None
+    np.testing.assert_array_equal(total.column_range[0], np.minimum(a.min(axis=0), b.min(axis=0)))
+    np.testing.assert_array_equal(total.column_range[1], np.maximum(a.max(axis=0), b.max(axis=0)))
+    assert total.epsilon == np.finfo(np.float32).eps
+    assert (first + replace(second, columns=None)).columns is None
+
+
+def test_columns_survive_a_pickle() -> None:
+    statistics = pickle.loads(
+        pickle.dumps(statistics_of("diag", clusters(50, 2, 2), start("diag", clusters(50, 2, 2), 2)))
+    )
+    assert statistics.columns.n_features == 2
+    assert statistics.columns.epsilon == np.finfo(np.float64).eps
+    np.testing.assert_array_equal(statistics.columns.column_range[0], X.min(axis=0))
+
+
+def test_columns_of_another_shape_are_refused() -> None:
+    for shape in ((3, 2), (2, 0)):
+        with pytest.raises(ValueError, match=r"column_range has the shape \(\d, \d\), expected \(2, features\)"):
+            Columns(1e-16, np.zeros(shape))
