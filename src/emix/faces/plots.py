@@ -7,6 +7,7 @@ with means A μ and covariances A Σ Aᵀ, so every density drawn here is exact.
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,7 @@ def plot_mixture(
     figure_module = require("matplotlib.figure", "plot", "plot_mixture")
     layout_module = require("matplotlib.layout_engine", "plot", "plot_mixture")
     check_mixture(estimator)
+    estimator = copy.copy(estimator)  # of one fit, whatever another thread does
     names = column_names(estimator, feature_names)
     max_points = integer_in_range("max_points", max_points, 1, caller="plot_mixture")
     X = rows_of(estimator, X)

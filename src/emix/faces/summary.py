@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,7 @@ def summary(
         one weight for each row of `X`.
     """
     check_mixture(estimator)
+    estimator = copy.copy(estimator)  # of one fit, whatever another thread does
     names = column_names(estimator, feature_names)
     if X is not None:
         X = rows_of(estimator, X)
