@@ -96,3 +96,27 @@ def test_threads_of_a_fitted_mixture(value: Any) -> None:
     gm.n_threads = value
     text = f"n_threads is {value!r}, expected None or an int of 1 or more."
     refused(ValueError, text, gm.score_samples, X)
+
+
+@pytest.mark.parametrize("value", ["auto", 0.0, 3, np.float32(0.5)])
+def test_reg_covar_is_a_number_or_auto(value: Any) -> None:
+    assert emix.GaussianModel(2, 2, reg_covar=value).reg_covar == value
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "expected"),
+    [
+        ("Auto", ValueError, "'auto' or a float"),
+        ("1e-6", ValueError, "'auto' or a float"),
+        (-1.0, ValueError, "a float"),
+        (np.nan, ValueError, "a float"),
+        (None, TypeError, "a float"),
+        ([1.0, 2.0], TypeError, "a float"),
+    ],
+)
+def test_other_reg_covars_are_refused(value: Any, error: type[Exception], expected: str) -> None:
+    for made, caller in (
+        (lambda: emix.GaussianModel(2, 2, reg_covar=value), "GaussianModel"),
+        (lambda: emix.GaussianMixture(2, reg_covar=value).fit([[0.0], [1.0], [2.0]]), "GaussianMixture"),
+    ):
+        refused(error, f"The 'reg_covar' parameter of {caller} must be {expected} in the range [0.0, inf). Got", made)

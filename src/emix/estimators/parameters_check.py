@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.arguments import check_finite, choice_of, element_of, integer_in_range, real_in_range
+from emix.arguments import check_finite, choice_of, element_of, integer_in_range, real_in_range, reg_covar_of
 from emix.estimators.starts import STARTS
 from emix.exceptions import shown, warn
 from emix.models.covariance import STRUCTURES, RegCovar
@@ -72,7 +72,7 @@ def check_settings(estimator: Any) -> Settings:
         integer_in_range("n_components", estimator.n_components, 1, caller=caller),
         choice_of("covariance_type", estimator.covariance_type, STRUCTURES, caller),
         real_in_range("tol", estimator.tol, 0.0, caller=caller),
-        _reg_covar(estimator.reg_covar, caller),
+        reg_covar_of(estimator.reg_covar, caller),
         integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
         integer_in_range("n_init", estimator.n_init, 1, caller=caller),
         choice_of("init_params", estimator.init_params, STARTS, caller),
@@ -243,17 +243,6 @@ def check_spread(
             )
     symmetric: NDArray[np.float64] = (found + found.swapaxes(-1, -2)) / 2
     return symmetric
-
-
-def _reg_covar(value: Any, caller: str) -> RegCovar:
-    if isinstance(value, str):
-        if value == "auto":
-            return "auto"
-        raise ValueError(
-            f"The 'reg_covar' parameter of {caller} must be 'auto' or a float in the range [0.0, inf). "
-            f"Got {shown(value)} instead."
-        )
-    return real_in_range("reg_covar", value, 0.0, caller=caller)
 
 
 def _check_shape(found: NDArray[Any], shape: tuple[int, ...], name: str, reason: str) -> None:

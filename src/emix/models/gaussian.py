@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.arguments import integer_in_range
+from emix.arguments import integer_in_range, reg_covar_of
 from emix.exceptions import DegenerateCovarianceError
 from emix.kernel import factors
 from emix.kernel.level import has_own_threads, kernel_for
@@ -80,7 +80,7 @@ class GaussianModel:
         self.n_components = n_components
         self.n_features = n_features
         self.structure = structure_of(structure, "GaussianModel")
-        self.reg_covar = reg_covar
+        self.reg_covar: RegCovar = reg_covar_of(reg_covar, "GaussianModel")
         self.n_threads = n_threads
         self._threads_of_matrices = self.structure.threads_of_matrices(n_components, n_features, n_threads)
 
