@@ -20,6 +20,10 @@ Outcome = float | Exception
 Choose = Callable[..., tuple[Any, list[RunReport]]]
 
 
+def of_error(error: DegenerateCovarianceError) -> Degeneracy:
+    return Degeneracy(str(error), error.component, None, error.n_effective)
+
+
 SHRANK = Degeneracy("shrank", component=2, column=0, effective_rows=7.5)
 
 
@@ -42,6 +46,7 @@ def choose(request: pytest.FixtureRequest) -> Choose:
             runs_of(outcomes),
             len(outcomes),
             lambda result: SHRANK if result.parameters in degenerate else None,
+            of_error,
             request.param,
         )
         return result.parameters, reports
@@ -104,7 +109,7 @@ def test_interruption_is_not_swallowed(n_threads: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        best_run(run, 3, lambda result: None, n_threads)
+        best_run(run, 3, lambda result: None, of_error, n_threads)
 
 
 def test_interruption_stops_runs_of_other_threads() -> None:
@@ -122,7 +127,7 @@ def test_interruption_stops_runs_of_other_threads() -> None:
 
     caller = threading.current_thread()
     with pytest.raises(KeyboardInterrupt):
-        best_run(run, 9, lambda result: None, 2)
+        best_run(run, 9, lambda result: None, of_error, 2)
     assert ended == [True]  # and no further run was begun
 
 
@@ -145,7 +150,7 @@ def test_no_further_run_is_begun_after_an_error_and_the_first_is_raised(n_thread
         return runs_of([0.0] * 99)(number, stop)
 
     with pytest.raises(ValueError, match="run 1"):
-        best_run(run, 99, lambda result: None, n_threads)
+        best_run(run, 99, lambda result: None, of_error, n_threads)
     assert len(begun) < 99
 
 
@@ -159,7 +164,7 @@ def test_warnings_come_in_the_order_of_the_runs_from_the_callers_line(n_threads:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        best_run(run, 6, lambda result: None, n_threads)
+        best_run(run, 6, lambda result: None, of_error, n_threads)
     assert [str(item.message) for item in caught] == [
         text for number in range(6) for text in (f"run {number}", f"run {number} again")
     ]

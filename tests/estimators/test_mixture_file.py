@@ -98,7 +98,7 @@ def test_collapsed_runs_and_columns_in_doubt(tmp_path: Path) -> None:
     loaded = GaussianMixture.load(tmp_path / "model")
     assert loaded.runs_ == gm.runs_
     assert all(type(run.component) is int for run in loaded.runs_)
-    assert loaded.columns_in_doubt_ == gm.columns_in_doubt_ == ((2,), (), ())
+    assert loaded.columns_in_doubt_ == gm.columns_in_doubt_ == ((2,), (), (), ())
     assert loaded.columns_in_doubt_.constant == (2,)
 
 

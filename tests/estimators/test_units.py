@@ -81,11 +81,8 @@ def test_groups_far_apart_keep_their_own_width(structure: str) -> None:
     np.testing.assert_allclose(np.sqrt(gm.covariances_.ravel()), 1.0, rtol=0.2)
 
 
-@each_structure
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical"])  # one covariance cannot hold both
 def test_a_narrow_group_inside_a_wide_one_keeps_its_variance(structure: str) -> None:
-    if structure == "tied":
-        pytest.importorskip("emix")  # one covariance cannot hold both
-        return
     rng = np.random.default_rng(2)
     X = np.concatenate([rng.normal(0.0, 1000.0, (1000, 1)), rng.normal(0.0, 1.0, (1000, 1))])
     auto, exact = (
@@ -175,6 +172,32 @@ def test_precisions_beyond_the_dtype_are_said_to_be_infinite(structure: str) -> 
     np.testing.assert_array_equal(gm.predict(X * 1e-155), plain.predict(X))
 
 
+@pytest.mark.parametrize("K", [1, 2, 3])
+@pytest.mark.parametrize("structure", ["full", "tied"])
+@pytest.mark.parametrize("kind", ["shares", "powers", "sums"])
+def test_dependent_columns_in_single_precision_still_fit(kind: str, structure: str, K: int) -> None:
+    """Sums of single precision err by more than 1e-8 of a variance: their matrices may have negative eigenvalues."""
+    rng = np.random.default_rng(0)
+    if kind == "shares":
+        X = rng.dirichlet([5.0] * 4, 2000)
+    elif kind == "powers":
+        X = np.linspace(0.0, 1.0, 3000)[:, np.newaxis] ** np.arange(1, 9)
+    else:
+        X = rng.normal(size=(1000, 3)) + 3.0 * rng.integers(3, size=(1000, 1))
+        X = np.column_stack([X, X @ rng.normal(size=(3, 2))])
+    gm = quiet_fit(X.astype(np.float32), K, covariance_type=structure)
+    assert np.isfinite(gm.score_samples(X.astype(np.float32))).all()
+
+
+@each_structure
+@pytest.mark.parametrize("value", [1e-20, 1e-32, float(np.finfo(np.float32).tiny)])
+def test_small_constants_in_single_precision_still_fit(structure: str, value: float) -> None:
+    X = np.insert(blobs(), 1, value, axis=1).astype(np.float32)
+    gm = quiet_fit(X, 3, covariance_type=structure)
+    assert gm.columns_in_doubt_.constant == (1,)
+    np.testing.assert_allclose(gm.means_[:, 1], np.float32(value), rtol=1e-6)
+
+
 # The unit of weights
 
 
@@ -198,6 +221,26 @@ def test_a_power_of_two_in_all_weights_changes_no_bit(structure: str, dtype: str
         assert [run.n_iter for run in moved.runs_] == [plain.n_iter_]
 
 
+def test_a_total_that_overflows_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"the sum overflows\. Divide sample_weight by its largest value"):
+        quiet_fit(blobs(), 3, np.full(600, 1e305))
+
+
+def test_means_of_log_likelihoods_do_not_depend_on_the_unit() -> None:
+    X = blobs()
+    plain, moved = (quiet_fit(X, 3, np.full(600, unit)) for unit in (1.0, 5e-324))
+    assert moved.lower_bound_ == plain.lower_bound_
+    assert moved.lower_bounds_ == plain.lower_bounds_
+
+
+def test_rows_of_a_run_that_raised_are_counted_without_the_unit_of_weights() -> None:
+    X = np.concatenate([np.zeros((3, 1)), np.random.default_rng(0).normal(9.0, 1.0, (60, 1))])
+    gm = quiet_fit(X, 2, np.full(63, 100.0), reg_covar=0.0, n_init=40, init_params="random_from_data", max_iter=2)
+    rows = {run.effective_rows for run in gm.runs_ if run.log_likelihood is None}
+    assert rows
+    assert all(number == pytest.approx(3.0, abs=1e-6) for number in rows)
+
+
 # Collapses that the ridge holds up
 
 
@@ -209,8 +252,8 @@ def test_a_component_on_equal_petal_widths_is_set_aside() -> None:
     assert collapsed.degenerate and not collapsed.chosen
     assert collapsed.effective_rows == pytest.approx(29.0, abs=0.01)  # others have a small part in them
     assert collapsed.message == (
-        f"component {collapsed.component} has collapsed: its rows have one value in column 'petal width'; it holds "
-        "29 rows"
+        f"component {collapsed.component} has collapsed: its rows have one value in column 'petal width', but for "
+        "rounding; it holds 29 rows"
     )
     assert gm.bic(frame) > 700.0
     # As R's mclust has it, full covariances of two components: −574.0178 (their sign is the other way round).
@@ -255,3 +298,5 @@ def test_advice_for_one_component_is_not_to_start_it_again() -> None:
     [message] = [str(warning.message) for warning in caught]
     assert "component 0 holds 4 rows, too few for its covariance: 4 or less" in message
     assert message.endswith("pass more rows or choose a covariance_type with fewer parameters.")
+    with pytest.warns(ConvergenceWarning, match="says little about the data: pass more rows.$"):
+        GaussianMixture(1, covariance_type="spherical").fit(X[:2])

@@ -45,13 +45,20 @@ def load(path: Path, content: bytes, *, header: bool = True, separator: str | No
         b"#a,b\n1,2\n",
         b"a,b\n1,2\n\n\n",
         b"a,b\r\n\r\n1,2\r\n",
+        b"a,b\n  \t\n1,2\n \r\n",
         gzip.compress(b"a,b\n1,2\n"),
         gzip.compress(b"a,b\n") + gzip.compress(b"1,2\n"),
     ],
     ids=[
         *("plain", "byte order mark", "empty lines", "quoted", "blank after the comma", "blanks about quotes"),
         *("plus signs", "semicolons", "bars", "tabs", "blanks", "aligned", "quoted and aligned", "comments"),
-        *("names in a comment", "names in a comment, by commas", "empty lines at the end", "empty lines, Windows"),
+        *(
+            "names in a comment",
+            "names in a comment, by commas",
+            "empty lines at the end",
+            "empty lines, Windows",
+            "lines of blanks",
+        ),
         *("gzip", "two gzip members"),
     ],
 )

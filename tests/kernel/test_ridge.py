@@ -34,7 +34,7 @@ def statistics_of(structure: str, X: Array, r: Array) -> Array:
     return packed(N, np.einsum("ik,ikj->kj", r, z), form, center)
 
 
-def found(structure: str, X: Array, r: Array, mixes: bool = False, epsilon: float = EPS) -> Array:
+def ridge_of(structure: str, X: Array, r: Array, mixes: bool = False, epsilon: float = EPS) -> Array:
     d = X.shape[1]
     ridge = np.full(1 if structure == "spherical" else d, np.nan)
     columns = factors.Columns(epsilon, np.stack([X.min(axis=0), X.max(axis=0)]))
@@ -60,7 +60,7 @@ def test_it_is_the_formula_in_any_units(structure: str, unit: float | Array) -> 
     X, r = problem(unit=unit)
     R = expected(X, r)
     # Centres lie 1 % beside the means: a few digits cancel.
-    np.testing.assert_allclose(found(structure, X, r), [R.mean()] if structure == "spherical" else R, rtol=1e-12)
+    np.testing.assert_allclose(ridge_of(structure, X, r), [R.mean()] if structure == "spherical" else R, rtol=1e-12)
 
 
 @each_structure
@@ -68,7 +68,7 @@ def test_powers_of_two_change_no_bit(structure: str) -> None:
     X, r = problem()
     units = 4.0 if structure == "spherical" else np.array([2.0**-50, 1.0, 2.0**40])
     scale = units * units
-    np.testing.assert_array_equal(found(structure, X * units, r), found(structure, X, r) * scale)
+    np.testing.assert_array_equal(ridge_of(structure, X * units, r), ridge_of(structure, X, r) * scale)
 
 
 @each_structure
@@ -77,7 +77,7 @@ def test_rounding_of_the_rows_is_a_part(structure: str) -> None:
     R = expected(X, r, epsilon=1e-7)
     assert R.min() > 0.01 / 12.0
     # The variances' own rounding, at an offset of 1e6 eps relative to the spread, has no part in this.
-    ridge = found(structure, X, r, epsilon=1e-7)
+    ridge = ridge_of(structure, X, r, epsilon=1e-7)
     np.testing.assert_allclose(ridge, [R.mean()] if structure == "spherical" else R, rtol=1e-9)
 
 
@@ -89,20 +89,22 @@ def test_a_column_of_zeros(structure: str, mixes: bool) -> None:
     assert R[1] == 0.0
     others = R[[0, 2]].mean()
     R[1] = others if mixes else 1.0
-    np.testing.assert_allclose(found(structure, X, r, mixes), [others] if structure == "spherical" else R, rtol=1e-12)
+    np.testing.assert_allclose(
+        ridge_of(structure, X, r, mixes), [others] if structure == "spherical" else R, rtol=1e-12
+    )
 
 
 @each_structure
 def test_columns_of_zeros_alone(structure: str) -> None:
     X, r = np.zeros((40, 3)), problem()[1]
     for mixes in (False, True):
-        np.testing.assert_array_equal(found(structure, X, r, mixes), np.ones(1 if structure == "spherical" else 3))
+        np.testing.assert_array_equal(ridge_of(structure, X, r, mixes), np.ones(1 if structure == "spherical" else 3))
 
 
 @each_structure
 def test_rows_of_1e150_do_not_overflow(structure: str) -> None:
     X, r = problem(unit=3e148)
-    assert np.isfinite(found(structure, X, 1e5 * r)).all()
+    assert np.isfinite(ridge_of(structure, X, 1e5 * r)).all()
 
 
 @each_structure
@@ -124,3 +126,36 @@ def test_arrays_of_another_length_are_refused() -> None:
         factors.ridge(code, False, 3, 3, np.nan, None, sums, np.empty(1))
     with pytest.raises(ValueError, match="statistics has"):
         factors.is_regular(code, 3, 3, np.nan, None, sums[1:])
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_own_variances_grow_by_a_few_roundings_of_single_precision(structure: str) -> None:
+    X, r = problem()
+    sums, code = statistics_of(structure, X, r), STRUCTURES.index(structure)
+    size = {"full": 3 * 9, "tied": 9}[structure]
+    found = {}
+    for epsilon in (EPS, 2.0**-23):
+        parameters = np.empty(3 * 5 + 2 * size)
+        columns = factors.Columns(epsilon, np.stack([X.min(axis=0), X.max(axis=0)]))
+        factors.maximize(code, 3, 3, np.nan, columns, sums, parameters)
+        found[epsilon] = parameters[12 : 12 + size].reshape(-1, 3, 3), ridge_of(structure, X, r, epsilon=epsilon)
+    (double, of_double), (single, of_single) = found.values()
+    for one, other in zip(double, single):
+        grown = np.diagonal(other) - of_single
+        own = np.diagonal(one) - of_double
+        # 5e-7, to what eps of a variance leaves of it
+        np.testing.assert_allclose(
+            grown / np.where(own > 0.0, own, 1.0) - 1.0, np.where(own > 0.0, 2.0**-21, -1.0), rtol=1e-6
+        )
+        np.testing.assert_array_equal(one - np.diag(np.diagonal(one)), other - np.diag(np.diagonal(other)))
+
+
+@each_structure
+@pytest.mark.parametrize(("epsilon", "value"), [(EPS, 1e-145), (2.0**-23, 1e-32)])
+def test_constants_whose_rounding_is_too_small_to_invert_are_as_zeros(
+    structure: str, epsilon: float, value: float
+) -> None:
+    X, r = problem(zeros=True)
+    expected_of_zeros = ridge_of(structure, X, r, epsilon=epsilon)
+    X[:, 1] = value
+    np.testing.assert_array_equal(ridge_of(structure, X, r, epsilon=epsilon), expected_of_zeros)

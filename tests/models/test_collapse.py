@@ -47,7 +47,7 @@ UNITS = [1.0, np.array([1e-17, 1.0, 1e12]), np.array([3e5, 2e-9, 7.0])]
 def test_sound_components_are_not_doubted(structure: str, dtype: str) -> None:
     X, labels = groups()
     for unit in UNITS if structure != "spherical" and dtype == "float64" else (1.0, 1e-9, 1e12):
-        assert judged(structure, (X * unit).astype(dtype), labels) == (None, ((), (), ()))
+        assert judged(structure, (X * unit).astype(dtype), labels) == (None, ((), (), (), ()))
 
 
 @pytest.mark.parametrize(("structure", "least"), [("full", 6), ("diag", 2), ("spherical", 2)])
@@ -67,7 +67,6 @@ def test_component_with_few_rows(structure: str, least: int) -> None:
 def test_component_without_rows(structure: str) -> None:
     X, labels = groups()
     statistics = statistics_of(structure, X, labels)
-    K, d = 2, 3
     weight, shift, scatter = (part.copy() for part in statistics.in_unit)
     weight[1], shift[1] = 0.0, 0.0
     if structure != "tied":
@@ -76,7 +75,6 @@ def test_component_without_rows(structure: str) -> None:
     collapse, _ = judge(empty, "auto", 60.0)
     assert collapse is not None
     assert collapse.message() == "component 1 holds no rows"
-    assert (K, d) == (empty.n_components, empty.n_features)
 
 
 @pytest.mark.parametrize("structure", ["full", "tied", "diag"])
@@ -89,9 +87,9 @@ def test_all_components_on_values_of_one_column_at_once(structure: str, reg_cova
         collapse, columns = judged(structure, X * unit, labels, reg_covar)
         assert collapse is not None
         who = "the common covariance" if structure == "tied" else "component 0"
-        n_rows = 120 if structure == "tied" else 60
+        n_rows, whose = (120, "the rows of a component") if structure == "tied" else (60, "its rows")
         assert collapse.message(["a", "b", "c"]) == (
-            f"{who} has collapsed: its rows have one value in column 'b'; it holds {n_rows} rows"
+            f"{who} has collapsed: {whose} have one value in column 'b', but for rounding; it holds {n_rows} rows"
         )
         assert collapse.column == 1
         assert columns.constant == columns.dependent == ()
@@ -105,7 +103,8 @@ def test_all_components_on_planes_of_their_own(structure: str) -> None:
     for unit in UNITS:
         collapse, columns = judged(structure, X * unit, labels)
         assert collapse is not None
-        assert "has collapsed: its rows do not vary in the direction of column" in collapse.message()
+        whose = "the rows of a component" if structure == "tied" else "its rows"
+        assert f"has collapsed: {whose} do not vary in the direction of column" in collapse.message()
         assert columns.dependent == ()
 
 
@@ -157,12 +156,12 @@ def test_constant_columns_are_named_and_left_out(structure: str, value: float) -
     X[:, 1] = value
     collapse, columns = judged(structure, X, labels)
     assert collapse is None
-    assert columns == ((1,), (), ())
+    assert columns == ((1,), (), (), ())
     assert columns.messages("auto", ["a", "b", "c"]) == [
         "Column 'b' is constant, which tells no components apart: leave out what does not vary."
     ]
     X[:] = value
-    assert judged(structure, X, labels) == (None, ((0, 1, 2), (), ()))
+    assert judged(structure, X, labels) == (None, ((0, 1, 2), (), (), ()))
 
 
 @pytest.mark.parametrize("structure", ["full", "tied"])
@@ -172,7 +171,7 @@ def test_dependent_columns_are_named_and_left_out(structure: str) -> None:
     for unit in (1.0, np.array([1e-9, 1.0, 1e5, 1e12])):
         collapse, columns = judged(structure, X * unit, labels)
         assert collapse is None
-        assert columns == ((), (0, 2, 3), ())
+        assert columns == ((), (0, 2, 3), (), ())
     [message] = columns.messages("auto")
     assert message.startswith("Columns 0, 2, 3 are linearly dependent: one of them follows from the others")
 
@@ -183,7 +182,7 @@ def test_a_collapse_beside_a_constant_and_dependent_columns_is_seen() -> None:
     collapse, columns = judged("full", X, labels)
     assert collapse is not None
     assert (collapse.component, collapse.column) == (1, 4)
-    assert columns == ((1,), (0, 2), ())
+    assert columns == ((1,), (0, 2), (), ())
 
 
 @pytest.mark.parametrize("structure", ["full", "tied", "diag"])
@@ -194,7 +193,7 @@ def test_columns_that_a_number_swamps_are_named(structure: str) -> None:
         own = np.mean([X[labels == k, 1].var() for k in (0, 1)])
     for share, swamped in ((0.0099, ()), (0.0101, (1,))):
         unit = np.array([10.0, 1.0, 10.0])
-        assert judged(structure, X * unit, labels, share * own) == (None, ((), (), swamped))
+        assert judged(structure, X * unit, labels, share * own) == (None, ((), (), swamped, ()))
     [message] = judged(structure, X, labels, 1e3).columns.messages(1e3, ["a", "b", "c"])
     assert message == (
         "reg_covar=1000 is more than 1 % of a component's own variance in columns 'a', 'b', 'c', and part of the "
@@ -207,7 +206,7 @@ def test_a_group_far_narrower_than_the_others_is_told_what_auto_adds() -> None:
     X, labels = groups(d=1)
     X[labels == 0] *= 3e3
     _, columns = judged("full", X, labels)
-    assert columns == ((), (), (0,))
+    assert columns == ((), (), (0,), ())
     assert "Pass reg_covar=0 if that is too much." in columns.messages("auto")[0]
 
 
@@ -227,4 +226,33 @@ def test_covariances_that_are_not_finite() -> None:
     )
     collapse, _ = judge(statistics, 0.0, 200.0)
     assert collapse is not None
-    assert collapse.message() == "the common covariance is not finite"
+    assert collapse.message() == "component 0 has a covariance that is not finite"
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_columns_nearly_dependent_beside_the_ridge_are_named(structure: str) -> None:
+    """The ridge is 1e-8 of the columns' variances, and 200 times that of their difference."""
+    X, labels = groups(n=500)
+    for noise, named in ((1e-5, (0, 2)), (1e-2, ())):
+        X[:, 2] = X[:, 0] + noise * np.random.default_rng(1).normal(size=len(X))
+        for unit in UNITS:
+            collapse, columns = judged(structure, X * unit, labels)
+            assert collapse is None
+            assert columns == ((), (), (), named)
+    X[:, 2] = X[:, 0] + 1e-5 * np.random.default_rng(1).normal(size=len(X))
+    [message] = judged(structure, X, labels).columns.messages("auto")
+    assert message.startswith("Columns 0, 2 are nearly linearly dependent: reg_covar='auto' is more than 1 % of a")
+    assert judged(structure, X, labels, 0.0).columns == ((), (), (), ())
+
+
+def test_lines_far_from_the_origin_are_judged_by_the_rounding_of_their_rows() -> None:
+    """At 1e9 rows lie on their line to 1e-7, which is no part of what they vary."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 500)
+    x = rng.normal(size=1000) + 1e9
+    collapse, columns = judged("full", np.column_stack([x, 3.0 * x + 10.0 * labels]), labels)
+    assert collapse is not None
+    assert "do not vary in the direction of column" in collapse.message()
+    collapse, columns = judged("full", np.column_stack([x, 3.0 * x]), np.zeros(1000, np.intp))
+    assert collapse is None
+    assert columns.dependent == (0, 1)

@@ -149,15 +149,6 @@ def test_norms_of_whitened_changes_and_vectors(structure: str, K: int, d: int) -
 
 @each_structure
 @each_size
-def test_eigenvalues(structure: str, K: int, d: int) -> None:
-    values = matrices_in_form(structure, K, d)
-    expected = np.linalg.eigvalsh(as_full(structure, values, K, d))
-    found = STRUCTURES[structure].eigenvalues(values, d)
-    np.testing.assert_allclose(found, expected[: 1 if structure == "tied" else K], rtol=1e-10)
-
-
-@each_structure
-@each_size
 def test_mahalanobis_of_a_scatter(structure: str, K: int, d: int) -> None:
     rng = np.random.default_rng([K, d])
     form = STRUCTURES[structure]

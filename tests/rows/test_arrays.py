@@ -105,3 +105,9 @@ def test_ordinary_weights_are_not_copied() -> None:
     source = ArraySource(np.zeros((3, 2)), weight)
     assert source.sample_weight is weight
     assert source.without_unit() is source
+
+
+def test_the_largest_weight_there_is_has_a_unit() -> None:
+    source = ArraySource(np.zeros((1, 1)), np.array([np.finfo(np.float64).max]))
+    assert source.weight_unit == 2.0**1023
+    assert source.total_weight == np.finfo(np.float64).max

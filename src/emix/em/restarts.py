@@ -93,7 +93,11 @@ class RunReport:
 
 
 def best_run(
-    run: Run, n_init: int, degeneracy: Callable[[EMResult], Degeneracy | None], n_threads: int = 1
+    run: Run,
+    n_init: int,
+    degeneracy: Callable[[EMResult], Degeneracy | None],
+    of_error: Callable[[DegenerateCovarianceError], Degeneracy],
+    n_threads: int = 1,
 ) -> tuple[EMResult, list[RunReport]]:
     """Run each start and return the result with the highest log-likelihood, and what became of all.
 
@@ -107,6 +111,8 @@ def best_run(
     n_init : int
     degeneracy : callable
         Result -> why it is degenerate, or None.
+    of_error : callable
+        What a run raised -> why it is.
     n_threads : int
         Runs at one time. What comes of them, warnings and errors too, does not depend on it.
 
@@ -129,7 +135,7 @@ def best_run(
             result = outcome(number)
         except DegenerateCovarianceError as error:
             failure = failure or error
-            found.append((None, Degeneracy(str(error), error.component, None, error.n_effective)))
+            found.append((None, of_error(error)))
             continue
         reason = degeneracy(result)
         found.append((result, reason))

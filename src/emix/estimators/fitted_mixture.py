@@ -57,6 +57,11 @@ class FittedMixture(SklearnEstimator):
         -------
         ndarray of shape (n_samples,)
             In `X`'s dtype; -inf where the density underflows.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the density of a row underflows to zero; so do `score`, `score_rows` and the criteria.
         """
         fitted = self._fitted()
         density = self._score_rows(fitted, self._rows(fitted, X), log_density=True).log_density

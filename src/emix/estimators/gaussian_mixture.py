@@ -77,7 +77,7 @@ class GaussianMixture(FittedMixture):
         Most steps of EM in a run. 0 leaves the start as it is.
     n_init : int
         Runs, each from a start of its own; the one with the highest log-likelihood is kept. Runs in which a component
-        collapsed, onto a few rows or onto equal values, are set aside: their likelihood can be as high as you like. The
+        collapsed, onto a few rows or onto equal values, are set aside: their likelihood has no upper bound. The
         first of several runs is the run of ``n_init=1``.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}
         How a run starts: from clusters of k-means, from rows that k-means++ has drawn, from random responsibilities,
@@ -243,7 +243,7 @@ class GaussianMixture(FittedMixture):
             If the run that is kept did not converge in `max_iter` iterations, or a component of it collapsed.
         UserWarning
             If all rows are equal, or components start alike; if columns are constant or linearly dependent, or
-            `reg_covar` is more than a hundredth of a component's own variance in one.
+            `reg_covar` is more than a hundredth of a component's own variance in one; if `precisions_` is infinite.
         """
         self._fit(X, sample_weight)
         return self
@@ -380,6 +380,8 @@ class GaussianMixture(FittedMixture):
         else:
             given = check_given_start(self, settings, source.n_features)
             found = fit_from_starts(settings, given, seed_of(self.random_state), moderate, names)
+        # Means do not depend on the unit of the weights, in which few bits may be left of totals.
+        means = [record.log_likelihood / moderate.total_weight for record in found.result.history if record.accepted]
         result, runs, doubts = found if moderate is source else found.in_unit(source.weight_unit)
 
         if not result.converged and settings.max_iter > 0:
@@ -395,8 +397,8 @@ class GaussianMixture(FittedMixture):
             **published,
             "log_likelihood_": result.log_likelihood,
             "total_weight_": total_weight,
-            "lower_bound_": result.log_likelihood / total_weight,
-            "lower_bounds_": [record.log_likelihood / total_weight for record in result.history if record.accepted],
+            "lower_bound_": found.result.log_likelihood / moderate.total_weight,
+            "lower_bounds_": means,
             "columns_in_doubt_": doubts,
             "history_": result.history,
             "runs_": runs,
@@ -440,10 +442,9 @@ def _warn_of_doubts(
         advice = ["pass more rows"] if settings.n_components == 1 else ["decrease n_components", "increase n_init"]
         if settings.covariance_type != "spherical":
             advice.append("choose a covariance_type with fewer parameters")
-        *others, last = advice
+        remedy = " or ".join([", ".join(advice[:-1]), advice[-1]]) if len(advice) > 1 else advice[0]
         warn_convergence(
-            f"The fit is degenerate: {chosen.message}. Its log-likelihood says little about the data: "
-            f"{', '.join(others)} or {last}."
+            f"The fit is degenerate: {chosen.message}. Its log-likelihood says little about the data: {remedy}."
         )
     for message in doubts.messages(settings.reg_covar, names):
         warn(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
@@ -50,19 +51,30 @@ class Runs(NamedTuple):
     columns: ColumnDoubts
 
     def in_unit(self, unit: float) -> Runs:
-        """Log-likelihoods of rows whose weights are multiplied by `unit`."""
-        if unit == 1.0:
-            return self
+        """Log-likelihoods of rows whose weights are multiplied by `unit`.
+
+        Raises
+        ------
+        ValueError
+            If that of the run that is kept overflows.
+        """
+        log_likelihood = unit * self.result.log_likelihood
+        if not math.isfinite(log_likelihood):
+            raise ValueError(
+                "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide "
+                "sample_weight by its largest value."
+            )
         history = [
             replace(record, log_likelihood=unit * record.log_likelihood, change=unit * record.change)
             for record in self.result.history
         ]
-        result = replace(self.result, log_likelihood=unit * self.result.log_likelihood, history=history)
         reports = [
             report if report.log_likelihood is None else replace(report, log_likelihood=unit * report.log_likelihood)
             for report in self.reports
         ]
-        return self._replace(result=result, reports=reports)
+        return self._replace(
+            result=replace(self.result, log_likelihood=log_likelihood, history=history), reports=reports
+        )
 
 
 def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: ArraySource, names: Names) -> Runs:
@@ -179,8 +191,12 @@ def _best(
         collapse, columns[id(result)] = judge(result.statistics, settings.reg_covar, source.effective_rows)
         return None if collapse is None else Degeneracy(collapse.message(names), *collapse[:3])
 
+    def of_error(error: DegenerateCovarianceError) -> Degeneracy:
+        held = None if error.n_effective is None else error.n_effective / source.total_weight * source.effective_rows
+        return Degeneracy(str(error), error.component, None, held)
+
     try:
-        result, reports = best_run(run, n_init, degeneracy, at_once)
+        result, reports = best_run(run, n_init, degeneracy, of_error, at_once)
     except DegenerateCovarianceError as error:
         message = f"{error}{_constant_columns(source, names)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error

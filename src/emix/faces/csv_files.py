@@ -85,11 +85,11 @@ def load_csv(
 
 
 def _has_lines_that_do_not_count(content: TextContent) -> bool:
-    """Whether there may be comments, which polars would take for rows, or empty lines."""
+    """Whether there may be comments, which polars would take for rows, or lines without a word."""
     end = b"\n"
     with content.open() as stream:
         while chunk := stream.read(_CHUNK):
-            if any(mark in end + chunk for mark in (b"#", b"\n\n", b"\n\r\n")):
+            if any(mark in end + chunk for mark in (b"#", b"\n\n", b"\n\r\n", b"\n ", b"\n\t")):
                 return True
             end = chunk[-2:]
     return False

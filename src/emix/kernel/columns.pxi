@@ -20,10 +20,6 @@ cdef class Columns:
     def __reduce__(self):
         return Columns, (self.epsilon, self.column_range)
 
-    @property
-    def n_features(self):
-        return self.limits.shape[1]
-
     def first_narrow(self, double limit):
         """The first column that varies, but by less than the limit, or −1"""
         cdef Py_ssize_t j

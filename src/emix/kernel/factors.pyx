@@ -123,7 +123,7 @@ cdef Py_ssize_t maximize_part(
     # R lies where the part's first W will be, which is made when R has been added.
     cdef double *ridge = w + first * spread_step(structure, d)
     find_ridge(structure, structure == SPHERICAL, K, d, reg_covar, epsilon, column_range, statistics, ridge)
-    maximize_q(structure, K, d, ridge, statistics, parameters, first, last)
+    maximize_q(structure, K, d, own_growth(reg_covar, epsilon), ridge, statistics, parameters, first, last)
     if structure != FULL:
         return whiten_spread(structure, K, d, sigma, w, w + spread)
     failed = whiten_matrices(sigma + first * d * d, last - first, d, w + first * d * d, w + spread + first)
@@ -131,7 +131,8 @@ cdef Py_ssize_t maximize_part(
 
 
 cdef void maximize_q(
-    int structure, Py_ssize_t K, Py_ssize_t d, const double *ridge, const double *statistics,   # IN
+    int structure, Py_ssize_t K, Py_ssize_t d,                                                  # IN
+    double growth, const double *ridge, const double *statistics,                               # IN
     double *parameters,                                                                         # OUT: π, μ and Σ
     Py_ssize_t first, Py_ssize_t last,                                                          # IN
 ) noexcept nogil:
@@ -167,7 +168,7 @@ cdef void maximize_q(
                 for j in range(i + 1):
                     sigma[i * d + j] = S[i * d + j] / divisor - delta[i] * delta[j]
                     sigma[j * d + i] = sigma[i * d + j]
-                sigma[i * d + i] += ridge[i]
+                sigma[i * d + i] = growth * sigma[i * d + i] + ridge[i]
             sigma += d * d
             S += d * d
         elif structure == TIED:
@@ -191,7 +192,7 @@ cdef void maximize_q(
         for i in range(d):
             for j in range(i):
                 sigma[j * d + i] = sigma[i * d + j]
-            sigma[i * d + i] += ridge[i]
+            sigma[i * d + i] = growth * sigma[i * d + i] + ridge[i]
 
 
 cdef double held(double value, Py_ssize_t j, const double *least, const double *greatest, bint single) noexcept nogil:

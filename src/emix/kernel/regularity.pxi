@@ -4,8 +4,8 @@
 #   Σ_k ≥ LEAST_SHARE · Σ̄, the pooled covariance: ten times what a collapse is;
 #   Σ_k ≥ RIDGES · R, so that R is below 0.8 % of what is left without it;
 #   Σ_k ≥ ROUNDINGS · (2 eps max|x_j|)², four times what rounding of the rows explains;
-#   the correlations that belong to Σ_k have no eigenvalue below 4 d eps, so that Σ_k is no singular matrix but for
-#   rounding.
+#   the correlations that belong to Σ_k have no eigenvalue below 4 d eps, nor below 512 eps, so that Σ_k is no singular
+#   matrix but for rounding, and `own_growth` below a hundredth of what is left without it.
 cdef double LEAST_SHARE = 1e-7, RIDGES = 128, ROUNDINGS = 4
 
 
@@ -46,7 +46,7 @@ cdef bint all_regular(
     cdef double *yardstick = w + spread + K
     cdef double *row = yardstick + d * d
     cdef double *ridge = row + d
-    cdef double least = 4 * d * epsilon, spacing, rounding = 0
+    cdef double least = max(4 * d, 512) * epsilon, spacing, rounding = 0
     if maximize_part(structure, K, d, reg_covar, epsilon, column_range, statistics, work, 0, K) >= 0:
         return False
     if structure == TIED:

@@ -36,6 +36,9 @@ NO_ROWS = 1e-6
 # reg_covar is part of the result, and no safeguard, beyond this share of a component's own variance in a column.
 SWAMPED = 0.01
 
+# Columns are nearly dependent in a direction of which the correlations have an eigenvalue below this.
+LITTLE = 0.01
+
 # Columns whose part in a direction is at most this share of the largest are not named with it.
 SMALL_PART = 0.01
 
@@ -78,11 +81,14 @@ class ColumnDoubts(NamedTuple):
         One of them follows from the others.
     swamped : tuple of int
         `reg_covar` is more than a hundredth of a component's own variance in them.
+    nearly_dependent : tuple of int
+        It is so in a direction in which a component varies much less than in each of these columns.
     """
 
     constant: tuple[int, ...] = ()
     dependent: tuple[int, ...] = ()
     swamped: tuple[int, ...] = ()
+    nearly_dependent: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
         return self != _NO_DOUBTS
@@ -100,16 +106,21 @@ class ColumnDoubts(NamedTuple):
                 f"{_columns(self.dependent, names)} linearly dependent: one of them follows from the others, and what "
                 "reg_covar adds is all that keeps the covariances regular. Leave one out."
             )
-        if self.swamped:
+        remedy = "Pass reg_covar=0 if that is too much."
+        if reg_covar != "auto":
             remedy = (
-                "Pass reg_covar=0 if that is too much."
-                if reg_covar == "auto"
-                else "It is in squared units of the data: pass a smaller one, or reg_covar='auto', which follows the "
-                "scale of each column."
+                "It is in squared units of the data: pass a smaller one, or reg_covar='auto', which follows the scale "
+                "of each column."
             )
+        much = f"reg_covar={shown_ridge(reg_covar)} is more than 1 % of a component's own variance in"
+        if self.swamped:
+            which = _columns(self.swamped, names, verb=False)
+            found.append(f"{much} {which}, and part of the result there. {remedy}")
+        if self.nearly_dependent:
+            which = _columns(self.nearly_dependent, names)
             found.append(
-                f"reg_covar={shown_ridge(reg_covar)} is more than 1 % of a component's own variance in "
-                f"{_columns(self.swamped, names, verb=False)}, and part of the result there. {remedy}"
+                f"{which} nearly linearly dependent: {much} a direction in which they vary little, and part of the "
+                f"result there. {remedy}"
             )
         return found
 
@@ -174,7 +185,9 @@ def _look_closely(
     covariances, total = _covariances_without_ridge(statistics)
     if not (np.isfinite(covariances).all() and np.isfinite(total).all()):
         # LAPACK may never return from a matrix with infinities.
-        return Judgement(few or Collapse(None, None, effective_rows, "is not finite"), _NO_DOUBTS)
+        sound = np.isfinite(covariances).all(axis=(1, 2))
+        k = None if structure.is_shared or sound.all() else int(np.argmin(sound))
+        return Judgement(few or Collapse(k, None, effective_rows, "has a covariance that is not finite"), _NO_DOUBTS)
     columns = statistics.columns or Columns(float(np.finfo(np.float64).eps), np.zeros((2, d)))
     epsilon, extremes = columns.epsilon, columns.column_range
     # (2 eps max|x|)²: a variance of a column that rounding of its rows alone may leave.
@@ -186,7 +199,7 @@ def _look_closely(
     if statistics.columns is not None:
         constant = constant | (extremes[0] == extremes[1])
     dependent = np.zeros(d, dtype=bool)
-    swamped = np.zeros(d, dtype=bool)
+    swamped, nearly = np.zeros(d, dtype=bool), np.zeros(d, dtype=bool)
     collapse = few
     if not constant.all():
         free = np.flatnonzero(~constant)
@@ -211,7 +224,10 @@ def _look_closely(
             kept[collapse.component] = False
         ridge = structure.ridge(statistics, reg_covar)
         swamped = ~constant & ~dependent & (kept & (ridge > SWAMPED * own)).any(axis=0)
-    which = (tuple(np.flatnonzero(mask).tolist()) for mask in (constant, dependent, swamped))
+        if structure.has_matrices and collapse is None and not dependent.any():
+            nearly[free] = directions.columns_of_ridge(ridge[free])
+            nearly &= ~swamped
+    which = (tuple(np.flatnonzero(mask).tolist()) for mask in (constant, dependent, swamped, nearly))
     return Judgement(collapse, ColumnDoubts(*which))
 
 
@@ -255,35 +271,54 @@ class _Directions:
     def dependent_columns(self) -> NDArray[np.bool_]:
         """Columns in a direction in which the rows do not vary."""
         values, vectors = np.linalg.eigh(self._total)
-        parts = np.abs(vectors[:, values <= self._precision])
-        return np.asarray((parts > SMALL_PART * parts.max(axis=0, initial=0.0)).any(axis=1))
+        return _with_part_in(vectors[:, values <= self._least(vectors, self._scale)])
+
+    def columns_of_ridge(self, ridge: Array) -> NDArray[np.bool_]:
+        """Columns in a direction of little own variance of which R is more than a hundredth."""
+        found = np.zeros(len(ridge), dtype=bool)
+        for covariance in self._covariances:
+            variances = np.diagonal(covariance)
+            if not variances.min() > 0.0:
+                continue
+            deviations = np.sqrt(variances)
+            values, vectors = np.linalg.eigh(covariance / (deviations[:, np.newaxis] * deviations))
+            of_ridge = (vectors * vectors).T @ (ridge / variances)
+            found |= _with_part_in(vectors[:, (values < LITTLE) & (of_ridge > SWAMPED * values)])
+        return found
+
+    def _least(self, directions: Array, deviations: Array) -> Array:
+        """Variances up to which directions, in units of these deviations, are rounding."""
+        of_rows = (directions * directions).T @ (self._rounding / (deviations * deviations))
+        return np.maximum(self._precision, of_rows)
 
     def collapse(self, has_matrices: bool, is_shared: bool) -> tuple[int, int, str] | None:
         """The first component that collapsed, the column with the largest part in that direction, and what is left."""
         own = np.diagonal(self._covariances, axis1=1, axis2=2)
+        whose = "the rows of a component" if is_shared else "its rows"
         for k, variances in enumerate(own[:1] if is_shared else own):
             at_rounding = np.flatnonzero(variances <= self._rounding)
             if at_rounding.size:
                 j = int(at_rounding[np.argmin(variances[at_rounding] / self._scale[at_rounding] ** 2)])
-                return k, j, "has collapsed: its rows have one value in {where}"
+                return k, j, f"has collapsed: {whose} have one value in {{where}}, but for rounding"
             place = self._singular(self._covariances[k]) if has_matrices else None
             if place is not None:
-                return k, place, "has collapsed: its rows do not vary in the direction of {where}"
+                return k, place, f"has collapsed: {whose} do not vary in the direction of {{where}}"
         return None if is_shared else self._narrow(own)
 
     def _singular(self, covariance: Array) -> int | None:
         """The column of a direction in which a covariance is rounding and that of all rows is more."""
         deviations = np.sqrt(np.diagonal(covariance))
         values, vectors = np.linalg.eigh(covariance / (deviations[:, np.newaxis] * deviations))
-        null = vectors[:, values <= self._precision]
+        null = vectors[:, values <= self._least(vectors, deviations)]
         if not null.shape[1]:
             return None
         # In units of the total: aᵀ Σ a ≈ 0 for a = D⁻¹ u of each null vector u, and aᵀ T a = yᵀ C y with y = S a.
         basis, _ = np.linalg.qr(null * (self._scale / deviations)[:, np.newaxis])
         values, parts = np.linalg.eigh(basis.T @ self._total @ basis)
-        if values[-1] <= self._precision:
+        direction = basis @ parts[:, -1:]
+        if values[-1] <= self._least(direction, self._scale)[0]:
             return None
-        return int(np.argmax(np.abs(basis @ parts[:, -1])))
+        return int(np.argmax(np.abs(direction)))
 
     def _narrow(self, own: Array) -> tuple[int, int, str] | None:
         """The component that is narrowest beside the pooled covariance, if it is narrow enough."""
@@ -300,6 +335,12 @@ class _Directions:
         direction = (basis @ parts[k, :, 0]) * self._scale / deviations
         left = f"has collapsed to {max(relative[k, 0], 0.0):.1g} of the components' mean variance"
         return k, int(np.argmax(np.abs(direction))), left + " in the direction of {where}"
+
+
+def _with_part_in(directions: Array) -> NDArray[np.bool_]:
+    """Columns with a part in one of the directions that is no small one; a direction is a column of the array."""
+    parts = np.abs(directions)
+    return np.asarray((parts > SMALL_PART * parts.max(axis=0, initial=0.0)).any(axis=1))
 
 
 def _rows(number: float) -> str:

@@ -28,6 +28,11 @@ RegCovar: TypeAlias = "float | Literal['auto']"
 """What an M-step adds to the variances: a number, or the ridge of kernel/ridge.pxi."""
 
 
+def _number(reg_covar: RegCovar) -> float:
+    """What compiled code takes: the number, or NaN for "auto"."""
+    return math.nan if reg_covar == "auto" else reg_covar
+
+
 def shown_ridge(reg_covar: RegCovar) -> str:
     """Write it as a user would: 1e-06, or 'auto'."""
     return repr(reg_covar) if isinstance(reg_covar, str) else f"{reg_covar:g}"
@@ -90,7 +95,7 @@ class CovarianceStructure(ABC):
         K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
         # Of [N | s | S | c] the parts [π | μ | Σ | W | log det W] come from, S is as large as Σ and as W.
         packed = np.empty(2 * len(sums) - 3 * K * d)
-        number, columns = math.nan if reg_covar == "auto" else reg_covar, statistics.columns
+        number, columns = _number(reg_covar), statistics.columns
         if n_threads == 1:
             return packed, factors.maximize(self.code, K, d, number, columns, sums, packed)
         failed = [-1] * n_threads
@@ -110,8 +115,7 @@ class CovarianceStructure(ABC):
         K, d = statistics.n_components, statistics.n_features
         found = np.empty(self.ridge_size(d))
         mixes = self.mixes_columns if mixes_columns is None else mixes_columns
-        number = math.nan if reg_covar == "auto" else reg_covar
-        factors.ridge(self.code, mixes, K, d, number, statistics.columns, statistics.packed, found)
+        factors.ridge(self.code, mixes, K, d, _number(reg_covar), statistics.columns, statistics.packed, found)
         return found
 
     def ridge_size(self, n_features: int) -> int:
@@ -124,7 +128,7 @@ class CovarianceStructure(ABC):
             self.code,
             statistics.n_components,
             statistics.n_features,
-            math.nan if reg_covar == "auto" else reg_covar,
+            _number(reg_covar),
             statistics.columns,
             statistics.packed,
         )
@@ -202,8 +206,8 @@ class CovarianceStructure(ABC):
         """Σ_k tr(W_k S_k W_kᵀ): the sum of squared Mahalanobis distances that a scatter about the means holds."""
 
     @abstractmethod
-    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
-        """Scatter of N_k rows whose covariance is diag R, in the structure's form."""
+    def scatter_of(self, covariances: Array, weight: Array, n_features: int) -> Array:
+        """Scatter of N_k rows about means, with these covariances, in the structure's form."""
 
     @abstractmethod
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
@@ -212,10 +216,6 @@ class CovarianceStructure(ABC):
     @abstractmethod
     def from_pooled(self, covariance: Array, n_components: int) -> Array:
         """One covariance matrix (d, d) for every component, in the structure's form."""
-
-    @abstractmethod
-    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
-        """Eigenvalues, ascending: (K, d), or (1, d) for tied."""
 
 
 class Full(CovarianceStructure):
@@ -261,17 +261,14 @@ class Full(CovarianceStructure):
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
 
-    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
-        return np.asarray(weight[:, np.newaxis, np.newaxis] * np.diag(ridge))
+    def scatter_of(self, covariances: Array, weight: Array, n_features: int) -> Array:
+        return np.asarray(weight[:, np.newaxis, np.newaxis] * covariances)
 
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
         return covariances
 
     def from_pooled(self, covariance: Array, n_components: int) -> Array:
         return np.repeat(covariance[np.newaxis], n_components, axis=0)
-
-    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
-        return np.asarray(np.linalg.eigvalsh(covariances))
 
 
 class Tied(CovarianceStructure):
@@ -314,17 +311,14 @@ class Tied(CovarianceStructure):
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum((whitening @ scatter) * whitening))
 
-    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
-        return np.diag(weight.sum() * ridge)
+    def scatter_of(self, covariances: Array, weight: Array, n_features: int) -> Array:
+        return np.asarray(weight.sum() * covariances)
 
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
         return np.repeat(covariances[np.newaxis], n_components, axis=0)
 
     def from_pooled(self, covariance: Array, n_components: int) -> Array:
         return np.array(covariance)
-
-    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
-        return np.asarray(np.linalg.eigvalsh(covariances)[np.newaxis])
 
 
 class Diag(CovarianceStructure):
@@ -365,17 +359,14 @@ class Diag(CovarianceStructure):
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))
 
-    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
-        return weight[:, np.newaxis] * ridge
+    def scatter_of(self, covariances: Array, weight: Array, n_features: int) -> Array:
+        return weight[:, np.newaxis] * covariances
 
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
         return np.asarray(covariances[:, :, np.newaxis] * np.eye(n_features))
 
     def from_pooled(self, covariance: Array, n_components: int) -> Array:
         return np.repeat(np.diagonal(covariance)[np.newaxis], n_components, axis=0)
-
-    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
-        return np.sort(covariances, axis=1)
 
 
 class Spherical(CovarianceStructure):
@@ -420,17 +411,14 @@ class Spherical(CovarianceStructure):
     def mahalanobis(self, whitening: Array, scatter: Array) -> float:
         return float(np.sum(whitening * whitening * scatter))
 
-    def ridge_scatter(self, weight: Array, ridge: Array, n_features: int) -> Array:
-        return np.asarray(n_features * ridge[0] * weight)
+    def scatter_of(self, covariances: Array, weight: Array, n_features: int) -> Array:
+        return np.asarray(n_features * weight * covariances)
 
     def to_full(self, covariances: Array, n_components: int, n_features: int) -> Array:
         return np.asarray(covariances[:, np.newaxis, np.newaxis] * np.eye(n_features))
 
     def from_pooled(self, covariance: Array, n_components: int) -> Array:
         return np.full(n_components, np.trace(covariance) / covariance.shape[0])
-
-    def eigenvalues(self, covariances: Array, n_features: int) -> Array:
-        return np.repeat(covariances[:, np.newaxis], n_features, axis=1)
 
 
 STRUCTURES: dict[str, CovarianceStructure] = {

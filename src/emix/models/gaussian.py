@@ -121,12 +121,11 @@ class GaussianModel:
     def shortfall(self, statistics: GaussianStatistics) -> float:
         """How far the M-step's Q lies below the highest, for the ridge R that it adds to the variances; total, nats.
 
-        Σ_k N_k/2 · [log det Σ′_k − log det Σ̂_k − tr(Σ′_k⁻¹ R)], Σ′ with R and Σ̂ without; infinite where Σ̂_k is
-        singular. The log-likelihood can fall by no more than that.
+        Σ_k N_k/2 · [log det Σ′_k − log det Σ̂_k − tr(Σ′_k⁻¹ (Σ′_k − Σ̂_k))], Σ′ with R and Σ̂ without; infinite where
+        Σ̂_k is singular. The log-likelihood can fall by no more than that.
         """
         structure, K, d = self.structure, self.n_components, self.n_features
-        ridge = structure.ridge(statistics, self.reg_covar)
-        if not ridge.any():
+        if self.reg_covar == 0.0:
             return 0.0
         with_ridge, without = (structure.maximize(statistics, ridge) for ridge in (self.reg_covar, 0.0))
         if max(with_ridge[1], without[1]) >= 0:
@@ -134,7 +133,8 @@ class GaussianModel:
         kept, bare = (GaussianParameters(structure, K, d, packed) for packed, _ in (with_ridge, without))
         weight, _, _ = statistics.in_unit
         determinants = float(weight @ (bare.log_det_whitening - kept.log_det_whitening))
-        squares = structure.mahalanobis(kept.whitening, structure.ridge_scatter(weight, ridge, d))
+        added = structure.scatter_of(kept.covariances - bare.covariances, weight, d)
+        squares = structure.mahalanobis(kept.whitening, added)
         return statistics.unit * max(0.0, determinants - 0.5 * squares)
 
     def distance(self, old: GaussianParameters, new: GaussianParameters) -> float:
@@ -142,13 +142,14 @@ class GaussianModel:
         return old.distance(new)
 
     def _collapsed(self, component: int, statistics: GaussianStatistics) -> DegenerateCovarianceError:
-        weight = statistics.weight
-        n_effective = float(weight.sum() if self.structure.is_shared else weight[component])
+        weight, _, _ = statistics.in_unit
+        total = float(weight.sum())
+        share = 1.0 if self.structure.is_shared else float(weight[component]) / total
+        n_effective = statistics.unit * total * share
         if self.structure.is_shared:
             which = "the common covariance (covariance_type='tied')"
         else:
             which = f"the covariance of component {component}"
-        share = n_effective / float(weight.sum())
         n_rows = share * statistics.n_rows
         # A covariance of d features is singular on d rows or fewer; one row is enough to make a variance 0.
         least = self.n_features if self.structure.has_matrices else 1
@@ -162,10 +163,11 @@ class GaussianModel:
                 "Rows that coincide, a column with one value in it or columns that depend on each other make it so: "
                 "leave such columns out, decrease n_components"
             )
+        remedy = "pass a number for reg_covar" if self.reg_covar == "auto" else "increase reg_covar"
         return DegenerateCovarianceError(
             f"Ill-defined empirical covariance: {which}, of weight {share:.6g} (the equivalent of {n_effective:.6g} "
             f"rows of weight 1), is not positive definite with reg_covar={shown_ridge(self.reg_covar)}. {reason}, "
-            "increase reg_covar, or choose a covariance_type with fewer parameters.",
+            f"{remedy}, or choose a covariance_type with fewer parameters.",
             component,
             n_effective,
         )
@@ -275,8 +277,9 @@ class GaussianRun:
             # A component is about to jump by so many of its new standard deviations that the sums about its old mean
             # hold nothing else. They are taken once more, about the new one.
             jump = self._statistics(sums)
-            held = np.where(jump.weight > 0.0, jump.weight, 1.0)[:, np.newaxis]
-            sums, log_likelihood, *_ = self._pass(parameters, before, center=jump.center + jump.shift / held)
+            weight, shift, _ = jump.in_unit
+            held = np.where(weight > 0.0, weight, 1.0)[:, np.newaxis]
+            sums, log_likelihood, *_ = self._pass(parameters, before, center=jump.center + shift / held)
         self._before = sums
         log_likelihood *= source.weight_unit
         return self._statistics(sums, log_likelihood, parameters), log_likelihood

@@ -136,7 +136,10 @@ class GaussianStatistics:
         return packed[:K], packed[K:first].reshape(K, d), packed[first : -K * d].reshape(self.structure.shape(K, d))
 
     def _with_unit(self, sums: Array) -> Array:
-        return sums if self.unit == 1.0 else self.unit * sums
+        if self.unit == 1.0:
+            return sums
+        with np.errstate(under="ignore", over="ignore"):
+            return self.unit * sums
 
     @property
     def digest(self) -> str:

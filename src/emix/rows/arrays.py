@@ -92,7 +92,7 @@ def _in_moderate_units(
     # Of these 3e-33 n / Σ w of a variance may vanish: 3e-15 for 1e8 rows at the lower end.
     if 1e-10 < largest < min(1e5, 1.5e5 / n_features):
         return sample_weight, 1.0
-    unit = 2.0 ** math.floor(math.log2(largest))
+    unit = math.ldexp(0.5, math.frexp(largest)[1])
     return sample_weight / unit, unit
 
 

@@ -25,8 +25,8 @@ __all__ = ["Share", "submit"]
 class Share:
     """One thread's share of a pass.
 
-    Whoever comes to it first does it: a thread of the pool, or the one who waits for it, who would be idle else. So
-    none waits for a share that nobody does, however busy the pool is, and whoever waits may itself be doing a share.
+    An idle thread takes the next share. The thread that waits for a share does it itself if no other has begun, so no
+    share waits for a busy pool, and a share may itself wait for shares.
 
     Attributes
     ----------
