@@ -13,6 +13,8 @@ def main() -> int:
     """Import the command and run it; return its exit code."""
     try:
         from emix.faces.command_line import main as run
+    except KeyboardInterrupt:
+        return 130  # as a shell reports it
     except ImportError as error:
         if sys.stderr is not None:  # closed: print would take standard output instead
             print(f"emix: error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -56,8 +56,14 @@ class ReturningFromBegin(Returning):
         ({"e_step": (np.ones(2), None)}, "e_step returned None as its log-likelihood"),
         ({"e_step": (np.ones(2), "-1.0")}, "e_step returned a str, '-1.0' as its log-likelihood"),
         ({"e_step": (np.ones(2), -1.0 + 0.0j)}, "e_step returned a complex, (-1+0j) as its log-likelihood"),
-        ({"e_step": (-1.0, np.ones(2))}, "the total of the data: the two are in the wrong order."),
-        ({"e_step": (-1.0, (np.ones(2), np.ones(2)))}, "the total of the data: the two are in the wrong order."),
+        (
+            {"e_step": (-1.0, np.ones(2))},
+            "sum it over the rows, unless the two are in the wrong order.",
+        ),
+        (
+            {"e_step": (-1.0, (np.ones(2), np.ones(2)))},
+            "sum it over the rows, unless the two are in the wrong order.",
+        ),
         ({"m_step": None}, "m_step returned None, expected the parameters that maximize Q given the statistics."),
         ({"weight": np.ones(2)}, "weight returned an array of shape (2,), expected one number: the total weight of"),
     ],

@@ -105,6 +105,13 @@ def test_whole_numbers_that_are_all_the_same_count_nothing(criterion: str) -> No
         getattr(fitted(None), criterion)(X, sample_weight=np.full(60, 10.0))
 
 
+@each_criterion
+def test_a_fit_with_weights_of_one_is_one_without(criterion: str) -> None:
+    getattr(fitted(np.ones(60)), criterion)(X)  # warnings are errors
+    with pytest.warns(UserWarning, match="but the fit had weights, which sum to 60"):
+        getattr(fitted(60.0 * WEIGHT / WEIGHT.sum()), criterion)(X)
+
+
 def test_other_scores_do_not_depend_on_n() -> None:
     gm = fitted(1e3 * WEIGHT)
     assert math.isfinite(gm.aic(X) + gm.score(X) + gm.score(X, sample_weight=1e3 * WEIGHT))

@@ -284,3 +284,13 @@ def test_a_saved_mixture_is_of_one_fit(tmp_path: Any) -> None:
     assert saved.log_likelihood_ == expected.log_likelihood_
     assert saved.lower_bounds_ == expected.lower_bounds_
     np.testing.assert_array_equal(saved.score_samples(X), expected.score_samples(X))
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "weights has shape"), ("ab", "weights_"), ([0.5, "x"], "weights_")])
+def test_what_is_no_array_is_refused_by_its_name_also_by_save(value: Any, text: str, tmp_path: Any) -> None:
+    gm = GaussianMixture(2, random_state=0).fit(X)
+    gm.weights_ = value
+    for call in (lambda: gm.score(X), lambda: gm.save(tmp_path / "model"), lambda: copy.copy(gm).score(X)):
+        with pytest.raises((TypeError, ValueError), match=text):
+            call()
+    assert not (tmp_path / "model").exists()

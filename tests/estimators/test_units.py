@@ -198,6 +198,18 @@ def test_small_constants_in_single_precision_still_fit(structure: str, value: fl
     np.testing.assert_allclose(gm.means_[:, 1], np.float32(value), rtol=1e-6)
 
 
+def test_given_parameters_whose_precisions_are_infinite_are_said_so() -> None:
+    for structure, covariances in (
+        ("full", [[[1e-310]]]),
+        ("tied", [[1e-310]]),
+        ("diag", [[1e-310]]),
+        ("spherical", [1e-310]),
+    ):
+        with pytest.warns(UserWarning, match="precisions_ is infinite in places"):
+            gm = GaussianMixture.from_parameters([1.0], [[0.0]], covariances, structure)
+        assert np.isfinite(gm.score([[0.0]]))
+
+
 # The unit of weights
 
 

@@ -136,7 +136,7 @@ def test_errors_of_the_data_are_one_line(capsys: pytest.CaptureFixture[str], tmp
     path.write_text("a,b\n1,2\n3,\n")
     code, text = fails(capsys, "fit", path, "-k", "1")
     assert code == 1
-    problem = "column 'b' has no value in row 2 (1 missing in all)"
+    problem = "column 'b' has no value in row 2 (1 row in all)"
     assert text == f"{path}: {problem}: fill or remove such rows, or pass --missing drop"
 
 

@@ -304,7 +304,7 @@ def test_rows_without_a_value_are_left_out_of_a_fit_and_empty_in_scores(
     path.write_text("\n".join(lines))
     kept = rows.with_row_index().filter(~pl.col("index").is_in([3, 7])).drop("index")
     assert run("fit", path, "-k", 2, "--out", model) == 1
-    assert "column 'eruptions' has no value in row 4 (1 missing in all)" in capsys.readouterr().err
+    assert "column 'eruptions' has no value in row 4 (2 rows in all)" in capsys.readouterr().err
     assert run("fit", path, "-k", 2, "--missing", "drop", "--out", model) == 0
     captured = capsys.readouterr()
     assert captured.err == f"emix: warning: {path}: 2 of 272 rows have no value in some column and are left out\n"

@@ -27,8 +27,11 @@ def test_row_numbers_have_these_names_and_values(name: str) -> None:
 
 
 def test_other_columns_are_data() -> None:
-    frame = pl.DataFrame({"id": [1, 2, 3], "index": [2, 3, 4], "x0": [0, 1, 2], "": [0, 1, 2]})
+    frame = pl.DataFrame({"x": [1, 2, 3], "index": [2, 3, 4], "x0": [0, 1, 2], "": [0, 1, 2], "id": [1, 2, 3]})
     assert row_number_columns(frame) == []
+    for name in ("id", "Row", "row_id", "obs"):
+        assert row_number_columns(pl.DataFrame({name: [1, 2, 3], "a": [5, 4, 9]})) == [name]
+        assert row_number_columns(pl.DataFrame({name: [1, 3, 2], "a": [5, 4, 9]})) == []
     # An index that counts the rows is one of theirs.
     assert row_number_columns(pl.DataFrame({"index": [0, 1, 2], "a": [0, 1, 2]})) == ["index"]
 

@@ -93,9 +93,9 @@ def test_without_header_columns_are_numbered(tmp_path: Path) -> None:
     [
         (
             "a,b\n1,2\n3,\n",
-            r"column 'b' has no value in row 2 \(1 missing in all\): fill or remove such rows, or pass --missing drop",
+            r"column 'b' has no value in row 2 \(1 row in all\): fill or remove such rows, or pass --missing drop",
         ),
-        ("a,b\n1,NA\n3,NA\n", r"column 'b' has no value in row 1 \(2 missing in all\)"),
+        ("a,b\n1,NA\n3,NA\n", r"column 'b' has no value in row 1 \(2 rows in all\)"),
         ("a,b\n1,nan\n3,4\n", "column 'b' has no value in row 1"),
         ("a,b\n1,2\n3,inf\n", "column 'b' holds inf in row 2, expected finite numbers"),
         (
@@ -199,7 +199,7 @@ def test_columns_that_are_not_there_are_refused(tmp_path: Path) -> None:
         (np.zeros((0, 2)), r"holds no rows \(an array of shape \(0, 2\)\)"),
         (np.array([["a"]]), "holds an array of dtype <U1, expected numbers"),
         (np.zeros((2, 2), dtype=complex), "holds an array of dtype complex128, expected numbers"),
-        (np.array([[1.0, 2.0], [3.0, np.nan]]), r"column 'x1' has no value in row 2 \(1 missing in all\)"),
+        (np.array([[1.0, 2.0], [3.0, np.nan]]), r"column 'x1' has no value in row 2 \(1 row in all\)"),
         (np.array([[1.0, 2.0], [3.0, np.inf]]), "column 'x1' holds inf in row 2, expected finite numbers"),
         (np.zeros((3, 0)), r"holds no columns \(an array of shape \(3, 0\)\)"),
     ],
@@ -265,7 +265,7 @@ def test_missing_values_are_refused_or_their_rows_left_out(tmp_path: Path, suffi
         np.save(path, frame.to_numpy())
         names, weights = ("x0", "x1"), "x2"
     if not drop:
-        with pytest.raises(ValueError, match=rf"column '{names[0]}' has no value in row 5 \(1 missing in all\)"):
+        with pytest.raises(ValueError, match=rf"column '{names[1]}' has no value in row 2 \(3 rows in all\)"):
             read_table(path, weights=weights)
         return
     table = read_table(path, weights=weights, drop_missing=True)

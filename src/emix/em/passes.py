@@ -115,7 +115,7 @@ def _checked(found: Any) -> tuple[Any, float]:
     if not _is_number(log_likelihood):
         advice = "sum it over the rows"
         if _is_number(statistics):
-            advice = "the two are in the wrong order"
+            advice += ", unless the two are in the wrong order"
         raise TypeError(
             f"e_step returned {_kind_of(log_likelihood)} as its log-likelihood, expected (statistics, log_likelihood) "
             f"with one number, the total of the data: {advice}."

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from emix.arguments import check_finite, element_of
 from emix.models.parameters import GaussianParameters, check_shapes, check_values
+from emix.rows.conversion import as_numbers
 
 __all__ = ["attributes_of", "parameters_of", "relinked", "unlinked"]
 
+_ABSENT = object()
 _PUBLIC = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 
 
@@ -91,17 +93,20 @@ def parameters_of(state: dict[str, Any]) -> GaussianParameters:
     """
     fitted: GaussianParameters = state["_parameters"]
     published = state["_published"].get
-    # One by one: this is a tenth of the time that scores of one row may take.
+    # One by one: this is a tenth of the time that scores of one row may take. What was replaced before it was stored is
+    # not among the published, and may be None.
     if (
-        state["weights_"] is published("weights_")
-        and state["means_"] is published("means_")
-        and state["covariances_"] is published("covariances_")
-        and state["precisions_cholesky_"] is published("precisions_cholesky_")
+        state["weights_"] is published("weights_", _ABSENT)
+        and state["means_"] is published("means_", _ABSENT)
+        and state["covariances_"] is published("covariances_", _ABSENT)
+        and state["precisions_cholesky_"] is published("precisions_cholesky_", _ABSENT)
     ):
         return fitted
     structure = fitted.structure
     replaced = {
-        name: np.asarray(state[name], dtype=np.float64) for name in _PUBLIC if state[name] is not published(name)
+        name: np.asarray(as_numbers(state[name], name), dtype=np.float64)
+        for name in _PUBLIC
+        if state[name] is not published(name, _ABSENT)
     }
     weights, means = replaced.get("weights_", fitted.weights), replaced.get("means_", fitted.means)
     if "precisions_cholesky_" in replaced:

@@ -85,7 +85,7 @@ class _Parser(argparse.ArgumentParser):
                 self.error(f"unknown option {option}: did you mean -{option}?")
             if option.startswith("--") and option not in known and " " not in option:
                 words = [name[2:] for name in known if name.startswith("--")]
-                begun = [word for word in words if word.startswith(option[2:])]
+                begun = [word for word in words if word.startswith(option[2:]) or option[2:].startswith(word)]
                 for near in begun[:1] or difflib.get_close_matches(option[2:], words, n=1):
                     self.error(f"unknown option {option}: did you mean --{near}?")
         return super().parse_known_args(args, namespace)

@@ -31,16 +31,17 @@ def find_missing(columns: Mapping[str, NDArray[np.floating]], *, drop: bool) -> 
         If a value is missing and such rows are not to be dropped, or if no row would be left.
     """
     present: NDArray[np.bool_] | None = None
-    for name, column in columns.items():
+    for column in columns.values():
         missing = np.isnan(column)
-        if not missing.any():
-            continue
-        if not drop:
-            raise ValueError(
-                f"column {name!r} has no value in row {int(missing.argmax()) + 1} ({missing.sum()} missing in all): "
-                "fill or remove such rows, or pass --missing drop"
-            )
-        present = ~missing if present is None else present & ~missing
+        if missing.any():
+            present = ~missing if present is None else present & ~missing
+    if present is not None and not drop:
+        row, n_missing = int(present.argmin()), int((~present).sum())
+        name = next(name for name, column in columns.items() if np.isnan(column[row]))
+        raise ValueError(
+            f"column {name!r} has no value in row {row + 1} ({n_missing} row{'s' * (n_missing != 1)} in all): "
+            "fill or remove such rows, or pass --missing drop"
+        )
     if present is not None and not present.any():
         raise ValueError(f"no row has a value in every column ({', '.join(columns)}): choose others with --columns")
     return present

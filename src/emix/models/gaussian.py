@@ -155,7 +155,7 @@ class GaussianModel:
         least = self.n_features if self.structure.has_matrices else 1
         if n_rows <= least + 0.5:
             reason = (
-                f"It holds {n_rows:.3g} rows or their equivalent, and needs more than {least}: an outlier, or a few "
+                f"It holds {_rows(n_rows, 3)}, and needs more than {least}: an outlier, or a few "
                 "rows far from the others, have a component of their own. Look at them, decrease n_components"
             )
         else:
@@ -165,12 +165,17 @@ class GaussianModel:
             )
         remedy = "pass a number for reg_covar" if self.reg_covar == "auto" else "increase reg_covar"
         return DegenerateCovarianceError(
-            f"Ill-defined empirical covariance: {which}, of weight {share:.6g} (the equivalent of {n_effective:.6g} "
-            f"rows of weight 1), is not positive definite with reg_covar={shown_ridge(self.reg_covar)}. {reason}, "
-            f"{remedy}, or choose a covariance_type with fewer parameters.",
+            f"Ill-defined empirical covariance: {which}, of weight {share:.6g} (the equivalent of {_rows(n_effective)} "
+            f"of weight 1), is not positive definite with reg_covar={shown_ridge(self.reg_covar)}. {reason}, {remedy}, "
+            "or choose a covariance_type with fewer parameters.",
             component,
             n_effective,
         )
+
+
+def _rows(number: float, digits: int = 6) -> str:
+    text = f"{number:.{digits}g}"
+    return f"{text} row{'' if text == '1' else 's'}"
 
 
 class GaussianRun:
