@@ -279,3 +279,21 @@ def test_far_rows_are_scored_as_alone_whatever_is_asked_for(structure: str, monk
             found = score_rows(X, theta, n_threads=2, **{name: name in names for name in ALL})
             for name in names:
                 np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+def test_single_rows_under_parameters_beyond_single_precision(structure: str) -> None:
+    """1/√1e-80 is no number of single precision; rows at a mean would have NaN for a density."""
+    covariances = {"full": [[[1e-80]], [[1.0]]], "tied": [[1e-80]], "diag": [[1e-80], [1.0]], "spherical": [1e-80, 1.0]}
+    theta = GaussianParameters.from_covariances(structure, [0.5, 0.5], [[0.0], [1.0]], covariances[structure])
+    X = np.array([[0.0], [1.0], [0.25]])
+    with np.errstate(all="raise"):
+        found, expected = (
+            score_rows(rows, theta, responsibilities=True, labels=True) for rows in (X.astype(np.float32), X)
+        )
+    for name in ("log_density", "responsibilities"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert one.dtype == np.float32
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(one, other.astype(np.float32))
+    np.testing.assert_array_equal(found.labels, expected.labels)

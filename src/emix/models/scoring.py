@@ -81,8 +81,13 @@ def score_rows(
     K = parameters.n_components
     if d != parameters.n_features:
         raise ValueError(f"X has {d} columns, expected {parameters.n_features}, as the parameters have.")
+    scorer = _scorer(parameters, X.dtype)
+    if scorer is None:
+        return _score_in_double(
+            X, parameters, log_density, responsibilities, labels, n_threads=n_threads, warn_of_zeros=warn_of_zeros
+        )
     scores = _room(n_rows, K, X.dtype, log_density, responsibilities, labels)
-    if _score(X, _scorer(parameters, X.dtype), K, n_threads, scores):
+    if _score(X, scorer, K, n_threads, scores):
         _score_far_rows(X, parameters, n_threads, scores)
         if warn_of_zeros and scores.log_density is not None:
             _warn_of_zeros(X, scores.log_density)
@@ -100,25 +105,56 @@ def _room(
 
 
 def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> Any:
-    """Return the kernel's Scorer of rows of a dtype under the parameters, made once for each dtype."""
+    """Return the kernel's Scorer of rows of a dtype under the parameters, made once for each dtype.
+
+    None if the dtype cannot hold the parameters.
+    """
     key = "scorer_single" if dtype.char == "f" else "scorer_double"
     found = parameters.__dict__.get(key) if origin else None
     if found is None:
         sizes = parameters.structure.code, parameters.n_components, parameters.n_features
-        found = kernel_for(dtype).Scorer(*sizes, _arguments(parameters, dtype, origin=origin))
+        arguments = _arguments(parameters, dtype, origin=origin)
+        if arguments is None:
+            return None
+        found = kernel_for(dtype).Scorer(*sizes, arguments)
         if origin:
             # Two threads may both get here: either's will do.
             parameters.__dict__[key] = found
     return found
 
 
-def _arguments(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> NDArray[Any]:
-    """What the Scorer takes, about an origin where there is one and it may pay."""
+def _arguments(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> NDArray[Any] | None:
+    """What the Scorer takes, about an origin where there is one and it may pay; None if the dtype cannot hold it."""
     structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
     arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size + d)
     limit = MAX_REACH[dtype.char] if origin and may_pay(structure, K, d) else 0.0
     factors.prepare(structure.code, K, d, dtype.char == "f", limit, parameters.packed, arguments)
-    return arguments.astype(dtype, copy=False)
+    if dtype.char == "d":
+        return arguments
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = arguments.astype(dtype)
+    # Weights of 0 and components without an origin have infinities and NaN there.
+    overflows = np.isinf(rounded) & np.isfinite(arguments)
+    return None if overflows.any() else rounded
+
+
+def _score_in_double(
+    X: FloatArray,
+    parameters: GaussianParameters,
+    log_density: bool,
+    responsibilities: bool,
+    labels: bool,
+    **how: Any,
+) -> Scores:
+    """Scores of rows of single precision under parameters that only double precision can hold."""
+    what = {"log_density": log_density, "responsibilities": responsibilities, "labels": labels}
+    found = score_rows(X.astype(np.float64), parameters, **what, **how)
+    with np.errstate(over="ignore", under="ignore"):
+        return Scores(
+            None if found.log_density is None else found.log_density.astype(np.float32),
+            None if found.responsibilities is None else found.responsibilities.astype(np.float32),
+            found.labels,
+        )
 
 
 def _score(X: FloatArray, scorer: Any, n_components: int, n_threads: int | None, scores: Scores) -> int:
@@ -206,6 +242,7 @@ def _far_rows(scores: Scores, n_components: int) -> NDArray[np.intp]:
     return np.flatnonzero(scores.responsibilities @ np.ones(n_components, scores.responsibilities.dtype) == 0.0)
 
 
+@np.errstate(under="ignore")
 def _nearest_by_scale(X: NDArray[np.float64], parameters: GaussianParameters) -> NDArray[np.intp]:
     """For each row the component, of weight above zero, with the smallest ‖W(x − μ)‖; of equals, of larger weight.
 
