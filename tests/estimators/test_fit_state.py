@@ -245,11 +245,10 @@ def test_a_call_is_of_one_fit_whatever_happens_meanwhile(use: Any) -> None:
 
 def test_a_fit_and_its_labels_are_of_one_fit() -> None:
     class Refitted(GaussianMixture):
-        def _set_fitted(self, fitted: dict[str, Any]) -> dict[str, Any]:
-            own = super()._set_fitted(fitted)
-            if self.n_components == 2:
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "__dict__" and self.n_components == 2:
                 self.set_params(n_components=1).fit(X)
-            return own
 
     mixture = Refitted(2, random_state=0)
     np.testing.assert_array_equal(mixture.fit_predict(X), fitted("full", np.float64).predict(X))

@@ -40,10 +40,11 @@ class StoppingRule:
             raise ValueError(f"tol is {shown(tol)}, expected 0 or more.")
         self._tol, self._stop, self._weight = tol, stop, passes.weight
         self._rounding = _rounding(passes)
-        # Parameters are kept as they were: an m_step may update those of the step before in place.
-        self._keep: Callable[[Any], Any] = copy.deepcopy if hasattr(model, "distance") else _packed_copy
-        self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)
-        self._shortfall: Callable[[Any], float] = getattr(model, "shortfall", lambda statistics: 0.0)
+        self._shortfall: Callable[[Any], float] = getattr(model, "shortfall", _no_shortfall)
+        if stop == "parameters":
+            # Parameters are kept as they were: an m_step may update those of the step before in place.
+            self._keep: Callable[[Any], Any] = copy.deepcopy if hasattr(model, "distance") else _packed_copy
+            self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)
         self._before: tuple[Any, Any] | None = None
         self._falls: list[tuple[int, float]] = []
 
@@ -82,6 +83,10 @@ class StoppingRule:
             f"The log-likelihood fell in {len(self._falls)} iterations, most in iteration {n_iter}, by {fall:.6g} "
             "nats: more than rounding and reg_covar explain. Rescale ill-conditioned data, or check the model's steps."
         )
+
+
+def _no_shortfall(statistics: Any) -> float:
+    return 0.0
 
 
 @cache

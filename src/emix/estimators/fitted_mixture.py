@@ -269,19 +269,11 @@ class FittedMixture(SklearnEstimator):
         """Return the estimator's attributes, all of one fit.
 
         A method looks at them once and reads nothing else, as a fit in another thread may put others in their place
-        meanwhile: it assigns them all at once (`_set_fitted`).
+        meanwhile: it assigns them all at once.
         """
         attributes = vars(self)
         if "_parameters" not in attributes:
             raise not_fitted(type(self).__name__)
-        return attributes
-
-    def _set_fitted(self, fitted: dict[str, Any]) -> dict[str, Any]:
-        """Put the attributes of a fit in the place of those of the one before, in one assignment; return all."""
-        attributes = {**vars(self), **fitted}
-        if "feature_names_in_" in attributes and "feature_names_in_" not in fitted:
-            del attributes["feature_names_in_"]
-        self.__dict__ = attributes
         return attributes
 
     def _rows(self, fitted: dict[str, Any], X: Any) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from typing import Any, Literal, Self
@@ -14,10 +13,10 @@ from emix.arguments import choice_of
 from emix.em.loop import EMRecord
 from emix.em.restarts import RunReport
 from emix.estimators.fit_state import attributes_of, parameters_of
+from emix.estimators.fit_warnings import warn_of_doubts, warn_of_infinite_precisions
 from emix.estimators.fitted_mixture import FittedMixture
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
 from emix.estimators.parameters_check import (
-    Settings,
     check_given_start,
     check_means,
     check_settings,
@@ -25,8 +24,8 @@ from emix.estimators.parameters_check import (
     check_weights,
 )
 from emix.estimators.random_source import seed_of
-from emix.exceptions import warn, warn_convergence
-from emix.models.collapse import ColumnDoubts, Names
+from emix.exceptions import warn_convergence
+from emix.models.collapse import ColumnDoubts
 from emix.models.covariance import STRUCTURES
 from emix.models.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
@@ -46,10 +45,6 @@ _NOT_CONVERGED = (
     "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
     "check for degenerate data."
 )
-
-
-# Of the dtypes' numbers.
-_LARGEST = {character: float(np.finfo(character).max) for character in "df"}
 
 
 class GaussianMixture(FittedMixture):
@@ -312,7 +307,7 @@ class GaussianMixture(FittedMixture):
         )
         mixture = cls(n_components, covariance_type=covariance_type)
         published = attributes_of(parameters, np.dtype(np.float64))
-        _warn_of_infinite(parameters, published["precisions_"])
+        warn_of_infinite_precisions(parameters, published["precisions_"])
         vars(mixture).update(published, n_features_in_=n_features)
         return mixture
 
@@ -383,22 +378,25 @@ class GaussianMixture(FittedMixture):
             given = check_given_start(self, settings, source.n_features)
             found = fit_from_starts(settings, given, seed_of(self.random_state), moderate, names)
         # Means do not depend on the unit of the weights, in which few bits may be left of totals.
-        means = [record.log_likelihood / moderate.total_weight for record in found.result.history if record.accepted]
+        weight = moderate.total_weight
+        means = [record.log_likelihood / weight for record in found.result.history if record.accepted]
         result, runs, doubts = found if moderate is source else found.in_unit(source.weight_unit)
 
         if not result.converged and settings.max_iter > 0:
             warn_convergence(_NOT_CONVERGED)
         chosen = next(report for report in runs if report.chosen)
         if chosen.degenerate or doubts:
-            _warn_of_doubts(source, settings, chosen, doubts, names)
+            warn_of_doubts(source, settings, chosen, doubts, names)
         published = attributes_of(result.parameters, rows.dtype)
-        _warn_of_infinite(result.parameters, published["precisions_"])
+        warn_of_infinite_precisions(result.parameters, published["precisions_"])
         total_weight = source.total_weight
+        # Settings and all: the attributes are replaced in one assignment.
         state = {
+            **vars(self),
             **published,
             "log_likelihood_": result.log_likelihood,
             "total_weight_": total_weight,
-            "lower_bound_": found.result.log_likelihood / moderate.total_weight,
+            "lower_bound_": found.result.log_likelihood / weight,
             "lower_bounds_": means,
             "columns_in_doubt_": doubts,
             "history_": result.history,
@@ -412,48 +410,12 @@ class GaussianMixture(FittedMixture):
         }
         if names is not None:
             state["feature_names_in_"] = names
-        return rows, self._set_fitted(state)
+        elif "feature_names_in_" in state:
+            del state["feature_names_in_"]
+        self.__dict__ = state
+        return rows, state
 
 
 def _all_count_once(source: ArraySource) -> bool:
     """True if there are no weights, or all are 1: equal, and as many in all as rows."""
     return source.sample_weight is None or source.total_weight == source.effective_rows == source.n_rows
-
-
-def _warn_of_infinite(parameters: GaussianParameters, precisions: FloatArray) -> None:
-    """Warn if a precision is beyond the rows' dtype; NaN is a difference of two that are."""
-    kind = precisions.dtype
-    # A look at the factors settles nearly all fits in a third of the time.
-    if parameters.has_precisions_within(_LARGEST[kind.char]) or np.maximum.reduce(precisions, axis=None) < math.inf:
-        return
-    least = 1.0 / _LARGEST[kind.char]
-    other = " or pass float64," if kind.char == "f" else ""
-    warn(
-        f"precisions_ is infinite in places: the inverse of a variance below {least:.2g} is beyond {kind}. Densities "
-        "and labels are not affected. Divide the columns by their standard deviations,"
-        f"{other} if you need the precisions."
-    )
-
-
-def _warn_of_doubts(
-    source: ArraySource, settings: Settings, chosen: RunReport, doubts: ColumnDoubts, names: Names
-) -> None:
-    """Warn of rows that are all equal, of a component that collapsed, and of columns."""
-    if settings.n_components > 1 and len(doubts.constant) == source.n_features:
-        warn(
-            f"All {source.n_rows} rows are equal: no start and no number of components can tell groups among them, "
-            "and their variances are reg_covar alone. Look at the data, or set n_components=1."
-        )
-        return
-    if chosen.degenerate:
-        advice = ["pass more rows"] if settings.n_components == 1 else ["decrease n_components", "increase n_init"]
-        if chosen.column is not None:
-            advice.insert(0, "leave the column out")
-        if settings.covariance_type != "spherical" and source.n_features > 1:
-            advice.append("choose a covariance_type with fewer parameters")
-        remedy = " or ".join([", ".join(advice[:-1]), advice[-1]]) if len(advice) > 1 else advice[0]
-        warn_convergence(
-            f"The fit is degenerate: {chosen.message}. Its log-likelihood says little about the data: {remedy}."
-        )
-    for message in doubts.messages(settings.reg_covar, names):
-        warn(message)

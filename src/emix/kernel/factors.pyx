@@ -68,11 +68,11 @@ def precisions(
             product_of_whitening(&whitening[k * size], n_features, &found[k * size])
 
 
-def all_below(const double[::1] numbers, double limit):
-    """Are the absolute values below the limit? NaN is not."""
+def all_below(const double[::1] numbers, Py_ssize_t first, double limit):
+    """Are the absolute values below the limit, from the first on? NaN is not."""
     cdef Py_ssize_t i
     cdef bint found = True
-    for i in range(numbers.shape[0]):
+    for i in range(max(first, 0), numbers.shape[0]):
         found = found and fabs(numbers[i]) < limit
     return found
 

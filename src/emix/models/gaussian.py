@@ -281,30 +281,32 @@ class GaussianRun:
         if cancels:
             # A component is about to jump by so many of its new standard deviations that the sums about its old mean
             # hold nothing else. They are taken once more, about the new one.
-            jump = self._statistics(sums)
+            jump = self._sums(sums)
             weight, shift, _ = jump.in_unit
             held = np.where(weight > 0.0, weight, 1.0)[:, np.newaxis]
             sums, log_likelihood, *_ = self._pass(parameters, before, center=jump.center + shift / held)
         self._before = sums
-        log_likelihood *= source.weight_unit
-        return self._statistics(sums, log_likelihood, parameters), log_likelihood
-
-    def _statistics(
-        self, sums: Array, log_likelihood: float = 0.0, parameters: GaussianParameters | None = None
-    ) -> GaussianStatistics:
-        model, source = self.model, self.source
-        return GaussianStatistics(
+        unit = source.weight_unit
+        log_likelihood *= unit
+        statistics = GaussianStatistics(
             model.structure,
-            model.n_components,
-            model.n_features,
+            K,
+            d,
             sums,
             self.weight,
             source.n_rows,
             log_likelihood,
             parameters,
-            source.weight_unit,
+            unit,
             self._columns,
         )
+        return statistics, log_likelihood
+
+    def _sums(self, packed: Array) -> GaussianStatistics:
+        """Sums of a pass that may be taken once more."""
+        model, unit = self.model, self.source.weight_unit
+        sizes = model.n_components, model.n_features
+        return GaussianStatistics(model.structure, *sizes, packed, 0.0, 0, 0.0, None, unit, self._columns)
 
     def _pass(
         self, parameters: GaussianParameters, before: Array | None, center: Array | None = None, origin: bool = True
@@ -334,7 +336,7 @@ class GaussianRun:
         if self._exchange.shared:
             run_in_threads(lambda thread, stop: self._exchange.add(thread, self._n_threads, sums), self._n_threads)
         log_likelihood, shrunk, cancels, growth = self._exchange.end(before, sums)
-        if growth > 1.0 and self._origin is not None and not self._origin.holds(growth, self._statistics(sums)):
+        if growth > 1.0 and self._origin is not None and not self._origin.holds(growth, self._sums(sums)):
             return self._pass(parameters, before, center, origin=False)
         return sums, log_likelihood, shrunk, cancels
 

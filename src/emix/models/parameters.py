@@ -192,7 +192,7 @@ class GaussianParameters:
         # Σ⁻¹ = WᵀW: a sum of d products. What stands behind W, the logarithms, is far smaller.
         K, d = self.n_components, self.n_features
         size = (len(self.packed) - K * (d + 2)) // 2
-        return factors.all_below(self.packed[K * (d + 1) + size :], math.sqrt(largest / d))
+        return factors.all_below(self.packed, K * (d + 1) + size, math.sqrt(largest / d))
 
     @property
     def n_free_parameters(self) -> int:
