@@ -14,6 +14,8 @@ def main() -> int:
     try:
         from emix.faces.command_line import main as run
     except KeyboardInterrupt:
+        if sys.stderr is not None:
+            print("emix: interrupted", file=sys.stderr)
         return 130  # as a shell reports it
     except ImportError as error:
         if sys.stderr is not None:  # closed: print would take standard output instead

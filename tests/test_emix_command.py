@@ -40,3 +40,20 @@ def test_an_import_that_fails_is_one_line() -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("emix: error: EMIX_LEVEL is 'foo', which this build or processor does not have: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_interrupt_while_the_package_is_imported_is_one_line() -> None:
+    code = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "emix.faces.command_line":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from _emix_command import main
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "emix: interrupted\n")
