@@ -164,7 +164,7 @@ def test_columns_that_are_not_there_are_refused(features: object, error: type[Ex
     mixture = emix.GaussianMixture(1).fit(frame)
     expected = ", expected two different columns of the mixture, by number from 0 to 3 or by name: a, b, c, d$"
     with pytest.raises(error, match=f"^{found}{expected}"):
-        plot_mixture(mixture, frame, features=features)  # type: ignore[arg-type]
+        plot_mixture(mixture, frame, features=features)  # type: ignore[arg-type] # wrong types on purpose
 
 
 def test_a_name_of_several_columns_chooses_none(mixture: emix.GaussianMixture, faithful: np.ndarray) -> None:

@@ -22,7 +22,7 @@ __all__ = ["EMModel", "EMRecord", "EMResult", "fit_em", "iterate"]
 
 
 class EMModel(Protocol):
-    """What `fit_em` fits: any model with latent variables whose two steps can be written down.
+    """A model that `fit_em` can fit: one with latent variables whose two steps can be written down.
 
     Optional, found by name:
 
@@ -78,7 +78,7 @@ class EMRecord:
 
 @dataclass(frozen=True, init=False)
 class EMResult:
-    """What a fit found.
+    """The result of a fit by `fit_em`.
 
     Attributes
     ----------

@@ -108,7 +108,7 @@ def _weight(model: Any, data: Any) -> float:
 
 
 def _checked(found: Any) -> tuple[Any, float]:
-    """What an E-step returned, if it is what it should be."""
+    """Return the statistics and the log-likelihood that an E-step returned, or say what is wrong with them."""
     if not isinstance(found, tuple) or len(found) != 2:
         raise TypeError(f"e_step returned {_kind_of(found)}, expected a tuple: (statistics, log_likelihood).")
     statistics, log_likelihood = found
@@ -132,7 +132,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _kind_of(value: Any) -> str:
-    """What it is, in a few words: arrays may be long."""
+    """Describe a value in a few words: arrays may be long."""
     shape = getattr(value, "shape", None)
     if shape is not None:
         return f"an array of shape {tuple(shape)}"

@@ -39,7 +39,7 @@ class Degeneracy(NamedTuple):
 
 @dataclass(frozen=True, init=False)
 class RunReport:
-    """What became of one run.
+    """Report of one run of a fit.
 
     Attributes
     ----------
@@ -168,9 +168,9 @@ def _side_by_side(run: Run, n_init: int, n_threads: int) -> Callable[[int], EMRe
             with warnings_held() as warned[number]:
                 try:
                     ends[number] = run(number, stop)
-                # Blind, as it is not handled here: `outcome` raises it, after the runs before it, as if they were done
-                # one after the other.
-                except Exception as error:  # noqa: BLE001
+                # The error is not handled here: `outcome` raises it after the runs before it, as if they were done one
+                # after the other.
+                except Exception as error:  # noqa: BLE001 (raised by `outcome`)
                     ends[number] = error
                     if not isinstance(error, DegenerateCovarianceError):
                         left.clear()

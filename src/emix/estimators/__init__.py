@@ -1,1 +1,1 @@
-"""What users hold."""
+"""The estimators that users hold: GaussianMixture, MultivariateNormal, and what they are made of."""

@@ -119,11 +119,10 @@ def open_closed_streams() -> None:
         except OSError:
             # The lowest free number, which is this one. Of standard error nobody expects anything.
             os.open(os.devnull, (os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)[number])
-    # The process ends with them.
     if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (open until the process ends)
     if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (open until the process ends)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name of a column or a file that the terminal's encoding lacks is no reason to lose the summary.
         sys.stdout.reconfigure(errors="backslashreplace")

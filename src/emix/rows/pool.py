@@ -51,9 +51,9 @@ class Share:
         try:
             if not self._stop[0]:
                 self._task(self._thread, self._stop)
-        # Blind, as nothing may be lost: here it would end a thread of the pool, and the one who waits would take the
-        # share for done. There it is raised, also what ends a process, such as SystemExit.
-        except BaseException as error:  # noqa: BLE001
+        # Here an error would end a thread of the pool, and the waiting thread would take the share for done. The
+        # waiting thread raises it, also what ends a process, such as SystemExit.
+        except BaseException as error:  # noqa: BLE001 (raised by the thread that waits)
             self.error = error
             self._stop[0] = 1
         finally:
