@@ -12,7 +12,7 @@ import sys
 def main() -> int:
     """Import the command and run it; return its exit code."""
     try:
-        from emix.faces.command_line import main as run
+        from emix.cli.command_line import main as run
     except KeyboardInterrupt:
         if sys.stderr is not None:
             print("emix: interrupted", file=sys.stderr)

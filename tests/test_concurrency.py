@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import emix.gaussian.model
 import emix.kernel.level
-import emix.models.gaussian
 from emix import GaussianMixture, GaussianModel, GaussianParameters, fit_em
+from emix.gaussian.scoring import score_rows
 from emix.kernel.level import available_levels, kernel_for
-from emix.models.scoring import score_rows
 
 STRUCTURES = ["full", "tied", "diag", "spherical"]
 LONG = 120.0  # seconds that only a defect would last
@@ -206,7 +206,7 @@ def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyP
             super().accumulate(thread, *arguments)
 
     broken = SimpleNamespace(**{**vars(kernel), "Accumulator": Broken})
-    monkeypatch.setattr(emix.models.gaussian, "kernel_for", lambda dtype: broken)
+    monkeypatch.setattr(emix.gaussian.model, "kernel_for", lambda dtype: broken)
     start = GaussianParameters.from_covariances("spherical", [1.0], [[0.0] * 3], [1.0])
     with pytest.raises(MemoryError, match="in thread 1"):
         fit_em(GaussianModel(1, 3, "spherical", n_threads=2), rows(2000), start, tol=0.0, max_iter=1)

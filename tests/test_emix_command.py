@@ -48,7 +48,7 @@ import sys
 
 class Interrupting:
     def find_spec(self, name, path, target=None):
-        if name == "emix.faces.command_line":
+        if name == "emix.cli.command_line":
             raise KeyboardInterrupt
 
 sys.meta_path.insert(0, Interrupting())

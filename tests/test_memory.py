@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from emix import ConvergenceWarning, GaussianMixture, GaussianModel, GaussianParameters, fit_em
-from emix.estimators.starts import make_start
 from emix.rows.arrays import ArraySource
+from emix.starts.starting_parameters import make_start
 
 
 def rows(n_rows: int) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 
 import emix
-from emix.models.covariance import STRUCTURES
+from emix.gaussian.structures import STRUCTURES
 
 Array = NDArray[np.float64]
 

@@ -24,8 +24,8 @@ versions = emix.versions
 
 def compute_everything() -> None:
     """Switch skipping off in this process."""
-    from emix.models.bounded_passes import BoundedPasses
-    from emix.models.gaussian import GaussianRun
+    from emix.gaussian.model import GaussianRun
+    from emix.gaussian.shortcuts.bounded_passes import BoundedPasses
 
     one_pass = GaussianRun._pass
 

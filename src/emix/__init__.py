@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .datasets import load_faithful
-from .em.loop import EMModel, EMRecord, EMResult, fit_em
-from .estimators.gaussian_mixture import GaussianMixture
-from .estimators.multivariate_normal import MultivariateNormal
-from .exceptions import ConvergenceWarning, DegenerateCovarianceError, ModelFileError, NotFittedError
-from .kernel.level import show_config
-from .models.gaussian import GaussianModel, q_function
-from .models.parameters import GaussianParameters
-from .models.statistics import GaussianStatistics
+from emix.datasets import load_faithful
+from emix.em.loop import EMModel, EMRecord, EMResult, fit_em
+from emix.estimators.gaussian_mixture import GaussianMixture
+from emix.exceptions import ConvergenceWarning, DegenerateCovarianceError, ModelFileError, NotFittedError
+from emix.gaussian.model import GaussianModel, q_function
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.statistics import GaussianStatistics
+from emix.kernel.level import show_config
+from emix.normal.multivariate_normal import MultivariateNormal
 
 if TYPE_CHECKING:
-    from . import faces as faces
+    from emix import faces as faces
 else:
 
     def __getattr__(name: str) -> object:

@@ -12,7 +12,7 @@ import pytest
 
 import emix.estimators.mixture_runs
 from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture
-from emix.rows import threads
+from emix.parallel import threads
 
 LONG = 120.0  # seconds that only a defect would last
 

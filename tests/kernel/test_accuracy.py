@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.scoring import Scores, score_rows
 from emix.kernel import level
-from emix.models.parameters import GaussianParameters
-from emix.models.scoring import Scores, score_rows
+from gaussian.examples import joint_scores
 from kernel.naive import each_dtype, each_structure
-from models.examples import joint_scores
 
 Array = NDArray[Any]
 

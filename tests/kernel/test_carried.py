@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emix.gaussian.parameters import GaussianParameters
 from emix.kernel import factors
-from emix.models.parameters import GaussianParameters
 from kernel.naive import each_structure
 
 K = 4

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emix.estimators import kmeans, starts
-from emix.estimators.uniforms import Uniforms
+from emix.gaussian import label_sums
+from emix.gaussian.structures import STRUCTURES
 from emix.kernel.level import available_levels
-from emix.models import label_sums
-from emix.models.covariance import STRUCTURES
+from emix.starts import kmeans
+from emix.starts import starting_parameters as starts
+from emix.starts.uniforms import Uniforms
 
 Array = NDArray[np.float64]
 

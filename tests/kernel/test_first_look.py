@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 import emix.kernel.level
 from emix import GaussianModel, GaussianParameters
+from emix.gaussian import model as gaussian_model
+from emix.gaussian.shortcuts.first_look import FirstLook
+from emix.gaussian.structures import STRUCTURES
 from emix.kernel import factors
 from emix.kernel.level import available_levels, kernel_for, kernel_of_level
-from emix.models import gaussian
-from emix.models.covariance import STRUCTURES
-from emix.models.first_look import FirstLook
 
 Array = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ def test_not_a_bit_changes(
 ) -> None:
     monkeypatch.setattr(emix.kernel.level, "level_in_use", level)
     # 0.01: whether a component counts is as good as tossed in many rows, so that a bound which errs would show.
-    monkeypatch.setattr(gaussian, "NEGLIGIBLE", negligible)
+    monkeypatch.setattr(gaussian_model, "NEGLIGIBLE", negligible)
     rows, theta = problem(*size, separation=2.0 if negligible == 40.0 else 0.1)
     expected, _ = passes(rows, theta, False, monkeypatch)
     found, kept = passes(rows, theta, True, monkeypatch)

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from emix.em.passes import begin_passes
+from emix.em.stopping import STOPS, StoppingRule
 from emix.exceptions import shown, warn_convergence
-
-from .passes import begin_passes
-from .stopping import STOPS, StoppingRule
 
 __all__ = ["EMModel", "EMRecord", "EMResult", "fit_em", "iterate"]
 

@@ -8,10 +8,9 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from emix.em.loop import EMResult
 from emix.exceptions import DegenerateCovarianceError, Warned, warn, warnings_held
-from emix.rows.threads import Task, run_in_threads
-
-from .loop import EMResult
+from emix.parallel.threads import Task, run_in_threads
 
 __all__ = ["Degeneracy", "RunReport", "best_run"]
 

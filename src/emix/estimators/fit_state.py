@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.arguments import check_finite, element_of
-from emix.models.parameters import GaussianParameters, check_shapes, check_values
+from emix.gaussian.parameters import GaussianParameters, check_shapes, check_values
 from emix.rows.conversion import as_numbers
 
 __all__ = ["attributes_of", "parameters_of", "relinked", "unlinked"]

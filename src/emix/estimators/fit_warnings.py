@@ -9,8 +9,8 @@ import numpy as np
 from emix.em.restarts import RunReport
 from emix.estimators.parameters_check import Settings
 from emix.exceptions import warn, warn_convergence
-from emix.models.collapse import ColumnDoubts, Names
-from emix.models.parameters import GaussianParameters
+from emix.gaussian.collapse import ColumnDoubts, Names
+from emix.gaussian.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import FloatArray
 

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from emix.arguments import integer_in_range
 from emix.estimators.criteria import aic, bic, entropies, icl, warn_of_n
 from emix.estimators.fit_state import parameters_of, relinked, unlinked
-from emix.estimators.random_source import random_source
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
-from emix.models.scoring import Scores, score_rows
+from emix.gaussian.scoring import Scores, score_rows
+from emix.random_source import random_source
 from emix.rows.validation import (
     FloatArray,
     as_rows,

@@ -23,11 +23,11 @@ from emix.estimators.parameters_check import (
     check_spread,
     check_weights,
 )
-from emix.estimators.random_source import seed_of
 from emix.exceptions import warn_convergence
-from emix.models.collapse import ColumnDoubts
-from emix.models.covariance import STRUCTURES
-from emix.models.parameters import GaussianParameters
+from emix.gaussian.collapse import ColumnDoubts
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.structures import STRUCTURES
+from emix.random_source import seed_of
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import (
     FloatArray,

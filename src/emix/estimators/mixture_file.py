@@ -17,9 +17,9 @@ from emix.em.restarts import RunReport
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.exceptions import ModelFileError
 from emix.files.model_file import encode_model, load_model, save_model
-from emix.models.collapse import ColumnDoubts
-from emix.models.covariance import STRUCTURES, CovarianceStructure
-from emix.models.parameters import GaussianParameters, check_shapes
+from emix.gaussian.collapse import ColumnDoubts
+from emix.gaussian.parameters import GaussianParameters, check_shapes
+from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 
 __all__ = ["load_mixture", "mixture_bytes", "save_mixture"]
 

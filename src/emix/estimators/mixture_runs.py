@@ -14,15 +14,15 @@ from emix.em.loop import EMRecord, EMResult, iterate
 from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.estimators.progress import Progress
-from emix.estimators.starts import make_start
 from emix.exceptions import DegenerateCovarianceError
+from emix.gaussian.collapse import ColumnDoubts, Names, judge
+from emix.gaussian.model import GaussianModel
+from emix.gaussian.operations import operations_of_pass
+from emix.gaussian.parameters import GaussianParameters
 from emix.kernel.level import has_own_threads
-from emix.models.collapse import ColumnDoubts, Names, judge
-from emix.models.gaussian import GaussianModel
-from emix.models.operations import operations_of_pass
-from emix.models.parameters import GaussianParameters
+from emix.parallel.threads import plan_runs
 from emix.rows.arrays import ArraySource
-from emix.rows.threads import plan_runs
+from emix.starts.starting_parameters import make_start
 
 __all__ = ["Runs", "continue_fit", "fit_from_starts"]
 

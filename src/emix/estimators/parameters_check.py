@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.arguments import check_finite, choice_of, element_of, integer_in_range, real_in_range, reg_covar_of
-from emix.estimators.starts import STARTS
 from emix.exceptions import shown, warn
-from emix.models.covariance import STRUCTURES, RegCovar
+from emix.gaussian.structures import STRUCTURES, RegCovar
 from emix.rows.conversion import as_numbers
+from emix.starts.starting_parameters import STARTS
 
 __all__ = [
     "GivenStart",

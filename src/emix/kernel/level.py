@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .processor import supported_levels
+from emix.kernel.processor import supported_levels
 
 __all__ = ["Kernel", "available_levels", "config", "kernel_of_level", "show_config"]
 

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from emix.kernel import values
 from emix.kernel.factors import Columns
-
-from .conversion import column_names
-from .validation import FloatArray, as_rows, as_sample_weight, check_column_range
+from emix.rows.conversion import column_names
+from emix.rows.validation import FloatArray, as_rows, as_sample_weight, check_column_range
 
 __all__ = ["ArraySource", "as_source"]
 

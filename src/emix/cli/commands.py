@@ -1,0 +1,272 @@
+"""What the commands of `emix` do; their arguments are in command_line.py.
+
+A command takes the parsed arguments and returns an exit code. Refusals are ValueError, OSError or
+ImportError with a message for whoever typed the command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emix.cli.outputs import (
+    check_writable,
+    format_of,
+    is_standard_output,
+    leads_to_terminal,
+    pass_on,
+    say,
+    write_results,
+)
+from emix.cli.table_words import file_title, in_place, say_what_is_left_out
+from emix.cli.tables import WRITABLE, check_readable, read_table, write_columns
+from emix.cli.text_content import STANDARD_STREAM
+from emix.datasets.faithful import faithful_csv, load_faithful
+from emix.estimators.mixture_file import mixture_bytes
+from emix.files.output import is_regular_target, writing
+from emix.requirements import require
+from emix.summary.summary import summary
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from emix.estimators.gaussian_mixture import GaussianMixture
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_DOUBTFUL = 3
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_PIPE = 141  # 128 + SIGPIPE
+
+PICTURES = (".png", ".pdf", ".svg")
+DATASETS = {"faithful": (load_faithful, faithful_csv)}
+
+# A fit that ends sooner shows no progress on a terminal: it would only flicker.
+_PATIENCE_SECONDS = 2.0
+
+
+class UsageError(ValueError):
+    """Arguments that do not go together; the exit code is that of wrong arguments."""
+
+
+def fit(arguments: argparse.Namespace) -> int:
+    """`emix fit`: fit, write what was asked for, print the summary."""
+    from emix.estimators.gaussian_mixture import GaussianMixture
+
+    # Whatever could spoil the results is refused before the fit, which may be long.
+    model_on_stdout = arguments.out is not None and is_standard_output(arguments.out)
+    if arguments.out is not None:
+        _refuse_terminal(arguments.out, "--out", "a model file")
+        if arguments.out != STANDARD_STREAM:
+            check_writable(arguments.out)
+    if arguments.plot is not None:
+        if arguments.plot == STANDARD_STREAM:
+            raise UsageError(f"--plot is -, expected the name of a file that ends in one of {', '.join(PICTURES)}")
+        check_writable(arguments.plot, PICTURES)
+        _refuse_terminal(arguments.plot, "--plot", "a picture")
+        require("matplotlib.figure", "plot", "--plot")
+    _refuse_overwriting(arguments.out, "--out", FILE=arguments.file)
+    _refuse_overwriting(arguments.plot, "--plot", FILE=arguments.file)
+    if arguments.out != STANDARD_STREAM:
+        _refuse_overwriting(arguments.plot, "--plot", **{"--out": arguments.out})
+    table = read_table(
+        arguments.file,
+        columns=arguments.columns,
+        weights=arguments.weights,
+        header=not arguments.no_header,
+        separator=arguments.separator,
+        drop_missing=arguments.missing == "drop",
+        to_fit=True,
+    )
+    say_what_is_left_out(arguments.file, table, "are left out")
+    estimator = GaussianMixture(
+        arguments.components,
+        covariance_type=arguments.covariance,
+        tol=arguments.tol,
+        reg_covar=arguments.reg_covar,
+        max_iter=arguments.max_iter,
+        n_init=arguments.n_init,
+        init_params=arguments.init,
+        random_state=arguments.seed,
+        verbose=2 if arguments.verbose or (sys.stderr.isatty() and not arguments.quiet) else 0,
+        n_threads=arguments.threads,
+    )
+    with _messages_on_stderr(), _progress_on_stderr(at_once=arguments.verbose):
+        estimator.fit(table.rows, sample_weight=table.weights)
+    # The file holds the model, not how chatty this fit was.
+    estimator.verbose = 0
+    written = []
+    if arguments.out is not None:
+        if arguments.out == STANDARD_STREAM:
+            write_results(mixture_bytes(estimator))
+        else:
+            estimator.save(arguments.out)
+        written.append(f"Model file  {arguments.out}")
+    if arguments.plot is not None:
+        from emix.plots.plots import plot_mixture
+
+        figure = plot_mixture(
+            estimator,
+            table.rows,
+            sample_weight=table.weights,
+            feature_names=table.names,
+            title=file_title(arguments.file),
+        )
+        picture = io.BytesIO()  # a FIFO, which has no positions, can take it too
+        figure.savefig(picture, format=format_of(arguments.plot, PICTURES).removeprefix("."))
+        with writing(arguments.plot) as stream:
+            stream.write(picture.getbuffer())
+        written.append(f"Picture     {arguments.plot}")
+    if not arguments.quiet and not model_on_stdout:
+        text = summary(estimator, table.rows, table.weights, feature_names=table.names)
+        write_results("\n".join([text, *(["", *written] if written else []), ""]))
+    # The fit has warned of either.
+    degenerate = any(run.chosen and run.degenerate for run in estimator.runs_)
+    return EXIT_OK if estimator.converged_ and not degenerate else EXIT_DOUBTFUL
+
+
+def score(arguments: argparse.Namespace) -> int:
+    """`emix score`: what the model says of each row."""
+    from emix.estimators.gaussian_mixture import GaussianMixture
+
+    require("polars", "cli", "writing tables")
+    if arguments.out is not None and arguments.out != STANDARD_STREAM:
+        check_writable(arguments.out, WRITABLE)
+        _refuse_overwriting(arguments.out, "--out", FILE=arguments.file, MODEL=arguments.model)
+    estimator = _load(GaussianMixture, arguments.model)
+    rows, present = _rows_for(estimator, arguments)
+    with _messages_on_stderr():
+        # The columns were matched above; a .npy file has no names to compare with the model's.
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        scores = estimator.score_rows(rows, log_density=True, responsibilities=True, labels=True)
+    assert scores.log_density is not None and scores.responsibilities is not None and scores.labels is not None
+    columns = {"log_density": scores.log_density, "component": scores.labels}
+    columns |= {f"r{k}": np.ascontiguousarray(r) for k, r in enumerate(scores.responsibilities.T)}
+    write_columns(in_place(columns, present), arguments.out)
+    return EXIT_OK
+
+
+def info(arguments: argparse.Namespace) -> int:
+    """`emix info`: the summary from a model file."""
+    from emix.estimators.gaussian_mixture import GaussianMixture
+
+    write_results(f"{summary(_load(GaussianMixture, arguments.model))}\n")
+    return EXIT_OK
+
+
+def data(arguments: argparse.Namespace) -> int:
+    """`emix data`: a shipped data set as CSV, or what there is."""
+    if arguments.name is None:
+        for name, (load, _) in DATASETS.items():
+            n_samples, n_features = (dataset := load()).data.shape
+            write_results(f"{name}: {n_samples} rows, {n_features} columns\n\n{dataset.description}\n")
+        return EXIT_OK
+    text = DATASETS[arguments.name][1]()
+    if arguments.out is None or arguments.out == STANDARD_STREAM:
+        write_results(text)
+    else:
+        with writing(arguments.out) as stream:
+            stream.write(text.encode())
+    return EXIT_OK
+
+
+def _refuse_overwriting(path: str | None, option: str, **others: str | None) -> None:
+    """Refuse to write to a file that the same command reads, or writes for another option."""
+    for name, other in others.items():
+        if path is not None and other is not None and _same_file(path, other):
+            raise UsageError(f"{option} is the same file as {name}, {other}: it would be overwritten")
+
+
+def _refuse_terminal(path: str, option: str, what: str) -> None:
+    """Refuse to write bytes that are no text to a terminal."""
+    if leads_to_terminal(path):
+        raise UsageError(f"{option} {path} is a terminal, which cannot show {what}: redirect it, or name a file")
+
+
+def _same_file(path: str, other: str) -> bool:
+    """Whether an output would take the place of another file, or of the one that standard input comes from ("-")."""
+    if path == STANDARD_STREAM or not is_regular_target(path):
+        return False  # what is written through loses nothing
+    if other == STANDARD_STREAM:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # it may be closed, or no file
+            return os.path.samestat(os.stat(path), os.fstat(sys.stdin.fileno()))
+        return False
+    if os.path.exists(path) and os.path.exists(other):
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+def _load(kind: type[GaussianMixture], path: str) -> GaussianMixture:
+    check_readable(path)
+    return kind.load(path)
+
+
+def _rows_for(
+    estimator: GaussianMixture, arguments: argparse.Namespace
+) -> tuple[pl.DataFrame | NDArray[np.floating], NDArray[np.bool_] | None]:
+    """Read the columns that the model was fitted on, by name where both sides have names; and which rows have them."""
+    names = getattr(estimator, "feature_names_in_", None)
+    columns = arguments.columns
+    has_names = not arguments.no_header and not arguments.file.lower().endswith(".npy")
+    if columns is None and names is not None and has_names:
+        columns = [str(name) for name in names]
+    table = read_table(
+        arguments.file,
+        columns=columns,
+        header=not arguments.no_header,
+        separator=arguments.separator,
+        drop_missing=arguments.missing == "drop",
+    )
+    n_features = estimator.means_.shape[1]
+    if len(table.names) != n_features:
+        raise ValueError(
+            f"{arguments.file}: {len(table.names)} columns, but the model has {n_features}: choose them with --columns"
+        )
+    say_what_is_left_out(arguments.file, table, "stay empty")
+    # A frame goes to the model only under the model's own names.
+    rows = table.rows if names is not None and list(names) == list(table.names) else table.array
+    return rows, table.present
+
+
+@contextlib.contextmanager
+def _messages_on_stderr() -> Iterator[None]:
+    """Turn warnings into lines of the command's own kind."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        say(f"emix: warning: {' '.join(str(warning.message).split())}")
+
+
+@contextlib.contextmanager
+def _progress_on_stderr(*, at_once: bool) -> Iterator[None]:
+    """Send what a verbose fit prints to standard error: standard output is for results."""
+    with contextlib.redirect_stdout(_Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)):
+        yield
+
+
+class _Progress(io.TextIOBase):
+    """A stream that begins to pass text on after some seconds."""
+
+    def __init__(self, target: TextIO, patience: float) -> None:
+        super().__init__()
+        self._target = target
+        self._begin = time.monotonic() + patience
+
+    def write(self, text: str) -> int:
+        if time.monotonic() >= self._begin:
+            pass_on(text, self._target)
+        return len(text)

@@ -1,0 +1,138 @@
+"""CSV files and their relatives through polars, and what is wrong with those that polars refuses or would change.
+
+Polars renames a repeated column, replaces bytes that are no UTF-8 in a header, takes an empty line for a row, and
+speaks of schemas. So the first lines are read here before, lines that polars would misread are written anew for it,
+and a file that cannot be read is read again, slowly, for the line to name.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emix.cli import polars_reading
+from emix.cli.text_content import TextContent
+from emix.cli.text_layout import BLANKS, MISSING, counts, find_layout, records, with_tabs
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    import polars as pl
+
+    from emix.cli.text_layout import Layout
+
+_CHUNK = 1 << 20
+
+
+def load_csv(
+    source: str, *, header: bool, separator: str | None, likely: str | None = ",", wanted: Collection[str] = ()
+) -> pl.DataFrame:
+    """Read a text file of columns, or standard input ("-"), plain or compressed by gzip, as polars types its columns.
+
+    Parameters
+    ----------
+    source : str
+        A path, or "-".
+    header : bool
+        Whether a line names the columns; otherwise they are x0, x1, …
+    separator : str or None
+        What separates the columns, one character, where a blank stands for any number of blanks; None to find out.
+    likely : str or None, default=","
+        What separates them unless another reading alone gives a rectangle of numbers.
+    wanted : collection of str, optional
+        The columns that have to be numbers, by default all.
+
+    Returns
+    -------
+    polars.DataFrame
+        Null where there is no value. Texts have no blanks about them; a column of numbers is never text.
+
+    Raises
+    ------
+    ValueError
+        If it is no table in UTF-8 with this separator, or its first line is not the header, or has a name twice.
+    OSError
+        If it cannot be read.
+    """
+    polars = polars_reading.polars()
+    content = TextContent(source)
+    layout = find_layout(content, header=header, separator=separator, likely=likely, wanted=wanted)
+    rewritten = layout.separator == BLANKS or layout.names_are_apart or _has_lines_that_do_not_count(content)
+    try:
+        with _for_polars(content, layout) if rewritten else content.open() as stream:
+            frame = polars_reading.read(
+                polars.read_csv,
+                stream,
+                has_header=layout.n_header_lines > 0 and not rewritten,
+                separator="\t" if layout.separator == BLANKS else layout.separator,
+                null_values=list(MISSING),
+                # All rows decide a column's type: a fraction in row 10 000 is not an error.
+                infer_schema_length=None,
+                raise_if_empty=False,
+            )
+    except ValueError:
+        _find_fault(content, layout)
+        raise
+    if frame.width > len(layout.names):  # without a header polars widens the table for the longest line
+        _find_fault(content, layout)
+    if not frame.width:  # names, but no row
+        empty: pl.DataFrame = polars.DataFrame({name: [] for name in layout.names})
+        return empty
+    if frame.width != len(layout.names):
+        raise ValueError(f"cannot be read: {frame.width} columns, but {len(layout.names)} names")
+    frame.columns = list(layout.names)
+    return frame.with_columns(_numbers_of(column) for column in frame if column.dtype == polars.String)
+
+
+def _has_lines_that_do_not_count(content: TextContent) -> bool:
+    """Whether there may be comments, which polars would take for rows, or lines without a word."""
+    before = b"\n"
+    with content.open() as stream:
+        while chunk := stream.read(_CHUNK):
+            codes = np.frombuffer(before + chunk, dtype=np.uint8)
+            # A line that begins with a blank, or ends at once. NumPy finds it in a quarter of the time of bytes.find.
+            blank_begins = (codes[:-1] == ord("\n")) & (codes[1:] <= ord(" "))
+            if b"#" in chunk or blank_begins.any():
+                return True
+            before = chunk[-1:]
+    return False
+
+
+def _for_polars(content: TextContent, layout: Layout) -> io.BytesIO:
+    """Write the rows so that polars reads them: no header, no comments, no empty lines, one tab for blanks."""
+    return io.BytesIO("".join(_rows(content, layout)).encode())
+
+
+def _rows(content: TextContent, layout: Layout) -> Iterator[str]:
+    n_header_lines = layout.n_header_lines
+    n_empty = 0
+    for _, line in content.lines():
+        if not counts(line):
+            # In a single column an empty line between others is a row without a value.
+            n_empty += len(layout.names) == 1 and n_header_lines == 0 and not line.strip()
+        elif n_header_lines:
+            n_header_lines -= 1
+        else:
+            yield "NA\n" * n_empty
+            yield with_tabs(line) + "\n" if layout.separator == BLANKS else line
+            n_empty = 0
+
+
+def _find_fault(content: TextContent, layout: Layout) -> None:
+    """Raise for the first line that is no CSV, or has more values than there are names."""
+    for number, _, record in records(content.lines(), layout.separator):
+        if len(record) > len(layout.names):
+            has = f"names {len(layout.names)} columns" if layout.n_header_lines else f"has {len(layout.names)}"
+            raise ValueError(f"line {number} has {len(record)} values, but the first line {has}")
+
+
+def _numbers_of(texts: pl.Series) -> pl.Series:
+    """Read numbers that polars has not: with a plus sign, or with blanks about them."""
+    polars = polars_reading.polars()
+    # A quotation mark after a blank is none for polars.
+    bare = texts.str.strip_chars(' \t\r"')
+    values = bare.set(bare.is_in(MISSING), None)
+    numbers = values.cast(polars.Float64, strict=False)
+    return numbers if numbers.null_count() == values.null_count() < len(values) else values

@@ -1,0 +1,56 @@
+"""What the commands say of a table that they read, and how the results of its rows find their places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emix.cli import polars_reading
+from emix.cli.outputs import say
+from emix.cli.text_content import STANDARD_STREAM
+from emix.cli.text_layout import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from emix.cli.tables import Table
+
+
+def say_what_is_left_out(source: str, table: Table, fate: str) -> None:
+    """Print a warning for columns that hold row numbers, and for rows without a value, which are left out."""
+    said = []
+    if table.row_numbers:
+        first = table.row_numbers[0]
+        columns = f"column {first!r}" if first else "the first column, which has no name,"
+        if len(table.row_numbers) > 1:
+            columns = f"columns {listed([repr(name) for name in table.row_numbers])}"
+        holds = "holds row numbers and is" if len(table.row_numbers) == 1 else "hold row numbers and are"
+        option = "--columns '\"\",...'" if not first else "--columns"
+        said.append(f"{columns} {holds} left out: choose columns with {option} to use it as data")
+    if table.present is not None:
+        n_rows = len(table.present)
+        n_missing = n_rows - int(table.present.sum())
+        said.append(f"{n_missing} of {n_rows} rows have no value in some column and {fate}")
+    for text in said:
+        name = "standard input" if source == STANDARD_STREAM else source
+        say(f"emix: warning: {name}: {text}")
+
+
+def in_place(columns: Mapping[str, NDArray[Any]], present: NDArray[np.bool_] | None) -> Mapping[str, Any]:
+    """Give the results of the rows that are present the places of these rows in the file; the others are null."""
+    if present is None:
+        return columns
+    polars = polars_reading.polars()
+    places = polars.Series(np.cumsum(present) - 1).set(polars.Series(~present), None)
+    return {name: polars.Series(name, values).gather(places) for name, values in columns.items()}
+
+
+def file_title(source: str) -> str:
+    """Name a file without its folder, also where the name is not UTF-8."""
+    name = "standard input" if source == STANDARD_STREAM else Path(source).name
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

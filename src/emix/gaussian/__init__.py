@@ -1,0 +1,1 @@
+"""The Gaussian mixture as EM sees it: parameters, statistics, E-step and M-step."""

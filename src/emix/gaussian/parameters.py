@@ -1,0 +1,315 @@
+"""Parameters of a Gaussian mixture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emix.arguments import check_finite, element_of
+from emix.gaussian.structures import CovarianceStructure, structure_of
+from emix.kernel import factors
+
+__all__ = ["GaussianParameters", "check_shapes", "check_values"]
+
+Array = NDArray[np.float64]
+
+# How far a sum of weights may be from one: they may have been rounded to single precision.
+ROUNDED_SUM = 1e-6
+
+# How far two elements of a matrix that should be equal may be apart, in units in which its diagonal is 1: numpy.isclose
+# allows as much.
+ROUNDED_ELEMENT = 1e-5
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class GaussianParameters:
+    """Weights, means and covariances of a Gaussian mixture of K components in d dimensions, float64.
+
+    Make one with `from_covariances` or `from_precisions`, which check that covariances are positive definite.
+
+    Attributes
+    ----------
+    structure : CovarianceStructure
+        "full", "tied", "diag" or "spherical", with what belongs to it.
+    n_components, n_features : int
+        K and d.
+    packed : ndarray
+        All numbers, as compiled code takes them: [π | μ | Σ | W | log det W]. The arrays below are views of it.
+        It is not copied, and made read-only: W belongs to Σ, and what is derived once, such as the digest, to all.
+    weights : ndarray of shape (K,)
+        π_k.
+    means : ndarray of shape (K, d)
+        μ_k.
+    covariances : ndarray
+        Σ_k: full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
+    whitening : ndarray
+        W_k, lower triangular with Σ_k⁻¹ = W_kᵀ W_k, in the shape of the covariances: the transpose of the precision
+        Cholesky factor; for diag and spherical the inverse standard deviations.
+    log_det_whitening : ndarray of shape (K,)
+        Σ_j log W_k[j, j].
+
+    Examples
+    --------
+    >>> theta = GaussianParameters.from_covariances("spherical", [0.5, 0.5], [[0.0], [3.0]], [1.0, 4.0])
+    >>> theta.whitening
+    array([1. , 0.5])
+    """
+
+    structure: CovarianceStructure
+    n_components: int
+    n_features: int
+    packed: Array
+
+    def __init__(self, structure: CovarianceStructure, n_components: int, n_features: int, packed: Array) -> None:
+        packed.setflags(write=False)
+        # What the generated one does by a call for each field, which takes half as long again: each iteration of a fit
+        # comes here.
+        fields = self.__dict__
+        fields["structure"], fields["n_components"], fields["n_features"] = structure, n_components, n_features
+        fields["packed"] = packed
+
+    @classmethod
+    def from_covariances(
+        cls, structure: str | CovarianceStructure, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike
+    ) -> GaussianParameters:
+        """Make parameters from covariances in the structure's shape.
+
+        Weights are taken as they are, not divided by their sum: that must be one but for rounding, 1e-6.
+
+        Raises
+        ------
+        ValueError
+            If there is no such structure, the shapes do not belong together, a number is not finite, a weight is
+            negative, the weights do not sum to one, or a covariance is not symmetric.
+        DegenerateCovarianceError
+            If a covariance is not positive definite to working precision.
+        """
+        form = structure_of(structure, cls.__name__)
+        pi, mu, sigma = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, covariances))
+        check_shapes(form, pi, mu, covariances=sigma)
+        check_values({"weights": pi, "means": mu, "covariances": sigma}, form)
+        return cls.of(form, pi, mu, sigma)
+
+    @classmethod
+    def from_precisions(
+        cls, structure: str | CovarianceStructure, weights: ArrayLike, means: ArrayLike, precisions: ArrayLike
+    ) -> GaussianParameters:
+        """Make parameters from inverse covariances in the structure's shape.
+
+        Raises
+        ------
+        ValueError
+            As `from_covariances`.
+        DegenerateCovarianceError
+            If a precision is not positive definite to working precision.
+        """
+        form = structure_of(structure, cls.__name__)
+        pi, mu, inverse = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, precisions))
+        check_shapes(form, pi, mu, precisions=inverse)
+        check_values({"weights": pi, "means": mu, "precisions": inverse}, form)
+        return cls.of(form, pi, mu, form.from_precisions(inverse))
+
+    @classmethod
+    def of(cls, structure: CovarianceStructure, weights: Array, means: Array, covariances: Array) -> GaussianParameters:
+        """Make parameters from arrays of the right shapes, of which no one is checked."""
+        whitening, log_det = structure.whiten(covariances, *means.shape)
+        return cls.of_arrays(structure, weights, means, covariances, whitening, log_det)
+
+    @classmethod
+    def of_arrays(
+        cls,
+        structure: CovarianceStructure,
+        weights: Array,
+        means: Array,
+        covariances: Array,
+        whitening: Array,
+        log_det_whitening: Array,
+    ) -> GaussianParameters:
+        """Make parameters from all their parts, which are trusted to belong together."""
+        K, d = means.shape
+        parts = (weights, means, covariances, whitening, log_det_whitening)
+        return cls(structure, K, d, np.concatenate([part.ravel() for part in parts]))
+
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
+        """Weights, means, covariances and whitening, in half of the time that they take one by one."""
+        K, d, packed = self.n_components, self.n_features, self.packed
+        size = (len(packed) - K * (d + 2)) // 2
+        first = K * (d + 1)
+        shape = self.structure.shape(K, d)
+        return (
+            packed[:K],
+            packed[K:first].reshape(K, d),
+            packed[first : first + size].reshape(shape),
+            packed[first + size : first + 2 * size].reshape(shape),
+        )
+
+    @property
+    def weights(self) -> Array:
+        """π_k, (K,)."""
+        return self.packed[: self.n_components]
+
+    @property
+    def means(self) -> Array:
+        """μ_k, (K, d)."""
+        K, d = self.n_components, self.n_features
+        return self.packed[K : K + K * d].reshape(K, d)
+
+    @property
+    def covariances(self) -> Array:
+        """Σ_k, in the structure's shape."""
+        return self._spread(0)
+
+    @property
+    def whitening(self) -> Array:
+        """W_k, in the structure's shape."""
+        return self._spread(1)
+
+    @property
+    def log_det_whitening(self) -> Array:
+        """Σ_j log W_k[j, j], (K,)."""
+        return self.packed[-self.n_components :]
+
+    def _spread(self, place: int) -> Array:
+        """The first or second array in the structure's shape."""
+        K, d = self.n_components, self.n_features
+        size = (len(self.packed) - K * (d + 2)) // 2
+        first = K * (d + 1) + place * size
+        return self.packed[first : first + size].reshape(self.structure.shape(K, d))
+
+    def __repr__(self) -> str:
+        return (
+            f"GaussianParameters(structure={self.structure!r}, weights={self.weights!r}, means={self.means!r}, "
+            f"covariances={self.covariances!r})"
+        )
+
+    def has_precisions_within(self, largest: float) -> bool:
+        """True if no precision can be beyond the largest number of a dtype; False is no verdict."""
+        # Σ⁻¹ = WᵀW: a sum of d products. What stands behind W, the logarithms, is far smaller.
+        K, d = self.n_components, self.n_features
+        size = (len(self.packed) - K * (d + 2)) // 2
+        return factors.all_below(self.packed, K * (d + 1) + size, math.sqrt(largest / d))
+
+    @property
+    def n_free_parameters(self) -> int:
+        """Free parameters: K − 1 weights, K·d means and those of the covariances."""
+        K, d = self.n_components, self.n_features
+        return int(K - 1 + K * d + self.structure.n_parameters(K, d))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the structure, weights, means and covariances; taken once."""
+        # Not a cached_property: before Python 3.12 its lock, of all instances, may stay taken in the child of a fork.
+        if "digest" not in self.__dict__:
+            self.__dict__["digest"] = self._find_digest()
+        found: str = self.__dict__["digest"]
+        return found
+
+    def _find_digest(self) -> str:
+        # OpenSSL's library is loaded with it: a seventh of the time that emix takes to import.
+        import hashlib
+
+        state = hashlib.sha256(f"{self.structure.name} {self.means.shape}".encode())
+        for array in (self.weights, self.means, self.covariances):
+            state.update(np.ascontiguousarray(array).tobytes())
+        return state.hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was derived meanwhile is left behind.
+        return {key: self.__dict__[key] for key in self.__dataclass_fields__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.packed.setflags(write=False)  # an unpickled array would be writable
+
+    def permuted(self, order: ArrayLike) -> GaussianParameters:
+        """Return the same mixture with its components in another order."""
+        index = np.asarray(order)
+        covariances = self.structure.permute(self.covariances, index)
+        return GaussianParameters.from_covariances(self.structure, self.weights[index], self.means[index], covariances)
+
+    def distance(self, other: GaussianParameters) -> float:
+        """How far `other` is, in units in which neither the data's scale nor their origin counts.
+
+        The largest of |Δ log π_k|, ‖W_k Δμ_k‖ and ‖W_k Δ Σ_k W_kᵀ‖ (Frobenius), W of `self`. A component of weight
+        zero in both counts for nothing.
+        """
+        alive = (self.weights > 0.0) | (other.weights > 0.0)
+        with np.errstate(divide="ignore"):
+            weights = np.abs(np.log(other.weights[alive]) - np.log(self.weights[alive]))
+        means = np.linalg.norm(self.structure.whitened(self.whitening, other.means - self.means), axis=1)[alive]
+        change = other.covariances - self.covariances
+        spread = self.structure.whitened_norms(self.whitening, change, self.n_features)
+        if len(spread) == len(alive):
+            spread = spread[alive]
+        return float(max(weights.max(), means.max(), spread.max()))
+
+
+def check_shapes(structure: CovarianceStructure, weights: Array, means: Array, **matrices: Array) -> None:
+    """Refuse arrays that are not of one mixture; compiled code trusts their shapes.
+
+    Parameters
+    ----------
+    structure : CovarianceStructure
+    weights, means : ndarray
+    **matrices : ndarray
+        Covariances, precisions or factors of them, by the names that messages give them.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not belong together.
+    """
+    if means.ndim != 2 or 0 in means.shape:
+        raise ValueError(
+            f"means has shape {means.shape}, expected (n_components, n_features): one row for each component."
+        )
+    n_components, n_features = means.shape
+    expected = structure.shape(n_components, n_features)
+    for name, array, shape in [("weights", weights, (n_components,))] + [
+        (name, matrix, expected) for name, matrix in matrices.items()
+    ]:
+        if array.shape != shape:
+            raise ValueError(
+                f"{name} has shape {array.shape}, expected {shape}: means of shape {means.shape} are of {n_components} "
+                f"components in {n_features} dimensions, and the covariance structure is {structure.name!r}."
+            )
+
+
+def check_values(arrays: dict[str, Array], structure: CovarianceStructure) -> None:
+    """Refuse numbers that cannot be those of a mixture.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        Weights, means, and covariances or precisions, in this order, by the names that messages give them.
+    structure : CovarianceStructure
+
+    Raises
+    ------
+    ValueError
+        If one is not finite, a weight is negative, the weights do not sum to one, or a matrix is not symmetric.
+    """
+    for name, array in arrays.items():
+        check_finite(array, name)
+    (name_of_weights, weights), _, (name, spread) = arrays.items()
+    if weights.min() < 0.0:
+        k = int(weights.argmin())
+        raise ValueError(f"{name_of_weights}[{k}] is {weights[k]:g}, expected 0 or more: the weight of component {k}.")
+    total = float(weights.sum())
+    if abs(total - 1.0) > ROUNDED_SUM:
+        raise ValueError(f"{name_of_weights} sum to {total:.9g}, expected 1: divide them by their sum.")
+    if structure.has_matrices and not np.array_equal(spread, spread.swapaxes(-1, -2)):
+        deviations = np.sqrt(np.abs(np.diagonal(spread, axis1=-2, axis2=-1)))
+        gap = np.abs(spread - spread.swapaxes(-1, -2))
+        bad = gap > ROUNDED_ELEMENT * deviations[..., np.newaxis] * deviations[..., np.newaxis, :]
+        if bad.any():
+            here = np.unravel_index(int(bad.argmax()), bad.shape)
+            there = (*here[:-2], here[-1], here[-2])
+            raise ValueError(
+                f"{element_of(name, here)} is {spread[here]:g} and {element_of(name, there)} is {spread[there]:g}, "
+                "expected a symmetric matrix. Pass (A + A.T) / 2 if they differ by rounding."
+            )

@@ -1,0 +1,1 @@
+"""Shortcuts of a pass: work that need not be done."""

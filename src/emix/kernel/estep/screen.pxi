@@ -1,0 +1,176 @@
+# A first look in single precision: which rows of a component may count is seen at half the cost of their
+# log-densities, and only these are computed.
+#
+# Let D hold the standard deviations, d_j² = Σ[j, j], so that y = (W D) D⁻¹z, z = x − μ. Both factors, of which no
+# number is large where y is not, are rounded to single precision, and ỹ is their product in it. Each y_j is a sum of at
+# most d products, and two roundings went into what is multiplied (Higham, Accuracy and Stability of Numerical
+# Algorithms, 2nd ed., section 3.1; the third is for z itself, in double precision): with u = 2⁻²⁴ and
+# γ = (d + 3) u / (1 − (d + 3) u),
+#
+#     ‖ỹ − y‖ ≤ γ ‖ |W D| |D⁻¹z| ‖ ≤ γ ‖W D‖ ‖D⁻¹z‖      (Frobenius)
+#     ‖D⁻¹z‖ = ‖D⁻¹L y‖ ≤ ‖D⁻¹L‖ ‖y‖ = √d ‖y‖            as the rows of L have squares Σ[j, j]
+#     ‖W D‖² = Σ_j Σ[j, j] Σ⁻¹[j, j]                      the features' variance inflation factors
+#
+# so that ‖ỹ‖ = ‖y‖ (1 ± ρ), ρ = γ √(d Σ_j VIF_j), and kept s ≤ ‖y‖² ≤ s / kept for s = fl(‖ỹ‖²), with kept = (1 − ρ)²
+# less what a sum of d squares is rounded. sketch.pxi computes it; it is 0, which tells nothing of y, where ρ is above
+# 1/64.
+#
+# What vanishes below 2⁻¹⁵⁰ is far below a unit of double precision of log p. That is computed in double precision,
+# whose errors in y are 2⁻²⁹ of these. What they and the roundings of a comparison make in log p is covered by a factor
+# of 1 − 10⁻⁶ in kept as far as it grows with ‖y‖², by CLOSE as far as it does not.
+#
+# Of each row the largest a_k − ½ s / kept is below its best log-density. A component with a_k − ½ kept s further below
+# that than its margin would be left out of the row's sums (`exponentials`), and is not computed: what is, and all sums,
+# have the same bits as without the first look.
+
+include "../shared/panels.pxi"
+
+cdef double LARGE_NORM = 1e37       # from here on s is taken for overflowed, which tells nothing
+cdef double CLOSE = 1e-6            # nats
+
+
+cdef bint is_screened(Mixture *mixture) noexcept nogil:
+    """Is there a component of which a first look tells enough?"""
+    cdef Py_ssize_t k
+    if mixture.sketch != NULL:
+        for k in range(mixture.n_components):
+            if mixture.sketch[k] > 0:
+                return True
+    return False
+
+
+cdef void scale_rows(
+    const real *x, const real *c, const float *inverse, Py_ssize_t n_features, Py_ssize_t n_vectors,    # IN
+    float *u,                                                                                           # OUT
+) noexcept nogil:
+    """u = D⁻¹(x − c), 0 up to a whole panel of features"""
+    cdef Py_ssize_t j, v
+    for j in range(n_features):
+        for v in range(n_vectors):
+            put_narrow(u + j * STRIDE + v * LANES, ((<const vec *> (x + j * STRIDE))[v] - c[j]) * <real> inverse[j])
+    for j in range(n_features, (n_features + PANEL - 1) // PANEL * PANEL):
+        for v in range(n_vectors):
+            put_narrow(u + j * STRIDE + v * LANES, vec_of(0))
+
+
+cdef inline void sketch_tile(
+    const float *panel, Py_ssize_t n_features, const float *u,      # IN: W D in panels; u at the tile's first row
+    float *norm,                                                    # OUT
+) noexcept nogil:
+    """norm = ‖W D u‖² of TILE_VECTORS vectors of rows"""
+    cdef narrow_vec total[4]
+    cdef narrow_vec y[4][4]
+    cdef narrow_vec column[4]
+    cdef Py_ssize_t first, j
+    cdef int a, v
+    for v in range(TILE_VECTORS):
+        total[v] = narrow_of(0)
+    for first in range(0, n_features, 4):
+        for a in range(PANEL):
+            for v in range(TILE_VECTORS):
+                y[a][v] = narrow_of(0)
+        for j in range(first):
+            for v in range(TILE_VECTORS):
+                column[v] = (<const narrow_vec *> (u + j * STRIDE))[v]
+            for a in range(PANEL):
+                for v in range(TILE_VECTORS):
+                    y[a][v] += narrow_of(panel[PANEL * j + a]) * column[v]
+        panel += PANEL * first
+        for j in range(PANEL):
+            for v in range(TILE_VECTORS):
+                column[v] = (<const narrow_vec *> (u + (first + j) * STRIDE))[v]
+            for a in range(PANEL):
+                for v in range(TILE_VECTORS):
+                    if a >= j:
+                        y[a][v] += narrow_of(panel[PANEL * j + a]) * column[v]
+        panel += PANEL * PANEL
+        for a in range(PANEL):
+            for v in range(TILE_VECTORS):
+                total[v] += y[a][v] * y[a][v]
+    for v in range(TILE_VECTORS):
+        (<narrow_vec *> norm)[v] = total[v]
+
+
+cdef void look(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
+    """The component's line of p := s, in single precision;  log_sum = max(log_sum, a_k − ½ s / kept)"""
+    cdef Py_ssize_t d = mixture.n_features, K = mixture.n_components, first = 0, v
+    cdef float *u = <float *> work.squares
+    cdef float *norm = <float *> (work.p + k * STRIDE)
+    cdef real most = <real> (0.5 / mixture.sketch[k])
+    scale_rows(work.x, mixture.center + k * d, mixture.sketch + K + k * d, d, n_vectors, u)
+    # The last tile may go past the rows: what stands there is of no meaning, and not used.
+    while first < n_vectors * LANES:
+        sketch_tile(mixture.sketch + K * (1 + d) + k * panels_size(d), d, u + first, norm + first)
+        first += TILE_VECTORS * NARROW_LANES
+    for v in range(n_vectors):
+        (<vec *> work.log_sum)[v] = vec_max(
+            (<vec *> work.log_sum)[v], mixture.log_constant[k] - widened(norm + v * LANES) * most)
+
+
+cdef Py_ssize_t list_possible(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
+    """rows := those in which the component may count; how many. Call when all have been looked at."""
+    cdef const float *norm = <const float *> (work.p + k * STRIDE)
+    cdef real least = <real> (0.5 * mixture.sketch[k]), margin = mixture.margin[k] + <real> CLOSE
+    cdef vec large = vec_of(<real> LARGE_NORM), s
+    cdef Py_ssize_t n = 0, v
+    for v in range(work.n_used):
+        s = widened(norm + v * LANES)
+        n += list_rows(
+            work.rows + n,
+            ~(vec_less(mixture.log_constant[k] - s * least, (<vec *> work.log_sum)[v] - margin) & vec_less(s, large)),
+            <int> v * LANES)
+    # Behind the block's rows come copies of the last.
+    while n > 0 and work.rows[n - 1] >= n_rows:
+        n -= 1
+    return n
+
+
+cdef void log_density_of_listed(
+    Mixture *mixture, Block *block, Py_ssize_t k, Py_ssize_t n_listed, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """`log_density` of the listed rows, and −inf in all others"""
+    cdef Py_ssize_t d = mixture.n_features, n_used = (n_listed + LANES - 1) // LANES, i, v
+    cdef const int *rows = work.rows
+    cdef real *p = work.p + k * STRIDE
+    cdef unsigned short order[BLOCK]
+    cdef Block listed = block[0]
+    for i in range(n_listed):
+        order[i] = <unsigned short> place(block, rows[i])
+    listed.order, listed.n_rows = order, n_listed
+    load_rows(&listed, d, work.z)
+    for v in range(n_used):
+        (<vec *> work.total)[v] = vec_of(-REAL_MAX)
+    log_densities_triangular(
+        work, work.z, mixture.center + k * d, mixture.whitening + k * d * d, mixture.offset + k * d,
+        mixture.log_constant[k], <real> INFINITY, d, n_used, work.scale, work.total)
+    for v in range(n_vectors):
+        (<vec *> p)[v] = vec_of(-<real> INFINITY)
+    for i in range(n_listed):
+        p[rows[i]] = work.scale[i]
+        work.best[rows[i]] = max(work.best[rows[i]], work.scale[i])
+
+
+cdef void log_densities_screened(Mixture *mixture, Block *block, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
+    """p[k] of the components that may count, −inf in rows where they do not;  active: which these are"""
+    cdef Py_ssize_t K = mixture.n_components, k, v, n
+    for k in range(K):
+        if not mixture.sketch[k] > 0:
+            log_density(mixture, k, <real> INFINITY, work, n_vectors)
+    for v in range(n_vectors):
+        (<vec *> work.log_sum)[v] = (<vec *> work.best)[v]
+    for k in range(K):
+        if mixture.sketch[k] > 0:
+            look(mixture, k, work, n_vectors)
+        fetch(&work.next_rows, k, K)
+    work.n_active = 0
+    for k in range(K):
+        if mixture.sketch[k] > 0:
+            n = list_possible(mixture, k, work, block.n_rows)
+            if n == 0:
+                continue
+            if n * mixture.cost_listed < block.n_rows:
+                log_density_of_listed(mixture, block, k, n, work, n_vectors)
+            else:
+                log_density(mixture, k, <real> INFINITY, work, n_vectors)
+        work.active[work.n_active] = <int> k
+        work.n_active += 1

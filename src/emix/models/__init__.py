@@ -1,1 +1,0 @@
-"""What EM fits: E-steps and M-steps, nothing of loops or files."""

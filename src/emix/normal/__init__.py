@@ -1,0 +1,1 @@
+"""The multivariate normal as an object."""

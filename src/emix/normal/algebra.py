@@ -1,0 +1,193 @@
+"""The linear algebra of multivariate normals: moments and densities of rows, conditioning, entropy, divergence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from emix.normal.covariance_factor import (
+    CholeskyFactor,
+    CovarianceFactor,
+    EigenFactor,
+    mahalanobis_distance,
+    solve_lower,
+)
+
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+
+# Values in a chunk of rows: 2 MB of float64, about a second-level cache, whatever n_samples is.
+_CHUNK_VALUES = 2**18
+_LOG_2PI = math.log(2.0 * math.pi)
+
+
+def chunks(rows: FloatArray) -> Iterator[slice]:
+    """Ranges of rows, in order, that together are all of them; each is small enough for a temporary of its size."""
+    step = max(1, _CHUNK_VALUES // rows.shape[1])
+    return (slice(start, start + step) for start in range(0, len(rows), step))
+
+
+@np.errstate(under="ignore")
+def weighted_moments(rows: FloatArray, weights: Float64Array | None) -> tuple[Float64Array, Float64Array]:
+    """Return Σwx / Σw of shape (d,) and Σw(x − mean)(x − mean)ᵀ / Σw of shape (d, d).
+
+    Nothing cancels: the first pass sums differences from a row, the second differences from the mean, and what rounding
+    has left between that mean and the true one is put right at the end.
+    """
+    if weights is None:
+        total, first = float(len(rows)), 0
+    else:
+        # Tiny weights of small squares would be lost; a power of two changes no bit.
+        weights = np.ldexp(weights, -np.frexp(weights.max())[1])
+        total, first = float(weights.sum()), int(np.argmax(weights > 0.0))
+    # mean = c + Σw(x − c)/Σw, c a row of the data
+    centre = rows[first].astype(np.float64)
+    shift = np.zeros_like(centre)
+    for chunk in chunks(rows):
+        centred = rows[chunk] - centre
+        shift += centred.sum(axis=0) if weights is None else weights[chunk] @ centred
+    mean = centre + shift / total
+    # S = Σw(x − mean)(x − mean)ᵀ; with δ = Σw(x − mean)/Σw, the true mean is mean + δ and its scatter S − Σw·δδᵀ.
+    scatter = np.zeros((len(mean), len(mean)))
+    shift = np.zeros_like(mean)
+    for chunk in chunks(rows):
+        centred = rows[chunk] - mean
+        if weights is None:
+            shift += centred.sum(axis=0)
+        else:
+            shift += weights[chunk] @ centred
+            centred *= np.sqrt(weights[chunk])[:, None]
+        # One array with its own transpose: BLAS syrk, exactly symmetric.
+        scatter += centred.T @ centred
+    delta = shift / total
+    return mean + delta, scatter / total - np.outer(delta, delta)
+
+
+def distances(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array) -> FloatArray:
+    """Return √((x − μ)ᵀ Σ⁺ (x − μ)) of rows (n, d): shape (n,), the dtype of `rows`; +inf outside the support."""
+    result = np.empty(len(rows), dtype=rows.dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        for chunk in chunks(rows):
+            result[chunk] = mahalanobis_distance(factor, rows[chunk] - mean, _eps(rows))
+    return result
+
+
+def log_densities(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array) -> FloatArray:
+    """Return log-densities on the support of rows (n, d): shape (n,), the dtype of `rows`; −inf outside of it."""
+    constant = factor.rank * _LOG_2PI + factor.log_det
+    result = np.empty(len(rows), dtype=rows.dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        for chunk in chunks(rows):
+            distance = mahalanobis_distance(factor, rows[chunk] - mean, _eps(rows))
+            result[chunk] = -0.5 * (constant + np.square(distance))
+    return result
+
+
+def entropy(factor: CovarianceFactor) -> float:
+    """Return the differential entropy in nats, ½ (rank · log 2πe + log det)."""
+    return 0.5 * (factor.rank * (1.0 + _LOG_2PI) + factor.log_det)
+
+
+@np.errstate(under="ignore")
+def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return mean and covariance of the other features, given the first ones; all means are zero.
+
+    With b the first features and a the others, Σ_ab Σ_bb⁻¹ x_b and Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba are L_ab L_bb⁻¹ x_b and
+    L_aa L_aaᵀ in the Cholesky factor of Σ: no difference is taken, and the result is positive definite.
+    """
+    n_given = len(values)
+    lower = CholeskyFactor.of(covariance).columns
+    mean = lower[n_given:, :n_given] @ solve_lower(lower[:n_given, :n_given], values)
+    remaining = lower[n_given:, n_given:]
+    return mean, remaining @ remaining.T
+
+
+@np.errstate(under="ignore")
+def condition_singular(
+    covariance: Float64Array, values: Float64Array, mean: Float64Array | float = 0.0
+) -> tuple[Float64Array, Float64Array]:
+    """Return as `condition` does, with the pseudo-inverse of Σ_bb; ValueError if the values are impossible.
+
+    All in units in which the diagonal of Σ is 1. The values are less the mean, which is here for its rounding.
+    """
+    n_given = len(values)
+    mean = np.broadcast_to(mean, len(covariance))
+    whole = EigenFactor.of(covariance, mean)
+    given = EigenFactor.of(covariance[:n_given, :n_given], mean[:n_given])
+    if given.outside_support(values[None])[0]:
+        raise ValueError(
+            "given has values that are impossible together: the distribution is singular, and they lie outside its "
+            "support. Change them, or leave out features that the others determine."
+        )
+    deviations = whole.deviations[n_given:]
+    unit = np.where(deviations > 0.0, deviations, 1.0)
+    # Rows U_bᵀ Σ_ba and U_bᵀ x_b with U_b U_bᵀ = Σ_bb⁺, the first in units of a.
+    cross = given.whiten(covariance[n_given:, :n_given] / unit[:, None])
+    shift = unit * (cross @ given.whiten(values[None])[0])
+    correlation = covariance[n_given:, n_given:] / unit[:, None] / unit
+    eigenvalues, eigenvectors = np.linalg.eigh(correlation - cross @ cross.T)
+    # What is left of a variance that the given features explain is the rounding of the difference. It is negligible
+    # beside the variance it came from, but would not be beside itself.
+    eigenvalues[eigenvalues <= whole.cutoff] = 0.0
+    remaining = (eigenvectors * eigenvalues) @ eigenvectors.T
+    explained = (np.diagonal(remaining) <= whole.cutoff) | (deviations == 0.0)
+    remaining[explained] = remaining[:, explained] = 0.0
+    return shift, unit[:, None] * remaining * unit
+
+
+@np.errstate(over="ignore", under="ignore", divide="ignore")
+def divergence(ours: CovarianceFactor, theirs: CovarianceFactor, shift: Float64Array) -> float:
+    """Return KL(N(shift, Σ₁) ‖ N(0, Σ₂)) in nats; inf if the supports differ.
+
+    With M = L₂⁻¹ L₁, lower triangular, 2 KL = Σ_j (M_jj² − 1 − log M_jj²) + Σ_{i>j} M_ij² + ‖L₂⁻¹ shift‖². No term is
+    negative, so small divergences keep the digits that a trace less the rank would lose. In triangles, unlike in
+    eigenvectors, no feature's unit has a part in another's rounding.
+    """
+    if ours.rank != theirs.rank or theirs.outside_support(shift[None])[0] or not theirs.spans(ours.columns):
+        return math.inf
+    # On a common support as many features as it has dimensions determine the others, and their divergence is the whole.
+    if not ours.rank:
+        return 0.0
+    features = _determining(theirs)
+    our_lower, their_lower = (_triangle(factor.columns[features]) for factor in (ours, theirs))
+    whitened = solve_lower(their_lower, np.column_stack([shift[features], our_lower]))
+    ratio = whitened[:, 1:]
+    squares = np.square(np.tril(ratio, -1)).sum() + np.square(whitened[:, 0]).sum()
+    return float(0.5 * (_stretch(np.abs(np.diagonal(ratio))).sum() + squares))
+
+
+def _eps(rows: FloatArray) -> float:
+    return float(np.finfo(rows.dtype).eps)
+
+
+def _stretch(ratio: Float64Array) -> Float64Array:
+    """Return r² − 1 − log r² of standard deviations' ratios r > 0: at least 0, inf where r² overflows."""
+    excess = (ratio - 1.0) * (ratio + 1.0)
+    near = np.abs(excess) < 0.5
+    # Far from 1 only log r itself keeps the digits of a small r; near to it, only log1p those of r² − 1.
+    logarithm = np.where(near, np.log1p(np.where(near, excess, 0.0)), 2.0 * np.log(ratio))
+    # Rounding may take t − log(1 + t) a little below zero.
+    return np.where(np.isinf(excess), math.inf, np.maximum(excess - logarithm, 0.0))
+
+
+def _determining(factor: CovarianceFactor) -> npt.NDArray[np.intp]:
+    """Return `rank` features that determine the others on the support: all but for a singular distribution."""
+    n_features = len(factor.columns)
+    if not isinstance(factor, EigenFactor) or factor.rank == n_features:
+        return np.arange(n_features)
+    from scipy.linalg import qr
+
+    pivots = qr((factor.eigenvectors * np.sqrt(factor.eigenvalues)).T, mode="r", pivoting=True, check_finite=False)[1]
+    return np.sort(pivots[: factor.rank])
+
+
+def _triangle(columns: Float64Array) -> Float64Array:
+    """Return L, lower triangular, with L Lᵀ = F Fᵀ, F square."""
+    if not np.triu(columns, 1).any():
+        return columns
+    # F = L Qᵀ; the rounding of each row stays relative to that row.
+    return np.linalg.qr(columns.T).R.T

@@ -1,0 +1,171 @@
+"""Probabilities of boxes under a multivariate normal distribution, by SciPy's integration."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from emix.random_source import RandomState, random_source
+
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+
+# Correlations this near to ±1 count as such: the features differ by 4.5e-6 of their deviation, and the probability by
+# less than the integration's error. Eigenvalues up to this are none. For two features SciPy is exact, and only rounding
+# is left out.
+_SAME = 1e-11
+_SAME_OF_TWO = 16.0 * float(np.finfo(np.float64).eps)
+# No probability lies farther out: Φ(−40) is below the smallest float64.
+_BEYOND = 40.0
+_SQRT_HALF = math.sqrt(0.5)
+
+
+def box_probabilities(
+    mean: Float64Array, covariance: Float64Array, lower: Float64Array, upper: FloatArray, random_state: RandomState
+) -> FloatArray:
+    """Return `box_probability` of each pair of limits, whose shapes (..., d) are broadcast.
+
+    Returns
+    -------
+    ndarray of shape (...), the dtype of `upper`
+        A scalar for a single pair.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not broadcast; the limits are called what `MultivariateNormal.cdf` calls them.
+    """
+    try:
+        upper, lower = np.broadcast_arrays(upper, lower)
+    except ValueError:
+        raise ValueError(
+            f"lower_limit has shape {lower.shape}, expected one that broadcasts with X, of shape {upper.shape}."
+        ) from None
+    shape = upper.shape[:-1]
+    probability = np.empty(shape, dtype=upper.dtype)
+    # Limits may be far out, and probabilities too small for the dtype.
+    with np.errstate(all="ignore"):
+        for point in np.ndindex(shape):
+            limits = lower[point], upper[point].astype(np.float64)
+            probability[point] = box_probability(mean, covariance, *limits, random_state)
+    return probability[()]
+
+
+def box_probability(
+    mean: Float64Array, covariance: Float64Array, lower: Float64Array, upper: Float64Array, random_state: RandomState
+) -> float:
+    """Return P(lower < Y ≤ upper) for Y ~ N(mean, covariance), all arrays over the same d features.
+
+    Limits may be infinite. Each pair with lower above upper changes the sign, as in an integral.
+    """
+    sign = -1.0 if np.count_nonzero(lower > upper) % 2 else 1.0
+    lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
+    # A feature without variance is a constant: the box has it or has not. SciPy divides by its zero.
+    constant = np.diagonal(covariance) == 0.0
+    inside = (lower < mean) & (mean <= upper)
+    if np.any(lower == upper) or not inside[constant].all():
+        return 0.0
+    # SciPy's integration multiplies zero by the infinite limits of an unlimited feature.
+    kept = np.flatnonzero(~constant & ~(np.isneginf(lower) & np.isposinf(upper)))
+    deviations = np.sqrt(np.diagonal(covariance)[kept])
+    low, high = (lower[kept] - mean[kept]) / deviations, (upper[kept] - mean[kept]) / deviations
+    correlation = covariance[np.ix_(kept, kept)] / deviations[:, None] / deviations
+    # Reflected so that a box lies at small values rather than large: SciPy takes differences of distribution
+    # functions, which are exact where they are small.
+    mirror = np.where(low + high > 0.0, -1.0, 1.0)
+    low, high = np.where(mirror < 0.0, -high, low), np.where(mirror < 0.0, -low, high)
+    low, high, correlation = _without_copies(low, high, mirror[:, None] * correlation * mirror)
+    if np.any(low >= high):
+        return 0.0
+    if len(low) < 2:
+        return sign * (_interval(float(low[0]), float(high[0])) if len(low) else 1.0)
+    if len(low) > 2 and (plane := _plane(correlation)) is not None:
+        return sign * _polygon(low, high, plane)
+    # scipy.stats costs half a second to import, which only this needs.
+    from scipy.stats import multivariate_normal
+
+    # Singularity is no matter for a distribution function; SciPy would refuse condition numbers above 4.5e9.
+    normal = multivariate_normal(np.zeros(len(low)), correlation, allow_singular=True)
+    normal.random_state = random_source(random_state)
+    probability = float(normal.cdf(high, lower_limit=low))
+    # The error of the integration may lead past the ends.
+    return sign * min(max(probability, 0.0), 1.0)
+
+
+def _without_copies(
+    low: Float64Array, high: Float64Array, correlation: Float64Array
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Give limits to the first of features that are perfectly correlated, and leave the others out.
+
+    SciPy's integration from three features on has errors of 2e-4 where one of them determines another.
+    """
+    tolerance = _SAME if len(low) > 2 else _SAME_OF_TWO
+    low, high = low.copy(), high.copy()
+    left: list[int] = []
+    for j in range(len(low)):
+        twin = next((i for i in left if 1.0 - abs(correlation[i, j]) <= tolerance), None)
+        if twin is None:
+            left.append(j)
+            continue
+        ends = (low[j], high[j]) if correlation[twin, j] > 0.0 else (-high[j], -low[j])
+        low[twin], high[twin] = max(low[twin], ends[0]), min(high[twin], ends[1])
+    return low[left], high[left], correlation[np.ix_(left, left)]
+
+
+def _interval(low: float, high: float) -> float:
+    """Return Φ(high) − Φ(low), in the tail where no digit is lost."""
+    if low + high > 0.0:
+        low, high = -high, -low
+    # Φ(x) = ½ erfc(−x/√2)
+    return 0.5 * (math.erfc(-high * _SQRT_HALF) - math.erfc(-low * _SQRT_HALF))
+
+
+def _plane(correlation: Float64Array) -> Float64Array | None:
+    """Return F of shape (d, 2) with F Fᵀ = R, None if R has another rank."""
+    eigenvalues, eigenvectors = np.linalg.eigh(correlation)
+    if eigenvalues[-3] > _SAME:
+        return None
+    plane: Float64Array = eigenvectors[:, -2:] * np.sqrt(eigenvalues[-2:])
+    return plane
+
+
+def _polygon(low: Float64Array, high: Float64Array, plane: Float64Array) -> float:
+    """Return P(low < F z ≤ high), all at once, of two independent standard normals z.
+
+    The integration, whose integrand has steps if one feature determines another, errs by 3e-4 there. The polygon is the
+    sum of the triangles between the origin and its edges, and T of D. B. Owen (1956) is a triangle's probability.
+    """
+    from scipy.special import owens_t
+
+    corners = _BEYOND * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    for normal, limit in zip(np.vstack([plane, -plane]), np.concatenate([high, -low]), strict=True):
+        corners = _clipped(corners, normal, limit)
+    edges = np.roll(corners, -1, axis=0) - corners
+    lengths = np.linalg.norm(edges, axis=1)
+    along = edges / np.where(lengths > 0.0, lengths, 1.0)[:, None]
+    # Signed distance of the edge's line from the origin, and where on the line the edge begins and ends.
+    distance = corners[:, 0] * along[:, 1] - corners[:, 1] * along[:, 0]
+    begin = (corners * along).sum(axis=1)
+    through = (distance == 0.0) | (lengths == 0.0)
+    height = np.where(through, 1.0, np.abs(distance))
+    ends = np.vstack([begin, begin + lengths]) / height
+    angle, owen = np.arctan(ends) / (2.0 * math.pi), owens_t(height, ends)
+    triangles = np.where(through, 0.0, np.sign(distance) * np.diff(angle - owen, axis=0)[0])
+    return min(max(float(triangles.sum()), 0.0), 1.0)
+
+
+def _clipped(corners: Float64Array, normal: Float64Array, limit: float) -> Float64Array:
+    """Return the corners of the part of a convex polygon (m, 2) in which normal · z ≤ limit."""
+    excess = corners @ normal - limit
+    left: list[Float64Array] = []
+    for i in range(len(corners)):
+        j = (i + 1) % len(corners)
+        if excess[i] <= 0.0:
+            left.append(corners[i])
+        if (excess[i] < 0.0 < excess[j]) or (excess[j] < 0.0 < excess[i]):
+            part = excess[i] / (excess[i] - excess[j])
+            left.append(corners[i] + part * (corners[j] - corners[i]))
+    return np.array(left).reshape(-1, 2)

@@ -1,0 +1,485 @@
+"""The multivariate normal distribution as an object: densities, samples, marginals, conditionals, divergences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.scoring import score_rows
+from emix.normal import algebra
+from emix.normal.arguments import (
+    Names,
+    as_features,
+    as_known,
+    as_names,
+    as_points,
+    as_sample,
+    check_size,
+    in_shape,
+)
+from emix.normal.covariance_factor import checked_covariance, checked_mean, factorize
+from emix.normal.integral import box_probabilities
+from emix.random_source import RandomState, random_source
+from emix.rows.conversion import called
+from emix.rows.validation import feature_names as names_of
+
+__all__ = ["MultivariateNormal"]
+
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+
+
+class MultivariateNormal:
+    r"""Multivariate normal distribution N(mean, covariance).
+
+    Immutable: its arrays are read-only copies of what was given. Two are equal if their means, covariances,
+    `allow_singular` and names are.
+
+    Parameters
+    ----------
+    mean : array_like of shape (n_features,)
+        Finite.
+    covariance : array_like of shape (n_features, n_features)
+        Finite, symmetric (up to 1e-6 of the product of the standard deviations; the average with its transpose
+        is used) and positive definite.
+    allow_singular : bool, default=False
+        Accept a positive semidefinite covariance. The density is then that on the support, an affine subspace,
+        and 0 outside of it, as in ``scipy.stats.multivariate_normal``. What counts as zero is judged in units in
+        which the variances are 1, so it does not depend on the features' scales: eigenvalues of the correlation matrix
+        below 2.2e-10 of the largest, and standard deviations below 1e-13 of the mean's absolute value. A point is
+        outside of the support if it is farther from it than 2.2e-7 standard deviations (where a feature is constant,
+        2.2e-7 of its value) and than its coordinates' rounding.
+    feature_names : sequence of str, optional
+        Names of the features. By default those of a mean and covariance that have some, as from ``frame.mean()`` and
+        ``frame.cov()``; they must have them in the same order.
+
+    Attributes
+    ----------
+    feature_names_in_ : ndarray of shape (n_features,), object, read-only
+        The features' names; there is no such attribute if they have none. Features can be called by them in
+        `marginal` and `conditional`, which keep them, and tables of points must have the same in the same order.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as said above.
+
+    Notes
+    -----
+    Without `allow_singular` the test for positive definiteness does not depend on the features' scales: the smallest
+    eigenvalue of the correlation matrix must be above its rounding error. SciPy is stricter there: it refuses
+    condition numbers of the covariance above 4.5e9. With `allow_singular` SciPy judges the eigenvalues of the
+    covariance itself, and so takes a feature for a constant beside one whose scale is 1e5 times as large.
+
+    Examples
+    --------
+    >>> from emix import MultivariateNormal
+    >>> mvn = MultivariateNormal([1.0, 2.0], [[2.0, 0.6], [0.6, 0.5]])
+    >>> round(float(mvn.logpdf([1.0, 2.0])), 6)
+    -1.614734
+    >>> mvn.conditional({0: 2.0})
+    MultivariateNormal(mean=[2.3], covariance=[[0.32]])
+    >>> size = MultivariateNormal([170.0, 65.0], [[50.0, 40.0], [40.0, 80.0]], feature_names=["height", "weight"])
+    >>> size.conditional({"height": 180.0})
+    MultivariateNormal(mean=[73.], covariance=[[48.]], feature_names=['weight'])
+    """
+
+    @np.errstate(under="ignore")  # of covariances in tiny units
+    def __init__(
+        self,
+        mean: npt.ArrayLike,
+        covariance: npt.ArrayLike,
+        allow_singular: bool = False,
+        *,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
+        self._mean = checked_mean(mean)
+        self._names = as_names(feature_names, mean, covariance, len(self._mean))
+        self._covariance = checked_covariance(covariance, len(self._mean))
+        self._allow_singular = bool(allow_singular)
+        self._factor = factorize(self._covariance, self._allow_singular, self._mean)
+        if self._names is not None:
+            self._names.flags.writeable = False
+        self._mean.flags.writeable = False
+        self._covariance.flags.writeable = False
+
+    @classmethod
+    def fit(
+        cls, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *, allow_singular: bool = False
+    ) -> MultivariateNormal:
+        """Maximum-likelihood estimate from rows.
+
+        Two passes in float64, the first for the mean and the second for the scatter about it, so that the offset
+        of the data costs no accuracy; a chunk of rows at a time, so that no copy of X is made.
+
+        Parameters
+        ----------
+        X : array_like or data frame of shape (n_samples, n_features), float64 or float32
+            Finite. The names of a frame's columns become the features'.
+        sample_weight : array_like of shape (n_samples,), optional
+            Not negative, not all zero. A weight of 2 is the same as the row given twice. The divisor is the total
+            weight, not one less.
+        allow_singular : bool, default=False
+            As for the class. Without it, collinear or constant columns are an error.
+
+        Returns
+        -------
+        MultivariateNormal
+
+        Raises
+        ------
+        ValueError
+            If X or the weights are not as said above, or the covariance is singular without `allow_singular`.
+
+        Examples
+        --------
+        >>> from emix import MultivariateNormal
+        >>> MultivariateNormal.fit([[0.0, 1.0], [2.0, 1.0], [1.0, 4.0]]).mean
+        array([1., 2.])
+        """
+        rows, weights = as_sample(X, sample_weight, caller=cls.__name__, allow_singular=allow_singular)
+        mean, covariance = algebra.weighted_moments(rows, weights)
+        names = names_of(X)
+        try:
+            return cls(mean, covariance, allow_singular, feature_names=None if names is None else list(names))
+        except ValueError as error:
+            constant = np.flatnonzero(np.diagonal(covariance) == 0.0)
+            which = f" Column {constant[0]}{called(int(constant[0]), names)} is constant." if constant.size else ""
+            raise ValueError(f"X cannot be fitted: the estimated {error}{which}") from error
+
+    @property
+    def mean(self) -> Float64Array:
+        """Mean, shape (n_features,), read-only."""
+        return self._mean
+
+    @property
+    def covariance(self) -> Float64Array:
+        """Covariance, shape (n_features, n_features), read-only."""
+        return self._covariance
+
+    @property
+    def allow_singular(self) -> bool:
+        """Whether the covariance may be singular."""
+        return self._allow_singular
+
+    @property
+    def feature_names_in_(self) -> Names:
+        """Names of the features, shape (n_features,), read-only; no such attribute if they have none."""
+        if self._names is None:
+            raise AttributeError(f"The features of this {type(self).__name__} have no names: pass feature_names.")
+        return self._names
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return len(self._mean)
+
+    @property
+    def rank(self) -> int:
+        """Number of eigenvalues of the correlation matrix that are not negligible, the dimension of the support."""
+        return self._factor.rank
+
+    @property
+    def log_det(self) -> float:
+        """Logarithm of the determinant or, if singular, of the product of the `rank` positive eigenvalues."""
+        return self._factor.log_det
+
+    def __repr__(self) -> str:
+        mean, covariance = (
+            np.array2string(a, separator=", ", precision=6, threshold=16, edgeitems=2).replace("\n", "")
+            for a in (self._mean, self._covariance)
+        )
+        singular = ", allow_singular=True" if self._allow_singular else ""
+        names = "" if self._names is None else f", feature_names={_shown(self._names)}"
+        return f"{type(self).__name__}(mean={mean}, covariance={' '.join(covariance.split())}{singular}{names})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MultivariateNormal):
+            return NotImplemented
+        return (
+            self._allow_singular == other._allow_singular
+            and np.array_equal(self._mean, other._mean)
+            and np.array_equal(self._covariance, other._covariance)
+            and self._named() == other._named()
+        )
+
+    def __hash__(self) -> int:
+        # From numbers, not bytes: 0.0 and −0.0 are equal, and must hash alike.
+        return hash((self._allow_singular, *self._mean.tolist(), *self._covariance.ravel().tolist(), self._named()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An unpickled array would be writable.
+        made = partial(type(self), feature_names=self._named())
+        return made, (self._mean, self._covariance, self._allow_singular)
+
+    def logpdf(self, X: npt.ArrayLike) -> FloatArray:
+        """Logarithm of the density, in nats.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_features,) or (..., n_features), float64 or float32, or data frame
+            Finite. With one feature, a 1-D array is that many points. A frame's columns must have the names of the
+            features, in their order, where both have names.
+
+        Returns
+        -------
+        ndarray of shape (...), X's dtype
+            A scalar for a single point. Finite or −inf, never NaN; −inf outside the support, and where the
+            squared distance overflows.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN, infinity, another number of features or other names.
+
+        Examples
+        --------
+        >>> from emix import MultivariateNormal
+        >>> MultivariateNormal([0.0], [[1.0]]).logpdf([0.0, 1.0]).round(6)
+        array([-0.918939, -1.418939])
+        """
+        rows, shape = self._points("X", X)
+        return in_shape(self._log_density(rows), shape)
+
+    def pdf(self, X: npt.ArrayLike) -> FloatArray:
+        """Density: the exponential of `logpdf`, with its arguments and shapes.
+
+        It underflows to 0 from about 38 standard deviations on, and before that with many features: compare densities
+        by their logarithms.
+        """
+        with np.errstate(over="ignore", under="ignore"):
+            density: FloatArray = np.exp(self.logpdf(X))
+        return density
+
+    def mahalanobis(self, X: npt.ArrayLike) -> FloatArray:
+        """Mahalanobis distance to the mean, √((x − μ)ᵀ Σ⁻¹ (x − μ)), not its square.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_features,) or (..., n_features), float64 or float32
+            As for `logpdf`.
+
+        Returns
+        -------
+        ndarray of shape (...), X's dtype
+            A scalar for a single point. +inf outside the support, and on overflow.
+        """
+        rows, shape = self._points("X", X)
+        return in_shape(algebra.distances(self._factor, rows, self._mean), shape)
+
+    def cdf(
+        self, X: npt.ArrayLike, *, lower_limit: npt.ArrayLike | None = None, random_state: RandomState = 0
+    ) -> FloatArray:
+        """Probability of lower_limit < Y ≤ X, all coordinates together, for Y from this distribution.
+
+        For one feature with the digits of both tails. For two, and for a singular distribution on a plane, to an
+        absolute error of about 1e-15. From three on ``scipy.stats.multivariate_normal``, a randomized integration
+        (Genz) with an absolute error of about 1e-5, some milliseconds a point, and no relative accuracy for
+        probabilities below that. Features that are unlimited, have no variance or are perfectly correlated with another
+        are taken out exactly before.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_features,) or (..., n_features)
+            Upper limits; +inf and −inf are allowed.
+        lower_limit : array_like, optional
+            Broadcast with X; −inf by default. Where it is above X, the sign changes, as in an integral.
+        random_state : int, Generator, RandomState or None, default=0
+            An int seeds the integration of every point alike: the same call gives the same bits, and a point's
+            result does not depend on the others. None is different each time. (SciPy before 1.16 integrates with a
+            generator of its own, and repeats itself only to within the error.)
+
+        Returns
+        -------
+        ndarray of shape (...), X's dtype
+            A scalar for a single point.
+
+        Raises
+        ------
+        ValueError
+            If X or `lower_limit` has NaN or another number of features.
+        """
+        rows, shape = self._points("X", X, finite=False)
+        upper, lower = rows.reshape(*shape, self.n_features), np.full(self.n_features, -np.inf)
+        if lower_limit is not None:
+            limits, lower_shape = self._points("lower_limit", lower_limit, finite=False)
+            lower = limits.reshape(*lower_shape, self.n_features).astype(np.float64)
+        return box_probabilities(self._mean, self._covariance, lower, upper, random_state)
+
+    def rvs(self, size: int = 1, random_state: RandomState = None) -> Float64Array:
+        """Draw independent points.
+
+        Parameters
+        ----------
+        size : int, default=1
+            How many.
+        random_state : int, Generator, RandomState or None, default=None
+            An int seeds ``numpy.random.default_rng``.
+
+        Returns
+        -------
+        ndarray of shape (size, n_features), float64
+            Also for size=1.
+
+        Raises
+        ------
+        TypeError
+            If `size` is not an integer.
+        ValueError
+            If it is negative.
+        """
+        check_size(size)
+        # x = μ + F z with F Fᵀ = Σ
+        normals = random_source(random_state).standard_normal((size, self.rank))
+        with np.errstate(under="ignore"):
+            points: Float64Array = normals @ self._factor.columns.T
+            points += self._mean
+        return points
+
+    def marginal(self, indices: int | str | Iterable[int | str]) -> MultivariateNormal:
+        """Distribution of some of the features, in the order given.
+
+        Parameters
+        ----------
+        indices : int, str, or sequence of them
+            Distinct numbers, from −n_features to n_features − 1, or names; or a mask, one bool for each feature.
+
+        Raises
+        ------
+        TypeError
+            If a feature is neither a number nor a name.
+        ValueError
+            If `indices` is empty, repeats a feature, or is out of range, a name is unknown, or a mask has another
+            length.
+
+        Examples
+        --------
+        >>> from emix import MultivariateNormal
+        >>> MultivariateNormal([1.0, 2.0, 3.0], [[4, 1, 0], [1, 5, 2], [0, 2, 6]]).marginal([2, 0])
+        MultivariateNormal(mean=[3., 1.], covariance=[[6., 0.], [0., 4.]])
+        """
+        given = [indices] if isinstance(indices, str) or not isinstance(indices, Iterable) else indices
+        kept = as_features("indices", given, self.n_features, self._names)
+        if not kept:
+            raise ValueError("indices is empty, expected at least one feature.")
+        return self._over(kept, self._mean[kept], self._covariance[np.ix_(kept, kept)])
+
+    def conditional(self, given: Mapping[int, float] | Mapping[str, float]) -> MultivariateNormal:
+        """Distribution of the other features, in their order, when some have known values.
+
+        Parameters
+        ----------
+        given : mapping of int or str to float
+            Values by the features' numbers or names.
+
+        Raises
+        ------
+        TypeError
+            If `given` is no mapping, or a feature is neither a number nor a name.
+        ValueError
+            If a feature is repeated, unknown or out of range, no other is left, a value is not one finite number or,
+            for a singular distribution, the values are impossible together.
+
+        Notes
+        -----
+        With b the given features and a the others, the mean is μ_a + Σ_ab Σ_bb⁻¹ (x_b − μ_b) and the covariance the
+        Schur complement Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba. In the Cholesky factor of Σ with b before a these are
+        μ_a + L_ab L_bb⁻¹ (x_b − μ_b) and L_aa L_aaᵀ: no difference is taken, and the result is positive definite.
+        """
+        known, values = as_known(given, self.n_features, self._names)
+        others = [j for j in range(self.n_features) if j not in known]
+        if not others:
+            raise ValueError(f"given names all {self.n_features} features, expected at least one to be left out.")
+        if not known:
+            return self
+        order = [*known, *others]
+        reordered, difference = self._covariance[np.ix_(order, order)], values - self._mean[known]
+        if self._allow_singular:
+            shift, covariance = algebra.condition_singular(reordered, difference, self._mean[order])
+        else:
+            shift, covariance = algebra.condition(reordered, difference)
+        return self._over(others, self._mean[others] + shift, covariance)
+
+    def entropy(self) -> float:
+        """Differential entropy in nats, ½ (rank · log 2πe + log_det); for a singular one, that on the support."""
+        return algebra.entropy(self._factor)
+
+    def kl_divergence(self, other: MultivariateNormal) -> float:
+        """Kullback-Leibler divergence KL(self ‖ other) = E log(self / other) under self, in nats.
+
+        Parameters
+        ----------
+        other : MultivariateNormal
+            With as many features.
+
+        Returns
+        -------
+        float
+            At least 0; 0 for itself. +inf if the supports differ.
+
+        Raises
+        ------
+        ValueError
+            If the numbers of features differ, or both have names and these do.
+
+        Examples
+        --------
+        >>> from emix import MultivariateNormal
+        >>> wide, narrow = MultivariateNormal([0.0], [[4.0]]), MultivariateNormal([0.0], [[1.0]])
+        >>> round(wide.kl_divergence(narrow), 6), round(narrow.kl_divergence(wide), 6)
+        (0.806853, 0.318147)
+        """
+        if not isinstance(other, MultivariateNormal):
+            raise TypeError(f"other is a {type(other).__name__}, expected a MultivariateNormal.")
+        if self.n_features != other.n_features:
+            raise ValueError(f"other has {other.n_features} features, expected {self.n_features}.")
+        if self._names is not None and other._names is not None and self._named() != other._named():
+            raise ValueError(
+                f"other has the features {_shown(other._names)}, expected {_shown(self._names)} in this order. Reorder "
+                "them with other.marginal."
+            )
+        # Equal ones differ by rounding in the eigenvectors' form.
+        if np.array_equal(self._mean, other._mean) and np.array_equal(self._covariance, other._covariance):
+            return 0.0
+        return algebra.divergence(self._factor, other._factor, self._mean - other._mean)
+
+    @property
+    def _mixture(self) -> GaussianParameters:
+        """The distribution as a mixture of one component, which the compiled kernel scores; made once."""
+        # Not a cached_property: before Python 3.12 its lock, of all instances, may stay taken in the child of a fork.
+        kept = vars(self)
+        if "_mixture" not in kept:
+            kept["_mixture"] = GaussianParameters.from_covariances(
+                "full", [1.0], self._mean[None], self._covariance[None]
+            )
+        found: GaussianParameters = kept["_mixture"]
+        return found
+
+    def _log_density(self, rows: FloatArray) -> FloatArray:
+        """Return log-densities of rows (n, d): shape (n,), the dtype of `rows`."""
+        if not self._allow_singular and len(rows):
+            density = score_rows(rows, self._mixture).log_density
+            assert density is not None
+            return density
+        return algebra.log_densities(self._factor, rows, self._mean)
+
+    def _points(self, name: str, X: npt.ArrayLike, finite: bool = True) -> tuple[FloatArray, tuple[int, ...]]:
+        """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each."""
+        return as_points(name, X, self.n_features, caller=type(self).__name__, finite=finite, names=self._names)
+
+    def _over(self, features: list[int], mean: Float64Array, covariance: Float64Array) -> MultivariateNormal:
+        """Return a distribution of some of the features, with their names."""
+        names = None if self._names is None else self._names[features].tolist()
+        return type(self)(mean, covariance, self._allow_singular, feature_names=names)
+
+    def _named(self) -> tuple[str, ...] | None:
+        return None if self._names is None else tuple(self._names)
+
+
+def _shown(names: Names) -> str:
+    return np.array2string(names, separator=", ", threshold=16, edgeitems=2, max_line_width=10_000)

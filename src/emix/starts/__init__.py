@@ -1,0 +1,1 @@
+"""Starting parameters of a fit."""

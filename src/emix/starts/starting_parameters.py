@@ -1,0 +1,299 @@
+"""Starts of a fit: from k-means, from k-means++, from random responsibilities, from random rows.
+
+A start looks at no more than `SAMPLE_ROWS` rows and works on standardized columns, so that units do not matter.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.exceptions import DegenerateCovarianceError
+from emix.gaussian.label_sums import statistics_of_labels
+from emix.gaussian.model import GaussianModel
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.statistics import GaussianStatistics
+from emix.gaussian.structures import STRUCTURES, CovarianceStructure, shown_ridge
+from emix.kernel.level import clusters
+from emix.parallel.chunks import Chunks
+from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
+from emix.rows.arrays import ArraySource
+from emix.rows.sampling import SAMPLE_ROWS, sample_rows
+from emix.starts.kmeans import (
+    MAX_ITERATIONS,
+    SQUARED_STEP,
+    candidates_of,
+    draw_rows,
+    kmeans,
+    kmeans_plus_plus,
+)
+from emix.starts.uniforms import RandomNumbers, Uniforms
+
+__all__ = ["STARTS", "make_start"]
+
+Array = NDArray[np.float64]
+
+STARTS = ("kmeans", "k-means++", "random", "random_from_data")
+
+# k-means from one k-means++ start ends in a poor optimum half of the time with 10 overlapping clusters in 10 dimensions
+# (5 seeds of 10), from the best of 8 on 4 096 rows never (0 of 10), in 25 ms instead of 19 for 30 000 rows.
+TRIES, TRIED_ROWS = 8, 4096
+
+# Rows × features × (components + features) up to which a start from k-means is one call of compiled code. It takes no
+# more than 22 ms (SSE2, all iterations of k-means), so that signals need not be looked at meanwhile.
+SMALL = 200_000
+
+
+def make_start(
+    init_params: str,
+    source: ArraySource,
+    model: GaussianModel,
+    seed: int,
+    restart: int,
+    means: Array | None = None,
+) -> GaussianParameters:
+    """Return parameters to start EM from.
+
+    Parameters
+    ----------
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}
+        "kmeans" and "random" take the weights, means and covariances of the clusters or of the responsibilities. From
+        8 192 rows on (2 to 256 components) k-means begins at the best of several tries on a part of the rows. The
+        others give means only: weights are equal then, and all covariances that of the rows about the means nearest to
+        them, pooled.
+    source : ArraySource
+    model : GaussianModel
+        That the parameters are for.
+    seed, restart : int
+        The same pair gives the same start.
+    means : ndarray of shape (n_components, n_features), optional
+        Means to take in the place of those of `init_params`, which makes nothing then.
+
+    Returns
+    -------
+    GaussianParameters
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        If the rows' covariance itself is not positive definite.
+    """
+    X, sample_weight = source.X, source.sample_weight
+    if len(X) > SAMPLE_ROWS or sample_weight is not None:
+        drawn = sample_rows(len(X), seed, sample_weight=sample_weight)
+        X = X if len(drawn) == len(X) else X[drawn]
+        sample_weight = None if sample_weight is None else sample_weight[drawn]
+    # In one order of memory: sums of BLAS are rounded otherwise in another.
+    sample = np.ascontiguousarray(X, dtype=np.float64)
+    work = sample.size * (model.n_components + model.n_features)
+    if init_params == "kmeans" and means is None and len(sample) < 2 * TRIED_ROWS and work <= SMALL:
+        packed = _statistics_of_few(sample, sample_weight, model.structure, model.n_components, seed, restart)
+        if packed is not None:
+            return _of_statistics(sample, sample_weight, source, packed, model)
+    return _start_by_steps(init_params, _Rows(sample, sample_weight, source), means, model, seed, restart)
+
+
+@np.errstate(under="ignore")  # of tiny weights, or values beside the scale of their column
+def _start_by_steps(
+    init_params: str, rows: _Rows, means: Array | None, model: GaussianModel, seed: int, restart: int
+) -> GaussianParameters:
+    """A start of many rows, or of another kind than k-means."""
+    sample, n_components, n_threads = rows.X, model.n_components, model.n_threads
+    weight = np.ones(len(sample)) if rows.weight is None else rows.weight
+    rows = rows._replace(weight=weight)
+    numbers = Uniforms(seed, restart)
+
+    if means is not None:
+        return _of_means(rows, means, model)
+    if init_params == "random":
+        return _of_random_responsibilities(rows, model, seed, restart)
+    if init_params == "random_from_data":
+        return _of_means(rows, sample[_distinct_rows(weight, n_components, numbers)], model)
+    standardized = _standardized(sample, weight)
+    if init_params == "kmeans" and len(sample) >= 2 * TRIED_ROWS and 1 < n_components <= TRIED_ROWS // 16:
+        centers = _best_of_tries(standardized, weight, n_components, numbers, n_threads)
+    else:
+        chosen = kmeans_plus_plus(standardized, weight, n_components, numbers)
+        if init_params == "k-means++":
+            return _of_means(rows, sample[chosen], model)
+        centers = standardized.take(chosen, axis=0)
+    _, labels = kmeans(standardized, weight, centers, n_threads)
+    return _of_clusters(rows, labels, model)
+
+
+class _Rows(NamedTuple):
+    """The rows that a start looks at, their weights (None: each counts once), and the source that they are of."""
+
+    X: Array
+    weight: Array | None
+    source: ArraySource
+
+    def statistics(self, structure: CovarianceStructure, n_components: int, packed: Array) -> GaussianStatistics:
+        """Statistics with these sums over them."""
+        return _statistics(self.source, len(self.X), structure, n_components, packed)
+
+
+def _statistics(
+    source: ArraySource, n_rows: int, structure: CovarianceStructure, n_components: int, packed: Array
+) -> GaussianStatistics:
+    """Statistics with these sums over some rows of a source, whose columns are those of all."""
+    # As Python's numbers: of few, NumPy's sum is one of the longest steps of a start.
+    total = sum(packed[:n_components].tolist())
+    return GaussianStatistics(
+        structure, n_components, source.n_features, packed, total, n_rows, 0.0, None, 1.0, source.columns
+    )
+
+
+def _standardized(X: Array, weight: Array) -> Array:
+    """Columns with mean 0 and variance 1, stored one after another; a constant column stays at 0."""
+    features = _features(*X.shape)
+    clusters.standardize(X, weight, features)
+    return features.T
+
+
+def _features(n_rows: int, n_features: int) -> Array:
+    """Memory for columns, stored one after another, each from the beginning of a cache line on.
+
+    With AVX-512 the start of 65 536 × 10, K 10, takes 15 ms so, and 20 where columns lie anywhere.
+    """
+    # Of 65 536 rows, columns right behind each other would share a few sets of the cache.
+    step = (n_rows + 7) // 8 * 8 + 16
+    numbers = np.empty(n_features * step + 8)
+    first = -numbers.ctypes.data // 8 % 8
+    return numbers[first : first + n_features * step].reshape(n_features, step)[:, :n_rows]
+
+
+def _best_of_tries(Z: Array, weight: Array, n_clusters: int, numbers: RandomNumbers, n_threads: int | None) -> Array:
+    """Return the centres of the k-means with the least Σ ‖z − c‖² of TRIES on TRIED_ROWS rows, drawn by their weights.
+
+    Its descent on all rows is short, which pays for the tries.
+    """
+    drawn = _features(TRIED_ROWS, Z.shape[1]).T
+    drawn[:] = Z[draw_rows(weight, TRIED_ROWS, numbers)]
+    ones = np.ones(TRIED_ROWS)
+    # Numbers are drawn in the order of the tries, whichever thread goes on with them.
+    centers = [drawn[kmeans_plus_plus(drawn, ones, n_clusters, numbers)] for _ in range(TRIES)]
+    inertia = [math.inf] * TRIES
+    operations = 3.0 * TRIED_ROWS * centers[0].size
+    # Not as `plan_runs`: however long a pass is, threads cannot share it, as all rows of a try are one chunk.
+    threads = min(TRIES, resolve_n_threads(n_threads)) if operations >= LEAST_OPERATIONS_OF_RUNS else 1
+
+    def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+        for i in range(thread, TRIES, threads):
+            if stop is not None and stop[0]:
+                return
+            distances = np.empty(TRIED_ROWS)
+            centers[i], _ = kmeans(drawn, ones, centers[i], 1, distances)
+            inertia[i] = float(np.sum(distances))
+
+    run_in_threads(share, threads)
+    return centers[inertia.index(min(inertia))]
+
+
+def _distinct_rows(weight: Array, size: int, numbers: RandomNumbers) -> NDArray[np.intp]:
+    """Draw rows by weight, without replacement."""
+    left = weight.copy()
+    rows = np.empty(size, dtype=np.intp)
+    for k in range(size):
+        rows[k] = draw_rows(left if left.any() else weight, 1, numbers)[0]
+        left[rows[k]] = 0.0
+    return rows
+
+
+@np.errstate(under="ignore")
+def _of_means(rows: _Rows, means: Array, model: GaussianModel) -> GaussianParameters:
+    """Equal weights, and the pooled covariance within groups for every component, in the structure's form.
+
+    A row's group is that of the mean nearest to it on standardized columns; its deviation is from that mean. Where that
+    is not positive definite, as with hardly more distinct rows than means, it is the covariance of all rows.
+    """
+    X, tied = rows.X, STRUCTURES["tied"]
+    weight = np.ones(len(X)) if rows.weight is None else rows.weight
+    total = weight.sum()
+    whole = rows.statistics(tied, 1, statistics_of_labels(tied, X, weight, None, None, model.n_threads))
+    variances = whole.scatter.diagonal() / total
+    scale = np.where(variances > 0.0, np.sqrt(variances), 1.0)
+    features = _features(*X.shape)
+    clusters.scale_columns(X, whole.center[0], scale, features)
+    nearest_to = (means - whole.center) / scale
+    labels = np.empty(len(X), dtype=np.intp)
+    Chunks(len(X), 3.0 * means.size, model.n_threads).each(
+        lambda _, first, last: clusters.assign(features, nearest_to, first, last, labels, None)
+    )
+    sums = statistics_of_labels(tied, X, weight, labels, np.array(means), model.n_threads)
+    within = rows.statistics(tied, model.n_components, sums)
+    weights = np.full(model.n_components, 1.0 / model.n_components)
+    for statistics in (within, whole):
+        covariance = statistics.scatter / total
+        ridge = tied.ridge(statistics, model.reg_covar, mixes_columns=model.structure.mixes_columns)
+        covariance[np.diag_indices_from(covariance)] += ridge
+        pooled = model.structure.from_pooled(covariance, model.n_components)
+        with suppress(DegenerateCovarianceError):
+            return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
+    raise DegenerateCovarianceError(
+        f"Ill-defined empirical covariance: that of all {len(X)} rows, with which every one of {model.n_components} "
+        f"components would start, is not positive definite with reg_covar={shown_ridge(model.reg_covar)}. Columns that "
+        "are constant or depend on each other make it so: leave them out, increase reg_covar, or choose a "
+        "covariance_type with fewer parameters.",
+        0,
+        float(total) / model.n_components,
+    )
+
+
+def _statistics_of_few(
+    X: Array, weight: Array | None, structure: CovarianceStructure, n_components: int, seed: int, restart: int
+) -> Array | None:
+    """Statistics of the clusters of k-means in one compiled call; None where it is left to the steps one by one."""
+    d, K = X.shape[1], n_components
+    packed = np.empty(K * (1 + 2 * d) + math.prod(structure.shape(K, d)))
+    key = seed % 2**64, restart
+    settings = candidates_of(K), MAX_ITERATIONS, SQUARED_STEP
+    found = clusters.small_start(structure.code, X, weight, K, *key, *settings, packed)
+    return packed if found else None
+
+
+def _of_clusters(rows: _Rows, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
+    """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
+    assert rows.weight is not None
+    sums = statistics_of_labels(model.structure, rows.X, rows.weight, labels, None, model.n_threads, model.n_components)
+    return _of_statistics(*rows, sums, model)
+
+
+def _of_statistics(
+    X: Array, weight: Array | None, source: ArraySource, packed: Array, model: GaussianModel
+) -> GaussianParameters:
+    """One M-step with the clusters' statistics; if a cluster has too few rows, the covariance of all."""
+    statistics = _statistics(source, len(X), model.structure, model.n_components, packed)
+    try:
+        return model.m_step(statistics)
+    except DegenerateCovarianceError:
+        return _of_means(_Rows(X, weight, source), statistics.center, model)
+
+
+def _of_random_responsibilities(rows: _Rows, model: GaussianModel, seed: int, restart: int) -> GaussianParameters:
+    """One M-step with uniform numbers for each row and component, divided by their sum over components."""
+    K, d, structure = model.n_components, model.n_features, model.structure
+    X, weight = rows.X, rows.weight
+    assert weight is not None
+
+    def uniform(k: int) -> Array:
+        # A stream for each component, drawn twice: once for the sums, once for use. All K at once would be n × K.
+        return Uniforms(seed, restart, k + 1).random(len(X))
+
+    total = np.zeros(len(X))
+    for k in range(K):
+        total += uniform(k)
+    scale = weight / total
+    # Of each component alone [N | s | S | c], side by side.
+    sums = np.array(
+        [statistics_of_labels(structure, X, scale * uniform(k), None, None, model.n_threads) for k in range(K)]
+    )
+    held, shift, scatter, center = np.split(sums, [1, 1 + d, -d], axis=1)
+    if structure.is_shared:
+        scatter = scatter.sum(axis=0)
+    packed = np.concatenate([part.ravel() for part in (held, shift, scatter, center)])
+    return model.m_step(rows.statistics(structure, K, packed))

@@ -1,0 +1,1 @@
+"""Text summaries of fitted mixtures."""

@@ -1,0 +1,212 @@
+"""Read a fitted mixture for showing it: names, full covariances, criteria, why it stopped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emix.estimators.criteria import aic, bic, entropies, icl
+from emix.estimators.fit_state import parameters_of
+from emix.estimators.fitted_mixture import FittedMixture
+from emix.exceptions import not_fitted, shown
+from emix.gaussian.scoring import score_rows
+from emix.gaussian.structures import STRUCTURES
+from emix.rows.validation import (
+    FloatArray,
+    as_rows,
+    as_sample_weight,
+    check_feature_names,
+    check_n_features,
+    feature_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from emix.estimators.gaussian_mixture import GaussianMixture
+
+_ROWS_AT_A_TIME = 65_536
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Information criteria of a fit; lower is better for all of them.
+
+    Attributes
+    ----------
+    log_likelihood : float
+        Total, nats.
+    n_parameters : int
+        Free parameters.
+    total_weight : float
+        The n of BIC: the number of rows, or the sum of their weights.
+    bic, aic : float
+    icl : float or None
+        BIC plus twice the entropy of the responsibilities, so that overlap costs. None without
+        the data.
+    """
+
+    log_likelihood: float
+    n_parameters: int
+    total_weight: float
+    bic: float
+    aic: float
+    icl: float | None
+
+
+def criteria(estimator: GaussianMixture, assignment: Assignment | None = None) -> Criteria | None:
+    """Compute the criteria from the fit itself, without another pass over the data.
+
+    None for a mixture that was given (`from_parameters`) and never fitted.
+    """
+    log_likelihood = getattr(estimator, "log_likelihood_", None)
+    if log_likelihood is None or not math.isfinite(log_likelihood):
+        return None
+    n_parameters = estimator.n_parameters_
+    total_weight = estimator.total_weight_
+    return Criteria(
+        log_likelihood=float(log_likelihood),
+        n_parameters=n_parameters,
+        total_weight=total_weight,
+        bic=bic(log_likelihood, n_parameters, total_weight),
+        aic=aic(log_likelihood, n_parameters),
+        icl=None if assignment is None else icl(log_likelihood, n_parameters, total_weight, assignment.entropy),
+    )
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What the responsibilities say of the rows, summed up; rows weighted.
+
+    Attributes
+    ----------
+    n_rows : int
+    counts : ndarray of shape (n_components,)
+        Weight of the rows whose largest responsibility is the component's.
+    certainty : float
+        Mean of each row's largest responsibility.
+    entropy : float
+        −Σ r log r over rows and components, nats.
+    """
+
+    n_rows: int
+    counts: NDArray[np.float64]
+    certainty: float
+    entropy: float
+
+
+def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floating] | None = None) -> Assignment:
+    """Sum up the responsibilities of the rows, some rows at a time: never n × K numbers at once."""
+    X = rows_of(estimator, X)
+    w = row_weights(X, as_sample_weight(sample_weight, len(X)))
+    counts = np.zeros(len(estimator.weights_))
+    largest = entropy = 0.0
+    for start in range(0, len(X), _ROWS_AT_A_TIME):
+        block = slice(start, start + _ROWS_AT_A_TIME)
+        r = responsibilities(estimator, X[block])
+        counts += np.bincount(r.argmax(axis=1), weights=w[block], minlength=len(counts))
+        largest += float(r.max(axis=1) @ w[block])
+        entropy += float(entropies(r) @ w[block])
+    return Assignment(len(X), counts, largest / float(w.sum()), entropy)
+
+
+def check_mixture(estimator: Any) -> None:
+    """Refuse what is no fitted mixture of emix.
+
+    Raises
+    ------
+    NotFittedError
+        If it is one that is not fitted.
+    TypeError
+        If it is something else.
+    """
+    if isinstance(estimator, FittedMixture):
+        if not estimator.__sklearn_is_fitted__():
+            raise not_fitted(type(estimator).__name__)
+        return
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"estimator is the class {estimator.__name__}, expected a fitted emix.GaussianMixture: "
+            "emix.GaussianMixture(...).fit(X)."
+        )
+    remedy = ""
+    if all(hasattr(estimator, name) for name in ("weights_", "means_", "covariances_", "covariance_type")):
+        remedy = (
+            ". Make one of its parameters: "
+            "emix.GaussianMixture.from_parameters(m.weights_, m.means_, m.covariances_, m.covariance_type)"
+        )
+    kind = type(estimator)
+    raise TypeError(
+        f"estimator is a {kind.__name__} of {kind.__module__}, expected a fitted emix.GaussianMixture{remedy}."
+    )
+
+
+def rows_of(estimator: GaussianMixture, X: Any) -> FloatArray:
+    """Return rows as an array. Names of columns, if both have them, must be those of the fit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the methods of the estimator.
+    """
+    caller = type(estimator).__name__
+    names, fitted = feature_names(X), getattr(estimator, "feature_names_in_", None)
+    if names is not None and fitted is not None:
+        check_feature_names(names, fitted, caller=caller)
+    rows = as_rows(X, caller=caller)
+    check_n_features(rows, estimator.means_.shape[1], caller=caller)
+    return rows
+
+
+def responsibilities(estimator: GaussianMixture, rows: FloatArray) -> NDArray[np.float64]:
+    """Responsibilities of rows that `rows_of` has returned, shape (n_samples, n_components)."""
+    r = score_rows(rows, parameters_of(vars(estimator)), responsibilities=True, n_threads=estimator.n_threads)
+    return np.asarray(r.responsibilities, dtype=np.float64)
+
+
+def row_weights(rows: Any, sample_weight: NDArray[np.floating] | None) -> NDArray[np.float64]:
+    """Weights of the rows, one each where none are given."""
+    if sample_weight is None:
+        return np.ones(len(rows))
+    return np.asarray(sample_weight, dtype=np.float64)
+
+
+def column_names(estimator: GaussianMixture, given: Sequence[str] | None = None) -> list[str]:
+    """Names of the columns: given, else those of the fit, else x0, x1, …"""
+    n_features = estimator.means_.shape[1]
+    names = given if given is not None else getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return [f"x{j}" for j in range(n_features)]
+    if isinstance(names, (str, bytes)) or not hasattr(names, "__len__"):
+        raise TypeError(f"feature_names is {shown(names)}, expected a list of {n_features} names, one for each column")
+    if len(names) != n_features:
+        raise ValueError(
+            f"feature_names has {len(names)} names, but the mixture has {n_features} columns: give one name a column"
+        )
+    return [str(name) for name in names]
+
+
+def full_covariances(estimator: GaussianMixture) -> NDArray[np.float64]:
+    """Covariances of all components as matrices, shape (n_components, n_features, n_features)."""
+    n_components, n_features = estimator.means_.shape
+    covariances = np.asarray(estimator.covariances_, dtype=np.float64)
+    return STRUCTURES[estimator.covariance_type].to_full(covariances, n_components, n_features)
+
+
+def stop_sentence(estimator: GaussianMixture) -> str:
+    """Why the fit stopped, in words."""
+    reasons = {
+        "log_likelihood": f"converged: the log-likelihood changed by less than tol = {estimator.tol:g} per row",
+        "parameters": f"converged: the parameters changed by less than tol = {estimator.tol:g}",
+        "rounding": "converged: the log-likelihood no longer changes beyond rounding",
+        "max_iter": f"NOT converged: stopped at max_iter = {estimator.max_iter}",
+        "callback": "stopped by the callback",
+    }
+    stopped_by = str(getattr(estimator, "stopped_by_", ""))
+    return reasons.get(stopped_by, stopped_by or "unknown")

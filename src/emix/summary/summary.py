@@ -1,0 +1,265 @@
+"""The text summary of a fitted mixture: what a statistician asks of it first."""
+
+from __future__ import annotations
+
+import copy
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emix.gaussian.structures import shown_ridge
+from emix.rows.validation import as_sample_weight
+from emix.summary.fitted import (
+    Assignment,
+    Criteria,
+    assign,
+    check_mixture,
+    column_names,
+    criteria,
+    full_covariances,
+    rows_of,
+    stop_sentence,
+)
+from emix.summary.text_table import format_numbers, format_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from emix.estimators.gaussian_mixture import GaussianMixture
+
+# Beyond these a covariance matrix per component is no longer read but searched: show standard
+# deviations and say where the rest is.
+_MAX_MATRIX_FEATURES = 8
+_MAX_MATRICES = 12
+_MAX_REPORTED_RUNS = 5
+_PAGE_WIDTH = 100
+
+
+@np.errstate(under="ignore")  # of tiny weights and variances
+def summary(
+    estimator: GaussianMixture,
+    X: Any = None,
+    sample_weight: NDArray[np.floating] | None = None,
+    *,
+    feature_names: Sequence[str] | None = None,
+) -> str:
+    """Describe a fitted mixture in plain text.
+
+    Parameters
+    ----------
+    estimator : GaussianMixture
+        A fitted mixture.
+    X : array or frame of shape (n_samples, n_features), optional
+        The data of the fit. With it the summary also has the number of rows in each component,
+        the mean largest responsibility, and ICL.
+    sample_weight : ndarray of shape (n_samples,), optional
+        The weights of the fit, with `X`.
+    feature_names : sequence of str, optional
+        Names of the columns; by default those of the fit.
+
+    Returns
+    -------
+    str
+        Lines without a final newline. Log-likelihoods are totals in nats; covariances are in the
+        columns' units.
+
+    Raises
+    ------
+    NotFittedError
+        If the mixture is not fitted.
+    TypeError
+        If `estimator` is no mixture of emix, or an argument is of the wrong kind.
+    ValueError
+        If `feature_names` does not have one name a column, `X` other columns than the fit, or `sample_weight` is not
+        one weight for each row of `X`.
+    """
+    check_mixture(estimator)
+    estimator = copy.copy(estimator)  # of one fit, whatever another thread does
+    names = column_names(estimator, feature_names)
+    if X is not None:
+        X = rows_of(estimator, X)
+        sample_weight = as_sample_weight(sample_weight, len(X))
+    elif sample_weight is not None:
+        raise ValueError("sample_weight is given, but not X: pass the rows that it weights")
+    n_components = len(estimator.weights_)
+    components = "component" if n_components == 1 else "components"
+    lines = [f"Gaussian mixture: {n_components} {components}, {estimator.covariance_type} covariances", ""]
+    assignment = None if X is None else assign(estimator, X, sample_weight)
+    facts = _data_facts(names, assignment, sample_weight)
+    facts += _fit_facts(estimator, assignment)
+    doubts = getattr(estimator, "columns_in_doubt_", None)  # of a fit, not of given parameters
+    if doubts is not None:
+        facts += [("Warning", text) for text in doubts.messages(estimator.reg_covar, names)]
+    width = max(len(label) for label, _ in facts)
+    for label, text in facts:
+        first, *others = textwrap.wrap(text, _PAGE_WIDTH - width - 2) or [""]
+        lines += [f"{label.ljust(width)}  {first}", *(f"{'':{width}}  {line}" for line in others)]
+    lines += ["", *_component_table(estimator, names, assignment, weighted=sample_weight is not None)]
+    lines += ["", *_covariance_tables(estimator, names)]
+    return "\n".join(lines)
+
+
+def _data_facts(
+    names: list[str],
+    assignment: Assignment | None,
+    sample_weight: NDArray[np.floating] | None,
+) -> list[tuple[str, str]]:
+    shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    columns = f"{len(names)} column{'s' if len(names) > 1 else ''} ({shown})"
+    if assignment is None:
+        return [("Data", columns)]
+    facts = [("Data", f"{assignment.n_rows} rows, {columns}")]
+    if sample_weight is not None:
+        w = np.asarray(sample_weight, dtype=np.float64)
+        facts.append(("Row weights", f"total {w.sum():.8g}, from {w.min():.6g} to {w.max():.6g}"))
+    return facts
+
+
+def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> list[tuple[str, str]]:
+    values = criteria(estimator, assignment)
+    if values is None:
+        return [("Fit", "none: the parameters were given")]
+    mean = values.log_likelihood / values.total_weight
+    facts = [
+        ("Log-likelihood", f"{values.log_likelihood:.6f} nats (mean {mean:.6f})"),
+        ("Free parameters", f"{values.n_parameters}"),
+        ("BIC", f"{values.bic:.4f} (n = {_n_of(estimator, values)}; lower is better, as for AIC and ICL)"),
+        ("AIC", f"{values.aic:.4f}"),
+    ]
+    if values.icl is not None:
+        facts.append(("ICL", f"{values.icl:.4f}"))
+    if assignment is not None and len(assignment.counts) > 1:
+        facts.append(("Separation", f"mean largest responsibility {assignment.certainty:.4f}"))
+    n_iter = int(estimator.n_iter_)
+    facts.append(("Iterations", f"{n_iter}, {stop_sentence(estimator)}"))
+    facts += _run_facts(estimator)
+    facts.append(("Settings", _settings(estimator)))
+    seconds = getattr(estimator, "fit_time_", None)
+    if seconds is not None:
+        facts.append(("Time", format_seconds(float(seconds))))
+    return facts
+
+
+def _n_of(estimator: GaussianMixture, values: Criteria) -> str:
+    """The n of BIC: the number of rows, or what they weigh."""
+    weighted = vars(estimator).get("_fit_weight") is not None
+    return f"{values.total_weight:.10g}" + (", the sum of the row weights" if weighted else "")
+
+
+def _settings(estimator: GaussianMixture) -> str:
+    """What the fit needs to be done again: the start, its seed, and what is added to the variances."""
+    given = [name for name in ("weights_init", "means_init", "precisions_init") if getattr(estimator, name) is not None]
+    seed = estimator.random_state
+    texts = [
+        f"start {estimator.init_params}" + (f" (given: {', '.join(given)})" if given else ""),
+        f"random_state = {seed if seed is None or isinstance(seed, (int, np.integer)) else 'a generator'}",
+        f"n_init = {estimator.n_init}",
+        f"reg_covar = {shown_ridge(estimator.reg_covar)}",
+    ]
+    return ", ".join(texts)
+
+
+def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
+    """What the restarts found and which of them were set aside.
+
+    A degenerate run is kept only where all are; that is said too.
+    """
+    runs = list(getattr(estimator, "runs_", None) or [])
+    degenerate = sorted((run for run in runs if run.degenerate), key=lambda run: not run.chosen)
+    facts = [
+        ("Degenerate" if run.chosen else "Set aside", f"run {run.run}: {run.message}")
+        for run in degenerate[:_MAX_REPORTED_RUNS]
+    ]
+    if len(degenerate) > _MAX_REPORTED_RUNS:
+        facts.append(("", f"and {len(degenerate) - _MAX_REPORTED_RUNS} more, see the model's runs_"))
+    if len(degenerate) == len(runs) > 1:
+        return [("Runs", f"{len(runs)}; all are degenerate, the best of them is kept"), *facts]
+    if len(runs) < 2:
+        return facts
+    kept = [run.log_likelihood for run in runs if run.log_likelihood is not None and not run.degenerate]
+    best = float(estimator.log_likelihood_)
+    # Two runs at the same mode stop a little apart: within tol of the mean log-likelihood, some
+    # tens of iterations' worth of it.
+    close = 100.0 * max(float(estimator.tol), 1e-8) * max(1.0, abs(best / float(estimator.lower_bound_)))
+    same = sum(abs(value - best) <= close for value in kept)
+    text = f"{len(runs)}; {same} reached the best log-likelihood"
+    others = [value for value in kept if abs(value - best) > close]
+    if others:
+        text += f", the next best is {max(others):.6f}"
+    return [("Runs", text), *facts]
+
+
+def _component_table(
+    estimator: GaussianMixture,
+    names: list[str],
+    assignment: Assignment | None,
+    *,
+    weighted: bool,
+) -> list[str]:
+    """Weights and means, a row per component."""
+    n_components = len(estimator.weights_)
+    header = ["Component", "weight"]
+    columns = [[str(k) for k in range(n_components)], format_numbers(estimator.weights_)]
+    if assignment is not None:
+        header.append("row weight" if weighted else "rows")
+        columns.append([f"{count:.10g}" for count in assignment.counts])
+    deviations = _standard_deviations(estimator)
+    for j, name in enumerate(names):
+        header.append(name)
+        columns.append(format_numbers(estimator.means_[:, j], resolution=float(deviations[:, j].min())))
+    note = "" if assignment is None else "; rows by largest responsibility"
+    return [f"Weights and means{note}", *format_table(header, columns)]
+
+
+def _covariance_tables(estimator: GaussianMixture, names: list[str]) -> list[str]:
+    """Covariances in the form that the structure has: matrices, or variances alone."""
+    n_components, n_features = estimator.means_.shape
+    labels = [str(k) for k in range(n_components)]
+    covariances = np.asarray(estimator.covariances_, dtype=np.float64)
+    if estimator.covariance_type == "spherical":
+        cells = [labels, format_numbers(covariances)]
+        return ["Variances, the same for all columns", *format_table(["Component", "variance"], cells)]
+    if estimator.covariance_type == "diag":
+        cells = [labels, *(format_numbers(covariances[:, j]) for j in range(n_features))]
+        return ["Variances", *format_table(["Component", *names], cells)]
+    tied = estimator.covariance_type == "tied"
+    if n_features > _MAX_MATRIX_FEATURES or (n_components > _MAX_MATRICES and not tied):
+        deviations = _standard_deviations(estimator)
+        cells = [labels, *(format_numbers(deviations[:, j]) for j in range(n_features))]
+        title = "Standard deviations (the covariance matrices are in the model's covariances_)"
+        return [title, *format_table(["Component", *names], cells)]
+    if tied:
+        return ["Covariances, the same for all components", *_matrix(covariances, names)]
+    lines: list[str] = []
+    for k, matrix in enumerate(covariances):
+        lines += [*([""] if k else []), f"Covariances of component {k}", *_matrix(matrix, names)]
+    return lines
+
+
+def _matrix(matrix: NDArray[np.float64], names: list[str]) -> list[str]:
+    # One format for the whole matrix, fine enough for its smallest variance: it reads symmetric.
+    text = format_numbers(matrix.ravel(), resolution=float(matrix.diagonal().min()))
+    d = len(names)
+    return format_table(["", *names], [names, *([*text[j::d]] for j in range(d))])
+
+
+def _standard_deviations(estimator: GaussianMixture) -> NDArray[np.float64]:
+    variances = np.diagonal(full_covariances(estimator), axis1=1, axis2=2)
+    return np.sqrt(variances)
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration with the unit that suits it.
+
+    Examples
+    --------
+    >>> format_seconds(0.00234)
+    '2.3 ms'
+    >>> format_seconds(75.2)
+    '75.2 s'
+    """
+    return f"{1000 * seconds:.1f} ms" if seconds < 1.0 else f"{seconds:.1f} s"

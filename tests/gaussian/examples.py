@@ -1,0 +1,114 @@
+"""Data and parameters for the tests of the models, and what a NumPy programmer would compute from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emix.gaussian.model import GaussianModel
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.scoring import _arguments
+from emix.gaussian.structures import STRUCTURES, CovarianceStructure
+from emix.kernel.level import kernel_for
+
+Array = NDArray[Any]
+
+each_structure = pytest.mark.parametrize("structure", STRUCTURES)
+
+
+def clusters(n: int, d: int, K: int, seed: int = 0, spread: float = 3.0) -> Array:
+    """Rows of K overlapping Gaussians, each with correlations and scales of its own."""
+    rng = np.random.default_rng([seed, n, d, K])
+    labels = np.arange(n) % K
+    means = spread * rng.normal(size=(K, d))
+    mixing = np.eye(d) + 0.3 * rng.normal(size=(K, d, d))
+    return means[labels] + (mixing[labels] @ rng.normal(size=(n, d, 1)))[:, :, 0]
+
+
+def start(structure: str, X: Array, K: int, seed: int = 0) -> GaussianParameters:
+    """Unequal weights, means at rows, the pooled covariance in the structure's form."""
+    rng = np.random.default_rng([seed, 1])
+    weights = rng.uniform(0.5, 1.5, K)
+    form = STRUCTURES[structure]
+    pooled = np.atleast_2d(np.cov(X, rowvar=False, bias=True)).astype(np.float64)
+    return GaussianParameters.from_covariances(
+        form,
+        weights / weights.sum(),
+        X[rng.choice(len(X), K, replace=False)],
+        form.from_pooled(pooled, K),
+    )
+
+
+def after(n_iter: int, structure: str, data: Any, theta: GaussianParameters, reg_covar: float = 0.0) -> Any:
+    """Parameters after so many iterations, and the log-likelihoods on the way and of the last."""
+    K, d = theta.means.shape
+    model = GaussianModel(K, d, structure, reg_covar)
+    run = model.begin(data)
+    history = []
+    for _ in range(n_iter):
+        statistics, log_likelihood = run.e_step(theta)
+        history.append(log_likelihood)
+        theta = model.m_step(statistics)
+    history.append(run.e_step(theta)[1])
+    return theta, np.array(history)
+
+
+def naive_joint(X: Array, theta: GaussianParameters) -> Array:
+    """log π_k p_k(x)."""
+    K, d = theta.means.shape
+    X = X.astype(np.float64)
+    joint = np.empty((len(X), K))
+    for k, sigma in enumerate(theta.structure.to_full(theta.covariances, K, d)):
+        z = X - theta.means[k]
+        square = np.einsum("ij,ij->i", z, np.linalg.solve(sigma, z.T).T)
+        joint[:, k] = np.log(theta.weights[k]) - 0.5 * (square + np.linalg.slogdet(2 * np.pi * sigma)[1])
+    return joint
+
+
+def joint_scores(X: Array, theta: GaussianParameters) -> Array:
+    """log π_k p_k(x) by the kernel: to the bit its log-density where the other components' constants are −∞."""
+    K, d = theta.means.shape
+    arguments = _arguments(theta, X.dtype)
+    constant = arguments[2 * K * d : 2 * K * d + K]
+    values = constant.copy()
+    joint = np.empty((K, len(X)), X.dtype)
+    for k in range(K):
+        constant[:] = -np.inf
+        constant[k] = values[k]
+        scorer = kernel_for(X.dtype).Scorer(theta.structure.code, K, d, arguments)
+        scorer.score(X, 0, len(X), joint[k], None, None, None)
+    return joint.T
+
+
+def naive_responsibilities(X: Array, theta: GaussianParameters) -> Array:
+    joint = naive_joint(X, theta)
+    p = np.exp(joint - joint.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def in_form(structure: str, matrices: Array, weights: Array) -> Array:
+    """The structure's covariances from each component's own (K, d, d): the maximum of the likelihood under it."""
+    if structure == "full":
+        return matrices
+    if structure == "tied":
+        return np.einsum("k,kij->ij", weights / weights.sum(), matrices)
+    diagonals = np.diagonal(matrices, axis1=1, axis2=2)
+    return diagonals if structure == "diag" else diagonals.mean(axis=1)
+
+
+def scatter_of(form: CovarianceStructure, centered: list[Array], weights: list[Array]) -> Array:
+    """Σ w z zᵀ of the rows z of each component."""
+    matrices = np.array([(z.T * w) @ z for z, w in zip(centered, weights)])
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    forms = {"full": matrices, "tied": matrices.sum(axis=0), "diag": variances, "spherical": variances.sum(axis=1)}
+    return forms[form.name]
+
+
+def assert_same_mixture(actual: GaussianParameters, expected: GaussianParameters, rtol: float) -> None:
+    """Weights, means and covariances agree relative to the largest of each kind."""
+    for name in ("weights", "means", "covariances"):
+        a, b = getattr(actual, name), getattr(expected, name)
+        np.testing.assert_allclose(a, b, rtol=0.0, atol=rtol * np.abs(b).max(), err_msg=name)

@@ -1,0 +1,404 @@
+"""The two steps of EM for Gaussian mixtures: against other programs, at the edges, and in any number of threads."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+import baseline_numpy
+from emix.exceptions import DegenerateCovarianceError
+from emix.gaussian.model import GaussianModel, GaussianRun
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.structures import STRUCTURES
+from emix.parallel import threads
+from gaussian.examples import (
+    after,
+    assert_same_mixture,
+    clusters,
+    each_structure,
+    in_form,
+    naive_joint,
+    naive_responsibilities,
+    start,
+)
+
+
+def scikit_learn(structure: str, X: Any, theta: GaussianParameters, n_iter: int) -> GaussianParameters:
+    precisions = theta.structure.from_precisions(theta.covariances)  # an inverse, whichever way
+    model = GaussianMixture(
+        theta.n_components,
+        covariance_type=structure,
+        tol=0.0,
+        max_iter=n_iter,
+        reg_covar=0.0,
+        weights_init=theta.weights.astype(X.dtype),
+        means_init=theta.means.astype(X.dtype),
+        precisions_init=precisions.astype(X.dtype),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of iterations is what is asked for
+        model.fit(X)
+    assert model.n_iter_ == n_iter
+    return GaussianParameters.from_covariances(structure, model.weights_, model.means_, model.covariances_)
+
+
+@each_structure
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-8), ("float32", 1e-4)])
+@pytest.mark.parametrize(("d", "K"), [(1, 2), (2, 3), (7, 4)])
+def test_same_as_scikit_learn(structure: str, dtype: str, rtol: float, d: int, K: int) -> None:
+    # From some starts EM leaves a saddle, and rounding with it, a hundredfold in ten iterations; not from this one.
+    X = clusters(900, d, K, seed=1).astype(dtype)
+    theta = start(structure, X, K)
+    found, _ = after(15, structure, X, theta)
+    # 1e-8 and 1e-4: what is promised. Rounding grows a little with each of 15 iterations.
+    assert_same_mixture(found, scikit_learn(structure, X, theta, 15), rtol)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_same_as_the_numpy_baseline(weighted: bool) -> None:
+    X = clusters(900, 3, 4)
+    weight = np.random.default_rng(0).uniform(0, 2, 900) if weighted else None
+    theta = start("full", X, 4)
+    expected = baseline_numpy.fit(
+        X, theta.weights, theta.means, theta.covariances, sample_weight=weight, reg_covar=1e-3, n_iter=30
+    )
+    found, history = after(30, "full", X if weight is None else (X, weight), theta, reg_covar=1e-3)
+    expected_theta = GaussianParameters.from_covariances("full", *expected[:3])
+    # Rounding of 30 iterations.
+    assert_same_mixture(found, expected_theta, 1e-10)
+    np.testing.assert_allclose(history, expected.history, rtol=1e-12)
+
+
+@each_structure
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_log_likelihood_is_the_formula_s(structure: str, dtype: str) -> None:
+    X = clusters(300, 3, 2).astype(dtype)
+    theta = start(structure, X, 2)
+    found = GaussianModel(2, 3, structure).e_step(X, theta)[1]
+    # Of a sum of 300 terms of some nats, each to a few eps of its dtype.
+    rtol = 20 * float(np.finfo(dtype).eps)
+    assert found == pytest.approx(np.logaddexp.reduce(naive_joint(X, theta), axis=1).sum(), rel=rtol)
+
+
+@each_structure
+def test_far_from_the_origin_the_fit_is_that_of_centred_data(structure: str) -> None:
+    offset = 1e8 * np.array([1.0, -1.0, 1.0])
+    far = clusters(600, 3, 3) + offset
+    X = far - offset  # exact: the same rows, moved
+    theta = start(structure, X, 3)
+    moved = GaussianParameters.from_covariances(structure, theta.weights, theta.means + offset, theta.covariances)
+    found, history = after(40, structure, far, moved)
+    expected, expected_history = after(40, structure, X, theta)
+    # Means near 1e8 are rounded to 1.5e-8 in every iteration: 1e-8 of the spread, a few times over.
+    back = GaussianParameters.from_covariances(structure, found.weights, found.means - offset, found.covariances)
+    assert_same_mixture(back, expected, 1e-7)
+    # At a change of means by 1e-8 the log-likelihood changes by its gradient, some 1e-8 of a nat a row.
+    np.testing.assert_allclose(history, expected_history, rtol=0, atol=600 * 1e-8)
+
+
+@each_structure
+@pytest.mark.parametrize(("dtype", "scale"), [("float64", 1e150), ("float64", 1e-150), ("float32", 1e15)])
+def test_huge_and_tiny_units(structure: str, dtype: str, scale: float) -> None:
+    X = clusters(400, 2, 2).astype(dtype)
+    factor = 2.0 ** np.floor(np.log2(scale / np.abs(X).max()))  # exact
+    theta = start(structure, X, 2)
+    scaled = GaussianParameters.from_covariances(
+        structure, theta.weights, theta.means * factor, theta.covariances * factor**2
+    )
+    expected, _ = after(10, structure, X, theta)
+    found, _ = after(10, structure, (X * np.asarray(factor, dtype)), scaled)
+    back = GaussianParameters.from_covariances(
+        structure, found.weights, found.means / factor, found.covariances / factor**2
+    )
+    # log-densities are larger by d log factor, some 700, and rounded accordingly.
+    assert_same_mixture(back, expected, 1e4 * float(np.finfo(dtype).eps))
+
+
+@each_structure
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("unit", [2.0**-1030, 2.0**-140, 2.0**-70, 2.0**50, 2.0**130, 2.0**1000])
+def test_unit_of_the_weights_does_not_count(structure: str, dtype: str, unit: float) -> None:
+    X = clusters(300, 2, 2).astype(dtype)
+    weight = np.random.default_rng(0).uniform(0.5, 2, 300)
+    theta = start(structure, X, 2)
+    found, history = after(3, structure, (X, weight * unit), theta)
+    expected, ordinary = after(3, structure, (X, weight), theta)
+    # The smallest unit leaves 44 bits of a number below the normal ones, and single precision rounds weights to 24.
+    rtol = 1e-11 if dtype == "float64" else 1e-6
+    assert_same_mixture(found, expected, rtol)
+    np.testing.assert_allclose(history / unit, ordinary, rtol=rtol)
+
+
+@each_structure
+def test_mean_outside_of_the_data(structure: str) -> None:
+    """Centres are clamped to the range of the columns; the statistics are those of the mean as it is."""
+    X = clusters(300, 2, 2)
+    theta = start(structure, X, 2)
+    far = GaussianParameters.from_covariances(
+        structure, theta.weights, theta.means + np.array([[0.0, 0.0], [30.0, -30.0]]), theta.covariances
+    )
+    model = GaussianModel(2, 2, structure)
+    statistics, log_likelihood = model.e_step(X, far)
+    assert (statistics.center <= X.max(axis=0)).all() and (statistics.center >= X.min(axis=0)).all()
+    assert log_likelihood == pytest.approx(np.logaddexp.reduce(naive_joint(X, far), axis=1).sum(), rel=1e-12)
+    np.testing.assert_allclose(statistics.weight, naive_responsibilities(X, far).sum(axis=0), rtol=1e-10)
+
+
+# Degenerate components
+
+
+def test_collapsed_component_is_named() -> None:
+    X = np.concatenate([clusters(90, 2, 1), np.full((10, 2), 50.0)])
+    theta = GaussianParameters.from_covariances("full", [0.5, 0.5], [[0, 0], [50, 50]], np.stack([np.eye(2)] * 2))
+    model = GaussianModel(2, 2, "full")
+    with pytest.raises(DegenerateCovarianceError) as error:
+        model.m_step(model.e_step(X, theta)[0])
+    assert str(error.value) == (
+        "Ill-defined empirical covariance: the covariance of component 1, of weight 0.1 (the equivalent of 10 rows of "
+        "weight 1), is not positive definite with reg_covar=0. Rows that coincide, a column with one value in it or "
+        "columns that depend on each other make it so: leave such columns out, decrease n_components, increase "
+        "reg_covar, or choose a covariance_type with fewer parameters."
+    )
+    assert (error.value.component, error.value.n_effective) == (1, pytest.approx(10.0))
+    assert GaussianModel(2, 2, "full", 1e-6).m_step(model.e_step(X, theta)[0]).covariances[1, 0, 0] == 1e-6
+
+
+@pytest.mark.parametrize(("structure", "least"), [("full", 2), ("diag", 1)])
+def test_an_outlier_with_a_component_of_its_own_is_called_so(structure: str, least: int) -> None:
+    X = np.concatenate([clusters(99, 2, 1), [[1e6, 1e6]]])
+    spread = {"full": np.stack([np.eye(2)] * 2), "diag": np.ones((2, 2))}[structure]
+    theta = GaussianParameters.from_covariances(structure, [0.5, 0.5], [[0, 0], [1e6, 1e6]], spread)
+    model = GaussianModel(2, 2, structure)
+    expected = (
+        rf"\(the equivalent of 1 row of weight 1\), .* It holds 1 row, and needs more than {least}: an outlier, or"
+    )
+    with pytest.raises(DegenerateCovarianceError, match=expected):
+        model.m_step(model.e_step(X, theta)[0])
+
+
+@each_structure
+def test_rows_that_all_coincide(structure: str) -> None:
+    X = np.full((20, 2), 3.0)
+    theta = start(structure, clusters(20, 2, 2), 2)
+    model = GaussianModel(2, 2, structure)
+    statistics, _ = model.e_step(X, theta)
+    which = "common covariance" if structure == "tied" else "component 0"
+    with pytest.raises(DegenerateCovarianceError, match=which):
+        model.m_step(statistics)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_columns_that_depend_on_each_other(structure: str) -> None:
+    X = clusters(200, 5, 1)
+    theta = start(structure, X, 1)
+    X[:, -1] = 3.0 * X[:, 0] + X[:, 1]
+    model = GaussianModel(1, 5, structure)
+    with pytest.raises(DegenerateCovarianceError, match="columns that depend on each other"):
+        model.m_step(model.e_step(X, theta)[0])
+
+
+@each_structure
+def test_component_that_loses_all_rows(structure: str) -> None:
+    X = clusters(100, 2, 1)
+    K, d = 2, 2
+    base = start(structure, X, K)
+    theta = GaussianParameters.from_covariances(
+        structure, base.weights, np.array([[0.0, 0.0], [1e4, 1e4]]), base.covariances
+    )
+    model = GaussianModel(K, d, structure, reg_covar=1e-3)
+    statistics, _ = model.e_step(X, theta)
+    assert statistics.weight[1] == 0.0
+    lost = model.m_step(statistics)
+    assert lost.weights.tolist() == [1.0, 0.0]
+    np.testing.assert_array_equal(lost.means[1], statistics.center[1])
+    # It holds nothing from now on, and takes nothing from the other.
+    found, history = after(5, structure, X, lost, reg_covar=1e-3)
+    alone = GaussianParameters.from_covariances(
+        structure, [1.0], lost.means[:1], lost.covariances if structure == "tied" else lost.covariances[:1]
+    )
+    _, expected = after(5, structure, X, alone, reg_covar=1e-3)
+    assert found.weights.tolist() == [1.0, 0.0]
+    np.testing.assert_allclose(history, expected, rtol=1e-12)
+    if structure != "tied":
+        with pytest.raises(DegenerateCovarianceError, match="component 1, of weight 0 "):
+            GaussianModel(K, d, structure).m_step(statistics)
+
+
+# What a run keeps between passes
+
+
+@each_structure
+def test_component_that_shrinks_is_counted_in_full(structure: str) -> None:
+    """Beside its old weight what is left of the second component is negligible; it is not beside its new weight."""
+    X = np.random.default_rng(0).uniform(-1, 1, (600, 2))
+    ones = STRUCTURES[structure].from_pooled(np.eye(2), 2)
+    near = GaussianParameters.from_covariances(structure, [0.5, 0.5], [[0.0, 0.0], [0.5, 0.0]], ones)
+    away = GaussianParameters.from_covariances(structure, [0.5, 0.5], [[0.0, 0.0], [11.0, 0.0]], ones)
+    run = GaussianModel(2, 2, structure).begin(X)
+    assert run.e_step(near)[0].weight.min() > 200
+    found = run.e_step(away)[0]
+    assert 0.0 < found.weight[1] < 600 * np.exp(-40)
+    np.testing.assert_allclose(found.weight, naive_responsibilities(X, away).sum(axis=0), rtol=1e-12)
+    fresh = GaussianModel(2, 2, structure).e_step(X, away)[0]
+    for name in ("weight", "shift", "scatter", "log_likelihood"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(fresh, name))
+
+
+@each_structure
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_what_is_left_out_is_rounding(structure: str, dtype: str) -> None:
+    X = clusters(2000, 2, 6, spread=8.0).astype(dtype)
+    theta, _ = after(5, structure, X, start(structure, X, 6), reg_covar=1e-3)
+    run = GaussianModel(6, 2, structure).begin(X)
+    run.e_step(theta)
+    found, fresh = run.e_step(theta)[0], GaussianModel(6, 2, structure).e_step(X, theta)[0]
+    rtol = 100 * float(np.finfo(dtype).eps)  # sums of the same rows, gathered or not
+    for name in ("weight", "shift", "scatter", "log_likelihood"):
+        a, b = np.asarray(getattr(found, name)), np.asarray(getattr(fresh, name))
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * np.abs(b).max())
+
+
+@each_structure
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_same_bits_in_any_number_of_threads(structure: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = clusters(5000, 3, 3).astype(dtype)
+    weight = np.random.default_rng(0).uniform(0, 2, 5000)
+    theta = start(structure, X, 3)
+    expected, log_likelihood = GaussianModel(3, 3, structure, n_threads=1).e_step((X, weight), theta)
+    for n_threads, operations in ((2, 2e9), (3, 2e9), (10, 2e9), (2, 1.0), (1, 2e5)):
+        monkeypatch.setattr(threads, "OPERATIONS_PER_CALL", operations)  # how often signals are looked at
+        found, again = GaussianModel(3, 3, structure, n_threads=n_threads).e_step((X, weight), theta)
+        assert again == log_likelihood
+        for name in ("weight", "shift", "scatter"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_fits_at_once_in_eight_threads() -> None:
+    data = [clusters(3000, 3, 3, seed) for seed in range(8)]
+    starts = [start("full", X, 3) for X in data]
+    expected = [after(5, "full", X, theta)[0] for X, theta in zip(data, starts)]
+    found: list[Any] = [None] * 8
+
+    def fit(i: int) -> None:
+        found[i] = after(5, "full", data[i], starts[i])[0]
+
+    threads = [threading.Thread(target=fit, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [theta.digest for theta in found] == [theta.digest for theta in expected]
+
+
+# Refusals
+
+
+def test_columns_that_the_model_does_not_have() -> None:
+    with pytest.raises(ValueError, match="data have 2 columns, expected 3, as the model has"):
+        GaussianModel(1, 3).begin(np.zeros((5, 2)))
+
+
+@pytest.mark.parametrize(("dtype", "far", "variance"), [("float64", 1e149, 1e-20), ("float32", 1e14, 1e-12)])
+def test_row_without_a_density_is_named(dtype: str, far: float, variance: float) -> None:
+    X = (clusters(1000, 2, 2) * np.sqrt(variance)).astype(dtype)
+    theta = start("full", X, 2)
+    X[700, 1] = far
+    model = GaussianModel(2, 2)
+    with pytest.raises(ValueError, match=f"not finite: row 700 lies so far from .* zero in {dtype}"):
+        model.e_step(X, theta)
+    weight = np.ones(1000)
+    weight[700] = 0.0
+    statistics, log_likelihood = model.e_step((X, weight), theta)
+    assert np.isfinite(log_likelihood) and np.isfinite(statistics.scatter).all()
+    assert statistics.weight.sum() == pytest.approx(999.0, rel=1e-6)
+
+
+def test_run_keeps_the_rows_where_they_are() -> None:
+    X = np.asfortranarray(clusters(100, 2, 2))
+    X.flags.writeable = False
+    run = GaussianModel(2, 2).begin(X)
+    assert isinstance(run, GaussianRun)
+    assert run.source.X is X
+
+
+@pytest.mark.parametrize(("K", "d"), [(1, 2), (2, 1), (3, 2), (2, 4)])
+def test_parameters_of_another_shape_are_refused(K: int, d: int) -> None:
+    theta = GaussianParameters.from_covariances("diag", np.full(K, 1.0 / K), np.zeros((K, d)), np.ones((K, d)))
+    run = GaussianModel(2, 2, "diag").begin(np.zeros((5, 2)))
+    text = rf"parameters are 'diag' with means of shape \({K}, {d}\), expected 'diag' and \(2, 2\), as the model has"
+    with pytest.raises(ValueError, match=text):
+        run.e_step(theta)
+
+
+def test_parameters_of_another_structure_are_refused() -> None:
+    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], np.zeros((2, 2)), np.ones((2, 2)))
+    with pytest.raises(ValueError, match=r"parameters are 'diag' .* expected 'full'"):
+        GaussianModel(2, 2, "full").e_step(np.zeros((5, 2)), theta)
+
+
+def test_sum_that_overflows_names_no_row() -> None:
+    # −½·1e300·9e4 from each row; 2048 of the rows share a sum.
+    X = np.full((70_000, 1), 1e150)
+    theta = GaussianParameters.from_covariances("diag", [1.0], [[0.0]], [[1.0]])
+    with pytest.raises(ValueError, match="The log-likelihood is not finite, though that of every row is"):
+        GaussianModel(1, 1, "diag").e_step((X, np.full(len(X), 9e4)), theta)
+
+
+# Jumps
+
+
+@each_structure
+def test_start_far_from_the_rows_costs_no_digits(structure: str) -> None:
+    z = np.random.default_rng(0).normal(size=(300, 2))
+    X = np.vstack([1e8 + z, [[0.0, 0.0]]])  # the last row has no weight
+    z = X[:-1] - 1e8  # exact
+    K, form = 1, STRUCTURES[structure]
+    theta = GaussianParameters.from_covariances(form, [1.0], [[0.0, 0.0]], form.from_pooled(np.eye(2) * 1e10, K))
+    model = GaussianModel(1, 2, form)
+    found = model.m_step(model.e_step((X, np.append(np.ones(300), 0.0)), theta)[0])
+    expected = in_form(structure, np.cov(z, rowvar=False, bias=True)[np.newaxis], np.ones(1))
+    # 300 terms about a centre that is at most a few spreads off.
+    np.testing.assert_allclose(found.covariances, expected, rtol=1e-12, atol=1e-12)
+
+
+@each_structure
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_components_that_jump_a_long_way_keep_their_digits(structure: str, dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    # Both clusters within the columns' range, both starts in the gap between: 3e7 (2e4) new deviations away.
+    away, variance = (1e8, 1e10) if dtype == "float64" else (5e4, 1e4)
+    X = np.vstack([rng.normal(size=(200, 2)), away + rng.normal(size=(300, 2))]).astype(dtype)
+    z = [X[:200].astype(np.float64), X[200:].astype(np.float64) - away]
+    form = STRUCTURES[structure]
+    means = np.array([[0.3, 0.3], [0.7, 0.7]]) * away
+    theta = GaussianParameters.from_covariances(form, [0.5, 0.5], means, form.from_pooled(np.eye(2) * variance, 2))
+    model = GaussianModel(2, 2, form)
+    found = model.m_step(model.e_step(X, theta)[0])
+    each = np.stack([np.cov(part, rowvar=False, bias=True) for part in z])
+    expected = in_form(structure, each, np.array([200.0, 300.0]))
+    rtol = 1e-12 if dtype == "float64" else 1e-5  # float32 rows: squares in single precision
+    np.testing.assert_allclose(found.covariances, expected, rtol=rtol, atol=rtol)
+    # Means near 0 of rows of deviation 1 in single precision: to 1e-7 of the deviation.
+    expected_means = [part.mean(axis=0) for part in z] + np.array([[0.0], [away]])
+    np.testing.assert_allclose(found.means, expected_means, rtol=1e-7, atol=1e-7)
+
+
+@each_structure
+def test_rows_are_read_once_where_nothing_cancels(structure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = clusters(500, 3, 2)
+    X[:, 1] = 1.0 / 3.0  # a constant column has no variance, wherever the centre is
+    theta = start(structure, X + 1e-3 * np.random.default_rng(0).normal(size=X.shape), 2)
+    run, model = GaussianModel(2, 3, structure, 1e-6).begin(X), GaussianModel(2, 3, structure, 1e-6)
+    theta = model.m_step(run.e_step(theta)[0])
+    passes: list[Any] = []
+    one_pass = run._pass
+    monkeypatch.setattr(run, "_pass", lambda *args, **keywords: passes.append(keywords) or one_pass(*args, **keywords))
+    for _ in range(10):
+        theta = model.m_step(run.e_step(theta)[0])
+    assert passes == [{}] * 10

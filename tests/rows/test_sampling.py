@@ -1,0 +1,90 @@
+"""The bounded sample of rows that a start looks at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from emix.rows import sampling
+from emix.rows.sampling import SAMPLE_ROWS, sample_rows
+
+# Seeds are fixed, so a test that passes once passes always. A right sampler fails at a new seed with this probability.
+ERROR = 1e-6
+
+
+def assert_chi_square(statistic: float, degrees: int) -> None:
+    """Neither too uneven nor too even."""
+    assert scipy.stats.chi2.ppf(ERROR / 2, degrees) < statistic < scipy.stats.chi2.isf(ERROR / 2, degrees)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 99, 100])
+def test_all_rows_if_they_are_few(n_rows: int) -> None:
+    np.testing.assert_array_equal(sample_rows(n_rows, 7, 100), np.arange(n_rows))
+
+
+@pytest.mark.parametrize("n_rows", [101, 5000, 200_000])
+def test_size_is_bounded(n_rows: int) -> None:
+    for size in (100, SAMPLE_ROWS):
+        rows = sample_rows(n_rows, 7, size)
+        assert len(rows) == min(size, n_rows)
+        assert rows[0] >= 0 and rows[-1] < n_rows
+        assert (np.diff(rows) > 0).all()  # ascending, none twice
+
+
+def test_seed_decides() -> None:
+    first, again, other = (sample_rows(1000, seed, 100) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    # Of 100 rows 10 are expected in common, with a standard deviation of 2.8.
+    assert len(np.intersect1d(first, other)) < 30
+    assert len({sample_rows(1000, seed, 10).tobytes() for seed in (0, 1, -1, 2**32, 2**63, 2**64 - 2)}) == 6
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000, 3000, 1 << 20])
+def test_blocks_in_which_rows_come_do_not_matter(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = sample_rows(3000, 3, 200)
+    monkeypatch.setattr(sampling, "_CHUNK", chunk)
+    np.testing.assert_array_equal(sample_rows(3000, 3, 200), expected)
+
+
+def test_row_that_is_drawn_of_more_rows_is_drawn_of_fewer() -> None:
+    # Its key is its own: rows that come later only push others out.
+    more = sample_rows(4000, 5, 300)
+    fewer = sample_rows(2000, 5, 300)
+    assert np.isin(more[more < 2000], fewer).all()
+
+
+def test_each_row_is_as_likely() -> None:
+    n_rows, size, n_seeds = 400, 100, 300
+    counts = np.zeros(n_rows)
+    for seed in range(n_seeds):
+        counts[sample_rows(n_rows, seed, size)] += 1
+    p = size / n_rows
+    # Counts add to size · n_seeds: one degree of freedom less, and covariances of −1 / (n − 1) of the variance.
+    statistic = np.sum((counts - n_seeds * p) ** 2) / (n_seeds * p * (1 - p)) * (n_rows - 1) / n_rows
+    assert_chi_square(statistic, n_rows - 1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+def test_sample_of_many_rows_is_spread_evenly(seed: int) -> None:
+    n_rows, n_bins = 200_000, 200
+    counts = np.bincount(sample_rows(n_rows, seed) * n_bins // n_rows, minlength=n_bins)
+    p = 1.0 / n_bins
+    left_out = (n_rows - SAMPLE_ROWS) / (n_rows - 1)  # drawn without replacement
+    statistic = np.sum((counts - SAMPLE_ROWS * p) ** 2) / (SAMPLE_ROWS * p * left_out)
+    assert_chi_square(statistic, n_bins - 1)
+
+
+def test_rows_of_weight_zero_are_not_drawn() -> None:
+    weight = np.ones(3000)
+    weight[::3] = 0.0
+    rows = sample_rows(3000, 4, 100, weight)
+    assert len(rows) == 100 and (weight[rows] > 0.0).all()
+    # They push no others out, and other weights do not matter.
+    with_them = sample_rows(3000, 4, 100)
+    assert np.isin(with_them[weight[with_them] > 0.0], rows).all()
+    few = np.zeros(3000)
+    few[[5, 77, 2999]] = [1e-300, 1.0, 1e300]
+    np.testing.assert_array_equal(sample_rows(3000, 4, 100, few), [5, 77, 2999])
+    np.testing.assert_array_equal(sample_rows(50, 4, 100, weight[:50]), np.flatnonzero(weight[:50]))
+    np.testing.assert_array_equal(sample_rows(3000, 4, 100, np.full(3000, 0.1)), sample_rows(3000, 4, 100))
