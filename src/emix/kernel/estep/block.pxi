@@ -39,10 +39,10 @@ cdef enum:
     AHEAD = 1 << 15     # bytes of a block up to which the next one is asked for: above, d² arithmetic hides the memory
     LOG_FACTORS = 8     # 8 factors below 2^15 (components) stay below 2^120: single precision holds 2^127
 
-include "../shared/structure.pxi"
+include "../shared/layout.pxi"
 
 cdef struct Mixture:
-    Structure structure
+    Form structure
     Py_ssize_t n_components
     Py_ssize_t n_features
     Py_ssize_t scatter_size     # of all components together

@@ -85,7 +85,7 @@ cdef Mixture describe(
     mixture.packed_at_origin = (dense - 2.5) / (8 * width)
     mixture.cost_listed = 1 + cost_of_listing(d) / cost_of_log_density(d)
     mixture.sketch = NULL
-    mixture.structure = <Structure> structure
+    mixture.structure = <Form> structure
     mixture.n_components = K
     mixture.n_features = d
     mixture.scatter_size = spread_size(structure, K, d)
