@@ -226,7 +226,7 @@ def test_a_sketch_must_have_its_size() -> None:
         with pytest.raises(ValueError, match="sketch"):
             kernel.Accumulator(
                 code, 2, 3, arguments[: None if code == 0 else -9], X, None, workspaces,
-                slots if code == 0 else slots[:, :-9], False, np.zeros(size, np.float32)
+                slots if code == 0 else slots[:, :-9], np.zeros(size, np.float32)
             )  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def test_long_super_blocks(level: str, structure: str) -> None:
     n = 9 * super_block + 300
     case = random_case(structure, "float64", n, d, 2, weighted=True)
     case = replace(case, margin=np.full(2, 42.0))
-    slots = accumulate(level, case, light=True)
+    slots = accumulate(level, case)
     scores = reference_scores(case)
     expected = reference_sums(
         case,
@@ -170,14 +170,14 @@ def test_long_super_blocks(level: str, structure: str) -> None:
             value, bound = in_structure(structure, value), in_structure(structure, bound)
         assert_within(found, value, bound)
     for n_threads, splits in [(2, ()), (3, (4 * super_block,))]:
-        other = accumulate(level, case, n_threads=n_threads, splits=splits, light=True)
+        other = accumulate(level, case, n_threads=n_threads, splits=splits)
         np.testing.assert_array_equal(other, slots)
 
 
 @each_level
 @each_dtype
 @each_structure
-@pytest.mark.parametrize("d", [1, 3, 8, 9])
+@pytest.mark.parametrize("d", [1, 3, 8, 9, 26, 33])
 @pytest.mark.parametrize("n_live", [0, 1, 2, 31, 64, 128, 255])
 def test_few_live_rows_are_gathered(level: str, dtype: str, structure: str, d: int, n_live: int) -> None:
     """Two components too far apart to share a row: the second holds `n_live` rows of a block."""

@@ -233,7 +233,6 @@ class GaussianRun:
             source.sample_weight,
             workspaces,
             slots,
-            self._exchange.squares_fit_single,
             sketch,
         )
         # A small pass goes to compiled code at once: through a large one's calls 200 × 2 rows take a seventh longer.

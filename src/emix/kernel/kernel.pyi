@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 block_rows: int
 window_rows: int
-has_light_rows: bool
 
 def super_block_rows(n_features: int) -> int: ...
 def cost_of_first_look(n_features: int, live_share: float) -> float: ...
@@ -23,7 +22,6 @@ class Accumulator:
         sample_weight: NDArray[np.float64] | None,
         workspaces: NDArray[Any],
         slots: NDArray[np.float64],
-        light: bool = False,
         sketch: NDArray[np.float32] | None = None,
     ) -> None: ...
     def accumulate(self, thread: int, first_row: int, last_row: int, stop: NDArray[np.int32] | None) -> float: ...

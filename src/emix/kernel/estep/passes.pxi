@@ -7,7 +7,6 @@ cdef enum:
 
 block_rows = SMALL_BLOCK
 window_rows = WINDOW
-has_light_rows = has_narrow()
 
 
 cpdef Py_ssize_t super_block_rows(Py_ssize_t n_features) noexcept nogil:
@@ -51,33 +50,29 @@ cpdef double cost_of_first_look(Py_ssize_t n_features, double live_share) noexce
 
 cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
     """Numbers that one thread's workspace holds."""
-    cdef Py_ssize_t numbers = (4 * n_features + 2 * LANES + n_components + 7) * STRIDE
-    numbers += n_features * n_features + (5 + n_features) * n_components
+    cdef Py_ssize_t numbers = (4 * n_features + 2 * LANES + n_components + 6) * STRIDE
+    numbers += n_features * n_features + (4 + n_features) * n_components
     return numbers + ALIGNMENT // sizeof(real)
 
 
 cdef Mixture describe(
     int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
-    Py_ssize_t n_rows=SMALL_BLOCK, bint light=False,
+    Py_ssize_t n_rows=SMALL_BLOCK,
 ):
     """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length
 
-    `n_rows`: of a block; `light`: may light responsibilities be taken in single precision (packed.pxi)?
+    `n_rows`: of a block
     """
     check_sizes(structure, n_components, n_features)
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
     cdef double width = whole_vectors(d, LANES) // LANES
-    cdef bint matrices = structure == FULL or structure == TIED
     # What a row of a component costs, in cycles: dense, among vectors of rows (with its part of the sums over lanes
     # that end a block); packed, copied and added to the scatter by vectors of features. Fitted to cycles measured at
     # AVX-512, d = 10 to 128, and to measured shares of live rows at which both take the same time, d = 5 to 100,
-    # AVX-512 and AVX2, both precisions. Light rows are nothing gained up to d = 24 (AVX-512): that is where 0.84 lies.
+    # AVX-512 and AVX2, both precisions.
     mixture.cost_dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / n_rows
     mixture.cost_packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES)
-    mixture.cost_light = 14 + 4 * width + 0.5 * d * (d + NARROW_LANES) / (2 * LANES)
-    mixture.has_light = light and matrices and has_narrow() and (
-        mixture.cost_light < 0.84 * mixture.cost_packed)
     mixture.packed_below = (5.0 * d / LANES - LISTING) / (8 * width)
     cdef double dense
     # At the origin no difference is left to take, and of tied no scatter to sum.
@@ -211,18 +206,17 @@ cdef class Accumulator:
     def __cinit__(
         self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
         const real[:, :] X, const double[:] sample_weight, real[:, ::1] workspaces, double[:, ::1] slots,
-        bint light=False, const float[::1] sketch=None,
+        const float[::1] sketch=None,
     ):
         """Take the rows, and where parameters will be read (before each pass) and sums be added.
 
         `arguments` are [c | b | a | margin | W | m] as in `describe`; `workspaces` has a line of workspace_size numbers
         for each thread; super-block i is added to line i mod n_slots of `slots`. Where components of tied have m for
-        their centre no scatter is summed: see origin.pxi. `light`: no column's range reaches 1e15, nor a weight 1e5, so
-        that light responsibilities may be taken in single precision (packed.pxi).
+        their centre no scatter is summed: see origin.pxi.
         """
         self.super_block = super_block_rows(n_features)
         self.block_rows = SMALL_BLOCK if self.super_block == SUPER_BLOCK else BLOCK
-        self.mixture = describe(structure, n_components, n_features, arguments, self.block_rows, light)
+        self.mixture = describe(structure, n_components, n_features, arguments, self.block_rows)
         self.rows = whole(X, sample_weight, &self.mixture)
         if workspaces.shape[1] < workspace_size(n_components, n_features):
             raise ValueError(f"a workspace has {workspaces.shape[1]} numbers, fewer than workspace_size tells")

@@ -106,7 +106,6 @@ cdef class Exchange:
     cdef Py_ssize_t K, d
     # Are slots large enough for threads to share them? Then each empties its own, and adds up some matrices.
     cdef readonly bint shared
-    cdef readonly bint squares_fit_single   # is every column's range below 1e15, as light rows need it (packed.pxi)
     cdef double negligible, limit, rounding
     cdef Columns columns
     cdef double[::1] arguments
@@ -133,7 +132,7 @@ cdef class Exchange:
         precision, or None; `slots` are 0; `sketch` (full): room for what a first look needs (sketch.pxi), or None for
         passes without.
         """
-        cdef Py_ssize_t spread = spread_size(structure, n_components, n_features), j
+        cdef Py_ssize_t spread = spread_size(structure, n_components, n_features)
         check_sizes(structure, n_components, n_features)
         check_length("column_range", 2 * columns.limits.shape[1], 2 * n_features)
         check_length("arguments", arguments.shape[0], arguments_size(structure, n_components, n_features))
@@ -155,10 +154,6 @@ cdef class Exchange:
         self.sketch = sketch
         self.own_centers, self.least_ridge, self.fixed, self.scatter = None, None, None, None
         self.n_moved = 0
-        self.squares_fit_single = True
-        for j in range(n_features):
-            if not columns.limits[1, j] - columns.limits[0, j] < 1e15:
-                self.squares_fit_single = False
 
     def allow_origin(
         self, double limit, const double[::1] least_ridge, double[::1] own_centers,
