@@ -200,10 +200,10 @@ def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyP
     kernel: Any = kernel_for(np.dtype(np.float64))
 
     class Broken(kernel.Accumulator):
-        def accumulate(self, thread: int, *arguments: Any) -> None:
+        def accumulate(self, rows: Any, thread: int, *arguments: Any) -> None:
             if thread == 1:
                 raise MemoryError("in thread 1")
-            super().accumulate(thread, *arguments)
+            super().accumulate(rows, thread, *arguments)
 
     broken = SimpleNamespace(**{**vars(kernel), "Accumulator": Broken})
     monkeypatch.setattr(emix.gaussian.model, "kernel_for", lambda dtype: broken)

@@ -214,7 +214,6 @@ def test_sums_about_other_centres_are_not_looked_at() -> None:
 
 
 def test_a_sketch_must_have_its_size() -> None:
-    (X, _), _ = problem(10, 2, 3)
     arguments, slots = np.zeros(2 * 2 * 4 + 2 * 9 + 3), np.zeros((1, 2 * 4 + 18 + 1))
     with pytest.raises(ValueError, match="sketch has 5 numbers, expected 40"):
         factors.Exchange(
@@ -225,8 +224,8 @@ def test_a_sketch_must_have_its_size() -> None:
     for code, size in [(0, 5), (1, factors.sketch_size(2, 3))]:
         with pytest.raises(ValueError, match="sketch"):
             kernel.Accumulator(
-                code, 2, 3, arguments[: None if code == 0 else -9], X, None, workspaces,
-                slots if code == 0 else slots[:, :-9], False, np.zeros(size, np.float32)
+                code, 2, 3, arguments[: None if code == 0 else -9], workspaces,
+                slots if code == 0 else slots[:, :-9], np.zeros(size, np.float32)
             )  # fmt: skip
 
 

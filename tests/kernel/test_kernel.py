@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -135,6 +136,69 @@ def test_sums_do_not_depend_on_threads_or_chunks(level: str, dtype: str, structu
     np.testing.assert_array_equal(accumulate(level, case, splits=(4 * SUPER,), n_threads=2), expected)
 
 
+def batches_of(case: Case, first_rows: tuple[int, ...]) -> Any:
+    """(first row, one past the last, copies of the rows, of their weights) of batches that begin at these rows."""
+    for first, last in itertools.pairwise((*first_rows, len(case.X))):
+        weight = None if case.sample_weight is None else case.sample_weight[first:last].copy()
+        yield first, last, case.X[first:last].copy(), weight
+
+
+@each_level
+@each_dtype
+@each_structure
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("d", [3, 26])
+def test_batches_have_the_bits_of_all_rows_at_once(
+    level: str, dtype: str, structure: str, weighted: bool, d: int
+) -> None:
+    kernel, K, n_slots = kernel_of_level(level, dtype), 3, 3
+    b = kernel.super_block_rows(d)
+    case = random_case(structure, dtype, 7 * b + 19, d, K, weighted)
+    case = replace(case, center=3 * case.center, X=3 * case.X, margin=np.full(K, 42, dtype))  # some rows are packed
+    expected = accumulate(level, case, n_slots=n_slots)
+    for first_rows in [(0, b), (0, 3 * b, 4 * b), tuple(range(0, 8 * b, b)), (0, 5 * b)]:
+        for n_threads in (1, 2):
+            slots = np.zeros_like(expected)
+            run = accumulator(kernel, case, slots, n_threads)
+            for first, last, X, weight in batches_of(case, first_rows):
+                rows = kernel.Rows(X, weight, first)
+                for thread in range(n_threads):
+                    run.accumulate(rows, thread, first, last, None)
+            np.testing.assert_array_equal(slots, expected)
+
+
+@each_level
+@each_dtype
+def test_labels_and_bounds_of_batches(level: str, dtype: str) -> None:
+    """Labels, sums and bounds of batches are those of all rows, whose numbers are those of the whole source."""
+    kernel, K, d = kernel_of_level(level, dtype), 3, 2
+    b = kernel.super_block_rows(d)
+    case = random_case("full", dtype, 5 * b + 19, d, K, weighted=True)
+    n, group = len(case.X), kernel.group_rows(K)
+    order = np.arange(n, dtype=np.uint16)
+    order[: 2 * b], order[2 * b :] = order[: 2 * b][::-1].copy(), order[2 * b :][::-1].copy()
+    found = []
+    for first_rows in [(0,), (0, 2 * b)]:
+        slots, near = np.zeros((3, 1 + K * (1 + d + d * d))), np.zeros((-(-n // group), K), np.float32)
+        labels, bounded_labels = np.zeros((2, n), np.uint16)
+        still = np.ones(K, np.float32), np.zeros(K, np.float32)
+        run, counts = accumulator(kernel, case, slots), np.zeros(2)
+        for first, last, X, weight in batches_of(case, first_rows):
+            rows = kernel.Rows(X, weight, first)
+            counts[0] += run.accumulate_labelled(rows, 0, first, last, 0, labels, None)
+        for first, last, X, weight in batches_of(case, first_rows):
+            rows = kernel.Rows(X, weight, first)
+            bounds = order, near, *still, bounded_labels
+            counts[1] += run.accumulate_bounded(rows, 0, first, last, 0, *bounds, None)
+        found.append((slots, labels, bounded_labels, near, counts))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(other, one)
+    assert case.sample_weight is not None
+    counted = case.sample_weight > 0  # others have no best component
+    np.testing.assert_array_equal(found[0][1][counted], score(level, case)[2][counted])
+    np.testing.assert_array_equal(found[0][2], found[0][1])
+
+
 @each_level
 @each_structure
 def test_each_super_block_goes_to_its_slot(level: str, structure: str) -> None:
@@ -155,7 +219,7 @@ def test_long_super_blocks(level: str, structure: str) -> None:
     n = 9 * super_block + 300
     case = random_case(structure, "float64", n, d, 2, weighted=True)
     case = replace(case, margin=np.full(2, 42.0))
-    slots = accumulate(level, case, light=True)
+    slots = accumulate(level, case)
     scores = reference_scores(case)
     expected = reference_sums(
         case,
@@ -170,14 +234,14 @@ def test_long_super_blocks(level: str, structure: str) -> None:
             value, bound = in_structure(structure, value), in_structure(structure, bound)
         assert_within(found, value, bound)
     for n_threads, splits in [(2, ()), (3, (4 * super_block,))]:
-        other = accumulate(level, case, n_threads=n_threads, splits=splits, light=True)
+        other = accumulate(level, case, n_threads=n_threads, splits=splits)
         np.testing.assert_array_equal(other, slots)
 
 
 @each_level
 @each_dtype
 @each_structure
-@pytest.mark.parametrize("d", [1, 3, 8, 9])
+@pytest.mark.parametrize("d", [1, 3, 8, 9, 26, 33])
 @pytest.mark.parametrize("n_live", [0, 1, 2, 31, 64, 128, 255])
 def test_few_live_rows_are_gathered(level: str, dtype: str, structure: str, d: int, n_live: int) -> None:
     """Two components too far apart to share a row: the second holds `n_live` rows of a block."""
@@ -237,7 +301,7 @@ def test_stop_flag_returns_at_once(level: str, dtype: str) -> None:
     kernel = kernel_of_level(level, dtype)
     stop = np.ones(1, dtype=np.int32)
     slots = np.zeros((4, 2 + 6 + 18 + 1))
-    accumulator(kernel, case, slots).accumulate(0, 0, 2000, stop)
+    accumulator(kernel, case, slots).accumulate(kernel.Rows(case.X), 0, 0, 2000, stop)
     assert not slots.any()
     density = np.full(2000, 7, dtype)
     kernel.Scorer(*case.arguments).score(case.X, 0, 2000, density, None, None, stop)
@@ -251,22 +315,33 @@ def test_what_does_not_belong_together_is_refused(level: str) -> None:
     slots = np.zeros((1, 2 + 6 + 18 + 1))
     with pytest.raises(ValueError, match="slots are 1 × 5, expected a width of 27"):
         accumulator(kernel, case, np.zeros((1, 5)))
-    with pytest.raises(ValueError, match="10 × 2, expected rows of 3 features"):
-        accumulator(kernel, replace(case, X=case.X[:, :2]), slots)
+    with pytest.raises(ValueError, match="X is 10 × 0, expected one row and one feature at least"):
+        kernel.Rows(case.X[:, :0])
     with pytest.raises(ValueError, match="9 weights for 10 rows"):
-        accumulator(kernel, replace(case, sample_weight=np.ones(9)), slots)
+        kernel.Rows(case.X, np.ones(9))
+    # A super-block has 512 rows: row 5 would be taken for the first of one.
+    for first_row in (5, -512):
+        with pytest.raises(ValueError, match=f"first_row is {first_row}, expected a multiple of super_block_rows, 512"):
+            kernel.Rows(case.X, None, first_row)
     with pytest.raises(ValueError, match="a workspace has 10 numbers"):
-        kernel.Accumulator(*case.arguments, case.X, None, np.zeros((1, 10)), slots)
+        kernel.Accumulator(*case.arguments, np.zeros((1, 10)), slots)
     with pytest.raises(ValueError, match="36 numbers are not the parameters of 2 components in 3 dimensions"):
         kernel.Scorer(*case.arguments[:-1], case.arguments[-1][1:])
-    run = accumulator(kernel, case, slots)
+    run, rows = accumulator(kernel, case, slots), kernel.Rows(case.X, case.sample_weight)
     with pytest.raises(ValueError, match="thread 1 has no workspace: there are 1"):
-        run.accumulate(1, 0, 10, None)
-    with pytest.raises(ValueError, match="rows 0 to 11 are asked for, of 10"):
-        run.accumulate(0, 0, 11, None)
-    # A super-block has 512 rows: the first of those from row 5 on would be taken to begin at row 512.
+        run.accumulate(rows, 1, 0, 10, None)
+    with pytest.raises(ValueError, match="rows 0 to 11 are asked for, of the 10 from row 0 on"):
+        run.accumulate(rows, 0, 0, 11, None)
     with pytest.raises(ValueError, match="first_row is 5, expected a multiple of super_block_rows, 512"):
-        run.accumulate(0, 5, 10, None)
+        run.accumulate(rows, 0, 5, 10, None)
+    with pytest.raises(ValueError, match="rows 0 to 10 are asked for, of the 10 from row 512 on"):
+        run.accumulate(kernel.Rows(case.X, None, 512), 0, 0, 10, None)
+    with pytest.raises(ValueError, match="rows have 2 features, expected 3"):
+        run.accumulate(kernel.Rows(case.X[:, :2]), 0, 0, 10, None)
+    with pytest.raises(TypeError, match="rows"):
+        run.accumulate(None, 0, 0, 10, None)
+    with pytest.raises(ValueError, match="rows have 2 features, expected 3"):
+        kernel.Scorer(*case.arguments).score(case.X[:, :2], 0, 10, None, None, None, None)
     assert not slots.any()
 
 
@@ -281,7 +356,7 @@ def test_unknown_structures_are_refused(level: str, code: int) -> None:
         kernel.Scorer(code, *sizes_and_arguments)
     workspace, slots = np.zeros((1, kernel.workspace_size(2, 3))), np.zeros((1, 27))
     with pytest.raises(ValueError, match=text):
-        kernel.Accumulator(code, *sizes_and_arguments, case.X, None, workspace, slots)
+        kernel.Accumulator(code, *sizes_and_arguments, workspace, slots)
     with pytest.raises(ValueError, match="there are -1 components and 3 features, expected 1 or more of each"):
         kernel.Scorer(0, -1, *sizes_and_arguments[1:])
 
@@ -339,7 +414,7 @@ def test_bounds_of_another_shape_are_refused(level: str) -> None:
     case = random_case("full", "float64", 600, 3, 2)
     kernel = kernel_of_level(level, "float64")
     slots = np.zeros((1, 2 + 6 + 18 + 1))
-    run = accumulator(kernel, case, slots)
+    run, rows = accumulator(kernel, case, slots), kernel.Rows(case.X, case.sample_weight)
     n_groups = -(-600 // kernel.group_rows(2))
     right: dict[str, Array] = {
         "order": np.arange(600, dtype=np.uint16),
@@ -357,7 +432,7 @@ def test_bounds_of_another_shape_are_refused(level: str) -> None:
         ("labels", right["labels"][1:], "labels has 599 numbers, expected 600"),
     ]:
         with pytest.raises(ValueError, match=message):
-            run.accumulate_bounded(0, 0, 600, 0, *{**right, name: wrong}.values(), None)
+            run.accumulate_bounded(rows, 0, 0, 600, 0, *{**right, name: wrong}.values(), None)
     assert not slots.any()
-    assert run.accumulate_bounded(0, 0, 600, 0, *right.values(), None) > 0
+    assert run.accumulate_bounded(rows, 0, 0, 600, 0, *right.values(), None) > 0
     assert slots.any()

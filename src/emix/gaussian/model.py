@@ -229,13 +229,11 @@ class GaussianRun:
             K,
             d,
             arguments if rounded is None else rounded,
-            source.X,
-            source.sample_weight,
             workspaces,
             slots,
-            self._exchange.squares_fit_single,
             sketch,
         )
+        self._rows = kernel.Rows(source.X, source.sample_weight)
         # A small pass goes to compiled code at once: through a large one's calls 200 × 2 rows take a seventh longer.
         self._in_one_call = self._n_threads == 1 and source.n_rows <= self._rows_per_call and not self._exchange.shared
         self._before: Array | None = None
@@ -318,7 +316,7 @@ class GaussianRun:
         if self._passes is None and self._look is None:
             self._exchange.begin(parameters.density, before, center, origin)
             if self._in_one_call:
-                self._accumulator.accumulate(0, 0, self.source.n_rows, None)
+                self._accumulator.accumulate(self._rows, 0, 0, self.source.n_rows, None)
             else:
                 run_in_threads(self._accumulate, self._n_threads)
         else:
@@ -345,7 +343,7 @@ class GaussianRun:
         if self._exchange.shared:
             self._exchange.empty(thread, self._n_threads)
         for first in range(0, n_rows, step):
-            self._accumulator.accumulate(thread, first, min(first + step, n_rows), stop)
+            self._accumulator.accumulate(self._rows, thread, first, min(first + step, n_rows), stop)
 
     def _accumulate_parts(self, parts: list[Part]) -> tuple[float, float]:
         """A pass in parts.
@@ -361,7 +359,7 @@ class GaussianRun:
                 self._exchange.empty(thread, self._n_threads)
             for first_row, last_row, bounds, labels in parts:
                 for first in range(first_row, last_row, step):
-                    place = thread, first, min(first + step, last_row)
+                    place = self._rows, thread, first, min(first + step, last_row)
                     if bounds is not None:
                         counts[thread, 1] += accumulator.accumulate_bounded(*place, *bounds, stop)
                     elif labels is not None:

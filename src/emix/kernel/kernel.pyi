@@ -5,12 +5,16 @@ from numpy.typing import NDArray
 
 block_rows: int
 window_rows: int
-has_light_rows: bool
 
 def super_block_rows(n_features: int) -> int: ...
 def cost_of_first_look(n_features: int, live_share: float) -> float: ...
 def group_rows(n_components: int) -> int: ...
 def workspace_size(n_components: int, n_features: int) -> int: ...
+
+class Rows:
+    def __init__(
+        self, X: NDArray[Any], sample_weight: NDArray[np.float64] | None = None, first_row: int = 0
+    ) -> None: ...
 
 class Accumulator:
     def __init__(
@@ -19,16 +23,16 @@ class Accumulator:
         n_components: int,
         n_features: int,
         arguments: NDArray[Any],
-        X: NDArray[Any],
-        sample_weight: NDArray[np.float64] | None,
         workspaces: NDArray[Any],
         slots: NDArray[np.float64],
-        light: bool = False,
         sketch: NDArray[np.float32] | None = None,
     ) -> None: ...
-    def accumulate(self, thread: int, first_row: int, last_row: int, stop: NDArray[np.int32] | None) -> float: ...
+    def accumulate(
+        self, rows: Rows, thread: int, first_row: int, last_row: int, stop: NDArray[np.int32] | None
+    ) -> float: ...
     def accumulate_labelled(
         self,
+        rows: Rows,
         thread: int,
         first_row: int,
         last_row: int,
@@ -38,6 +42,7 @@ class Accumulator:
     ) -> float: ...
     def accumulate_bounded(
         self,
+        rows: Rows,
         thread: int,
         first_row: int,
         last_row: int,

@@ -87,8 +87,8 @@ def _in_moderate_units(
     largest = float(sample_weight.max())
     # Rows go up to 1e15, their distance from an origin up to 2e15 in each of d features, and where ‖z‖² is one number
     # for all features (kernel/origin.pxi), a block of 512 rows adds up 512 w d 4e30 before it is widened: w d ≤ 1.5e5
-    # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature, or as light rows (kernel/packed.pxi).
-    # Of these 3e-33 n / Σ w of a variance may vanish: 3e-15 for 1e8 rows at the lower end.
+    # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature. From 1e-10 up, w r is a normal number
+    # of single precision for responsibilities r down to 1e-27.
     if 1e-10 < largest < min(1e5, 1.5e5 / n_features):
         return sample_weight, 1.0
     unit = math.ldexp(0.5, math.frexp(largest)[1])

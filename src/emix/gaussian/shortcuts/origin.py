@@ -165,23 +165,23 @@ class CommonOrigin:
         arguments[of.center], arguments[of.margin], arguments[of.origin] = origin, np.inf, np.nan
         # Others are widened, as many at a time as have a slot each.
         step = source.n_rows if source.X.dtype.char == "d" else self._n_slots * kernel.super_block_rows(d)
+        accumulator = kernel.Accumulator(self._structure.code, 1, d, arguments, workspaces, slots)
         for start in range(0, source.n_rows, step):
             X = source.X[start : start + step].astype(np.float64, copy=False)
             weight = None if source.sample_weight is None else source.sample_weight[start : start + step]
-            rows = kernel.Accumulator(code, 1, d, arguments, X, weight, workspaces, slots)
-            self._accumulate(rows, len(X))
+            self._accumulate(accumulator, kernel.Rows(X, weight, start), start, start + len(X))
         total = slots.sum(axis=0)
         # Of densities that are not 1 the logarithms are not 0.
         found = total[at.scatter].reshape(d, d)
         scatter = np.tril(found) if total[at.log_likelihood] == 0.0 else np.full((d, d), np.nan)
         return float(total[0]), total[at.shift], scatter
 
-    def _accumulate(self, rows: Any, n_rows: int) -> None:
+    def _accumulate(self, accumulator: Any, rows: Any, first_row: int, last_row: int) -> None:
         step = self._rows_per_call
 
         def share(thread: int, stop: NDArray[np.int32] | None) -> None:
-            for first in range(0, n_rows, step):
-                rows.accumulate(thread, first, min(first + step, n_rows), stop)
+            for first in range(first_row, last_row, step):
+                accumulator.accumulate(rows, thread, first, min(first + step, last_row), stop)
 
         run_in_threads(share, self._n_threads)
 

@@ -6,7 +6,7 @@
 from scipy.linalg.cython_blas cimport dsyrk, dtrmm, ssyrk, strmm
 
 cdef enum:
-    LIGHT_ROWS = 0      # all rows go to BLAS
+    NARROW_TILES = 0    # no first look in single precision: all log-densities go to BLAS
 
 include "../shared/lanes.pxi"
 include "block.pxi"

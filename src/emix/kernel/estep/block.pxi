@@ -13,7 +13,7 @@
 #
 # A block is SMALL_BLOCK or BLOCK rows, transposed once into lanes: feature j of all its rows lies along x[j · STRIDE],
 # so that a vector holds one feature of LANES rows. Nothing of size n × K or n × d is ever written; the workspace is
-# (4 d + 2 LANES + K + 7) · STRIDE + d² + K d + 5 K numbers and belongs to one thread.
+# (4 d + 2 LANES + K + 6) · STRIDE + d² + K d + 4 K numbers and belongs to one thread.
 #
 # Threads: a pass holds no lock, allocates nothing in its loop and writes only to what its caller gave it alone.
 # Super-block i is rows [S · i, S · (i + 1)) of the whole source, S as `super_block_rows` has it. It is added to slot
@@ -54,10 +54,8 @@ cdef struct Mixture:
     const real *margin          # (K,): a component further than this below a row's best is left out of its sums
     const real *origin          # (d,): components with this centre are treated together (origin.pxi); NaN: none are
     const float *sketch         # [kept (K,) | 1 / √diag Σ (K, d) | W D (K, panels)], or NULL: see screen.pxi
-    bint has_light              # may responsibilities be light (packed.pxi)
     double cost_dense           # of a row in the sums of a matrix, cycles: among vectors of rows,
-    double cost_packed          # packed,
-    double cost_light           # or packed and light
+    double cost_packed          # or packed
     double packed_below         # diag, spherical: rows are packed where fewer than this share of them are live
     double cost_listed          # full: of a listed row's log-density, over one among all
     double packed_at_origin     # the same for components at the origin
@@ -78,7 +76,7 @@ cdef struct Span:
 
 cdef struct Workspace:
     real *x             # (d, STRIDE): the block's rows
-    real *z             # (d, STRIDE): centred, of one component; or (n_live, d up to a whole vector), floats if light
+    real *z             # (d, STRIDE): centred, of one component; or (n_live, d up to a whole vector)
     real *squares       # (d, STRIDE): of z; or sums over packed rows
     real *p             # (K, STRIDE): log p_k, then responsibilities
     real *live          # (K,): the number of rows with a responsibility above 0
@@ -87,9 +85,7 @@ cdef struct Workspace:
     real *total         # (STRIDE,): Σ_k exp(log p_k − best)
     real *log_sum       # (STRIDE,): ℓ
     real *scale         # (STRIDE,): weight / total, then roots of packed rows
-    int *rows           # (STRIDE,): numbers of the live rows, or of those that are not light
-    int *light_rows     # (STRIDE,): of those that are
-    real *light_below       # (K,): rows with r below weight · this are light; set if some may be
+    int *rows           # (STRIDE,): numbers of the live rows
     Py_ssize_t n_used   # vectors with rows of the block; those up to a whole tile hold copies
     int *active         # (K,): the components whose log-densities were computed, in ascending order
     Py_ssize_t n_active
@@ -121,8 +117,7 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.log_sum = work.total + STRIDE
     work.scale = work.log_sum + STRIDE
     work.rows = <int *> (work.scale + STRIDE)
-    work.light_rows = work.rows + STRIDE
-    work.product = work.scale + 3 * STRIDE
+    work.product = work.scale + 2 * STRIDE
     work.live = work.product + d * d
     work.active = <int *> (work.live + mixture.n_components)
     work.n_active = 0
@@ -131,12 +126,9 @@ cdef Workspace layout(real *start, Mixture *mixture) noexcept nogil:
     work.output.n_bytes = 0
     work.at_origin = work.active + mixture.n_components
     work.listed = work.at_origin + mixture.n_components
-    work.light_below = work.live + 4 * mixture.n_components
-    work.target = work.light_below + mixture.n_components
+    work.target = work.live + 4 * mixture.n_components
     work.screened = is_screened(mixture)
     find_at_origin(mixture, &work)
-    if mixture.has_light:
-        find_light(mixture, &work)
     return work
 
 

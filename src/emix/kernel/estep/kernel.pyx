@@ -8,7 +8,7 @@
 # always (meson.build says how), so that the loops over a tile unroll and the accumulators stay in registers.
 
 cdef enum:
-    LIGHT_ROWS = 1      # are there tiles for the rows of packed.pxi's single precision
+    NARROW_TILES = 1    # are there tiles of single precision (screen.pxi)
 
 include "../shared/lanes.pxi"
 include "block.pxi"
@@ -231,4 +231,4 @@ cdef void scatter_rows(
     double *scatter,                                                    # INOUT: (d, d)
 ) noexcept nogil:
     """scatter += Σ z zᵀ over packed rows"""
-    scatter_packed(<const vec *> work.z, n_rows, d, 1, scatter)
+    scatter_packed(work.z, n_rows, d, scatter)

@@ -26,7 +26,7 @@ cdef void moments_of_squares(
 
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
     """Add the block's N, s and S to a slot: [N (K) | s (K, d) | S | log-likelihood]"""
-    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_rows, n_light, first, n_listed = 0
+    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_rows, n_listed = 0
     cdef Py_ssize_t n_vectors = whole_vectors(block.n_rows, LANES) // LANES
     cdef bint squares = mixture.structure == DIAG or mixture.structure == SPHERICAL
     cdef Py_ssize_t square_step = mixture.structure == DIAG
@@ -60,17 +60,10 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
             center(work.x, c, d, n_vectors, work.z)
             moments_of_squares(work.z, r, d, n_vectors, square_step, slot + k, shift, scatter)
             continue
-        n_rows = list_to_pack(mixture, k, block.n_rows, n_vectors, work, &n_light)
+        n_rows = list_to_pack(mixture, k, block.n_rows, n_vectors, work)
         if n_rows < 0:
             moments_triangular(work, c, r, d, n_vectors, slot + k, shift, scatter)
             continue
         if n_rows > 0:
-            pack_rooted(False, 1, block, c, r, work.rows, n_rows, d, work, slot + k, shift)
+            pack_rooted(block, c, r, work.rows, n_rows, d, work, slot + k, shift)
             scatter_rows(work, n_rows, d, scatter)
-        first = 0
-        while first < n_light:
-            n_rows = min(n_light - first, LIGHT_AT_ONCE)
-            pack_rooted(
-                True, work.light_below[k], block, c, r, work.light_rows + first, n_rows, d, work, slot + k, shift)
-            scatter_packed(<const narrow_vec *> work.z, n_rows, d, work.light_below[k], scatter)
-            first += n_rows

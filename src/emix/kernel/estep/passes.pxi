@@ -7,7 +7,6 @@ cdef enum:
 
 block_rows = SMALL_BLOCK
 window_rows = WINDOW
-has_light_rows = has_narrow()
 
 
 cpdef Py_ssize_t super_block_rows(Py_ssize_t n_features) noexcept nogil:
@@ -51,33 +50,29 @@ cpdef double cost_of_first_look(Py_ssize_t n_features, double live_share) noexce
 
 cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
     """Numbers that one thread's workspace holds."""
-    cdef Py_ssize_t numbers = (4 * n_features + 2 * LANES + n_components + 7) * STRIDE
-    numbers += n_features * n_features + (5 + n_features) * n_components
+    cdef Py_ssize_t numbers = (4 * n_features + 2 * LANES + n_components + 6) * STRIDE
+    numbers += n_features * n_features + (4 + n_features) * n_components
     return numbers + ALIGNMENT // sizeof(real)
 
 
 cdef Mixture describe(
     int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
-    Py_ssize_t n_rows=SMALL_BLOCK, bint light=False,
+    Py_ssize_t n_rows=SMALL_BLOCK,
 ):
     """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length
 
-    `n_rows`: of a block; `light`: may light responsibilities be taken in single precision (packed.pxi)?
+    `n_rows`: of a block
     """
     check_sizes(structure, n_components, n_features)
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
     cdef double width = whole_vectors(d, LANES) // LANES
-    cdef bint matrices = structure == FULL or structure == TIED
     # What a row of a component costs, in cycles: dense, among vectors of rows (with its part of the sums over lanes
     # that end a block); packed, copied and added to the scatter by vectors of features. Fitted to cycles measured at
     # AVX-512, d = 10 to 128, and to measured shares of live rows at which both take the same time, d = 5 to 100,
-    # AVX-512 and AVX2, both precisions. Light rows are nothing gained up to d = 24 (AVX-512): that is where 0.84 lies.
+    # AVX-512 and AVX2, both precisions.
     mixture.cost_dense = d * (d + 5.0) / (2 * LANES) + d * (d + 3.0) / n_rows
     mixture.cost_packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES)
-    mixture.cost_light = 14 + 4 * width + 0.5 * d * (d + NARROW_LANES) / (2 * LANES)
-    mixture.has_light = light and matrices and has_narrow() and (
-        mixture.cost_light < 0.84 * mixture.cost_packed)
     mixture.packed_below = (5.0 * d / LANES - LISTING) / (8 * width)
     cdef double dense
     # At the origin no difference is left to take, and of tied no scatter to sum.
@@ -101,11 +96,11 @@ cdef Mixture describe(
     return mixture
 
 
-cdef Block whole(const real[:, :] X, const double[:] sample_weight, Mixture *mixture):
-    """All rows of X; that they fit the parameters is checked here"""
+cdef Block whole(const real[:, :] X, const double[:] sample_weight):
+    """All rows of X"""
     cdef Block block
-    if X.shape[0] < 1 or X.shape[1] != mixture.n_features:
-        raise ValueError(f"X is {X.shape[0]} × {X.shape[1]}, expected rows of {mixture.n_features} features")
+    if X.shape[0] < 1 or X.shape[1] < 1:
+        raise ValueError(f"X is {X.shape[0]} × {X.shape[1]}, expected one row and one feature at least")
     if sample_weight is not None and sample_weight.shape[0] != X.shape[0]:
         raise ValueError(f"{sample_weight.shape[0]} weights for {X.shape[0]} rows")
     block.rows = <const char *> &X[0, 0]
@@ -150,6 +145,18 @@ cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     return block
 
 
+cdef Block block_of(Rows rows, Py_ssize_t start, Py_ssize_t last, Bounds *bounds, Py_ssize_t base) noexcept nogil:
+    """Rows [start, last), or places [start, last) in the order of the bounds, which lie in one window"""
+    cdef Py_ssize_t first = start - rows.first_row, window = start // WINDOW * WINDOW
+    cdef Block block
+    if bounds == NULL:
+        return part(&rows.block, first, first + last - start)
+    first = window - rows.first_row
+    block = part(&rows.block, first, first + last - start)
+    block.order = bounds.order + start - base
+    return block
+
+
 cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
     return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
 
@@ -191,39 +198,70 @@ cdef void put_labels(Workspace *work, Py_ssize_t n_rows, unsigned short *labels)
                 labels[i] = <unsigned short> work.active[a]
 
 
+cdef class Rows:
+    """Rows that passes read, and their weights: a whole source, or a batch of one."""
+
+    cdef Block block                            # all of them
+    cdef Py_ssize_t first_row, n_features
+    # Held for as long as there are pointers into them
+    cdef const real[:, :] X
+    cdef const double[:] sample_weight
+
+    def __cinit__(self, const real[:, :] X not None, const double[:] sample_weight=None, Py_ssize_t first_row=0):
+        """Take the rows, and a weight for each or None.
+
+        `first_row`: the number of the first row in the whole source, a multiple of `super_block_rows`. Calls name rows
+        by their numbers in the whole source.
+        """
+        self.block = whole(X, sample_weight)
+        self.n_features = X.shape[1]
+        check_multiple("first_row", first_row, super_block_rows(self.n_features))
+        self.X, self.sample_weight, self.first_row = X, sample_weight, first_row
+
+
+cdef int check_multiple(str name, Py_ssize_t row, Py_ssize_t super_block) except -1:
+    if row < 0 or row % super_block:
+        raise ValueError(f"{name} is {row}, expected a multiple of super_block_rows, {super_block}")
+    return 0
+
+
+cdef int check_region(Py_ssize_t first, Py_ssize_t last, Py_ssize_t start, Py_ssize_t n) except -1:
+    """Rows [first, last) are among the n from `start` on"""
+    if not start <= first <= last <= start + n:
+        raise ValueError(f"rows {first} to {last} are asked for, of the {n} from row {start} on")
+    return 0
+
+
 cdef class Accumulator:
-    """E-steps over the rows of one fit. What they read and write is asked for once and held: a pass is a mere call.
+    """E-steps of one fit. What they read and write is asked for once and held: a pass is a mere call.
 
     Several threads may accumulate at once, each under its own number, which has a workspace and slots of its own.
+
+    Super-block i is rows [b i, b (i + 1)) of the whole source, b = super_block_rows. It is added to slot i mod n_slots.
+    So batches of the rows, visited in their order, have the sums of one pass over all of them, to the bit.
     """
 
     cdef Mixture mixture
-    cdef Block rows
     cdef Py_ssize_t super_block, block_rows     # rows
     # Held for as long as there are pointers into them
     cdef const real[::1] arguments
     cdef const float[::1] sketch
-    cdef const real[:, :] X
-    cdef const double[:] sample_weight
     cdef real[:, ::1] workspaces
     cdef double[:, ::1] slots
 
     def __cinit__(
         self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
-        const real[:, :] X, const double[:] sample_weight, real[:, ::1] workspaces, double[:, ::1] slots,
-        bint light=False, const float[::1] sketch=None,
+        real[:, ::1] workspaces, double[:, ::1] slots, const float[::1] sketch=None,
     ):
-        """Take the rows, and where parameters will be read (before each pass) and sums be added.
+        """Take the arrays from which parameters will be read (before each pass), and to which sums be added.
 
         `arguments` are [c | b | a | margin | W | m] as in `describe`; `workspaces` has a line of workspace_size numbers
-        for each thread; super-block i is added to line i mod n_slots of `slots`. Where components of tied have m for
-        their centre no scatter is summed: see origin.pxi. `light`: no column's range reaches 1e15, nor a weight 1e5, so
-        that light responsibilities may be taken in single precision (packed.pxi).
+        for each thread; `slots` has a line for each slot. Where components of tied have m for their centre no scatter
+        is summed: see origin.pxi.
         """
         self.super_block = super_block_rows(n_features)
         self.block_rows = SMALL_BLOCK if self.super_block == SUPER_BLOCK else BLOCK
-        self.mixture = describe(structure, n_components, n_features, arguments, self.block_rows, light)
-        self.rows = whole(X, sample_weight, &self.mixture)
+        self.mixture = describe(structure, n_components, n_features, arguments, self.block_rows)
         if workspaces.shape[1] < workspace_size(n_components, n_features):
             raise ValueError(f"a workspace has {workspaces.shape[1]} numbers, fewer than workspace_size tells")
         if slots.shape[0] < 1 or slots.shape[1] != slot_width(&self.mixture):
@@ -233,30 +271,30 @@ cdef class Accumulator:
             if structure != FULL or sketch.shape[0] != n_components * (1 + n_features + panels_size(n_features)):
                 raise ValueError(f"{sketch.shape[0]} numbers are not the sketch of {n_components} full components")
             self.mixture.sketch = &sketch[0]
-        self.arguments, self.X, self.sample_weight, self.sketch = arguments, X, sample_weight, sketch
-        self.workspaces, self.slots = workspaces, slots
+        self.arguments, self.sketch, self.workspaces, self.slots = arguments, sketch, workspaces, slots
 
-    def accumulate(self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row, const int[::1] stop):
+    def accumulate(
+        self, Rows rows not None, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row, const int[::1] stop
+    ):
         """Add the statistics of rows [first_row, last_row) to the slots that this thread has.
 
         `first_row` is a multiple of `super_block_rows`; slot s belongs to thread s mod the number of workspaces.
         Returns how many responsibilities are above 0; early, with slots half filled, once stop[0] is not 0 (None:
         never).
         """
-        if first_row % self.super_block:
-            raise ValueError(f"first_row is {first_row}, expected a multiple of super_block_rows, {self.super_block}")
-        return self.sweep(thread, first_row, last_row, NULL, 0, NULL, stop)
+        return self.sweep(rows, thread, first_row, last_row, NULL, 0, NULL, stop)
 
     def accumulate_labelled(
-        self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
+        self, Rows rows not None, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
         Py_ssize_t base, unsigned short[::1] labels, const int[::1] stop,
     ):
         """`accumulate`, and labels[i] := the best component of row base + i"""
-        self.check_region(first_row, last_row, base, labels.shape[0])
-        return self.sweep(thread, first_row, last_row, NULL, base, &labels[0], stop)
+        check_multiple("base", base, self.super_block)
+        check_region(first_row, last_row, base, labels.shape[0])
+        return self.sweep(rows, thread, first_row, last_row, NULL, base, &labels[0], stop)
 
     def accumulate_bounded(
-        self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
+        self, Rows rows not None, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
         Py_ssize_t base, const unsigned short[::1] order,
         float[:, ::1] near, const float[::1] shrink, const float[::1] moved,
         unsigned short[::1] labels, const int[::1] stop,
@@ -271,7 +309,8 @@ cdef class Accumulator:
         """
         cdef Bounds bounds
         cdef Py_ssize_t K = self.mixture.n_components, n = order.shape[0], group = group_rows(K)
-        self.check_region(first_row, last_row, base, n)
+        check_multiple("base", base, self.super_block)
+        check_region(first_row, last_row, base, n)
         check_shape("near", near.shape[0], near.shape[1], (n + group - 1) // group, K)
         check_length("shrink", shrink.shape[0], K)
         check_length("moved", moved.shape[0], K)
@@ -282,17 +321,11 @@ cdef class Accumulator:
         bounds.shrink = &shrink[0]
         bounds.moved = &moved[0]
         bounds.n_computed = 0
-        self.sweep(thread, first_row, last_row, &bounds, base, NULL if labels is None else &labels[0], stop)
+        self.sweep(rows, thread, first_row, last_row, &bounds, base, NULL if labels is None else &labels[0], stop)
         return 0.25 * bounds.n_computed
 
-    cdef int check_region(self, Py_ssize_t first, Py_ssize_t last, Py_ssize_t base, Py_ssize_t n) except -1:
-        """Rows [first, last) are among the n from `base` on, and whole super-blocks from there"""
-        if not base <= first <= last <= base + n or (first - base) % self.super_block or base % self.super_block:
-            raise ValueError(f"rows {first} to {last} are asked for, of the {n} from row {base} on")
-        return 0
-
     cdef double sweep(
-        self, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
+        self, Rows rows, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
         Bounds *bounds, Py_ssize_t base, unsigned short *labels, const int[::1] stop,
     ) except -1:
         """A pass over rows [first_row, last_row); how many responsibilities are above 0"""
@@ -305,7 +338,10 @@ cdef class Accumulator:
         cdef bint slot_by_slot = self.slots.shape[1] * sizeof(double) > LARGE_SLOT
         cdef Py_ssize_t step, slot, turn, next_slot = 0, start = -1, next_start
         cdef double n_live = 0
-        check_range(first_row, last_row, self.rows.n_rows)
+        if rows.n_features != self.mixture.n_features:
+            raise ValueError(f"rows have {rows.n_features} features, expected {self.mixture.n_features}")
+        check_multiple("first_row", first_row, self.super_block)
+        check_region(first_row, last_row, rows.first_row, rows.block.n_rows)
         with nogil:
             for step in range(n_shares * n_rounds + 1):
                 if stopped(stop):
@@ -320,12 +356,12 @@ cdef class Accumulator:
                         next_start = -1
                 if start >= 0:
                     n_live += self.add_super_block(
-                        start, last_row, next_start, bounds, base, labels, &work, &self.slots[slot, 0])
+                        rows, start, last_row, next_start, bounds, base, labels, &work, &self.slots[slot, 0])
                 start = next_start
         return n_live
 
     cdef double add_super_block(
-        self, Py_ssize_t start, Py_ssize_t last_row, Py_ssize_t next_start,     # IN
+        self, Rows rows, Py_ssize_t start, Py_ssize_t last_row, Py_ssize_t next_start,      # IN
         Bounds *bounds, Py_ssize_t base, unsigned short *labels,                # INOUT, or NULL; OUT, or NULL
         Workspace *work, double *slot,                                          # INOUT
     ) noexcept nogil:
@@ -341,12 +377,12 @@ cdef class Accumulator:
         cdef double n_live = 0
         while start < last:
             first = start
-            block = self.block(start, min(start + step, last), bounds, base)
+            block = block_of(rows, start, min(start + step, last), bounds, base)
             work.ahead.n_rows = 0
             if start + step < last:
-                work.ahead = self.block(start + step, min(start + 2 * step, last), bounds, base)
+                work.ahead = block_of(rows, start + step, min(start + 2 * step, last), bounds, base)
             elif next_start >= 0:
-                work.ahead = self.block(next_start, min(next_start + step, last_row), bounds, base)
+                work.ahead = block_of(rows, next_start, min(next_start + step, last_row), bounds, base)
             if bounds != NULL:
                 first = start // WINDOW * WINDOW
                 bounds.near = bounds.all_near + (start - base) // step * K
@@ -357,16 +393,6 @@ cdef class Accumulator:
                     labels[first + place(&block, i) - base] = found[i]
             start += step
         return n_live
-
-    cdef Block block(self, Py_ssize_t start, Py_ssize_t last, Bounds *bounds, Py_ssize_t base) noexcept nogil:
-        """Rows [start, last), or places [start, last) in the order of the bounds, which lie in one window"""
-        cdef Py_ssize_t window = start // WINDOW * WINDOW
-        cdef Block block
-        if bounds == NULL:
-            return part(&self.rows, start, last)
-        block = part(&self.rows, window, window + last - start)
-        block.order = bounds.order + start - base
-        return block
 
     cdef Workspace workspace(self, Py_ssize_t thread):
         if not 0 <= thread < self.workspaces.shape[0]:

@@ -115,9 +115,11 @@ cdef class Scorer:
         components are about an origin, they are to be scored anew with c_k = μ_k.
         """
         cdef Mixture mixture = self.mixture
-        cdef Block rows = whole(X, None, &mixture)
+        cdef Block rows = whole(X, None)
         cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, n_far
         cdef Workspace work
+        if X.shape[1] != d:
+            raise ValueError(f"rows have {X.shape[1]} features, expected {d}")
         check_range(first_row, last_row, rows.n_rows)
         if log_density is not None:
             check_length("log_density", log_density.shape[0], rows.n_rows)

@@ -108,7 +108,6 @@ cdef class Exchange:
     cdef SlotLayout slot                # places in a slot, and in statistics up to the centres
     # Are slots large enough for threads to share them? Then each empties its own, and adds up some matrices.
     cdef readonly bint shared
-    cdef readonly bint squares_fit_single   # is every column's range below 1e15, as light rows need it (packed.pxi)
     cdef double negligible, limit, rounding
     cdef Columns columns
     cdef double[::1] arguments
@@ -135,7 +134,6 @@ cdef class Exchange:
         precision, or None; `slots` are 0; `sketch` (full): room for what a first look needs (sketch.pxi), or None for
         passes without.
         """
-        cdef Py_ssize_t j
         check_sizes(form, n_components, n_features)
         self.slot = slot_layout(form, n_components, n_features)
         check_length("column_range", 2 * columns.limits.shape[1], 2 * n_features)
@@ -158,10 +156,6 @@ cdef class Exchange:
         self.sketch = sketch
         self.own_centers, self.least_ridge, self.fixed, self.scatter = None, None, None, None
         self.n_moved = 0
-        self.squares_fit_single = True
-        for j in range(n_features):
-            if not columns.limits[1, j] - columns.limits[0, j] < 1e15:
-                self.squares_fit_single = False
 
     def allow_origin(
         self, double limit, const double[::1] least_ridge, double[::1] own_centers,

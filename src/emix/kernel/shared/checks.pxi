@@ -1,4 +1,4 @@
-# What the arguments of a call are asked before it computes: a step would read or write behind an array else.
+# Argument checks. Without them a step could read or write past the end of an array.
 
 
 cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1:

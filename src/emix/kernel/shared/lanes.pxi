@@ -31,7 +31,6 @@ cdef extern from "simd.h" nogil:
     narrow_vec narrow_of(float a) noexcept
     void put_narrow(float *at, vec a) noexcept
     vec widened(const float *from_) noexcept
-    void add_narrow_lanes(double *sums, narrow_vec a, double factor) noexcept
     real square_root(real a) noexcept
     void transpose_four(
         const char *row_a, const char *row_b, const char *row_c, const char *row_e, real *x, long long step) noexcept

@@ -161,31 +161,25 @@ static inline void transpose_four(
     }
 }
 #endif
-/* Vectors of single precision, also where `real` is double: NARROW_LANES numbers. Half of one, or all, from a vec; and
-   sums[l] += factor * a[l] in double precision */
+/* Vectors of single precision, also where `real` is double: NARROW_LANES numbers. Half of one, or all, from a vec, and
+   the way back */
 #if defined(__GNUC__) || defined(__clang__)
 typedef float narrow_vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef float narrowed __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 #define NARROW_LANES (VECTOR_BYTES / 4)
-typedef double wide_narrow __attribute__((vector_size(8 * NARROW_LANES), aligned(8), may_alias));
 static inline narrow_vec narrow_of(float a) { return a - (narrow_vec){0}; }
 static inline void put_narrow(float *at, vec a) { *(narrowed *)at = __builtin_convertvector(a, narrowed); }
 static inline vec widened(const float *a) { return __builtin_convertvector(*(narrowed *)a, vec); }
-static inline void add_narrow_lanes(double *sums, narrow_vec a, double factor)
-{
-    *(wide_narrow *)sums += factor * __builtin_convertvector(a, wide_narrow);
-}
 #else
 typedef float narrow_vec;
 #define NARROW_LANES 1
 static inline narrow_vec narrow_of(float a) { return a; }
 static inline void put_narrow(float *at, vec a) { *at = (float)a; }
 static inline vec widened(const float *a) { return *a; }
-static inline void add_narrow_lanes(double *sums, narrow_vec a, double factor) { *sums += factor * a; }
 #endif
 /* list := numbers of the rows whose lane of a mask is set, from `first` on; how many. Some of what lies behind is
    overwritten, LANES numbers at most. Intrinsics, as no operator of a vector type moves lanes by a mask: one row after
-   the other, the lists of heavy and of light rows took 2 % of an iteration at d = 32. */
+   the other, two lists of a block's rows took 2 % of an iteration at d = 32. */
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 static inline int list_rows(int *list, wordvec mask, int first)
 {
