@@ -90,7 +90,7 @@ class GaussianModel:
 
     def weight(self, data: Any) -> float:
         """Total weight of the rows."""
-        return as_source(data).total_weight
+        return float(as_source(data).total_weight)
 
     def e_step(self, data: Any, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Expected sufficient statistics of the rows under the parameters, and the total log-likelihood, nats.
