@@ -22,11 +22,13 @@ def versions() -> dict[str, str]:
     return {"emix": emix.__version__, "level": str(config().get("level in use", "unknown")), "path": emix.__path__[0]}
 
 
-def prepare(X: NDArray[np.floating], start: Start, structure: str, n_threads: int) -> Fit:
+def prepare(
+    X: NDArray[np.floating], start: Start, structure: str, n_threads: int, shortcuts: str | tuple[str, ...] = "auto"
+) -> Fit:
     from emix import GaussianModel, GaussianParameters, fit_em
 
     K, d = start.means.shape
-    model = GaussianModel(K, d, structure, reg_covar=0.0, n_threads=n_threads)
+    model = GaussianModel(K, d, structure, reg_covar=0.0, n_threads=n_threads, shortcuts=shortcuts)
     parameters = GaussianParameters.from_covariances(
         structure, start.weights, start.means, in_structure(start.covariances, structure)
     )

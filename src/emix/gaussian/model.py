@@ -1,40 +1,23 @@
-"""The Gaussian mixture as EM sees it: the kernel as E-step, a covariance structure as M-step."""
+"""The Gaussian mixture as a model for `fit_em`: the kernel as E-step, a covariance structure as M-step."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emix.arguments import integer_in_range, reg_covar_of
 from emix.exceptions import DegenerateCovarianceError
-from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.scoring import score_rows
-from emix.gaussian.shortcuts.bounded_passes import BoundedPasses, Part
-from emix.gaussian.shortcuts.first_look import FirstLook
-from emix.gaussian.shortcuts.origin import CommonOrigin
+from emix.gaussian.run import GaussianRun
+from emix.gaussian.shortcuts import SHORTCUTS, shortcut_names
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import CovarianceStructure, RegCovar, shown_ridge, structure_of
-from emix.kernel import factors
-from emix.kernel.layout import arguments_layout, slot_layout, statistics_layout
-from emix.kernel.level import has_own_threads, kernel_for
-from emix.parallel.threads import plan, run_in_threads
-from emix.rows.arrays import ArraySource, as_source
+from emix.rows.arrays import as_source
 
 __all__ = ["GaussianModel", "GaussianParameters", "q_function"]
-
-Array = NDArray[np.float64]
-
-# A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best adds
-# exp(−40) = 4e-18 of the row's weight at most: less than rounding in its sums and in the others'.
-NEGLIGIBLE = 40.0
-
-# Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
-# number that depends on neither rows nor threads, so that the order of the sums does not either.
-MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
 
 
 class GaussianModel:
@@ -51,6 +34,9 @@ class GaussianModel:
         a little that follows the components' own scale, column by column.
     n_threads : int or None
         None: what the process may use; one thread for small work. Results do not depend on it.
+    shortcuts : "auto" or iterable of {"origin", "bounds", "screen", "packing"}
+        Work that may be left out of passes where that pays (`emix.gaussian.shortcuts`). "auto" allows all, () none.
+        Sums differ by rounding only.
 
     Examples
     --------
@@ -70,6 +56,7 @@ class GaussianModel:
         structure: str | CovarianceStructure = "full",
         reg_covar: RegCovar = 0.0,
         n_threads: int | None = None,
+        shortcuts: str | Iterable[str] = "auto",
     ) -> None:
         # Those of an estimator's fits are plain ints, which this sees in a third of the time of the checks.
         if not (type(n_components) is type(n_features) is int and n_components > 0 < n_features and n_threads is None):
@@ -82,6 +69,7 @@ class GaussianModel:
         self.structure = structure_of(structure, "GaussianModel")
         self.reg_covar: RegCovar = reg_covar_of(reg_covar, "GaussianModel")
         self.n_threads = n_threads
+        self.shortcuts = SHORTCUTS if shortcuts == "auto" else shortcut_names(shortcuts)
         self._threads_of_matrices = self.structure.threads_of_matrices(n_components, n_features, n_threads)
 
     def begin(self, data: Any) -> GaussianRun:
@@ -176,215 +164,6 @@ class GaussianModel:
 def _rows(number: float, digits: int = 6) -> str:
     text = f"{number:.{digits}g}"
     return f"{text} row{'' if text == '1' else 's'}"
-
-
-class GaussianRun:
-    """One fit's passes over its rows: the workspaces, and what the last pass tells the next.
-
-    Parameters
-    ----------
-    model : GaussianModel
-    source : ArraySource
-    """
-
-    def __init__(self, model: GaussianModel, source: ArraySource) -> None:
-        if source.n_features != model.n_features:
-            raise ValueError(f"data have {source.n_features} columns, expected {model.n_features}, as the model has.")
-        K, d, structure = model.n_components, model.n_features, model.structure
-        self.model, self.source = model, source
-        self.dtype, self.weight = source.X.dtype, source.total_weight
-        self._columns = source.columns
-        kernel = kernel_for(self.dtype)
-        width = slot_layout(structure.code, K, d).size
-        self._n_sums = statistics_layout(structure.code, K, d).size
-        n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * (width - 1))))
-        n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
-        super_block = kernel.super_block_rows(d)
-        n_slots = min(n_slots, -(-source.n_rows // super_block))
-        most = 1 if has_own_threads() else n_slots
-        self._n_threads, self._rows_per_call = plan(
-            source.n_rows, operations_of_pass(K, d), super_block, model.n_threads, most
-        )
-        slots = np.zeros((n_slots, width))
-        arguments = np.empty(arguments_layout(structure.code, K, d).size)
-        rounded = np.empty(len(arguments), np.float32) if self.dtype.char == "f" else None
-        self._look = None
-        if FirstLook.may_pay(kernel, structure, source.n_rows, K, d):
-            self._look = FirstLook(kernel, K, d)
-        sketch = None if self._look is None else self._look.sketch
-        workspaces = np.empty((self._n_threads, kernel.workspace_size(K, d)), self.dtype)
-        self._exchange = factors.Exchange(
-            structure.code,
-            K,
-            d,
-            NEGLIGIBLE,
-            self._columns,
-            arguments,
-            rounded,
-            slots,
-            sketch,
-        )
-        self._accumulator = kernel.Accumulator(
-            structure.code,
-            K,
-            d,
-            arguments if rounded is None else rounded,
-            workspaces,
-            slots,
-            sketch,
-        )
-        self._rows = kernel.Rows(source.X, source.sample_weight)
-        # A small pass goes to compiled code at once: through a large one's calls 200 × 2 rows take a seventh longer.
-        self._in_one_call = self._n_threads == 1 and source.n_rows <= self._rows_per_call and not self._exchange.shared
-        self._before: Array | None = None
-        self._origin = None
-        if CommonOrigin.may_pay(structure, source.n_rows, K, d):
-            passes = n_slots, self._n_threads, self._rows_per_call
-            self._origin = CommonOrigin(self._exchange, source, structure, K, model.reg_covar, *passes)
-        self._passes = None
-        if BoundedPasses.may_pay(source.n_rows, K, d):
-            threads = structure.threads_of_matrices(K, d, model.n_threads)
-            self._passes = BoundedPasses(kernel, source.n_rows, K, d, threads)
-
-    @property
-    def effective_rows(self) -> float:
-        """How many rows of equal weight the rows are worth."""
-        return self.source.effective_rows
-
-    def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
-        """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
-
-        Raises
-        ------
-        ValueError
-            If the parameters are not of the model, or the log-likelihood is not finite: a row of which it is so is
-            named.
-        """
-        model, source = self.model, self.source
-        K, d = model.n_components, model.n_features
-        if parameters.structure is not model.structure or parameters.n_components != K or parameters.n_features != d:
-            raise ValueError(
-                f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
-                f"{model.structure.name!r} and {(K, d)}, as the model has."
-            )
-        before, self._before = self._before, None
-        sums, log_likelihood, shrunk, cancels = self._pass(parameters, before)
-        if shrunk:
-            # What was negligible beside the old weight may not be beside the new one.
-            before = None
-            sums, log_likelihood, _, cancels = self._pass(parameters, before)
-        if not math.isfinite(log_likelihood):
-            raise self._not_finite(parameters)
-        if cancels:
-            # A component is about to jump by so many of its new standard deviations that the sums about its old mean
-            # hold nothing else. They are taken once more, about the new one.
-            jump = self._sums(sums)
-            weight, shift, _ = jump.in_unit
-            held = np.where(weight > 0.0, weight, 1.0)[:, np.newaxis]
-            sums, log_likelihood, *_ = self._pass(parameters, before, center=jump.center + shift / held)
-        self._before = sums
-        unit = source.weight_unit
-        log_likelihood *= unit
-        statistics = GaussianStatistics(
-            model.structure,
-            K,
-            d,
-            sums,
-            self.weight,
-            source.n_rows,
-            log_likelihood,
-            parameters,
-            unit,
-            self._columns,
-        )
-        return statistics, log_likelihood
-
-    def _sums(self, packed: Array) -> GaussianStatistics:
-        """Sums of a pass that may be taken once more."""
-        model, unit = self.model, self.source.weight_unit
-        sizes = model.n_components, model.n_features
-        return GaussianStatistics(model.structure, *sizes, packed, 0.0, 0, 0.0, None, unit, self._columns)
-
-    def _pass(
-        self, parameters: GaussianParameters, before: Array | None, center: Array | None = None, origin: bool = True
-    ) -> tuple[Array, float, bool, bool]:
-        """Packed statistics and their log-likelihood; has a component shrunk since `before`; do the sums cancel?
-
-        About an origin that components share, where there is one that does and `origin` does not forbid it.
-        """
-        origin = origin and self._origin is not None and self._origin.begin_pass()
-        if self._passes is None and self._look is None:
-            self._exchange.begin(parameters.density, before, center, origin)
-            if self._in_one_call:
-                self._accumulator.accumulate(self._rows, 0, 0, self.source.n_rows, None)
-            else:
-                run_in_threads(self._accumulate, self._n_threads)
-        else:
-            parts = [Part(0, self.source.n_rows)] if self._passes is None else self._passes.begin_pass(parameters)
-            n_plain = sum(part.last_row - part.first_row for part in parts if part.bounds is None)
-            look = self._look is not None and self._look.pays and n_plain > 0
-            self._exchange.begin(parameters.density, before, center, origin, look)
-            n_live, n_computed = self._accumulate_parts(parts)
-            if self._passes is not None:
-                self._passes.end_pass(n_live, n_computed, in_full=before is None)
-            if self._look is not None and n_plain and before is not None:
-                self._look.end_pass(n_live / (n_plain * self.model.n_components))
-        sums = np.empty(self._n_sums)
-        if self._exchange.shared:
-            run_in_threads(lambda thread, stop: self._exchange.add(thread, self._n_threads, sums), self._n_threads)
-        log_likelihood, shrunk, cancels, growth = self._exchange.end(before, sums)
-        if growth > 1.0 and self._origin is not None and not self._origin.holds(growth, self._sums(sums)):
-            return self._pass(parameters, before, center, origin=False)
-        return sums, log_likelihood, shrunk, cancels
-
-    def _accumulate(self, thread: int, stop: NDArray[np.int32] | None) -> None:
-        """One thread's share of a plain pass."""
-        n_rows, step = self.source.n_rows, self._rows_per_call
-        if self._exchange.shared:
-            self._exchange.empty(thread, self._n_threads)
-        for first in range(0, n_rows, step):
-            self._accumulator.accumulate(self._rows, thread, first, min(first + step, n_rows), stop)
-
-    def _accumulate_parts(self, parts: list[Part]) -> tuple[float, float]:
-        """A pass in parts.
-
-        Returns how many responsibilities are above 0 in plain ones, and how many log-densities of a group and component
-        were computed in those with bounds.
-        """
-        accumulator, step = self._accumulator, self._rows_per_call
-        counts = np.zeros((self._n_threads, 2))
-
-        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
-            if self._exchange.shared:
-                self._exchange.empty(thread, self._n_threads)
-            for first_row, last_row, bounds, labels in parts:
-                for first in range(first_row, last_row, step):
-                    place = self._rows, thread, first, min(first + step, last_row)
-                    if bounds is not None:
-                        counts[thread, 1] += accumulator.accumulate_bounded(*place, *bounds, stop)
-                    elif labels is not None:
-                        counts[thread, 0] += accumulator.accumulate_labelled(*place, first_row, labels, stop)
-                    else:
-                        counts[thread, 0] += accumulator.accumulate(*place, stop)
-
-        run_in_threads(share, self._n_threads)
-        n_live, n_computed = counts.sum(axis=0)
-        return float(n_live), float(n_computed)
-
-    def _not_finite(self, parameters: GaussianParameters) -> ValueError:
-        density = score_rows(self.source.X, parameters, n_threads=self.model.n_threads).log_density
-        assert density is not None
-        counts = np.ones(len(density)) if self.source.sample_weight is None else self.source.sample_weight
-        bad = np.flatnonzero(~np.isfinite(density) & (counts > 0.0))
-        if not bad.size:
-            return ValueError(
-                "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide the columns, "
-                "or sample_weight, by their largest magnitudes."
-            )
-        return ValueError(
-            f"The log-likelihood is not finite: row {bad[0]} lies so far from every component that its density is zero "
-            f"in {self.dtype.name}. Start closer to the data, scale the columns, or leave the row out."
-        )
 
 
 def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -> float:

@@ -158,7 +158,8 @@ class GaussianParameters:
     @property
     def density(self) -> Array:
         """The part of `packed` that an E-step evaluates (`emix.kernel.layout.DensityLayout`)."""
-        return self.packed[self._layout().density]
+        at = parameters_layout(self.structure.code, self.n_components, self.n_features)
+        return self.packed[at.density]
 
     @property
     def weights(self) -> Array:

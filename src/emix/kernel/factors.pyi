@@ -72,14 +72,22 @@ class Columns:
     def column_range(self) -> NDArray[np.float64]: ...
     def first_narrow(self, limit: float) -> int: ...
 
-class Exchange:
+def judge(
+    form: int,
+    K: int,
+    d: int,
+    before: NDArray[np.float64] | None,
+    columns: Columns,
+    statistics: NDArray[np.float64],
+) -> tuple[bool, bool]: ...
+
+class PassBuffers:
     def __init__(
         self,
         form: int,
         n_components: int,
         n_features: int,
         negligible: float,
-        columns: Columns,
         arguments: NDArray[np.float64],
         rounded: NDArray[np.float32] | None,
         slots: NDArray[np.float64],
@@ -100,6 +108,7 @@ class Exchange:
         density: NDArray[np.float64],
         before: NDArray[np.float64] | None,
         center: NDArray[np.float64] | None,
+        columns: Columns,
         about_origin: bool = False,
         screened: bool = False,
     ) -> None: ...
@@ -107,6 +116,4 @@ class Exchange:
     def shared(self) -> bool: ...
     def empty(self, thread: int, n_threads: int) -> None: ...
     def add(self, thread: int, n_threads: int, statistics: NDArray[np.float64]) -> None: ...
-    def end(
-        self, before: NDArray[np.float64] | None, statistics: NDArray[np.float64]
-    ) -> tuple[float, bool, bool, float]: ...
+    def end(self, statistics: NDArray[np.float64]) -> tuple[float, float]: ...

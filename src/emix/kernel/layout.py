@@ -43,49 +43,38 @@ def _deviations_size(form: int, n_components: int, n_features: int) -> int:
 class SlotLayout(NamedTuple):
     """Sums of one share of the rows: [N (K) | s (K, d) | S | log-likelihood]."""
 
+    size: int
     weight: slice
     shift: slice
     scatter: slice
     log_likelihood: slice
 
-    @property
-    def size(self) -> int:
-        """Numbers of the whole array."""
-        return int(self.log_likelihood.stop)
-
 
 class StatisticsLayout(NamedTuple):
     """Sums of all rows, and their centres: [N (K) | s (K, d) | S | c (K, d)]."""
 
+    size: int
     weight: slice
     shift: slice
     scatter: slice
     center: slice
 
-    @property
-    def size(self) -> int:
-        """Numbers of the whole array."""
-        return int(self.center.stop)
-
 
 class DensityLayout(NamedTuple):
     """What an E-step evaluates: [log π (K) | μ (K, d) | W | log det W (K) | √diag Σ]."""
 
+    size: int
     log_weights: slice
     means: slice
     whitening: slice
     log_det: slice
     deviations: slice
 
-    @property
-    def size(self) -> int:
-        """Numbers of the whole array."""
-        return int(self.deviations.stop)
-
 
 class ParametersLayout(NamedTuple):
     """What an M-step finds: [π (K) | Σ | density]; the density's parts are named here too."""
 
+    size: int
     weights: slice
     covariances: slice
     density: slice
@@ -93,26 +82,17 @@ class ParametersLayout(NamedTuple):
     whitening: slice
     log_det: slice
 
-    @property
-    def size(self) -> int:
-        """Numbers of the whole array."""
-        return int(self.density.stop)
-
 
 class ArgumentsLayout(NamedTuple):
     """What the kernel's loops read: [c (K, d) | b (K, d) | a (K) | margin (K) | W | m (d)]."""
 
+    size: int
     center: slice
     offset: slice
     log_constant: slice
     margin: slice
     whitening: slice
     origin: slice
-
-    @property
-    def size(self) -> int:
-        """Numbers of the whole array."""
-        return int(self.origin.stop)
 
 
 def _slices(*sizes: int, first: int = 0) -> tuple[slice, ...]:
@@ -129,7 +109,7 @@ def slot_layout(form: int, n_components: int, n_features: int) -> SlotLayout:
     """Layout of a slot."""
     K, d = n_components, n_features
     parts = _slices(K, K * d, spread_size(form, K, d), 1)
-    return SlotLayout(*parts)
+    return SlotLayout(parts[-1].stop, *parts)
 
 
 @cache
@@ -137,7 +117,7 @@ def statistics_layout(form: int, n_components: int, n_features: int) -> Statisti
     """Layout of statistics."""
     K, d = n_components, n_features
     parts = _slices(K, K * d, spread_size(form, K, d), K * d)
-    return StatisticsLayout(*parts)
+    return StatisticsLayout(parts[-1].stop, *parts)
 
 
 @cache
@@ -145,7 +125,7 @@ def density_layout(form: int, n_components: int, n_features: int) -> DensityLayo
     """Layout of a density."""
     K, d = n_components, n_features
     parts = _slices(K, K * d, spread_size(form, K, d), K, _deviations_size(form, K, d))
-    return DensityLayout(*parts)
+    return DensityLayout(parts[-1].stop, *parts)
 
 
 @cache
@@ -156,7 +136,7 @@ def parameters_layout(form: int, n_components: int, n_features: int) -> Paramete
     weights, covariances = _slices(K, spread)
     size = covariances.stop + density_layout(form, K, d).size
     _, means, whitening, log_det = _slices(K, K * d, spread, K, first=covariances.stop)
-    return ParametersLayout(weights, covariances, slice(covariances.stop, size), means, whitening, log_det)
+    return ParametersLayout(size, weights, covariances, slice(covariances.stop, size), means, whitening, log_det)
 
 
 @cache
@@ -164,4 +144,4 @@ def arguments_layout(form: int, n_components: int, n_features: int) -> Arguments
     """Layout of the kernel's arguments."""
     K, d = n_components, n_features
     parts = _slices(K * d, K * d, K, K, spread_size(form, K, d), d)
-    return ArgumentsLayout(*parts)
+    return ArgumentsLayout(parts[-1].stop, *parts)

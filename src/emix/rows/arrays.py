@@ -43,6 +43,8 @@ class ArraySource(SummarizedRows):
         In `weight_unit`.
     weight_unit : float
         A power of two; 1 unless all weights are very small or large.
+    whole : Batch
+        All rows.
     """
 
     def __init__(
@@ -55,35 +57,30 @@ class ArraySource(SummarizedRows):
         self.X, self.dtype, self.feature_names = X, X.dtype, feature_names
         self.n_rows, self.n_features = X.shape
         self.sample_weight, self.weight_unit = sample_weight, 1.0
-        if sample_weight is None:
-            self._weights = WeightSums.of_equal(self.n_rows)
-        else:
+        self._weights: WeightSums | None = None
+        if sample_weight is not None:
             self._weights = WeightSums.of(sample_weight)
             self.weight_unit = weight_unit(self._weights.largest, self.n_features)
             if self.weight_unit != 1.0:
                 self.sample_weight = sample_weight / self.weight_unit
+        self.whole = Batch(0, X, self.sample_weight)
         self._summary: RowSummary | None = None
 
     def without_unit(self) -> ArraySource:
         """Return the same rows, their weights given in `weight_unit`: numbers of moderate size."""
         return self if self.weight_unit == 1.0 else ArraySource(self.X, self.sample_weight, self.feature_names)
 
-    @property
-    def whole(self) -> Batch:
-        """All rows."""
-        return Batch(0, self.X, self.sample_weight)
-
     # Of these three a small fit asks; to make a whole summary for it would take a thirtieth of its time.
 
     @property
     def total_weight(self) -> float:
         """Sum of the weights, as they were given; without weights the number of rows."""
-        return self._weights.total
+        return float(self.n_rows) if self._weights is None else self._weights.total
 
     @property
     def effective_rows(self) -> float:
         """How many rows of equal weight the rows are worth, (Σw)² / Σw²."""
-        return self._weights.effective_rows
+        return float(self.n_rows) if self._weights is None else self._weights.effective_rows
 
     @property
     def columns(self) -> Columns:
@@ -101,7 +98,8 @@ class ArraySource(SummarizedRows):
         """The summary of the rows; taken once."""
         if self._summary is None:
             observed = np.full(self.n_features, self.n_rows, dtype=np.int64)
-            self._summary = RowSummary(self.n_rows, *self._weights, self.column_range, observed)
+            weights = self._weights or WeightSums.of_equal(self.n_rows)
+            self._summary = RowSummary(self.n_rows, *weights, self.column_range, observed)
         return self._summary
 
     def read(self, sample: Sample | None = None) -> RowSummary:
@@ -136,7 +134,7 @@ def as_source(data: Any) -> RowSource:
     TypeError, ValueError
         If the rows or weights are not what they should be.
     """
-    if is_source(data):
+    if type(data) is ArraySource or is_source(data):
         source: RowSource = data
         return source
     rows, weight = data if isinstance(data, tuple) else (data, None)

@@ -50,8 +50,8 @@ class RowSource(Protocol):
         """Number of columns."""
 
     @property
-    def n_rows(self) -> int | None:
-        """Number of rows; None if only `read` can tell."""
+    def n_rows(self) -> int:
+        """Number of rows. A source that has to read all of them to tell does so once."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -68,6 +68,22 @@ class RowSource(Protocol):
     @property
     def weight_unit(self) -> float:
         """A power of two, in which batches have their weights; 1 unless all weights are very small or large."""
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights, as they were given; without weights the number of rows."""
+
+    @property
+    def effective_rows(self) -> float:
+        """Number of rows of equal weight that the rows are worth, (Σw)² / Σw²."""
+
+    @property
+    def columns(self) -> Columns:
+        """Least and greatest value of each column, over rows of weight above zero, and their precision."""
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """Results that belong to the rows and their weights, kept by whoever found them for the next run."""
 
     def read(self, sample: Sample | None = None) -> RowSummary:
         """Check all rows and fill `sample`.
@@ -99,6 +115,7 @@ class SummarizedRows:
 
     def __init__(self) -> None:
         self._columns: Columns | None = None
+        self.kept: dict[str, Any] = {}
 
     @property
     def summary(self) -> RowSummary:

@@ -12,7 +12,7 @@
 #     ‖W D‖² = Σ_j Σ[j, j] Σ⁻¹[j, j]                      the features' variance inflation factors
 #
 # so that ‖ỹ‖ = ‖y‖ (1 ± ρ), ρ = γ √(d Σ_j VIF_j), and kept s ≤ ‖y‖² ≤ s / kept for s = fl(‖ỹ‖²), with kept = (1 − ρ)²
-# less what a sum of d squares is rounded. sketch.pxi computes it; it is 0, which tells nothing of y, where ρ is above
+# less what a sum of d squares is rounded. mstep/screen.pxi computes it; it is 0, which tells nothing of y, where ρ is above
 # 1/64.
 #
 # What vanishes below 2⁻¹⁵⁰ is far below a unit of double precision of log p. That is computed in double precision,

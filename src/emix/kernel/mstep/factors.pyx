@@ -20,7 +20,7 @@ cdef Py_ssize_t SHORT = 4096
 include "whitening.pxi"
 include "columns.pxi"
 include "ridge.pxi"
-include "moved_origin.pxi"
+include "origin.pxi"
 
 
 def whiten(
@@ -291,6 +291,6 @@ def prepare(
 
 
 include "regularity.pxi"
-include "sketch.pxi"
-include "exchange.pxi"
-include "carried.pxi"
+include "screen.pxi"
+include "pass_buffers.pxi"
+include "bounds.pxi"

@@ -12,3 +12,9 @@ cdef int check_range(Py_ssize_t first, Py_ssize_t last, Py_ssize_t n, str name="
     if not 0 <= first <= last <= n:
         raise ValueError(f"{name} {first} to {last} are asked for, of {n}")
     return 0
+
+
+cdef int check_at_least(str name, Py_ssize_t found, Py_ssize_t least) except -1:
+    if found < least:
+        raise ValueError(f"{name} has {found} numbers, expected {least} or more")
+    return 0

@@ -1,4 +1,4 @@
-# What the passes of a fit take and give. Statistics and arguments are laid out as factors.pyx says.
+# Buffers of one fit: the arguments of a pass, and its sums.
 
 # Slots of so many bytes in all are emptied and added up by all threads of a pass: one would take a millisecond, which
 # for 100 000 × 50, K = 20, is a thirtieth of the pass.
@@ -33,7 +33,7 @@ cdef void add_numbers(
     const double[:, ::1] slots, Py_ssize_t place, Py_ssize_t n,     # IN
     double *total,                                                  # OUT
 ) noexcept nogil:
-    """The same for n numbers"""
+    """total (n,) := the numbers at a place of each slot, added in their order"""
     cdef Py_ssize_t slot, i
     for i in range(n):
         total[i] = slots[0, place + i]
@@ -43,7 +43,7 @@ cdef void add_numbers(
 
 
 cdef bint has_shrunk(const double *before, const double *after, Py_ssize_t K, double factor) noexcept nogil:
-    """Is some `after` times the factor below `before`?"""
+    """True if some `after` times the factor is below `before`"""
     cdef Py_ssize_t k
     for k in range(K):
         if after[k] * factor < before[k]:
@@ -55,7 +55,7 @@ cdef bint cancels(
     int form, Py_ssize_t K, Py_ssize_t d, double limit, double rounding,    # IN
     const double *statistics,                                               # IN
 ) noexcept nogil:
-    """Would the M-step leave less than `limit` of a diagonal of S? That is S[j, j] − N δ_j² < limit · S[j, j].
+    """True if the M-step would leave less than `limit` of a diagonal of S: S[j, j] − N δ_j² < limit · S[j, j].
 
     Spherical: of the trace; tied: of Σ_k S_k. A |δ_j| of no more than `rounding` · |c_j| does not count: other centres
     would be no better.
@@ -97,19 +97,18 @@ cdef bint cancels(
     return False
 
 
-cdef class Exchange:
-    """What a fit's passes take and give: before one, parameters → arguments; after it, slots → statistics.
+cdef class PassBuffers:
+    """Buffers of one fit. Before a pass they take a density to the kernel's arguments, after it slots to statistics.
 
-    The buffers of a fit are asked for once and held.
+    They are asked for once and held.
     """
 
     cdef int form
     cdef Py_ssize_t K, d
     cdef SlotLayout slot                # places in a slot, and in statistics up to the centres
-    # Are slots large enough for threads to share them? Then each empties its own, and adds up some matrices.
+    # Slots are large enough for threads to share them: each empties its own, and adds up some matrices.
     cdef readonly bint shared
-    cdef double negligible, limit, rounding
-    cdef Columns columns
+    cdef double negligible
     cdef double[::1] arguments
     cdef float[::1] rounded
     cdef float[::1] sketch
@@ -124,35 +123,27 @@ cdef class Exchange:
     cdef readonly Py_ssize_t n_moved    # components of this pass that are at the origin
 
     def __cinit__(
-        self, int form, Py_ssize_t n_components, Py_ssize_t n_features,
-        double negligible, Columns columns not None,
+        self, int form, Py_ssize_t n_components, Py_ssize_t n_features, double negligible,
         double[::1] arguments, float[::1] rounded, double[:, ::1] slots, float[::1] sketch=None,
     ):
         """Take the arrays between the steps.
 
-        `negligible`: a margin, see `prepare_arguments`; `columns`: of all rows; `rounded`: `arguments` in single
-        precision, or None; `slots` are 0; `sketch` (full): room for what a first look needs (sketch.pxi), or None for
-        passes without.
+        `negligible`: a margin, see `prepare_arguments`; `rounded`: `arguments` in single precision, or None; `slots`
+        are 0; `sketch` (full): room for what a first look needs (screen.pxi), or None for passes without.
         """
         check_sizes(form, n_components, n_features)
         self.slot = slot_layout(form, n_components, n_features)
-        check_length("column_range", 2 * columns.limits.shape[1], 2 * n_features)
         check_length("arguments", arguments.shape[0], arguments_layout(form, n_components, n_features).size)
         check_length("a slot", slots.shape[1], self.slot.size)
         if rounded is not None:
             check_length("rounded", rounded.shape[0], arguments.shape[0])
         self.form, self.K, self.d = form, n_components, n_features
         self.negligible = negligible
-        # Of a sum of squares all but six bits must be left: a covariance may need the others, where one of its own
-        # eigenvalues is 1e12 times another. Means that move so far, eight of their new standard deviations in one
-        # step, are rare: 2 in 10 000 passes over iris, wine, breast_cancer and diabetes. And no mean of rows is more
-        # exact than `rounding`.
-        self.limit, self.rounding = 1.0 / 64, 16 * columns.epsilon
         self.shared = form == FULL and slots.shape[0] * slots.shape[1] * sizeof(double) >= LARGE_SLOTS
         if sketch is not None:
             check_length("sketch", sketch.shape[0], sketch_size(n_components, n_features) if form == FULL else 0)
             sketch[:n_components] = 0
-        self.columns, self.arguments, self.rounded, self.slots = columns, arguments, rounded, slots
+        self.arguments, self.rounded, self.slots = arguments, rounded, slots
         self.sketch = sketch
         self.own_centers, self.least_ridge, self.fixed, self.scatter = None, None, None, None
         self.n_moved = 0
@@ -177,40 +168,41 @@ cdef class Exchange:
 
     def begin(
         self, const double[::1] density, const double[::1] before, const double[:, ::1] center,
-        bint about_origin=False, bint screened=False,
+        Columns columns not None, bint about_origin=False, bint screened=False,
     ):
         """Fill the arguments, and empty the slots, for a pass under a density.
 
-        `before`: statistics of the pass before, whose N say what is negligible; None leaves nothing out. `center`: to
-        take sums about instead of the means, or None. `about_origin`: move components to one where that is exact
-        enough, after `allow_origin`. `screened`: fill the sketch, too; else nothing is looked at with it.
+        `before` begins with N of the pass before, which say what is negligible; None leaves nothing out. `center`: to take sums
+        about instead of the means, or None. `columns`: of all rows. `about_origin`: move components to one where that
+        is exact enough, after `allow_origin`. `screened`: fill the sketch, too; else nothing is looked at with it.
         """
         cdef Py_ssize_t K = self.K, d = self.d
         cdef const double *centers = NULL
         cdef const double *weight_before = NULL
         check_length("density", density.shape[0], density_layout(self.form, K, d).size)
         if before is not None:
-            check_length("before", before.shape[0], self.slot.log_likelihood + K * d)
+            check_at_least("before", before.shape[0], K)
             weight_before = &before[0]
+        cdef const double *limits = range_of(columns, d)
         if center is not None:
             check_length("center", center.shape[0] * center.shape[1], K * d)
             centers = &center[0, 0]
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
-            self.prepare(&density[0], centers, weight_before, about_origin, screened)
+            self.prepare(&density[0], centers, weight_before, limits, about_origin, screened)
         else:
             with nogil:
-                self.prepare(&density[0], centers, weight_before, about_origin, screened)
+                self.prepare(&density[0], centers, weight_before, limits, about_origin, screened)
 
     cdef void prepare(
-        self, const double *density, const double *centers, const double *weight_before, bint about_origin,
-        bint screened,
+        self, const double *density, const double *centers, const double *weight_before, const double *limits,
+        bint about_origin, bint screened,
     ) noexcept nogil:
         """`begin`, without its checks"""
         cdef ArgumentsLayout at = arguments_layout(self.form, self.K, self.d)
         cdef Py_ssize_t i
         prepare_arguments(
             self.form, self.K, self.d, self.rounded is not None, self.negligible, density,
-            centers, &self.columns.limits[0, 0], &self.columns.limits[1, 0], weight_before, &self.arguments[0])
+            centers, limits, limits + self.d, weight_before, &self.arguments[0])
         self.n_moved = 0
         if about_origin and self.own_centers is not None and centers == NULL:
             self.n_moved = move_to_origin(
@@ -265,33 +257,22 @@ cdef class Exchange:
         cdef Py_ssize_t place = self.slot.scatter + k * self.d * self.d
         add_lower(self.slots, k if self.form == FULL else -1, place, self.d, statistics + place)
 
-    def end(self, const double[::1] before, double[::1] statistics):
+    def end(self, double[::1] statistics):
         """statistics := the slots' sum and the centres; of `shared` slots the matrices are left to `add`, before this.
 
-        Returns the log-likelihood, and what a further pass is for: whether a component has shrunk twentyfold since
-        `before`, so that what was negligible for it may not be; whether the M-step would find nothing but rounding in
-        the sums about these centres (`cancels`); by which factor roundings have grown in sums that were taken about an
-        origin (`leave_origin`), 1 if they were not.
+        Returns the log-likelihood, and the factor by which roundings have grown in sums that were taken about an origin
+        (`leave_origin`), 1 if they were not.
         """
-        cdef Py_ssize_t width = self.slot.log_likelihood
-        cdef const double *weight_before = NULL
         cdef double log_likelihood, growth = 1
-        cdef bint shrunk = False, useless = False
-        check_length("statistics", statistics.shape[0], width + self.K * self.d)
-        if before is not None:
-            check_length("before", before.shape[0], width + self.K * self.d)
-            weight_before = &before[0]
+        check_length("statistics", statistics.shape[0], self.slot.log_likelihood + self.K * self.d)
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
-            log_likelihood = self.conclude(weight_before, &statistics[0], &shrunk, &useless, &growth)
+            log_likelihood = self.conclude(&statistics[0], &growth)
         else:
             with nogil:
-                log_likelihood = self.conclude(weight_before, &statistics[0], &shrunk, &useless, &growth)
-        return log_likelihood, shrunk, useless, growth
+                log_likelihood = self.conclude(&statistics[0], &growth)
+        return log_likelihood, growth
 
-    cdef double conclude(
-        self, const double *weight_before,                          # IN, or NULL
-        double *statistics, bint *shrunk, bint *useless, double *growth,    # OUT
-    ) noexcept nogil:
+    cdef double conclude(self, double *statistics, double *growth) noexcept nogil:
         """`end`, without its checks; the log-likelihood"""
         cdef Py_ssize_t K = self.K, d = self.d, head = self.slot.scatter, width = self.slot.log_likelihood, i
         cdef double log_likelihood
@@ -310,6 +291,26 @@ cdef class Exchange:
             growth[0] = leave_origin(
                 self.form, K, d, &self.least_ridge[0], &self.arguments[0],
                 &self.scatter[0] if self.form == TIED else NULL, statistics)
-        shrunk[0] = weight_before != NULL and has_shrunk(weight_before, statistics, K, 20)
-        useless[0] = cancels(self.form, K, d, self.limit, self.rounding, statistics)
         return log_likelihood
+
+
+def judge(
+    int form, Py_ssize_t K, Py_ssize_t d, const double[::1] before, Columns columns not None,   # IN
+    const double[::1] statistics,                                                               # IN
+):
+    """The use of the sums over all rows: (shrunk, cancels).
+
+    Shrunk: some N is less than a twentieth of that `before` (None: no), so that what was negligible for the component
+    may not be. Cancels: the M-step would find nothing but rounding in the sums about these centres.
+    """
+    check_sizes(form, K, d)
+    check_length("statistics", statistics.shape[0], statistics_layout(form, K, d).size)
+    cdef bint shrunk = False
+    if before is not None:
+        check_at_least("before", before.shape[0], K)
+        shrunk = has_shrunk(&before[0], &statistics[0], K, 20)
+    # Of a sum of squares all but six bits must be left: a covariance may need the others, where one of its own
+    # eigenvalues is 1e12 times another. Means that move so far, eight of their new standard deviations in one step, are
+    # rare: 2 in 10 000 passes over iris, wine, breast_cancer and diabetes. And no mean of rows is more exact than
+    # 16 eps of its column.
+    return shrunk, cancels(form, K, d, 1.0 / 64, 16 * columns.epsilon, &statistics[0])

@@ -1,0 +1,159 @@
+"""One fit's E-steps: a request for each, the shortcuts that may serve it, and the verdict on what comes back."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.scoring import score_rows
+from emix.gaussian.shortcuts import Shortcut
+from emix.gaussian.shortcuts.bounds import Bounds
+from emix.gaussian.shortcuts.origin import Origin
+from emix.gaussian.shortcuts.screen import Screen
+from emix.gaussian.statistics import GaussianStatistics
+from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest, judge
+from emix.kernel.layout import parameters_layout
+from emix.rows.source import RowSource
+
+if TYPE_CHECKING:
+    from emix.gaussian.model import GaussianModel
+
+__all__ = ["GaussianRun"]
+
+Array = NDArray[np.float64]
+
+# In the order in which a pass asks them: one that may refuse its sums comes before those that count.
+_POLICIES: tuple[type[Shortcut], ...] = (Origin, Bounds, Screen)
+
+
+class GaussianRun:
+    """The E-steps of one fit over one source.
+
+    Parameters
+    ----------
+    model : GaussianModel
+    source : RowSource
+
+    Attributes
+    ----------
+    weight : float
+        Total weight of the rows.
+    dtype : numpy.dtype
+        Precision of the rows, and of their log-densities.
+    shortcuts : list of Shortcut
+        Those that this run may take.
+    """
+
+    def __init__(self, model: GaussianModel, source: RowSource) -> None:
+        if source.n_features != model.n_features:
+            raise ValueError(f"data have {source.n_features} columns, expected {model.n_features}, as the model has.")
+        self.model, self.source = model, source
+        self.dtype, self.weight = source.dtype, source.total_weight
+        self._columns, self._unit = source.columns, source.weight_unit
+        self._form = model.structure.code
+        self._density = parameters_layout(self._form, model.n_components, model.n_features).density
+        names = model.shortcuts
+        self.shortcuts: list[Shortcut] = []
+        sketch = None
+        # Shortcuts need all rows in memory.
+        for one in _POLICIES if source.whole is not None and names else ():
+            if one.name in names and (shortcut := one.for_run(source, model)) is not None:
+                self.shortcuts.append(shortcut)
+                sketch = shortcut.sketch if isinstance(shortcut, Screen) else sketch
+        self.sums = LocalSums(source, self._form, model.n_components, model.n_threads, "packing" in names, sketch)
+        self._before: Array | None = None
+
+    @property
+    def effective_rows(self) -> float:
+        """Number of rows of equal weight that the rows are worth."""
+        return self.source.effective_rows
+
+    def e_step(self, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
+        """Return the statistics of all rows under the parameters, and the total log-likelihood, nats.
+
+        Raises
+        ------
+        ValueError
+            If the parameters are not of the model, or the log-likelihood is not finite: a row of which it is so is
+            named.
+        """
+        model = self.model
+        K, d = model.n_components, model.n_features
+        if parameters.structure is not model.structure or parameters.n_components != K or parameters.n_features != d:
+            raise ValueError(
+                f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
+                f"{model.structure.name!r} and {(K, d)}, as the model has."
+            )
+        density = KernelDensity(self._form, K, d, parameters.packed[self._density])
+        request = PassRequest(density, self._before, None, self._columns)
+        self._before = None
+        asked, outcome = self._take(request)
+        shrunk, cancels = judge(outcome, request)
+        if shrunk:
+            # What was negligible beside the old weight may not be beside the new one.
+            request = request._replace(before=None)
+            asked, outcome = self._take(request)
+            _, cancels = judge(outcome, request)
+        if not math.isfinite(outcome.log_likelihood):
+            raise self._not_finite(parameters)
+        if cancels:
+            # A component is about to jump by so many of its new standard deviations that the sums about its old mean
+            # hold nothing else. They are taken once more, about the new one.
+            asked, outcome = self._take(request._replace(center=self._means(outcome)))
+        # Shortcuts learn from the pass that counts, once.
+        for shortcut in self.shortcuts:
+            shortcut.after(asked, outcome)
+        self._before = outcome.packed
+        log_likelihood = self._unit * outcome.log_likelihood
+        statistics = GaussianStatistics(
+            model.structure, K, d, outcome.packed, self.weight, self.source.n_rows, log_likelihood, parameters,
+            self._unit, self._columns,
+        )  # fmt: skip
+        return statistics, log_likelihood
+
+    def _take(self, request: PassRequest) -> tuple[PassRequest, PassOutcome]:
+        """Take a pass with the shortcuts that serve it; again without one whose sums are not exact enough."""
+        shortcuts = self.shortcuts
+        if not shortcuts:
+            return request, self.sums.take(request)
+        while True:
+            asked = request
+            for shortcut in shortcuts:
+                asked = shortcut.before(asked)
+            outcome = self.sums.take(asked)
+            refused = next((one for one in shortcuts if not one.holds(asked, outcome)), None)
+            if refused is None:
+                return asked, outcome
+            shortcuts = [one for one in shortcuts if one is not refused]
+
+    def _means(self, outcome: PassOutcome) -> Array:
+        """The means that an M-step would find from these sums."""
+        model = self.model
+        sums = GaussianStatistics(
+            model.structure, model.n_components, model.n_features, outcome.packed, 0.0, 0, 0.0, None, 1.0, self._columns
+        )
+        weight, shift, _ = sums.in_unit
+        return np.asarray(sums.center + shift / np.where(weight > 0.0, weight, 1.0)[:, np.newaxis])
+
+    def _not_finite(self, parameters: GaussianParameters) -> ValueError:
+        overflows = ValueError(
+            "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide the columns, "
+            "or sample_weight, by their largest magnitudes."
+        )
+        batch: Any
+        for batch in self.source.batches(1):
+            density = score_rows(batch.X, parameters, n_threads=self.model.n_threads).log_density
+            assert density is not None
+            counts = np.ones(len(density)) if batch.weight is None else batch.weight
+            bad = np.flatnonzero(~np.isfinite(density) & (counts > 0.0))
+            if bad.size:
+                return ValueError(
+                    f"The log-likelihood is not finite: row {batch.first_row + bad[0]} lies so far from every "
+                    f"component that its density is zero in {self.dtype.name}. Start closer to the data, scale the "
+                    "columns, or leave the row out."
+                )
+        return overflows

@@ -1,0 +1,322 @@
+"""The sums over all rows of a source under a given density: requests, outcomes that add, and the verdict on the total.
+
+A pass decides nothing. Its outcome adds: outcomes of batches, of partitions of a cluster, of patterns of missing
+values. Whether the sums will do is asked of the total, by `judge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.gaussian.operations import operations_of_pass
+from emix.gaussian.parameters import GaussianParameters
+from emix.kernel import factors
+from emix.kernel.layout import arguments_layout, parameters_layout, slot_layout, statistics_layout
+from emix.kernel.level import has_own_threads, kernel_for
+from emix.parallel.threads import plan, run_in_threads
+from emix.rows.source import RowSource
+
+__all__ = ["Counts", "KernelDensity", "LocalSums", "OriginPart", "Part", "PassOutcome", "PassRequest", "Sums", "judge"]
+
+Array = NDArray[np.float64]
+
+# Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
+# number that depends on neither rows nor threads, so that the order of the sums does not either.
+MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
+
+# A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best adds
+# exp(−40) = 4e-18 of the row's weight at most: less than rounding in its sums and in the others'.
+NEGLIGIBLE = 40.0
+
+
+class KernelDensity(NamedTuple):
+    """The mixture density that a pass evaluates.
+
+    Attributes
+    ----------
+    form : int
+        Code of the covariance form (`emix.kernel.layout`).
+    n_components, n_features : int
+    packed : ndarray
+        Log-weights, means, whitening, log-determinants and deviations (`emix.kernel.layout.DensityLayout`). Those of
+        a fit are part of its parameters. A variational M-step would make others of its own.
+    """
+
+    form: int
+    n_components: int
+    n_features: int
+    packed: Array
+
+    @classmethod
+    def of(cls, parameters: GaussianParameters) -> KernelDensity:
+        """Return the density of a mixture's parameters."""
+        form, K, d = parameters.structure.code, parameters.n_components, parameters.n_features
+        return cls(form, K, d, parameters.packed[parameters_layout(form, K, d).density])
+
+
+class PassRequest(NamedTuple):
+    """One pass: all that a worker needs beside its rows.
+
+    Attributes
+    ----------
+    density : KernelDensity
+    before : ndarray or None
+        It begins with N of the pass before, of all rows of all workers, which say what is negligible; packed
+        statistics do. None leaves nothing out.
+    center : ndarray of shape (n_components, n_features) or None
+        Centres of the sums. None takes the means, clamped to the columns' range and rounded to the rows' precision.
+    columns : Columns
+        Ranges of the columns and precision, of all rows of all workers.
+    parts : mapping
+        Requests of shortcuts, by their names; empty on workers.
+    """
+
+    density: KernelDensity
+    before: Array | None
+    center: Array | None
+    columns: factors.Columns
+    parts: Mapping[str, Any] = {}
+
+
+class Part(NamedTuple):
+    """Rows [first_row, last_row) of a pass: with bounds, or plain, and then with labels to fill or without."""
+
+    first_row: int
+    last_row: int
+    bounds: tuple[Any, ...] | None = None
+    labels: NDArray[np.uint16] | None = None
+
+
+class OriginPart(NamedTuple):
+    """What sums about a common origin need (kernel/mstep/pass_buffers.pxi, `allow_origin`)."""
+
+    limit: float
+    least_ridge: Array
+    own_centers: Array
+    origin: Array | None
+    scatter: Array | None
+
+
+class Counts(NamedTuple):
+    """Counts of one pass, by which shortcuts decide.
+
+    Attributes
+    ----------
+    n_live : float
+        Responsibilities above 0 in plain parts.
+    n_plain : int
+        Rows of plain parts.
+    n_computed : float
+        Log-densities of a group of rows and a component that were computed in the parts with bounds.
+    """
+
+    n_live: float = 0.0
+    n_plain: int = 0
+    n_computed: float = 0.0
+
+    def plus(self, other: Counts) -> Counts:
+        """Return the counts of both sets of rows together."""
+        return Counts(self.n_live + other.n_live, self.n_plain + other.n_plain, self.n_computed + other.n_computed)
+
+
+_NOT_COUNTED = Counts()
+
+
+class PassOutcome:
+    """The sums of a pass.
+
+    Parameters
+    ----------
+    packed : ndarray
+        Statistics of the rows (`emix.kernel.layout.StatisticsLayout`).
+    log_likelihood : float
+        Total, nats.
+    counts : Counts
+        Zeros unless a shortcut has asked for them.
+    growth : float
+        Factor by which roundings have grown in sums about a common origin; 1 for others.
+    """
+
+    __slots__ = ("counts", "growth", "log_likelihood", "packed")
+
+    def __init__(
+        self, packed: Array, log_likelihood: float, counts: Counts = _NOT_COUNTED, growth: float = 1.0
+    ) -> None:
+        self.packed, self.log_likelihood, self.counts, self.growth = packed, log_likelihood, counts, growth
+
+    def plus(self, other: PassOutcome, density: KernelDensity) -> PassOutcome:
+        """Return the outcome of both sets of rows together, of passes under this density about equal centres.
+
+        Raises
+        ------
+        ValueError
+            If the centres differ: the requests were not alike.
+        """
+        at = statistics_layout(density.form, density.n_components, density.n_features)
+        if not np.array_equal(self.packed[at.center], other.packed[at.center]):
+            raise ValueError("outcomes about different centres cannot be added: take both passes by one request.")
+        packed = self.packed + other.packed
+        packed[at.center] = self.packed[at.center]
+        counts = self.counts.plus(other.counts)
+        return PassOutcome(packed, self.log_likelihood + other.log_likelihood, counts, max(self.growth, other.growth))
+
+
+def judge(total: PassOutcome, request: PassRequest) -> tuple[bool, bool]:
+    """Return the verdict on the sums over all rows. It means nothing for a part of them.
+
+    Returns
+    -------
+    shrunk : bool
+        A component has lost so much weight since the pass before that what was negligible for it may not be.
+    cancels : bool
+        A component's mean moves so far that the sums about these centres hold nothing else.
+    """
+    (form, K, d, _), before, _, columns, _ = request
+    return factors.judge(form, K, d, before, columns, total.packed)
+
+
+class Sums(Protocol):
+    """Whoever takes sums over the rows of a source."""
+
+    def take(self, request: PassRequest) -> PassOutcome:
+        """Return the sums over all rows under the request's density."""
+
+
+class LocalSums:
+    """Sums over the rows that this process reads.
+
+    Parameters
+    ----------
+    source : RowSource
+    form : int
+        Code of the covariance form.
+    n_components : int
+    n_threads : int or None
+        None: what the process may use; one thread for small work. Sums do not depend on it.
+    packing : bool
+        Gather live rows where few are live. Sums differ by rounding.
+    sketch : ndarray of float32 or None
+        Room for a first look (`emix.gaussian.shortcuts.screen`).
+
+    Attributes
+    ----------
+    n_threads : int
+        Threads of a pass.
+    kernel : module
+        The compiled kernel for the rows' dtype.
+    """
+
+    def __init__(
+        self,
+        source: RowSource,
+        form: int,
+        n_components: int,
+        n_threads: int | None = None,
+        packing: bool = True,
+        sketch: NDArray[np.float32] | None = None,
+    ) -> None:
+        K, d = n_components, source.n_features
+        self.source, self.form, self.n_components = source, form, K
+        self.kernel = kernel = kernel_for(source.dtype)
+        self._unit: int = kernel.super_block_rows(d)
+        width = slot_layout(form, K, d).size
+        n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * (width - 1))))
+        n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
+        n_slots = min(n_slots, -(-source.n_rows // self._unit))
+        most = 1 if has_own_threads() else n_slots
+        self.n_threads, self._rows_per_call = plan(source.n_rows, operations_of_pass(K, d), self._unit, n_threads, most)
+        slots = np.zeros((n_slots, width))
+        arguments = np.empty(arguments_layout(form, K, d).size)
+        rounded = arguments.astype(np.float32) if source.dtype.char == "f" else None
+        workspaces = np.empty((self.n_threads, kernel.workspace_size(K, d)), source.dtype)
+        self._n_sums = statistics_layout(form, K, d).size
+        self._buffers = factors.PassBuffers(form, K, d, NEGLIGIBLE, arguments, rounded, slots, sketch)
+        self._accumulator = kernel.Accumulator(
+            form, K, d, arguments if rounded is None else rounded, workspaces, slots, sketch
+        )
+        self._origin: OriginPart | None = None
+        whole = source.whole
+        self._rows: Any = None if whole is None else kernel.Rows(whole.X, whole.weight)
+        # A small pass goes to compiled code at once: through a large one's calls 200 × 2 rows take a seventh longer.
+        self._in_one_call = (
+            self._rows is not None
+            and self.n_threads == 1
+            and source.n_rows <= self._rows_per_call
+            and not self._buffers.shared
+        )
+
+    def take(self, request: PassRequest) -> PassOutcome:
+        """Return the sums over all rows under the request's density."""
+        density, before, center, columns, parts = request
+        counts = _NOT_COUNTED
+        if not parts:
+            self._buffers.begin(density.packed, before, center, columns)
+            if self._in_one_call:
+                self._accumulator.accumulate(self._rows, 0, 0, self.source.n_rows, None)
+            else:
+                self._sweep()
+        else:
+            origin: OriginPart | None = parts.get("origin")
+            if origin is not None and origin is not self._origin:
+                self._buffers.allow_origin(*origin)
+                self._origin = origin
+            self._buffers.begin(density.packed, before, center, columns, origin is not None, parts.get("screen", False))
+            if "bounds" in parts or "screen" in parts:
+                counts = self._sweep_in_parts(parts.get("bounds") or [Part(0, self.source.n_rows)])
+            else:
+                self._sweep()
+        sums = np.empty(self._n_sums)
+        if self._buffers.shared:
+            run_in_threads(lambda thread, stop: self._buffers.add(thread, self.n_threads, sums), self.n_threads)
+        log_likelihood, growth = self._buffers.end(sums)
+        return PassOutcome(sums, log_likelihood, counts, growth)
+
+    def _sweep(self) -> None:
+        """Add all rows to the slots."""
+        if self._rows is not None:
+            self._sweep_batch(self._rows, 0, self.source.n_rows, first=True)
+            return
+        first = True
+        for batch in self.source.batches(self._unit):
+            rows = self.kernel.Rows(batch.X, batch.weight, batch.first_row)
+            self._sweep_batch(rows, batch.first_row, batch.first_row + len(batch.X), first=first)
+            first = False
+
+    def _sweep_batch(self, rows: Any, first_row: int, last_row: int, *, first: bool) -> None:
+        """Add rows to the slots, which the first batch of a pass empties."""
+        step = self._rows_per_call
+
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+            if first and self._buffers.shared:
+                self._buffers.empty(thread, self.n_threads)
+            for start in range(first_row, last_row, step):
+                self._accumulator.accumulate(rows, thread, start, min(start + step, last_row), stop)
+
+        run_in_threads(share, self.n_threads)
+
+    def _sweep_in_parts(self, parts: list[Part]) -> Counts:
+        """Add rows in memory to the slots part by part, and count."""
+        accumulator, rows, step = self._accumulator, self._rows, self._rows_per_call
+        found = np.zeros((self.n_threads, 2))
+
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+            if self._buffers.shared:
+                self._buffers.empty(thread, self.n_threads)
+            for first_row, last_row, bounds, labels in parts:
+                for first in range(first_row, last_row, step):
+                    place = rows, thread, first, min(first + step, last_row)
+                    if bounds is not None:
+                        found[thread, 1] += accumulator.accumulate_bounded(*place, *bounds, stop)
+                    elif labels is not None:
+                        found[thread, 0] += accumulator.accumulate_labelled(*place, first_row, labels, stop)
+                    else:
+                        found[thread, 0] += accumulator.accumulate(*place, stop)
+
+        run_in_threads(share, self.n_threads)
+        n_live, n_computed = found.sum(axis=0)
+        n_plain = sum(part.last_row - part.first_row for part in parts if part.bounds is None)
+        return Counts(float(n_live), n_plain, float(n_computed))
