@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emix.datasets import load_faithful
-from emix.em.loop import EMModel, EMRecord, EMResult, fit_em
+from emix.em.loop import fit_em
+from emix.em.model import EMModel, EMRun
+from emix.em.result import EMRecord, EMResult
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.exceptions import ConvergenceWarning, DegenerateCovarianceError, ModelFileError, NotFittedError
 from emix.gaussian.model import GaussianModel, q_function
@@ -39,6 +41,7 @@ __all__ = [
     "EMModel",
     "EMRecord",
     "EMResult",
+    "EMRun",
     "GaussianMixture",
     "GaussianModel",
     "GaussianParameters",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,30 @@ class GeneticLinkage:
 
     def m_step(self, statistics: tuple[float, float]) -> float:
         return statistics[0] / (statistics[0] + statistics[1])
+
+
+class GeneticLinkageWithPrior(GeneticLinkage):
+    """Genetic linkage with a beta prior of θ, which is conjugate: it adds counts to the M-step."""
+
+    def __init__(self, a: float, b: float) -> None:
+        self.a, self.b = a, b
+
+    def mode(self) -> float:
+        """The posterior's mode, the root between 0 and 1 of 125/(2 + θ) + y/θ − z/(1 − θ) = 0.
+
+        Times θ (1 − θ) (2 + θ): (125 + y + z) θ² − (125 − y − 2 z) θ − 2 y = 0, where y and z are the counts of θ and
+        of 1 − θ, with those of the prior.
+        """
+        first, *other, last = self.COUNTS
+        y, z = last + self.a - 1.0, sum(other) + self.b - 1.0
+        p, q = first + y + z, first - y - 2.0 * z
+        return (q + math.sqrt(q * q + 8.0 * p * y)) / (2.0 * p)
+
+    def log_prior(self, theta: float) -> float:
+        return (self.a - 1.0) * math.log(theta) + (self.b - 1.0) * math.log1p(-theta)
+
+    def m_step(self, statistics: tuple[float, float]) -> float:
+        return super().m_step((statistics[0] + self.a - 1.0, statistics[1] + self.b - 1.0))
 
 
 class TwoCoins:

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+import emix
 from em.examples import Alleles, Array, BloodGroups, GeneticLinkage, NormalWithGaps, TwoCoins
 from emix import ConvergenceWarning, EMRecord, GaussianMixture, GaussianModel, GaussianParameters, fit_em
+from emix.em import loop
 from emix.em.loop import iterate
 
 # Most fits here are of few iterations, as is meant.
@@ -178,6 +180,17 @@ def test_statistics_are_those_of_the_parameters_returned(max_iter: int) -> None:
     assert result.log_likelihood == log_likelihood
 
 
+def test_statistics_of_a_mixture_are_those_of_the_parameters_returned() -> None:
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    model = GaussianModel(2, 2)
+    start = GaussianParameters.from_covariances("full", [0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], [np.eye(2)] * 2)
+    result = fit_em(model, X, start, max_iter=20)
+    expected, _ = model.e_step(X, result.parameters)
+    # A first pass leaves nothing out, and a later one terms of e⁻⁴⁰ at most: 4e-18 of 300 rows.
+    np.testing.assert_allclose(result.statistics.weight, expected.weight, rtol=1e-13)
+    np.testing.assert_allclose(result.statistics.scatter, expected.scatter, rtol=1e-13, atol=1e-13)
+
+
 def test_convergence_on_the_last_iteration_counts() -> None:
     assert fit_em(Scripted([-5.0, -4.0, -4.0]), None, 0, tol=1e-3, max_iter=2).converged
 
@@ -292,6 +305,26 @@ def test_reg_covar_may_make_the_likelihood_fall_without_a_warning() -> None:
     assert shortfall > 10.0
     # The fall is a difference of two log-likelihoods of some 600 nats, each summed to 1e-13 or so.
     assert -result.history[1].change == pytest.approx(shortfall, rel=1e-12)
+
+
+def test_a_fall_of_a_mixture_speaks_of_reg_covar() -> None:
+    class Worse(GaussianModel):
+        def m_step(self, statistics: Any) -> GaussianParameters:
+            found = super().m_step(statistics)
+            return GaussianParameters.of(found.structure, found.weights, found.means + 1.0, found.covariances)
+
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    start = GaussianParameters.from_covariances("full", [1.0], [X.mean(axis=0)], [np.cov(X.T, bias=True)])
+    with pytest.warns(ConvergenceWarning, match="more than rounding and reg_covar explain"):
+        fit_em(Worse(1, 2), X, start, max_iter=1)
+
+
+# Names
+
+
+def test_the_names_of_0_1_are_those_of_the_package() -> None:
+    assert (loop.EMModel, loop.EMRecord, loop.EMResult) == (emix.EMModel, emix.EMRecord, emix.EMResult)
+    assert loop.fit_em is emix.fit_em
 
 
 # Errors

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from em.examples import NormalWithGaps
-from emix import GaussianModel, GaussianParameters
+from emix import EMRun, GaussianModel, GaussianParameters, fit_em
 from emix.em.loop import iterate
-from emix.em.passes import BLOCK_ROWS, add_results, begin_passes
+from emix.em.passes import BLOCK_ROWS, add_results, begin_run
 
 N = 2 * BLOCK_ROWS + 100
 RNG = np.random.default_rng(0)
@@ -138,16 +140,88 @@ def test_rows_of_a_matrix() -> None:
 
 
 def test_weight_is_the_number_of_rows_unless_the_model_says() -> None:
-    assert begin_passes(Means(), ROWS).weight == N
-    assert begin_passes(Means(), blocks([5, N - 5])).weight == N
-    assert begin_passes(Whole(), ROWS).weight == 1.0
-    assert begin_passes(WeightedMeans(), (ROWS, WEIGHT)).weight == pytest.approx(WEIGHT.sum(), rel=1e-12)
-    assert begin_passes(GaussianModel(1, 1), (ROWS[:, None], WEIGHT)).weight == pytest.approx(WEIGHT.sum(), rel=1e-12)
+    assert begin_run(Means(), ROWS).weight == N
+    assert begin_run(Means(), blocks([5, N - 5])).weight == N
+    assert begin_run(Whole(), ROWS).weight == 1.0
+    assert begin_run(WeightedMeans(), (ROWS, WEIGHT)).weight == pytest.approx(WEIGHT.sum(), rel=1e-12)
+    assert begin_run(GaussianModel(1, 1), (ROWS[:, None], WEIGHT)).weight == pytest.approx(WEIGHT.sum(), rel=1e-12)
 
 
 def test_precision_is_that_of_the_rows_where_the_model_tells() -> None:
-    assert begin_passes(GaussianModel(1, 1), ROWS[:, None].astype(np.float32)).dtype == np.float32
-    assert begin_passes(Means(), ROWS).dtype == "float64"
+    assert begin_run(GaussianModel(1, 1), ROWS[:, None].astype(np.float32)).dtype == np.float32
+    assert begin_run(Means(), ROWS).dtype == "float64"
+
+
+def own_run(**attributes: Any) -> Any:
+    """A model whose run has these attributes."""
+    run = SimpleNamespace(e_step=lambda theta: (theta, 0.0), **attributes)
+    return SimpleNamespace(begin=lambda data: run, m_step=lambda theta: theta)
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "weight", "effective_rows", "dtype"),
+    [
+        (Whole(), ROWS, 1.0, 1.0, "float64"),
+        (Means(), ROWS, N, N, "float64"),
+        (own_run(), ROWS, 1.0, 1.0, "float64"),
+        (own_run(weight=6), ROWS, 6.0, 6.0, "float64"),
+        (own_run(weight=6.0, effective_rows=np.int64(3), dtype="float32"), ROWS, 6.0, 3.0, "float32"),
+        (own_run(dtype=np.float32), ROWS, 1.0, 1.0, "float32"),
+        # Weights 1 and 3: (1 + 3)² / (1 + 9) rows.
+        (GaussianModel(1, 1), (np.float32([[0.0], [1.0]]), [1.0, 3.0]), 4.0, 1.6, "float32"),
+    ],
+    ids=["whole", "by rows", "of begin", "with weight", "with all", "with a type for dtype", "Gaussian"],
+)
+def test_every_run_has_the_attributes_of_the_protocol(
+    model: Any, data: Any, weight: float, effective_rows: float, dtype: str
+) -> None:
+    run = begin_run(model, data)
+    assert (type(run.weight), type(run.effective_rows)) == (float, float)
+    assert (run.weight, run.effective_rows) == (weight, pytest.approx(effective_rows, rel=1e-15))  # one division
+    assert isinstance(run.dtype, np.dtype) and run.dtype == dtype
+
+
+def test_a_run_of_gaussians_keeps_the_protocol_by_itself() -> None:
+    run: EMRun[GaussianParameters, Any] = GaussianModel(1, 1).begin(ROWS[:, None])
+    assert (run.weight, run.effective_rows, run.dtype) == (N, N, np.dtype(np.float64))
+
+
+class Counted:
+    """An array that counts how often it is read."""
+
+    def __init__(self, values: Any) -> None:
+        self._values, self.reads = values, 0
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        self.reads += 1
+        return np.asarray(self._values, dtype=dtype)
+
+
+def test_rows_and_weights_are_read_once_and_the_run_tells_weight_and_precision() -> None:
+    # 8 eps of single precision, averaged over rows: the fit in float32 stops by rounding, if the run's dtype is used.
+    rows, weight = Counted(ROWS[:, None].astype(np.float32)), Counted(WEIGHT)
+    start = GaussianParameters.from_covariances("full", [0.3, 0.7], [[-1.0], [5.0]], [[[1.0]], [[1.0]]])
+
+    class Silent(GaussianModel):
+        def weight(self, data: Any) -> float:
+            raise AssertionError("the weight is the run's")
+
+    result = fit_em(Silent(2, 1), (rows, weight), start, tol=0.0)
+    assert (rows.reads, weight.reads) == (1, 1)
+    assert result.n_iter > 2
+    assert result.stopped_by == "rounding"
+    # The last change is more than double precision explains: 8 eps of |ℓ| + W.
+    total = float(WEIGHT.sum())
+    assert abs(result.history[-1].change) > 8.0 * 2.0**-52 * (abs(result.log_likelihood) + total)
+
+
+def test_every_result_of_a_run_is_checked_until_one_is_as_it_should_be() -> None:
+    returned: list[Any] = [(0.0, np.float32(-3.0)), (0.0, Fraction(-2)), (0.0, np.ones(2))]
+    run = SimpleNamespace(e_step=lambda theta: returned.pop(0))
+    found = begin_run(SimpleNamespace(begin=lambda data: run), None)
+    assert [found.e_step(0.0), found.e_step(0.0)] == [(0.0, -3.0), (0.0, -2.0)]
+    with pytest.raises(TypeError, match="with one number, the total of the data"):
+        found.e_step(0.0)
 
 
 def test_a_run_of_the_models_own_makes_the_passes() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,26 @@ def test_highest_log_likelihood_is_kept(choose: Choose) -> None:
     assert [report.chosen for report in reports] == [False, True, False]
     assert [report.log_likelihood for report in reports] == [-5.0, -3.0, -4.0]
     assert reports[1] == RunReport(1, -3.0, 11, True, False, True, "stopped by log_likelihood")
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_runs_are_ranked_by_log_likelihood_plus_log_prior(n_threads: int) -> None:
+    priors = [0.0, -9.0, -1.0]
+
+    def run(number: int, stop: Any) -> EMResult:
+        result = runs_of([-5.0, -1.0, -3.0])(number, stop)
+        return replace(result, stopped_by="objective", log_prior=priors[number])
+
+    result, reports = best_run(run, 3, lambda result: None, of_error, n_threads)
+    assert (result.parameters, result.objective) == (2, -4.0)
+    assert [report.objective for report in reports] == [-5.0, -10.0, -4.0]
+    assert [report.log_likelihood for report in reports] == [-5.0, -1.0, -3.0]
+    assert reports[2] == RunReport(2, -3.0, 12, True, False, True, "stopped by objective", log_prior=-1.0)
+
+
+def test_objective_of_a_run_is_its_log_likelihood_where_there_is_no_prior(choose: Choose) -> None:
+    _, reports = choose([-5.0, collapsed(1)])
+    assert [report.objective for report in reports] == [-5.0, None]
 
 
 def test_of_equals_the_first(choose: Choose) -> None:

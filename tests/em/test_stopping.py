@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emix import ConvergenceWarning, GaussianParameters
+from emix import ConvergenceWarning, EMRecord, GaussianParameters
 from emix.em.stopping import StoppingRule, pack, relative_distance
 
 
@@ -23,13 +24,17 @@ def rule(
     rows: float | None = None,
 ) -> StoppingRule:
     """A rule for data of a weight, of so many rows of equal weight; by default of weight 1 each."""
-    passes = SimpleNamespace(weight=weight, dtype=dtype, effective_rows=lambda: weight if rows is None else rows)
-    return StoppingRule(tol, stop, object(), passes)
+    run = SimpleNamespace(weight=weight, dtype=np.dtype(dtype), effective_rows=weight if rows is None else rows)
+    return StoppingRule(tol, stop, object(), run)
 
 
-def verdict(rule: StoppingRule, before: float, now: float, old: Any = 0.0, new: Any = 1.0) -> str | None:
-    assert rule.reached(0, old, None, before, math.nan) is None  # nothing to compare with
-    return rule.reached(1, new, None, now, now - before)
+def verdict(
+    rule: StoppingRule, before: float, now: float, old: Any = 0.0, new: Any = 1.0, log_prior: float = 0.0
+) -> str | None:
+    """The rule's verdict on log-likelihoods of two E-steps, with a log-prior that does not change."""
+    first = EMRecord(0, before, math.nan, 0.0, log_prior=log_prior)
+    assert rule.reached(first, old, None) is None  # nothing to compare with
+    return rule.reached(EMRecord(1, now, now - before, 0.0, log_prior=log_prior), new, None)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -66,6 +71,54 @@ def test_rounding_counts_rows_whatever_the_unit_of_their_weights(unit: float) ->
     of_64_rows = {"weight": 64.0 * unit, "dtype": "float32", "rows": 64.0}
     assert verdict(rule(**of_64_rows), now - 0.9 * bound, now) == "rounding"
     assert verdict(rule(**of_64_rows), now - 1.1 * bound, now) is None
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rounding_of_a_log_prior_is_that_of_double_precision(dtype: str) -> None:
+    # ℓ and log-prior cancel in the objective, which says nothing of how they were rounded. Rows do not enter the prior.
+    size = 2.0**40
+    of_prior = 8.0 * 2.0**-52 * size
+    of_rows = 8.0 * float(np.finfo(dtype).eps) * (1.0 + 1.0)
+    now = -1.0
+    bound = of_rows + of_prior
+    assert verdict(rule(dtype=dtype), now - 0.9 * bound, now, log_prior=size) == "rounding"
+    assert verdict(rule(dtype=dtype), now - 1.1 * bound, now, log_prior=size) is None
+    assert verdict(rule(dtype=dtype), now - 0.9 * bound, now, log_prior=-size) == "rounding"
+
+
+@pytest.mark.parametrize(
+    ("log_likelihood", "log_prior", "text"),
+    [
+        (-math.inf, -1.0, "the log-likelihood is -inf after 3 iterations"),
+        (math.nan, -math.inf, "the log-likelihood is nan after 3 iterations"),
+        (-1.0, math.inf, "the log-prior is inf after 3 iterations"),
+        (-1e308, -1e308, "the objective is -inf after 3 iterations"),
+    ],
+)
+def test_the_part_that_is_not_finite_is_named(log_likelihood: float, log_prior: float, text: str) -> None:
+    with pytest.raises(ValueError, match=f"{text}, expected a finite one"):
+        rule().reached(EMRecord(3, log_likelihood, math.nan, 0.0, log_prior=log_prior), 0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "text"),
+    [
+        ({}, "The log-likelihood fell in 1 iterations, most in iteration 1, by 2 nats: more than rounding explains."),
+        ({"shortfall": lambda statistics: 0.5}, "more than rounding and the M-step's shortfall explain."),
+        (
+            {"shortfall": lambda statistics: 0.5, "shortfall_reason": "shrinkage"},
+            "than rounding and shrinkage explain.",
+        ),
+        ({"log_prior": lambda theta: 0.0}, "The objective fell in 1 iterations"),
+        ({"log_prior": None}, "The log-likelihood fell in 1 iterations"),
+    ],
+)
+def test_a_fall_is_explained_in_the_words_of_the_model(hooks: dict[str, Any], text: str) -> None:
+    run = SimpleNamespace(weight=1.0, dtype=np.dtype("float64"), effective_rows=1.0)
+    watched = StoppingRule(0.0, "log_likelihood", SimpleNamespace(**hooks), run)
+    assert verdict(watched, -1.0, -3.0) is None
+    with pytest.warns(ConvergenceWarning, match=re.escape(text)):
+        watched.warn_of_falls()
 
 
 @pytest.mark.parametrize("weight", [0.25, 1.0, 1e6])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 import warnings
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -226,7 +226,7 @@ def test_the_bytes_are_those_of_the_file(tmp_path: Path) -> None:
     assert mixture_bytes(gm) == (tmp_path / "model").read_bytes()
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class LaterReport:
     """A report as a later version may have it: with fields that the file of an earlier one lacks."""
 
@@ -246,6 +246,23 @@ def test_reports_of_a_later_version_are_kept_and_earlier_ones_have_the_defaults(
     assert repr(found[1]) == repr(LaterReport(1, np.nan, "b", None, None, 1.0)).replace("np.nan", "nan")
     earlier = {"runs_run": np.array([0]), "runs_log_likelihood": np.array([-1.5])}
     assert mixture_file._records("runs", earlier, {"message": ["a"]}, LaterReport) == [LaterReport(0, -1.5, "a")]
+
+
+def test_a_log_prior_is_kept_and_files_of_fits_without_have_none(tmp_path: Path) -> None:
+    gm = GaussianMixture(2, random_state=0, n_init=2).fit(X)
+    gm.save(tmp_path / "without")
+    header, arrays = load_model(tmp_path / "without")
+    assert not [name for name in (*arrays, *header["fit"]["runs"], *header["fit"]["history"]) if "prior" in name]
+    loaded = GaussianMixture.load(tmp_path / "without")
+    assert [record.log_prior for record in (*loaded.history_, *loaded.runs_)] == [0.0] * (len(gm.history_) + 2)
+    assert [record.objective for record in loaded.history_] == [record.log_likelihood for record in gm.history_]
+
+    gm.history_ = [dataclasses.replace(record, log_prior=-1.5) for record in gm.history_]
+    gm.runs_ = [dataclasses.replace(report, log_prior=-report.run) for report in gm.runs_]
+    gm.save(tmp_path / "with")
+    loaded = GaussianMixture.load(tmp_path / "with")
+    assert loaded.runs_ == gm.runs_
+    assert [record.objective for record in loaded.history_] == [record.objective for record in gm.history_]
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The algorithm: it knows no Gaussian and no file format."""
+"""The EM algorithm: the loop, its stopping rule, and restarts. Models of any kind; no Gaussian, no file format."""

@@ -1,4 +1,4 @@
-"""One pass of a model over its data: whole, or block by block with the results added."""
+"""Passes of a fit over its data: all at once, block by block with the results added, or by a run of the model's own."""
 
 from __future__ import annotations
 
@@ -9,86 +9,85 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["add_results", "begin_passes"]
+from emix.em.model import EMRun
+from emix.em.returned import checked_e_step, checked_weight, is_number
+
+__all__ = ["add_results", "begin_run"]
 
 # Rows of a block that a by_rows model is given from an array.
 BLOCK_ROWS = 8192
 
+_DOUBLE = np.dtype(np.float64)
 
-def begin_passes(model: Any, data: Any) -> Any:
-    """Return an object with ``e_step(parameters)`` for the passes of one fit, and what stopping needs to know.
 
-    That is ``weight``, the total weight of the data; ``dtype``, the precision of their log-densities; and
-    ``effective_rows()``, how many rows of equal weight they are worth.
-    """
+def begin_run(model: Any, data: Any) -> EMRun[Any, Any]:
+    """Return the run of one fit of the model to the data, whichever of its hooks the model has."""
     if hasattr(model, "begin"):
-        return _Begun(model, data)
+        return _BegunRun(model, data)
     if getattr(model, "by_rows", False):
-        return _ByRows(model, data)
-    return _Whole(model, data)
+        return _RunByRows(model, data)
+    return _WholeRun(model, data)
 
 
-class _Whole:
-    """The model is given all data at once."""
+class _WholeRun:
+    """Run of a model whose E-step is given all data at once."""
 
-    dtype = "float64"
+    dtype = _DOUBLE
 
     def __init__(self, model: Any, data: Any) -> None:
         self._model, self._data = model, data
-        self.weight = _weight(model, data)
-
-    def effective_rows(self) -> float:
-        return self.weight
+        self.weight = self.effective_rows = checked_weight(model, data)
 
     def e_step(self, parameters: Any) -> tuple[Any, float]:
-        return _checked(self._model.e_step(self._data, parameters))
+        return checked_e_step(self._model.e_step(self._data, parameters))
 
 
-class _Begun:
-    """The model keeps what it needs between passes in an object of its own."""
+class _BegunRun:
+    """Run of a model that has `begin`: the object that `begin` returned, with defaults for what it leaves out."""
 
     def __init__(self, model: Any, data: Any) -> None:
         self._run = model.begin(data)
-        # What `begin` returns may be the model itself, whose `weight` is a method.
+        # `begin` may return the model itself, whose `weight` is a method.
         weight: Any = getattr(self._run, "weight", None)
-        self.weight = float(weight) if _is_number(weight) else _weight(model, data)
-        self.dtype = getattr(self._run, "dtype", "float64")
+        self.weight = float(weight) if is_number(weight) else checked_weight(model, data)
+        self.dtype: np.dtype[Any] = np.dtype(getattr(self._run, "dtype", _DOUBLE))
+
+    @property
+    def effective_rows(self) -> float:
+        # Not asked of the run before it is needed: with weights, the answer takes a pass over them.
+        rows: Any = getattr(self._run, "effective_rows", None)
+        return float(rows) if is_number(rows) else self.weight
 
     def e_step(self, parameters: Any) -> tuple[Any, float]:
         found: Any = self._run.e_step(parameters)
         if type(found) is not tuple or len(found) != 2 or type(found[1]) is not float:
-            found = _checked(found)
-        self.__dict__["e_step"] = self._run.e_step  # once looked at, the others are mere calls
-        statistics, log_likelihood = found
-        return statistics, log_likelihood
-
-    def effective_rows(self) -> float:
-        rows: Any = getattr(self._run, "effective_rows", None)
-        return float(rows) if _is_number(rows) else self.weight
+            return checked_e_step(found)
+        # The first result needed no conversion. Later passes call the run without this check: the instance's attribute
+        # goes before the method.
+        self.__dict__["e_step"] = self._run.e_step
+        return found
 
 
-class _ByRows:
-    """The model is given one block of rows after another."""
+class _RunByRows:
+    """Run of a model whose E-step is given one block of rows after another."""
 
-    dtype = "float64"
+    dtype = _DOUBLE
 
     def __init__(self, model: Any, data: Any) -> None:
         self._model = model
         self._blocks = _blocks_of(data)
         if hasattr(model, "weight"):
-            self.weight = sum(_weight(model, block) for block in self._blocks())
+            weight = sum(checked_weight(model, block) for block in self._blocks())
         else:
-            self.weight = float(sum(_n_rows(block) for block in self._blocks()))
-        if self.weight <= 0.0:
+            weight = float(sum(_n_rows(block) for block in self._blocks()))
+        if weight <= 0.0:
             raise ValueError("data has no rows, expected at least one.")
-
-    def effective_rows(self) -> float:
-        return self.weight
+        self.weight = self.effective_rows = weight
 
     def e_step(self, parameters: Any) -> tuple[Any, float]:
         statistics, total = None, 0.0
         for block in self._blocks():
-            part, log_likelihood = _checked(self._model.e_step(block, parameters))
+            part, log_likelihood = checked_e_step(self._model.e_step(block, parameters))
             statistics = part if statistics is None else add_results(statistics, part)
             total += log_likelihood
         if statistics is None:
@@ -96,52 +95,8 @@ class _ByRows:
         return statistics, total
 
 
-def _weight(model: Any, data: Any) -> float:
-    if not hasattr(model, "weight"):
-        return 1.0
-    weight = model.weight(data)
-    if type(weight) is float:
-        return weight
-    if not _is_number(weight):
-        raise TypeError(f"weight returned {_kind_of(weight)}, expected one number: the total weight of the data.")
-    return float(weight)
-
-
-def _checked(found: Any) -> tuple[Any, float]:
-    """Return the statistics and the log-likelihood that an E-step returned, or say what is wrong with them."""
-    if not isinstance(found, tuple) or len(found) != 2:
-        raise TypeError(f"e_step returned {_kind_of(found)}, expected a tuple: (statistics, log_likelihood).")
-    statistics, log_likelihood = found
-    if not _is_number(log_likelihood):
-        advice = "sum it over the rows"
-        if _is_number(statistics):
-            advice += ", unless the two are in the wrong order"
-        raise TypeError(
-            f"e_step returned {_kind_of(log_likelihood)} as its log-likelihood, expected (statistics, log_likelihood) "
-            f"with one number, the total of the data: {advice}."
-        )
-    return statistics, float(log_likelihood)
-
-
-def _is_number(value: Any) -> bool:
-    """A real number of Python's or of an array library, which may be an array without dimensions."""
-    if isinstance(value, (float, int)):  # as a rule
-        return True
-    is_real = hasattr(value, "__float__") and not isinstance(value, (complex, np.complexfloating))
-    return is_real and np.shape(value) == ()
-
-
-def _kind_of(value: Any) -> str:
-    """Describe a value in a few words: arrays may be long."""
-    shape = getattr(value, "shape", None)
-    if shape is not None:
-        return f"an array of shape {tuple(shape)}"
-    if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}"
-    return "None" if value is None else f"a {type(value).__name__}, {value!r:.60}"
-
-
 def _blocks_of(data: Any) -> Callable[[], Iterable[Any]]:
+    """Return a function that gives the blocks of one pass, each time from the first row on."""
     if callable(data):
         return _Called(data)
     if isinstance(data, Iterator):
@@ -166,11 +121,11 @@ def _blocks_of(data: Any) -> Callable[[], Iterable[Any]]:
 
 
 class _Called:
-    """A callable of the user's, called once for each pass."""
+    """Data that are a callable of the user's, which is called once for each pass."""
 
     def __init__(self, data: Callable[[], Iterable[Any]]) -> None:
         self._data = data
-        # Held on to: the next iterator could otherwise be a new one at the same address.
+        # The last iterator is kept alive, so that no new one can have its address.
         self._last: Iterable[Any] | None = None
 
     def __call__(self) -> Iterable[Any]:
@@ -193,9 +148,9 @@ def add_results(a: Any, b: Any) -> Any:
     Raises
     ------
     TypeError
-        If they are of another kind, or of two kinds.
+        If the parts are of another kind, or of two kinds.
     ValueError
-        If they are dicts with different keys, or sequences of different lengths.
+        If the parts are dicts with different keys, or sequences of different lengths.
     """
     if type(a) is not type(b) and not (np.isscalar(a) and np.isscalar(b)):
         raise TypeError(

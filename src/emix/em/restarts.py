@@ -8,26 +8,29 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from emix.em.loop import EMResult
+from emix.em.result import EMResult
 from emix.exceptions import DegenerateCovarianceError, Warned, warn, warnings_held
 from emix.parallel.threads import Task, run_in_threads
 
 __all__ = ["Degeneracy", "RunReport", "best_run"]
 
 Run = Callable[[int, Any], EMResult]
-"""(number, stop): does a run; may end it early, with any result, once stop[0] is not 0; None where it never is."""
+"""Does one run: (number, stop) -> its result.
+
+Once stop[0] is not 0 the run may end early, with any result. stop is None where no other thread can end the run.
+"""
 
 
 class Degeneracy(NamedTuple):
-    """Why a run is set aside.
+    """The reason why a run is set aside: a component that collapsed.
 
     Attributes
     ----------
     message : str
     component, column : int or None
-        Which component, and in the direction of which column; None if of all.
+        The component, and the column in whose direction it collapsed; None if all did.
     effective_rows : float or None
-        Rows that the component holds.
+        Number of rows that the component holds.
     """
 
     message: str
@@ -44,20 +47,23 @@ class RunReport:
     ----------
     run : int
     log_likelihood : float or None
-        Total, nats; None for a run that did not end.
+        Log-likelihood of the run's parameters; total, nats; None for a run that did not end.
     n_iter : int
     converged : bool
     degenerate : bool
-        A component collapsed: the run was set aside.
+        True if a component collapsed. The run is then set aside.
     chosen : bool
+        True for the run whose result is kept.
     message : str
-        Why it was set aside, or how it stopped.
+        The reason why the run was set aside, or how it stopped.
     component : int or None
-        The component that collapsed; None if none did, or if all share the covariance that did.
+        The component that collapsed; None if none did, or if all did at once.
     column : int or None
-        The column with the largest part in the direction in which it collapsed; None if it did in all.
+        The column with the largest part in the direction in which the component collapsed; None if it did in all.
     effective_rows : float or None
-        Rows that it holds, by their responsibilities.
+        Number of rows that the component holds, by their responsibilities.
+    log_prior : float
+        The model's log_prior of the run's parameters, nats; 0 if it has none.
     """
 
     run: int
@@ -70,6 +76,7 @@ class RunReport:
     component: int | None
     column: int | None
     effective_rows: float | None
+    log_prior: float = 0.0
 
     def __init__(
         self,
@@ -83,12 +90,19 @@ class RunReport:
         component: int | None = None,
         column: int | None = None,
         effective_rows: float | None = None,
+        log_prior: float = 0.0,
     ) -> None:
-        fields = self.__dict__  # as in EMRecord
+        fields = self.__dict__  # faster than the generated __init__, as in EMRecord
         fields["run"], fields["log_likelihood"], fields["n_iter"] = run, log_likelihood, n_iter
         fields["converged"], fields["degenerate"], fields["chosen"] = converged, degenerate, chosen
         fields["message"] = message
         fields["component"], fields["column"], fields["effective_rows"] = component, column, effective_rows
+        fields["log_prior"] = log_prior
+
+    @property
+    def objective(self) -> float | None:
+        """log_likelihood + log_prior, by which runs are ranked; None for a run that did not end."""
+        return None if self.log_likelihood is None else self.log_likelihood + self.log_prior
 
 
 def best_run(
@@ -98,22 +112,24 @@ def best_run(
     of_error: Callable[[DegenerateCovarianceError], Degeneracy],
     n_threads: int = 1,
 ) -> tuple[EMResult, list[RunReport]]:
-    """Run each start and return the result with the highest log-likelihood, and what became of all.
+    """Run each start and return the result with the highest objective, and a report of each run.
 
-    The likelihood of a mixture has no upper bound: a component that shrinks onto few rows can raise it for ever. Runs
-    in which that happened are ranked behind all others, however high their log-likelihood.
+    The objective is the log-likelihood, plus the log-prior of a model that has one. The likelihood of a mixture has no
+    upper bound: a component that shrinks onto few rows can raise it for ever. Runs in which a component collapsed are
+    ranked behind all others, however high their objective.
 
     Parameters
     ----------
     run : callable
-        Number of the run, stop flag -> its result. It may raise DegenerateCovarianceError.
+        Does one run: (number, stop) -> its result. It may raise DegenerateCovarianceError.
     n_init : int
+        Number of runs.
     degeneracy : callable
-        Result -> why it is degenerate, or None.
+        The result of a run -> the reason to set it aside, or None.
     of_error : callable
-        What a run raised -> why it is.
+        The error that a run raised -> the reason to set it aside.
     n_threads : int
-        Runs at one time. What comes of them, warnings and errors too, does not depend on it.
+        Number of runs at one time. Results, warnings and errors do not depend on it.
 
     Returns
     -------
@@ -123,7 +139,7 @@ def best_run(
     Raises
     ------
     DegenerateCovarianceError
-        The first run's, if every run raised one.
+        If every run raised one: that of the first.
     """
     outcome = _side_by_side(run, n_init, n_threads) if n_threads > 1 else lambda number: run(number, None)
     best: tuple[bool, float, int, EMResult] | None = None
@@ -138,8 +154,8 @@ def best_run(
             continue
         reason = degeneracy(result)
         found.append((result, reason))
-        # Of equals, the first.
-        rank = (reason is None, result.log_likelihood, -number)
+        # Of equal runs the first is kept.
+        rank = (reason is None, result.objective, -number)
         if best is None or rank > best[:3]:
             best = (*rank, result)
     if best is None:
@@ -150,9 +166,10 @@ def best_run(
 
 
 def _side_by_side(run: Run, n_init: int, n_threads: int) -> Callable[[int], EMResult]:
-    """Do the runs in threads; return what a run by itself would be: it warns, returns the result or raises the error.
+    """Do the runs in threads; return a function that gives the outcome of each: its warnings, and its result or error.
 
-    After an error that ends the fit no further run is begun. Those that come before it have been, and are done.
+    After an error that ends the fit no further run is begun. All runs before the one that failed have been begun, and
+    are finished.
     """
     left = deque(range(n_init))
     warned: dict[int, Warned] = {}
@@ -167,8 +184,8 @@ def _side_by_side(run: Run, n_init: int, n_threads: int) -> Callable[[int], EMRe
             with warnings_held() as warned[number]:
                 try:
                     ends[number] = run(number, stop)
-                # The error is not handled here: `outcome` raises it after the runs before it, as if they were done one
-                # after the other.
+                # `outcome` raises the error after the outcomes of the runs before, as if the runs were done one after
+                # the other.
                 except Exception as error:  # noqa: BLE001 (raised by `outcome`)
                     ends[number] = error
                     if not isinstance(error, DegenerateCovarianceError):
@@ -187,7 +204,7 @@ def _side_by_side(run: Run, n_init: int, n_threads: int) -> Callable[[int], EMRe
 
 
 def _in_context(task: Task) -> Task:
-    """The task, with context variables in every thread as they are here: what NumPy does about overflow is one."""
+    """Return the task with this thread's context variables, such as NumPy's error state, in every thread."""
     context = copy_context()
     return lambda thread, stop: context.copy().run(task, thread, stop)
 
@@ -206,4 +223,5 @@ def _report(number: int, result: EMResult | None, reason: Degeneracy | None, bes
         False,
         result is best,
         f"stopped by {result.stopped_by}",
+        log_prior=result.log_prior,
     )

@@ -1,4 +1,4 @@
-"""When a fit has converged, and by what it did."""
+"""The stopping rule: convergence of a fit, and a watch on the objective, which must not fall."""
 
 from __future__ import annotations
 
@@ -7,82 +7,104 @@ import math
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.em.model import EMRun
+from emix.em.result import EMRecord
 from emix.exceptions import shown, warn_convergence
 
-__all__ = ["STOPS", "StoppingRule", "pack", "relative_distance"]
+__all__ = ["STOPS", "StoppingRule", "objective_of", "pack", "relative_distance"]
 
 STOPS = ("log_likelihood", "parameters")
 
+# A change of the log-prior that rounding can make, relative to its size, as for ℓ. The log-prior has double precision
+# whatever the precision of the rows, because it depends on parameters only.
+_ROUNDING_OF_DOUBLES = 8.0 * float(np.finfo(np.float64).eps)
+
+
+def objective_of(model: Any) -> Literal["log-likelihood", "objective"]:
+    """Return the word for the quantity that EM raises: "objective" if the model adds a log_prior to ℓ."""
+    return "log-likelihood" if getattr(model, "log_prior", None) is None else "objective"
+
 
 class StoppingRule:
-    """Convergence of the log-likelihood ℓ (total, nats) or of the parameters, and a watch on ℓ, which must not fall.
+    """Convergence of the objective or of the parameters, and a watch on the objective, which must not fall.
+
+    The objective is the log-likelihood ℓ (total, nats), plus the log-prior of a model that has one.
 
     Parameters
     ----------
     tol : float
     stop : {"log_likelihood", "parameters"}
     model : EMModel
-        Its `distance` and `shortfall` are used if it has them.
-    passes : object
-        With `weight`, the total weight W of the data, `dtype`, the precision of the log-densities in ℓ, and
-        `effective_rows()`, how many rows of equal weight they are.
+        The rule uses its hooks `distance`, `shortfall` and `shortfall_reason`, and looks if it has a `log_prior`.
+    run : EMRun
+        The rule uses its `weight`, `dtype` and `effective_rows`.
     """
 
-    def __init__(self, tol: float, stop: str, model: Any, passes: Any) -> None:
+    def __init__(self, tol: float, stop: str, model: Any, run: EMRun[Any, Any]) -> None:
         if not isinstance(tol, (int, float, np.number)):  # a union would be made anew for each fit
             raise TypeError(f"tol is {shown(tol)}, expected a number.")
         if not tol >= 0.0:
             raise ValueError(f"tol is {shown(tol)}, expected 0 or more.")
-        self._tol, self._stop, self._weight = tol, stop, passes.weight
-        self._rounding = _rounding(passes)
+        self._tol, self._stop, self._weight = tol, stop, run.weight
+        self._model, self._rounding = model, _rounding(run)
         self._shortfall: Callable[[Any], float] = getattr(model, "shortfall", _no_shortfall)
         if stop == "parameters":
-            # Parameters are kept as they were: an m_step may update those of the step before in place.
+            # The rule keeps a copy: an m_step may update the parameters of the step before in place.
             self._keep: Callable[[Any], Any] = copy.deepcopy if hasattr(model, "distance") else _packed_copy
             self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)
         self._before: tuple[Any, Any] | None = None
         self._falls: list[tuple[int, float]] = []
 
-    def reached(
-        self, n_iter: int, parameters: Any, statistics: Any, log_likelihood: float, change: float
-    ) -> str | None:
-        """Why the fit has converged with the E-step after `n_iter` M-steps, None if it has not.
+    def reached(self, record: EMRecord, parameters: Any, statistics: Any) -> str | None:
+        """Return the reason why the fit has converged with this E-step, None if it has not.
 
-        "log_likelihood": |Δℓ| ≤ tol · W. "parameters": they moved by at most tol. "rounding": |Δℓ| is more than
-        tol · W but no more than rounding can make. A fall of ℓ beyond rounding and the M-step's shortfall is none.
+        "log_likelihood", or "objective" if there is a log_prior: |Δ| ≤ tol · W. "parameters": they moved by at most
+        tol. "rounding": |Δ| is more than tol · W, and no more than rounding can make. A fit has not converged if the
+        objective fell by more than rounding and the M-step's shortfall.
         """
-        if not math.isfinite(log_likelihood):
-            raise ValueError(
-                f"the log-likelihood is {log_likelihood} after {n_iter} iterations, expected a finite one."
-            )
+        log_likelihood, log_prior, change = record.log_likelihood, record.log_prior, record.change
+        if not math.isfinite(log_likelihood + log_prior):
+            raise _not_finite(record)
         kept = self._keep(parameters) if self._stop == "parameters" else None
         before, self._before = self._before, (kept, statistics)
         if before is None:
             return None
         rounding = self._rounding * (abs(log_likelihood) + self._weight)
+        if log_prior != 0.0:
+            rounding += _ROUNDING_OF_DOUBLES * abs(log_prior)
         if -change > rounding and -change > rounding + self._shortfall(before[1]):
-            self._falls.append((n_iter, -change))
+            self._falls.append((record.iteration, -change))
             return None
         if self._stop == "parameters":
             return "parameters" if self._distance(before[0], parameters) <= self._tol else None
         if abs(change) <= self._tol * self._weight:
-            return "log_likelihood"
+            return objective_of(self._model).replace("-", "_")
         return "rounding" if abs(change) <= rounding else None
 
     def warn_of_falls(self) -> None:
-        """Warn, once, if the log-likelihood fell: EM cannot make it fall, so a step is not what it should be."""
+        """Warn, once, if the objective fell. EM cannot make it fall: a step of the model is wrong, or inexact."""
         if not self._falls:
             return
         n_iter, fall = max(self._falls, key=lambda found: found[1])
+        explanation = "rounding explains"
+        if hasattr(self._model, "shortfall"):
+            reason = getattr(self._model, "shortfall_reason", "the M-step's shortfall")
+            explanation = f"rounding and {reason} explain"
         warn_convergence(
-            f"The log-likelihood fell in {len(self._falls)} iterations, most in iteration {n_iter}, by {fall:.6g} "
-            "nats: more than rounding and reg_covar explain. Rescale ill-conditioned data, or check the model's steps."
+            f"The {objective_of(self._model)} fell in {len(self._falls)} iterations, most in iteration {n_iter}, by "
+            f"{fall:.6g} nats: more than {explanation}. Rescale ill-conditioned data, or check the model's steps."
         )
+
+
+def _not_finite(record: EMRecord) -> ValueError:
+    found = {"log-likelihood": record.log_likelihood, "log-prior": record.log_prior, "objective": record.objective}
+    name, value = next(item for item in found.items() if not math.isfinite(item[1]))
+    return ValueError(f"the {name} is {value} after {record.iteration} iterations, expected a finite one.")
 
 
 def _no_shortfall(statistics: Any) -> float:
@@ -94,18 +116,18 @@ def _eps(dtype: np.dtype[Any]) -> float:
     return float(np.finfo(dtype).eps)
 
 
-def _rounding(passes: Any) -> float:
-    """A change of ℓ that rounding can make, relative to |ℓ| + W: 8 eps.
+def _rounding(run: EMRun[Any, Any]) -> float:
+    """Return the change of ℓ that rounding can make, relative to |ℓ| + W: 8 eps in double precision.
 
-    Log-densities of single precision are rounded one by one and added in double precision, where their errors average
-    out: of n rows of equal weight 8/√n of them are left, and no less than one eps for what the parameters, rounded anew
-    in each pass, do to all rows alike (measured, for 300 to 200 000 rows of 2 to 30 features: at most 0.45 eps). Rows
-    are counted, and not their weights, whose unit is the user's.
+    In single precision each log-density is rounded to it, and the sum is taken in double precision, where these errors
+    average out: over n rows of equal weight they leave 8/√n eps. The bound is never below one eps, because the
+    parameters are rounded in each pass, which moves all rows alike (measured, for 300 to 200 000 rows of 2 to 30
+    features: at most 0.45 eps). n counts rows and not their weights, whose unit is the user's.
     """
-    eps = _eps(np.dtype(passes.dtype))
+    eps = _eps(run.dtype)
     if eps < 1e-12:
         return 8.0 * eps
-    return eps * max(1.0, 8.0 / math.sqrt(max(1.0, passes.effective_rows())))
+    return eps * max(1.0, 8.0 / math.sqrt(max(1.0, run.effective_rows)))
 
 
 def relative_distance(old: Any, new: Any) -> float:
@@ -119,7 +141,10 @@ def _packed_copy(parameters: Any) -> NDArray[np.float64]:
 
 
 def pack(parameters: Any) -> NDArray[np.float64]:
-    """All numbers in parameters as one vector: numbers, arrays, and tuples, lists, dicts and dataclasses of them."""
+    """Return all numbers in the parameters as one vector.
+
+    Parameters are numbers, arrays, or tuples, lists, dicts and dataclasses of them, or have a method ``pack``.
+    """
     if hasattr(parameters, "pack"):
         return np.asarray(parameters.pack(), dtype=np.float64)
     if is_dataclass(parameters):

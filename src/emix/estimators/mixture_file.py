@@ -166,6 +166,8 @@ def _columns(prefix: str, records: list[Any], kind: type) -> tuple[dict[str, lis
     arrays: dict[str, Any] = {}
     for name in (field.name for field in fields(kind) if field.name != "message"):
         values = [getattr(record, name) for record in records]
+        if name == "log_prior" and not any(values):
+            continue  # only files of models with a prior have it
         if name == "log_likelihood":
             values = [math.nan if value is None else value for value in values]
         if all(isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)) for value in values):

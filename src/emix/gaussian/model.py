@@ -49,6 +49,8 @@ class GaussianModel:
     array([0.5, 5.5])
     """
 
+    shortfall_reason = "reg_covar"  # in the warning that the log-likelihood fell
+
     def __init__(
         self,
         n_components: int,

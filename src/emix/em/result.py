@@ -1,0 +1,114 @@
+"""Results of a fit: a record of each E-step, and the end.
+
+The objective is what EM raises: the log-likelihood, plus the log-prior of a model that has one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["EMRecord", "EMResult"]
+
+
+@dataclass(frozen=True, init=False)
+class EMRecord:
+    """One E-step of a fit.
+
+    Attributes
+    ----------
+    iteration : int
+        Number of M-steps before this E-step.
+    log_likelihood : float
+        Log-likelihood of the parameters after that many M-steps; total, nats.
+    change : float
+        Objective minus that of the E-step before; NaN for the first.
+    seconds : float
+        Time since the fit began.
+    accepted : bool
+        False if an acceleration tried these parameters and went back.
+    log_prior : float
+        The model's log_prior of the parameters, nats; 0 if it has none.
+    """
+
+    iteration: int
+    log_likelihood: float
+    change: float
+    seconds: float
+    accepted: bool = True
+    log_prior: float = 0.0
+
+    def __init__(
+        self,
+        iteration: int,
+        log_likelihood: float,
+        change: float,
+        seconds: float,
+        accepted: bool = True,
+        log_prior: float = 0.0,
+    ) -> None:
+        # The generated __init__ of a frozen dataclass calls object.__setattr__ for each field, in twice the time. Each
+        # iteration makes a record.
+        fields = self.__dict__
+        fields["iteration"], fields["log_likelihood"], fields["change"] = iteration, log_likelihood, change
+        fields["seconds"], fields["accepted"], fields["log_prior"] = seconds, accepted, log_prior
+
+    @property
+    def objective(self) -> float:
+        """log_likelihood + log_prior: the quantity that EM raises."""
+        return self.log_likelihood + self.log_prior
+
+
+@dataclass(frozen=True, init=False)
+class EMResult:
+    """The result of a fit by `fit_em`.
+
+    Attributes
+    ----------
+    parameters : object
+        θ after the last M-step.
+    log_likelihood : float
+        Log-likelihood of these parameters; total, nats.
+    n_iter : int
+        Number of M-steps.
+    converged : bool
+    stopped_by : str
+        "log_likelihood" or "parameters": its change fell to `tol`; "objective" in place of "log_likelihood" if the
+        model has a log_prior. "rounding": the change could not be told from rounding. "max_iter". "callback".
+    history : list of EMRecord
+        A record for each E-step.
+    statistics : object
+        Expected statistics of the closing E-step, under the parameters returned.
+    log_prior : float
+        The model's log_prior of these parameters, nats; 0 if it has none.
+    """
+
+    parameters: Any
+    log_likelihood: float
+    n_iter: int
+    converged: bool
+    stopped_by: str
+    history: list[EMRecord] = field(repr=False)
+    statistics: Any = field(repr=False, default=None)
+    log_prior: float = 0.0
+
+    def __init__(
+        self,
+        parameters: Any,
+        log_likelihood: float,
+        n_iter: int,
+        converged: bool,
+        stopped_by: str,
+        history: list[EMRecord],
+        statistics: Any = None,
+        log_prior: float = 0.0,
+    ) -> None:
+        fields = self.__dict__  # faster than the generated __init__, as in EMRecord
+        fields["parameters"], fields["log_likelihood"], fields["n_iter"] = parameters, log_likelihood, n_iter
+        fields["converged"], fields["stopped_by"], fields["history"] = converged, stopped_by, history
+        fields["statistics"], fields["log_prior"] = statistics, log_prior
+
+    @property
+    def objective(self) -> float:
+        """log_likelihood + log_prior: the quantity that EM raises."""
+        return self.log_likelihood + self.log_prior
