@@ -1,1 +1,1 @@
-"""Where rows come from: checks, sources, threads."""
+"""Where rows come from: arrays and tables that were checked, Parquet files, and any `RowSource` (source.py)."""
