@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.exceptions import shown
 
-__all__ = ["check_finite", "choice_of", "element_of", "integer_in_range", "real_in_range", "reg_covar_of"]
+__all__ = ["check_finite", "choice_of", "element_of", "integer_in_range", "real_in_range"]
 
 
 def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
@@ -57,24 +57,6 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
         )
         raise (ValueError if a_number else TypeError)(message)
     return float(value)
-
-
-def reg_covar_of(value: Any, caller: str) -> float | Literal["auto"]:
-    """Return what is added to variances: a number of at least 0, or "auto".
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is neither.
-    """
-    if not isinstance(value, str):
-        return real_in_range("reg_covar", value, 0.0, caller=caller)
-    if value == "auto":
-        return "auto"
-    raise ValueError(
-        f"The 'reg_covar' parameter of {caller} must be 'auto' or a float in the range [0.0, inf). "
-        f"Got {shown(value)} instead."
-    )
 
 
 def _as_float(value: Any) -> float:

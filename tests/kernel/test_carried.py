@@ -37,7 +37,7 @@ def carried(old: GaussianParameters, new: GaussianParameters, parts: Any = ((0, 
 
 def matrices(theta: GaussianParameters) -> np.ndarray:
     """W of each component."""
-    return theta.structure.to_full(theta.whitening, K, theta.n_features)
+    return theta.structure.form.to_full(theta.whitening, K, theta.n_features)
 
 
 @each_structure

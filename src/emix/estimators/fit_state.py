@@ -30,7 +30,7 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
     -------
     dict of str to object
     """
-    structure = parameters.structure
+    form = parameters.structure.form
     weights, means, covariances, whitening = parameters.arrays()
     # By these, an array that the user has put in the place of one is recognized. They are read-only: in float64 those
     # of the parameters themselves, which are so already.
@@ -38,8 +38,8 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
         "weights_": weights,
         "means_": means,
         "covariances_": covariances,
-        "precisions_cholesky_": _read_only(structure.precisions_cholesky(whitening)),
-        "precisions_": _read_only(structure.precisions(whitening)),
+        "precisions_cholesky_": _read_only(form.precisions_cholesky(whitening)),
+        "precisions_": _read_only(form.precisions(whitening)),
     }
     if dtype.char != "d":
         with np.errstate(over="ignore", under="ignore"):  # `fit` warns where a precision is infinite
@@ -102,7 +102,7 @@ def parameters_of(state: dict[str, Any]) -> GaussianParameters:
         and state["precisions_cholesky_"] is published("precisions_cholesky_", _ABSENT)
     ):
         return fitted
-    structure = fitted.structure
+    structure, form = fitted.structure, fitted.structure.form
     replaced = {
         name: np.asarray(as_numbers(state[name], name), dtype=np.float64)
         for name in _PUBLIC
@@ -112,8 +112,8 @@ def parameters_of(state: dict[str, Any]) -> GaussianParameters:
     if "precisions_cholesky_" in replaced:
         factor = replaced["precisions_cholesky_"]
         check_shapes(structure, weights, means, precisions_cholesky_=factor)
-        _check_factor(factor, structure.has_matrices)
-        precisions = structure.precisions(factor.swapaxes(-1, -2) if structure.has_matrices else factor)
+        _check_factor(factor, form.has_matrices)
+        precisions = form.precisions(factor.swapaxes(-1, -2) if form.has_matrices else factor)
         check_values({"weights_": weights, "means_": means, "precisions_": precisions}, structure)
         return GaussianParameters.from_precisions(structure, weights, means, precisions)
     covariances = replaced.get("covariances_", fitted.covariances)

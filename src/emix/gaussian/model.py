@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.arguments import integer_in_range, reg_covar_of
+from emix.arguments import integer_in_range
 from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.reg_covar import RegCovar, reg_covar_of, shown_ridge
 from emix.gaussian.scoring import score_rows
 from emix.gaussian.shortcuts.bounded_passes import BoundedPasses, Part
 from emix.gaussian.shortcuts.first_look import FirstLook
 from emix.gaussian.shortcuts.origin import CommonOrigin
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.structures import CovarianceStructure, RegCovar, shown_ridge, structure_of
+from emix.gaussian.structures import CovarianceStructure, structure_of
 from emix.kernel import factors
 from emix.kernel.layout import arguments_layout, slot_layout, statistics_layout
 from emix.kernel.level import has_own_threads, kernel_for
@@ -44,8 +45,8 @@ class GaussianModel:
     ----------
     n_components : int
     n_features : int
-    structure : {"full", "tied", "diag", "spherical"}
-        Covariance structure.
+    structure : {"full", "tied", "diag", "spherical", "EEI", "EII"} or CovarianceStructure
+        Covariance structure, as `covariance_type` of `emix.GaussianMixture`.
     reg_covar : float or "auto"
         Added to every variance in the M-step, in squared units of the data. "auto": what `emix.GaussianMixture` adds,
         a little that follows the components' own scale, column by column.
@@ -82,7 +83,7 @@ class GaussianModel:
         self.structure = structure_of(structure, "GaussianModel")
         self.reg_covar: RegCovar = reg_covar_of(reg_covar, "GaussianModel")
         self.n_threads = n_threads
-        self._threads_of_matrices = self.structure.threads_of_matrices(n_components, n_features, n_threads)
+        self._threads_of_matrices = self.structure.form.threads_of_matrices(n_components, n_features, n_threads)
 
     def begin(self, data: Any) -> GaussianRun:
         """Return what a fit keeps between its passes over `data`."""
@@ -133,8 +134,8 @@ class GaussianModel:
         kept, bare = (GaussianParameters(structure, K, d, packed) for packed, _ in (with_ridge, without))
         weight, _, _ = statistics.in_unit
         determinants = float(weight @ (bare.log_det_whitening - kept.log_det_whitening))
-        added = structure.scatter_of(kept.covariances - bare.covariances, weight, d)
-        squares = structure.mahalanobis(kept.whitening, added)
+        added = structure.form.scatter_of(kept.covariances - bare.covariances, weight, d)
+        squares = structure.form.mahalanobis(kept.whitening, added)
         return statistics.unit * max(0.0, determinants - 0.5 * squares)
 
     def distance(self, old: GaussianParameters, new: GaussianParameters) -> float:
@@ -144,12 +145,11 @@ class GaussianModel:
     def _collapsed(self, component: int, statistics: GaussianStatistics) -> DegenerateCovarianceError:
         weight, _, _ = statistics.in_unit
         total = float(weight.sum())
-        share = 1.0 if self.structure.is_shared else float(weight[component]) / total
+        share = 1.0 if self.structure.is_common else float(weight[component]) / total
         n_effective = statistics.unit * total * share
-        if self.structure.is_shared:
-            which = "the common covariance (covariance_type='tied')"
-        else:
-            which = f"the covariance of component {component}"
+        which = self.structure.whose(component)
+        if self.structure.is_common:
+            which += f" (covariance_type={self.structure.name!r})"
         n_rows = share * statistics.n_rows
         # A covariance of d features is singular on d rows or fewer; one row is enough to make a variance 0.
         least = self.n_features if self.structure.has_matrices else 1
@@ -245,7 +245,7 @@ class GaussianRun:
             self._origin = CommonOrigin(self._exchange, source, structure, K, model.reg_covar, *passes)
         self._passes = None
         if BoundedPasses.may_pay(source.n_rows, K, d):
-            threads = structure.threads_of_matrices(K, d, model.n_threads)
+            threads = structure.form.threads_of_matrices(K, d, model.n_threads)
             self._passes = BoundedPasses(kernel, source.n_rows, K, d, threads)
 
     @property
@@ -416,5 +416,5 @@ def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -
     with np.errstate(divide="ignore"):
         constants = np.log(parameters.weights) + parameters.log_det_whitening
     constants -= 0.5 * parameters.n_features * math.log(2.0 * math.pi)
-    squares = parameters.structure.mahalanobis(parameters.whitening, scatter)
+    squares = parameters.structure.form.mahalanobis(parameters.whitening, scatter)
     return statistics.unit * float(np.sum(weight[held] * constants[held]) - 0.5 * squares)

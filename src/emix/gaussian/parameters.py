@@ -35,7 +35,7 @@ class GaussianParameters:
     Attributes
     ----------
     structure : CovarianceStructure
-        "full", "tied", "diag" or "spherical", with what belongs to it.
+        Which covariances an M-step may fit, and the form in which they are stored.
     n_components, n_features : int
         K and d.
     packed : ndarray
@@ -47,7 +47,7 @@ class GaussianParameters:
     means : ndarray of shape (K, d)
         μ_k.
     covariances : ndarray
-        Σ_k: full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
+        Σ_k in the structure's form: full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
     whitening : ndarray
         W_k, lower triangular with Σ_k⁻¹ = W_kᵀ W_k, in the shape of the covariances: the transpose of the precision
         Cholesky factor; for diag and spherical the inverse standard deviations.
@@ -78,7 +78,7 @@ class GaussianParameters:
     def from_covariances(
         cls, structure: str | CovarianceStructure, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike
     ) -> GaussianParameters:
-        """Make parameters from covariances in the structure's shape.
+        """Make parameters from covariances in the shape of the structure's form.
 
         Weights are taken as they are, not divided by their sum: that must be one but for rounding, 1e-6.
 
@@ -86,21 +86,31 @@ class GaussianParameters:
         ------
         ValueError
             If there is no such structure, the shapes do not belong together, a number is not finite, a weight is
-            negative, the weights do not sum to one, or a covariance is not symmetric.
+            negative, the weights do not sum to one, a covariance is not symmetric, or the covariances are not of the
+            structure.
         DegenerateCovarianceError
             If a covariance is not positive definite to working precision.
         """
-        form = structure_of(structure, cls.__name__)
+        kind = structure_of(structure, cls.__name__)
         pi, mu, sigma = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, covariances))
-        check_shapes(form, pi, mu, covariances=sigma)
-        check_values({"weights": pi, "means": mu, "covariances": sigma}, form)
-        return cls.of(form, pi, mu, sigma)
+        check_shapes(kind, pi, mu, covariances=sigma)
+        check_values({"weights": pi, "means": mu, "covariances": sigma}, kind)
+        return cls.of(kind, pi, mu, _of_structure("covariances", kind, sigma, pi))
 
     @classmethod
     def from_precisions(
-        cls, structure: str | CovarianceStructure, weights: ArrayLike, means: ArrayLike, precisions: ArrayLike
+        cls,
+        structure: str | CovarianceStructure,
+        weights: ArrayLike,
+        means: ArrayLike,
+        precisions: ArrayLike,
+        *,
+        project: bool = False,
     ) -> GaussianParameters:
-        """Make parameters from inverse covariances in the structure's shape.
+        """Make parameters from inverse covariances in the shape of the structure's form.
+
+        With `project`, covariances that are not of the structure are replaced by the nearest that are
+        (`CovarianceStructure.project`).
 
         Raises
         ------
@@ -109,16 +119,19 @@ class GaussianParameters:
         DegenerateCovarianceError
             If a precision is not positive definite to working precision.
         """
-        form = structure_of(structure, cls.__name__)
+        kind = structure_of(structure, cls.__name__)
         pi, mu, inverse = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, precisions))
-        check_shapes(form, pi, mu, precisions=inverse)
-        check_values({"weights": pi, "means": mu, "precisions": inverse}, form)
-        return cls.of(form, pi, mu, form.from_precisions(inverse))
+        check_shapes(kind, pi, mu, precisions=inverse)
+        check_values({"weights": pi, "means": mu, "precisions": inverse}, kind)
+        sigma = kind.form.from_precisions(inverse)
+        if project:
+            return cls.of(kind, pi, mu, kind.project(sigma, pi))
+        return cls.of(kind, pi, mu, _of_structure("inverses of precisions", kind, sigma, pi))
 
     @classmethod
     def of(cls, structure: CovarianceStructure, weights: Array, means: Array, covariances: Array) -> GaussianParameters:
         """Make parameters from arrays of the right shapes, of which no one is checked."""
-        whitening, log_det = structure.whiten(covariances, *means.shape)
+        whitening, log_det = structure.form.whiten(covariances, *means.shape)
         return cls.of_arrays(structure, weights, means, covariances, whitening, log_det)
 
     @classmethod
@@ -133,18 +146,18 @@ class GaussianParameters:
     ) -> GaussianParameters:
         """Make parameters from all their parts, which are trusted to belong together."""
         K, d = means.shape
-        at = parameters_layout(structure.code, K, d)
+        at = parameters_layout(structure.form.code, K, d)
         packed = np.empty(at.size)
         parts = (weights, covariances, means, whitening, log_det_whitening)
         for place, part in zip((at.weights, at.covariances, at.means, at.whitening, at.log_det), parts):
             packed[place] = part.ravel()
-        factors.complete(structure.code, K, d, packed)
+        factors.complete(structure.form.code, K, d, packed)
         return cls(structure, K, d, packed)
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Weights, means, covariances and whitening, in half of the time that they take one by one."""
         K, d, packed, at = self.n_components, self.n_features, self.packed, self._layout()
-        shape = self.structure.shape(K, d)
+        shape = self.structure.form.shape(K, d)
         return (
             packed[at.weights],
             packed[at.means].reshape(K, d),
@@ -153,7 +166,7 @@ class GaussianParameters:
         )
 
     def _layout(self) -> ParametersLayout:
-        return parameters_layout(self.structure.code, self.n_components, self.n_features)
+        return parameters_layout(self.structure.form.code, self.n_components, self.n_features)
 
     @property
     def density(self) -> Array:
@@ -186,7 +199,7 @@ class GaussianParameters:
         return self.packed[self._layout().log_det]
 
     def _spread(self, place: slice) -> Array:
-        return self.packed[place].reshape(self.structure.shape(self.n_components, self.n_features))
+        return self.packed[place].reshape(self.structure.form.shape(self.n_components, self.n_features))
 
     def __repr__(self) -> str:
         return (
@@ -234,7 +247,7 @@ class GaussianParameters:
     def permuted(self, order: ArrayLike) -> GaussianParameters:
         """Return the same mixture with its components in another order."""
         index = np.asarray(order)
-        covariances = self.structure.permute(self.covariances, index)
+        covariances = self.structure.form.permute(self.covariances, index)
         return GaussianParameters.from_covariances(self.structure, self.weights[index], self.means[index], covariances)
 
     def distance(self, other: GaussianParameters) -> float:
@@ -246,9 +259,9 @@ class GaussianParameters:
         alive = (self.weights > 0.0) | (other.weights > 0.0)
         with np.errstate(divide="ignore"):
             weights = np.abs(np.log(other.weights[alive]) - np.log(self.weights[alive]))
-        means = np.linalg.norm(self.structure.whitened(self.whitening, other.means - self.means), axis=1)[alive]
+        means = np.linalg.norm(self.structure.form.whitened(self.whitening, other.means - self.means), axis=1)[alive]
         change = other.covariances - self.covariances
-        spread = self.structure.whitened_norms(self.whitening, change, self.n_features)
+        spread = self.structure.form.whitened_norms(self.whitening, change, self.n_features)
         if len(spread) == len(alive):
             spread = spread[alive]
         return float(max(weights.max(), means.max(), spread.max()))
@@ -274,7 +287,7 @@ def check_shapes(structure: CovarianceStructure, weights: Array, means: Array, *
             f"means has shape {means.shape}, expected (n_components, n_features): one row for each component."
         )
     n_components, n_features = means.shape
-    expected = structure.shape(n_components, n_features)
+    expected = structure.form.shape(n_components, n_features)
     for name, array, shape in [("weights", weights, (n_components,))] + [
         (name, matrix, expected) for name, matrix in matrices.items()
     ]:
@@ -283,6 +296,33 @@ def check_shapes(structure: CovarianceStructure, weights: Array, means: Array, *
                 f"{name} has shape {array.shape}, expected {shape}: means of shape {means.shape} are of {n_components} "
                 f"components in {n_features} dimensions, and the covariance structure is {structure.name!r}."
             )
+
+
+def _of_structure(name: str, structure: CovarianceStructure, covariances: Array, weights: Array) -> Array:
+    """Return covariances, made exactly those of a structure where they are so but for rounding.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    nearest = structure.project(covariances, weights)
+    if nearest is covariances:
+        return covariances
+    if structure.form.has_matrices:
+        deviations = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
+        scale = deviations[..., np.newaxis] * deviations[..., np.newaxis, :]
+    else:
+        scale = covariances
+    bad = ~(np.abs(nearest - covariances) <= ROUNDED_ELEMENT * scale)
+    if bad.any():
+        place = np.unravel_index(int(bad.argmax()), bad.shape)
+        raise ValueError(
+            f"{name} are not of the covariance structure {structure.name!r}, {structure.description}: "
+            f"{element_of('Σ', place)} is {covariances[place]:g}, and {nearest[place]:g} in the nearest that are. Pass "
+            "those, or choose another structure."
+        )
+    return nearest
 
 
 def check_values(arrays: dict[str, Array], structure: CovarianceStructure) -> None:
@@ -308,7 +348,7 @@ def check_values(arrays: dict[str, Array], structure: CovarianceStructure) -> No
     total = float(weights.sum())
     if abs(total - 1.0) > ROUNDED_SUM:
         raise ValueError(f"{name_of_weights} sum to {total:.9g}, expected 1: divide them by their sum.")
-    if structure.has_matrices and not np.array_equal(spread, spread.swapaxes(-1, -2)):
+    if structure.form.has_matrices and not np.array_equal(spread, spread.swapaxes(-1, -2)):
         deviations = np.sqrt(np.abs(np.diagonal(spread, axis1=-2, axis2=-1)))
         gap = np.abs(spread - spread.swapaxes(-1, -2))
         bad = gap > ROUNDED_ELEMENT * deviations[..., np.newaxis] * deviations[..., np.newaxis, :]

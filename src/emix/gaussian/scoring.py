@@ -251,7 +251,7 @@ def _nearest_by_scale(X: NDArray[np.float64], parameters: GaussianParameters) ->
     means, W, weights = parameters.means, parameters.whitening, parameters.weights
     scale = np.maximum(np.abs(X).max(axis=1), np.abs(means).max())[:, np.newaxis, np.newaxis]
     z = X[:, np.newaxis] / scale - means / scale
-    y = parameters.structure.whitened(W / np.abs(W).max(), z)
+    y = parameters.structure.form.whitened(W / np.abs(W).max(), z)
     largest = np.abs(y).max(axis=2)
     norm = np.linalg.norm(y / np.where(largest > 0.0, largest, 1.0)[:, :, np.newaxis], axis=2) * largest
     norm[:, weights <= 0.0] = np.inf

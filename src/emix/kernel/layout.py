@@ -10,9 +10,15 @@ from typing import NamedTuple
 
 __all__ = [
     "DIAG",
+    "EEE",
+    "EEI",
+    "EII",
     "FULL",
     "SPHERICAL",
     "TIED",
+    "VII",
+    "VVI",
+    "VVV",
     "ArgumentsLayout",
     "DensityLayout",
     "ParametersLayout",
@@ -28,6 +34,9 @@ __all__ = [
 
 # Codes of the covariance forms.
 FULL, TIED, DIAG, SPHERICAL = range(4)
+
+# Codes of the covariance structures whose M-step is compiled. The first four are numbered as their forms.
+VVV, EEE, VVI, VII, EEI, EII = range(6)
 
 
 def spread_size(form: int, n_components: int, n_features: int) -> int:

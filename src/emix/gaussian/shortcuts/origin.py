@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.reg_covar import RegCovar
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.structures import CovarianceStructure, RegCovar
+from emix.gaussian.structures import CovarianceStructure
 from emix.kernel import factors
 from emix.kernel.layout import arguments_layout, slot_layout
 from emix.kernel.level import kernel_for
