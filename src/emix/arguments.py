@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emix.exceptions import shown
 
-__all__ = ["check_finite", "choice_of", "element_of", "integer_in_range", "real_in_range"]
+__all__ = ["check_finite", "choice_of", "element_of", "first_not_finite", "integer_in_range", "real_in_range"]
 
 
 def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
@@ -86,6 +86,14 @@ def _set_of(choices: Collection[str]) -> str:
     return "{" + ", ".join(repr(choice) for choice in sorted(choices)) + "}"
 
 
+def first_not_finite(found: NDArray[Any]) -> tuple[int, ...] | None:
+    """Return the place of the first NaN or infinity, None if there is none."""
+    finite = np.isfinite(found)
+    if finite.all():
+        return None
+    return tuple(int(i) for i in np.unravel_index(int(finite.argmin()), found.shape))
+
+
 def check_finite(found: NDArray[Any], argument: str) -> None:
     """Refuse NaN and infinities.
 
@@ -94,9 +102,8 @@ def check_finite(found: NDArray[Any], argument: str) -> None:
     ValueError
         If there is one: it is named.
     """
-    bad = ~np.isfinite(found)
-    if bad.any():
-        place = np.unravel_index(int(bad.argmax()), found.shape)
+    place = first_not_finite(found)
+    if place is not None:
         raise ValueError(f"{element_of(argument, place)} is {found[place]}, expected finite numbers.")
 
 

@@ -125,6 +125,27 @@ def test_one_component_on_equal_values(structure: str) -> None:
     assert collapse.effective_rows == 60.0
 
 
+@pytest.mark.parametrize(
+    ("structure", "message"),
+    [
+        (
+            "spherical",
+            "component 0 has collapsed: its rows have one value in all columns, but for",
+        ),
+        ("EII", "the common covariance has collapsed: the rows of a component have one value in all columns, but for"),
+    ],
+)
+def test_all_components_on_one_point_each(structure: str, message: str) -> None:
+    _, labels = groups()
+    X = np.array([[1.0, 2.0, 3.0], [-1.0, 5.0, 0.1]])[labels]
+    for unit in (1.0, 1e-9, 1e12):
+        collapse, _ = judged(structure, X * unit, labels)
+        assert collapse is not None
+        n_rows = 120 if structure == "EII" else 60
+        assert collapse.message() == f"{message} rounding; it holds {n_rows} rows"
+        assert collapse.column is None
+
+
 @pytest.mark.parametrize("narrow", [3e-9, 3e-8])
 def test_component_that_is_narrow_in_one_direction(narrow: float) -> None:
     rng = np.random.default_rng(0)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emix.arguments import check_finite, choice_of, element_of, integer_in_range, real_in_range
 from emix.exceptions import shown, warn
+from emix.gaussian.covariance_checks import asymmetric_element, correlations, least_eigenvalue
 from emix.gaussian.reg_covar import RegCovar, reg_covar_of
 from emix.gaussian.structures import NAMES, CovarianceStructure, structure_of
 from emix.rows.conversion import as_numbers
@@ -231,19 +232,15 @@ def check_spread(
                 start
                 + f"has {matrix[least, least]:g} at [{least}, {least}] of its diagonal, expected numbers above zero."
             )
-        # In units in which the diagonal is 1: those of the columns neither make a matrix singular nor hide that it is.
-        scale = 1.0 / np.sqrt(matrix.diagonal())
-        with np.errstate(over="ignore"):
-            scaled = matrix * scale[:, np.newaxis] * scale
-        # The tolerance of numpy.isclose, which scikit-learn applies too.
-        if not np.allclose(scaled, scaled.T):
-            i, j = np.unravel_index(int(np.argmax(np.abs(scaled - scaled.T))), matrix.shape)
+        places = asymmetric_element(matrix)
+        if places is not None:
+            (i, j), _ = places
             raise ValueError(
                 start + f"is not symmetric, its elements [{i}, {j}] and [{j}, {i}] are {matrix[i, j]:g} and "
                 f"{matrix[j, i]:g}. Pass (A + A.T) / 2 if they differ by rounding."
             )
-        # LAPACK may never return from a matrix with infinities. A correlation above 1 is enough.
-        lowest = float(np.linalg.eigvalsh(scaled)[0]) if np.isfinite(scaled).all() else -np.inf
+        # The units of the columns neither make a matrix singular nor hide that it is.
+        lowest = least_eigenvalue(correlations(matrix))
         if lowest <= 0.0:
             raise ValueError(
                 start + f"has the eigenvalue {lowest:g}, scaled to a diagonal of ones; expected all above zero. Add a "

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.gaussian.covariance_checks import correlations
 from emix.gaussian.reg_covar import RegCovar, shown_ridge
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import CovarianceStructure
@@ -278,7 +279,7 @@ class _Directions:
             if not variances.min() > 0.0:
                 continue
             deviations = np.sqrt(variances)
-            values, vectors = np.linalg.eigh(covariance / (deviations[:, np.newaxis] * deviations))
+            values, vectors = np.linalg.eigh(correlations(covariance, deviations))
             of_ridge = (vectors * vectors).T @ (ridge / variances)
             found |= _with_part_in(vectors[:, (values < LITTLE) & (of_ridge > SWAMPED * values)])
         return found
@@ -305,7 +306,7 @@ class _Directions:
     def _singular(self, covariance: Array) -> int | None:
         """The column of a direction in which a covariance is rounding and that of all rows is more."""
         deviations = np.sqrt(np.diagonal(covariance))
-        values, vectors = np.linalg.eigh(covariance / (deviations[:, np.newaxis] * deviations))
+        values, vectors = np.linalg.eigh(correlations(covariance, deviations))
         null = vectors[:, values <= self._least(vectors, deviations)]
         if not null.shape[1]:
             return None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emix.arguments import check_finite, element_of
+from emix.gaussian.covariance_checks import ROUNDED_ELEMENT, asymmetric_element
 from emix.gaussian.structures import CovarianceStructure, structure_of
 from emix.kernel import factors
 from emix.kernel.layout import ParametersLayout, parameters_layout
@@ -20,10 +21,6 @@ Array = NDArray[np.float64]
 
 # How far a sum of weights may be from one: they may have been rounded to single precision.
 ROUNDED_SUM = 1e-6
-
-# How far two elements of a matrix that should be equal may be apart, in units in which its diagonal is 1: numpy.isclose
-# allows as much.
-ROUNDED_ELEMENT = 1e-5
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -348,14 +345,10 @@ def check_values(arrays: dict[str, Array], structure: CovarianceStructure) -> No
     total = float(weights.sum())
     if abs(total - 1.0) > ROUNDED_SUM:
         raise ValueError(f"{name_of_weights} sum to {total:.9g}, expected 1: divide them by their sum.")
-    if structure.form.has_matrices and not np.array_equal(spread, spread.swapaxes(-1, -2)):
-        deviations = np.sqrt(np.abs(np.diagonal(spread, axis1=-2, axis2=-1)))
-        gap = np.abs(spread - spread.swapaxes(-1, -2))
-        bad = gap > ROUNDED_ELEMENT * deviations[..., np.newaxis] * deviations[..., np.newaxis, :]
-        if bad.any():
-            here = np.unravel_index(int(bad.argmax()), bad.shape)
-            there = (*here[:-2], here[-1], here[-2])
-            raise ValueError(
-                f"{element_of(name, here)} is {spread[here]:g} and {element_of(name, there)} is {spread[there]:g}, "
-                "expected a symmetric matrix. Pass (A + A.T) / 2 if they differ by rounding."
-            )
+    places = asymmetric_element(spread) if structure.form.has_matrices else None
+    if places is not None:
+        here, there = places
+        raise ValueError(
+            f"{element_of(name, here)} is {spread[here]:g} and {element_of(name, there)} is {spread[there]:g}, "
+            "expected a symmetric matrix. Pass (A + A.T) / 2 if they differ by rounding."
+        )
