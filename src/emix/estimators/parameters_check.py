@@ -47,7 +47,7 @@ class Settings(NamedTuple):
 
 
 class GivenStart(NamedTuple):
-    """What the user gave of a start, as float64; None where nothing was given."""
+    """The parts of a start that the user gave, as float64; None for the others."""
 
     weights: NDArray[np.float64] | None
     means: NDArray[np.float64] | None

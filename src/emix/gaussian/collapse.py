@@ -1,9 +1,9 @@
-"""Which fits to distrust: components that collapsed, and columns that tell nothing or that reg_covar swamps.
+"""Signs of a fit to distrust: components that collapsed, columns that tell nothing or that reg_covar swamps.
 
 The likelihood of a Gaussian mixture has no upper bound: a component on few rows, or on rows that are equal in some
 column, raises it for ever as its covariance shrinks. Such a fit may have the highest log-likelihood of all runs and
-says least about the data. What `reg_covar` adds keeps its covariance from zero, and may hide the collapse. So a fit is
-judged by covariances without it, fitted once more to the statistics of the last E-step.
+says least about the data. `reg_covar` keeps the component's covariance from zero, and may hide the collapse. So the
+structure is fitted once more to the statistics of the last E-step, without it, and these covariances are judged.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ __all__ = ["Collapse", "ColumnDoubts", "Judgement", "Names", "judge"]
 Array = NDArray[np.float64]
 
 Names: TypeAlias = Sequence[str] | NDArray[np.object_] | None
-"""Of columns, for messages; without them a column is called by its number."""
+"""Names of columns, for messages. Without names, messages give a column's number."""
 
-# Of the pooled covariance, in any direction: a component 10 000 times narrower than the mean of all. (iris, K = 6: the
-# variance of a component of 29 equal petal widths is 3.5e-17 of the pooled one, those of others 0.03 and more.)
+# A component has collapsed if its variance in some direction is below this share of the pooled variance: it is 10 000
+# times narrower than the mean of all. (iris, K = 6: the variance of a component of 29 equal petal widths is 3.5e-17 of
+# the pooled one, those of others 0.03 and more.)
 LEAST_VARIANCE = 1e-8
 
 # A component on a share of a row holds none: its parameters are of no rows.
@@ -57,7 +58,7 @@ class Collapse(NamedTuple):
     effective_rows : float
         Rows that it holds, by their responsibilities.
     how : str
-        What happened, without the names of component and column.
+        The end of the message, with a place for the column.
     """
 
     component: int | None
@@ -128,7 +129,7 @@ class ColumnDoubts(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What to hold of a fit: the component that collapsed first of all, None if none did, and doubts about columns."""
+    """A fit's first component that collapsed, None if none did, and its doubtful columns."""
 
     collapse: Collapse | None
     columns: ColumnDoubts
@@ -145,9 +146,9 @@ def judge(statistics: GaussianStatistics, reg_covar: RegCovar, effective_rows: f
     ----------
     statistics : GaussianStatistics
     reg_covar : float or "auto"
-        Of the M-step.
+        That of the fit's M-steps.
     effective_rows : float
-        Of the data, (Σw)² / Σw².
+        (Σw)² / Σw² of the data.
 
     Returns
     -------
@@ -207,7 +208,7 @@ def _look_closely(
         directions = _Directions(
             covariances[:, free[:, np.newaxis], free], weight, total[square], rounding[free], d * epsilon
         )
-        # Of no more rows than columns, any columns are dependent; that a component holds few rows says it better.
+        # Columns of no more rows than columns are always dependent. "Holds few rows" is the better message then.
         if few is None or statistics.n_rows > d:
             dependent[free] = directions.dependent_columns()
         found = None if few else directions.collapse(structure)
@@ -245,15 +246,15 @@ def _covariances_without_ridge(statistics: GaussianStatistics) -> tuple[Array, A
 class _Directions:
     """Variances of components by directions, on columns that vary.
 
-    Whether a matrix is singular is asked of the correlations that belong to it, so that units do not matter: some
-    column may be 1e9 times as wide over all rows as within components.
+    A matrix is called singular if its correlations are, so that units do not matter: some column may be 1e9 times as
+    wide over all rows as within components.
 
     Parameters
     ----------
     covariances : ndarray of shape (K, d, d)
     weight : ndarray of shape (K,)
     total : ndarray of shape (d, d)
-        Of all rows.
+        The covariance of all rows.
     rounding : ndarray of shape (d,)
         Variances that rounding of the rows explains.
     precision : float

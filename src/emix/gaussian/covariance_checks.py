@@ -1,7 +1,6 @@
 """Could a matrix be a covariance? Answers that do not depend on the units of its columns.
 
-Callers have words of their own for what is wrong. Whether the elements are finite is asked before
-(`emix.arguments.check_finite`).
+All elements are finite: `emix.arguments.check_finite` comes first. Messages are the callers' own.
 """
 
 from __future__ import annotations

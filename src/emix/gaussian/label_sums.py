@@ -32,16 +32,16 @@ def statistics_of_labels(
     Parameters
     ----------
     form : CovarianceForm
-        Of the sums S.
+        The form of the sums S.
     X : ndarray of shape (n_rows, n_features), in C order
     weight : ndarray of shape (n_rows,)
     labels : ndarray of shape (n_rows,), intp, or None
         From 0 on; None gives all rows to one.
     centers : ndarray of shape (n_labels, n_features) or None
-        What the sums are taken about; by default the labels' means, and where one holds nothing the mean of all rows.
+        Centres of the sums. By default the labels' means; for a label without rows, the mean of all rows.
     n_threads : int or None
     n_labels : int
-        How many labels there are; not asked for if there are `centers`.
+        Number of labels; not used with `centers`.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def statistics_of_labels(
     work = np.empty((chunks.n_slots, clusters.label_workspace(K, d)))
     about = centers
     if about is None:
-        # First about the first row, so that a large offset is not rounded n times; then about the means.
+        # Means are sums about the first row: a large offset is not rounded n times. The final sums are about the means.
         about = np.empty((K, d))
         about[:] = X[0]
     sums = clusters.LabelSums(form.code, X, weight, labels, about, slots, work)

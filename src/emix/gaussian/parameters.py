@@ -37,8 +37,7 @@ class GaussianParameters:
         K and d.
     packed : ndarray
         All numbers, as compiled code takes them (`emix.kernel.layout.ParametersLayout`). The arrays below are views
-        of it. It is not copied, and made read-only: W belongs to Σ, and what is derived once, such as the digest, to
-        all.
+        of it. It is not copied. It is made read-only, because W belongs to Σ, and the digest, taken once, to all.
     weights : ndarray of shape (K,)
         π_k.
     means : ndarray of shape (K, d)
@@ -65,8 +64,8 @@ class GaussianParameters:
 
     def __init__(self, structure: CovarianceStructure, n_components: int, n_features: int, packed: Array) -> None:
         packed.setflags(write=False)
-        # What the generated one does by a call for each field, which takes half as long again: each iteration of a fit
-        # comes here.
+        # The generated __init__ makes a call for each field and takes half as long again. Each iteration of a fit comes
+        # here.
         fields = self.__dict__
         fields["structure"], fields["n_components"], fields["n_features"] = structure, n_components, n_features
         fields["packed"] = packed
@@ -234,7 +233,7 @@ class GaussianParameters:
         return state.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was derived meanwhile is left behind.
+        # Without what was derived from the fields, such as the digest.
         return {key: self.__dict__[key] for key in self.__dataclass_fields__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

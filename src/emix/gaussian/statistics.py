@@ -34,8 +34,8 @@ class GaussianStatistics:
     packed : ndarray
         All sums, as compiled code takes them (`emix.kernel.layout.StatisticsLayout`), for weights in `unit`.
     unit : float
-        Of the weights in `packed`, a power of two; 1 unless all weights are very small or large. Sums of weights of
-        2⁻¹⁰⁰⁰ with squares of small numbers would underflow.
+        Unit of the weights in `packed`, a power of two; 1 unless all weights are very small or large. Sums of weights
+        of 2⁻¹⁰⁰⁰ with squares of small numbers would underflow.
     center : ndarray of shape (K, d)
         c_k.
     weight : ndarray of shape (K,)
@@ -226,5 +226,5 @@ def _of_both(a: Columns | None, b: Columns | None) -> Columns | None:
     if a is None or b is None:
         return None
     least, greatest = np.minimum(a.column_range, b.column_range), np.maximum(a.column_range, b.column_range)
-    # Of two precisions, the lower one says what rounding may have left.
+    # The lower precision bounds the rounding in both sets of rows.
     return Columns(max(a.epsilon, b.epsilon), np.array([least[0], greatest[1]]))

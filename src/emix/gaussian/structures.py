@@ -44,7 +44,7 @@ class CovarianceStructure(ABC):
     alias : str or None
         Another name for it.
     description : str
-        What the covariances are, for messages.
+        The covariances in a few words, for messages.
     form : CovarianceForm
         How the covariances are stored, whitened and summed.
     is_common : bool
@@ -120,7 +120,7 @@ class CovarianceStructure(ABC):
         """Name the covariance of a component, for messages."""
         return "the common covariance" if self.is_common else f"the covariance of component {component}"
 
-    # Of the form, for those who have the structure alone.
+    # Attributes of the form, for callers that have the structure alone.
 
     @property
     def code(self) -> int:

@@ -78,7 +78,7 @@ class StatisticsLayout(NamedTuple):
 
 
 class DensityLayout(NamedTuple):
-    """What an E-step evaluates: [log π (K) | μ (K, d) | W | log det W (K) | √diag Σ]."""
+    """The mixture that an E-step evaluates: [log π (K) | μ (K, d) | W | log det W (K) | √diag Σ]."""
 
     log_weights: slice
     means: slice
@@ -93,7 +93,7 @@ class DensityLayout(NamedTuple):
 
 
 class ParametersLayout(NamedTuple):
-    """What an M-step finds: [π (K) | Σ | density]; the density's parts are named here too."""
+    """The result of an M-step: [π (K) | Σ | density]; the density's parts are named here too."""
 
     weights: slice
     covariances: slice
@@ -109,7 +109,7 @@ class ParametersLayout(NamedTuple):
 
 
 class ArgumentsLayout(NamedTuple):
-    """What the kernel's loops read: [c (K, d) | b (K, d) | a (K) | margin (K) | W | m (d)]."""
+    """The numbers that the kernel's loops read: [c (K, d) | b (K, d) | a (K) | margin (K) | W | m (d)]."""
 
     center: slice
     offset: slice

@@ -81,7 +81,7 @@ def criteria(estimator: GaussianMixture, assignment: Assignment | None = None) -
 
 @dataclass(frozen=True)
 class Assignment:
-    """What the responsibilities say of the rows, summed up; rows weighted.
+    """Responsibilities of the rows, summed up; rows weighted.
 
     Attributes
     ----------

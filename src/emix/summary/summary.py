@@ -152,7 +152,7 @@ def _n_of(estimator: GaussianMixture, values: Criteria) -> str:
 
 
 def _settings(estimator: GaussianMixture) -> str:
-    """What the fit needs to be done again: the start, its seed, and what is added to the variances."""
+    """The settings that repeat the fit: the start, its seed, and reg_covar."""
     given = [name for name in ("weights_init", "means_init", "precisions_init") if getattr(estimator, name) is not None]
     seed = estimator.random_state
     texts = [
@@ -165,7 +165,7 @@ def _settings(estimator: GaussianMixture) -> str:
 
 
 def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
-    """What the restarts found and which of them were set aside.
+    """Log-likelihoods of the restarts, and those that were set aside.
 
     A degenerate run is kept only where all are; that is said too.
     """

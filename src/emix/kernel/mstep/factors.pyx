@@ -12,8 +12,8 @@ cdef double LOG_TWO_PI = 1.8378770664093453
 include "../shared/layout.pxi"
 include "../shared/checks.pxi"
 
-# Work on no more numbers than this, some microseconds, does not release Python's lock: to have it back from another
-# thread takes longer.
+# Work on no more numbers than this, some microseconds, does not release Python's lock. To get the lock back from
+# another thread takes longer.
 cdef Py_ssize_t SHORT = 4096
 
 
@@ -28,7 +28,7 @@ def whiten(
     int form, Py_ssize_t n_features, const double[::1] covariances,     # IN
     double[::1] whitening, double[::1] log_det,                         # OUT, log_det (K,)
 ):
-    """whitening, log_det := W, log det W of each covariance. Of matrices only the lower triangles are read.
+    """whitening, log_det := W, log det W of each covariance; only the lower triangles of matrices are read
 
     Returns the first component whose covariance is not positive definite, or −1.
     """
@@ -46,7 +46,7 @@ def complete(
     int form, Py_ssize_t K, Py_ssize_t d,   # IN
     double[::1] parameters,                 # INOUT
 ):
-    """Fill in what π and Σ alone give of packed parameters: log π, and √diag Σ of matrices."""
+    """Fill in the numbers of packed parameters that follow from π and Σ alone: log π, and √diag Σ of matrices"""
     check_sizes(form, K, d)
     check_length("parameters", parameters.shape[0], parameters_layout(form, K, d).size)
     complete_density(form, K, d, 0, K, &parameters[0])

@@ -1,10 +1,10 @@
 # Are the components far from a collapse? One call settles all but suspicious fits; gaussian/collapse.py has the rest.
 
-# What holds in every direction of every component if its trace is at most 1 (see `is_regular`):
+# If the trace of `is_regular` is at most 1, these hold in every direction of every component:
 #   Σ_k ≥ LEAST_SHARE · Σ̄, the pooled covariance: ten times what a collapse is (not where eigenvalues are shared);
 #   Σ_k ≥ RIDGES · R, so that R is below 0.8 % of what is left without it;
 #   Σ_k ≥ ROUNDINGS · (2 eps max|x_j|)², four times what rounding of the rows explains;
-#   the correlations that belong to Σ_k have no eigenvalue below 4 d eps, nor below 512 eps, so that Σ_k is no singular
+#   the correlations of Σ_k have no eigenvalue below 4 d eps, nor below 512 eps, so that Σ_k is no singular
 #   matrix but for rounding, and `own_growth` below a hundredth of what is left without it.
 cdef double LEAST_SHARE = 1e-7, RIDGES = 128, ROUNDINGS = 4
 

@@ -1,4 +1,4 @@
-# The ridge R of an M-step: what is added to the variances, so that a component on equal values keeps a covariance.
+# The ridge R of an M-step is added to the variances, so that a component on equal values keeps a covariance.
 #
 # A number is added as it is, in squared units of the data. NaN stands for "auto", which follows the statistics:
 #

@@ -12,7 +12,7 @@
 
 
 cdef struct Sums:
-    # What a structure's function reads: sums over rows, and δ.
+    # The sums over rows, and δ.
     Py_ssize_t K, d
     double total                # n
     const double *weight        # N (K,)
