@@ -68,7 +68,8 @@ def test_names_that_are_none_are_refused_with_those_that_are(value: Any) -> None
 
 @pytest.mark.parametrize("structure", ["fulll", "eee", 3, None, ["full"]])
 def test_unknown_structures(structure: Any) -> None:
-    among = f"must be a str among {{'diag', 'full', 'spherical', 'tied'}}. Got {structure!r} instead."
+    names = "'EEE', 'EEI', 'EII', 'VII', 'VVI', 'VVV', 'diag', 'full', 'spherical', 'tied'"
+    among = f"must be a str among {{{names}}}. Got {structure!r} instead."
     arguments = structure, [1.0], [[0.0]], [[[1.0]]]
     text = f"The 'structure' parameter of GaussianParameters {among}"
     refused(ValueError, text, emix.GaussianParameters.from_covariances, *arguments)

@@ -22,9 +22,9 @@ import emix.gaussian.model
 import emix.kernel.level
 from emix import GaussianMixture, GaussianModel, GaussianParameters, fit_em
 from emix.gaussian.scoring import score_rows
+from emix.gaussian.structures import STRUCTURES
 from emix.kernel.level import available_levels, kernel_for
 
-STRUCTURES = ["full", "tied", "diag", "spherical"]
 LONG = 120.0  # seconds that only a defect would last
 
 
@@ -68,10 +68,8 @@ def test_statistics_and_scores_have_the_same_bits_from_any_number_of_threads(
     monkeypatch.setattr(emix.kernel.level, "level_in_use", level)
     everything = rows(SIZES[-1], dtype=dtype)
     theta = GaussianParameters.from_covariances(
-        structure, [0.2, 0.3, 0.5], everything[:3], {"full": [np.eye(3)] * 3, "tied": np.eye(3)}.get(
-            structure, np.ones((3, 3) if structure == "diag" else 3)
-        )
-    )  # fmt: skip
+        structure, [0.2, 0.3, 0.5], everything[:3], STRUCTURES[structure].form.from_pooled(np.eye(3), 3)
+    )
     for n_rows in SIZES:
         X = everything[:n_rows]
         weight = np.linspace(0.5, 1.5, n_rows)
@@ -159,7 +157,7 @@ def test_layout_of_the_rows_does_not_matter(n_rows: int, dtype: str, tmp_path: P
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_fits_from_eight_threads_at_once(n_threads: int) -> None:
-    cases = [(rows(3000 + i), STRUCTURES[i % 4]) for i in range(8)]
+    cases = [(rows(3000 + i), [*STRUCTURES][i % 6]) for i in range(8)]
     expected = [fit(X, structure, n_threads=1) for X, structure in cases]
     together = threading.Barrier(8)
 

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emix import ConvergenceWarning, GaussianMixture, GaussianModel, GaussianParameters, fit_em
+from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
 from emix.starts.starting_parameters import make_start
 
@@ -35,11 +36,11 @@ def peak(work: Callable[[], Any]) -> int:
             tracemalloc.stop()
 
 
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_memory_of_em_does_not_grow_with_the_rows(structure: str, order: Any) -> None:
-    covariances = {"full": [np.eye(2)] * 2, "tied": np.eye(2), "diag": np.ones((2, 2)), "spherical": np.ones(2)}
-    start = GaussianParameters.from_covariances(structure, [0.5, 0.5], [[0.0, 0.0], [3.0, 3.0]], covariances[structure])
+    covariances = STRUCTURES[structure].form.from_pooled(np.eye(2), 2)
+    start = GaussianParameters.from_covariances(structure, [0.5, 0.5], [[0.0, 0.0], [3.0, 3.0]], covariances)
 
     def of(n_rows: int) -> int:
         X = np.asarray(rows(n_rows), order=order)
@@ -65,7 +66,7 @@ def test_memory_of_a_whole_fit_does_not_grow_with_the_rows(start: str, weighted:
     assert abs(of(600_000) - of(200_000)) < 50_000
 
 
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
 def test_memory_of_a_random_start_does_not_grow_with_the_components(structure: str) -> None:
     X = rows(20_000)
 

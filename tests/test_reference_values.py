@@ -30,9 +30,16 @@ MODES = [
     ("iris", "diag", -306.86046052, (56, 95, 48)),
     ("iris", "spherical", -478.55909577, (19, 149)),
     ("iris", "spherical", -384.31409506, (143, 0, 127)),
+    ("iris", "EEI", -488.91481869, (126, 95)),
+    ("iris", "EEI", -361.42552205, (94, 76, 125)),
+    ("iris", "EII", -536.65247138, (126, 95)),
+    ("iris", "EII", -401.80217579, (94, 76, 125)),
     ("iris", "full", -379.91463012, (0,)),
     ("iris", "diag", -741.01753519, (0,)),
     ("iris", "spherical", -889.51613071, (0,)),
+    # With one component they are diag and spherical.
+    ("iris", "EEI", -741.01753519, (0,)),
+    ("iris", "EII", -889.51613071, (0,)),
 ]
 
 each_mode = pytest.mark.parametrize(
@@ -44,7 +51,7 @@ each_mode = pytest.mark.parametrize(
 
 def fitted_from_rows(X: Array, covariance_type: str, rows: tuple[int, ...]) -> emix.GaussianMixture:
     covariance = np.cov(X, rowvar=False, bias=True).reshape(X.shape[1], X.shape[1])
-    covariances = STRUCTURES[covariance_type].from_pooled(covariance, len(rows))
+    covariances = STRUCTURES[covariance_type].form.from_pooled(covariance, len(rows))
     matrices = covariance_type in ("full", "tied")
     return emix.GaussianMixture(
         len(rows),

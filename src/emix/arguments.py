@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.exceptions import shown
 
-__all__ = ["check_finite", "choice_of", "element_of", "integer_in_range", "real_in_range", "reg_covar_of"]
+__all__ = ["check_finite", "choice_of", "element_of", "first_not_finite", "integer_in_range", "real_in_range"]
 
 
 def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
@@ -59,24 +59,6 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
     return float(value)
 
 
-def reg_covar_of(value: Any, caller: str) -> float | Literal["auto"]:
-    """Return what is added to variances: a number of at least 0, or "auto".
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is neither.
-    """
-    if not isinstance(value, str):
-        return real_in_range("reg_covar", value, 0.0, caller=caller)
-    if value == "auto":
-        return "auto"
-    raise ValueError(
-        f"The 'reg_covar' parameter of {caller} must be 'auto' or a float in the range [0.0, inf). "
-        f"Got {shown(value)} instead."
-    )
-
-
 def _as_float(value: Any) -> float:
     """Return a number as a float, an int beyond the largest as infinity."""
     try:
@@ -104,6 +86,14 @@ def _set_of(choices: Collection[str]) -> str:
     return "{" + ", ".join(repr(choice) for choice in sorted(choices)) + "}"
 
 
+def first_not_finite(found: NDArray[Any]) -> tuple[int, ...] | None:
+    """Return the place of the first NaN or infinity, None if there is none."""
+    finite = np.isfinite(found)
+    if finite.all():
+        return None
+    return tuple(int(i) for i in np.unravel_index(int(finite.argmin()), found.shape))
+
+
 def check_finite(found: NDArray[Any], argument: str) -> None:
     """Refuse NaN and infinities.
 
@@ -112,9 +102,8 @@ def check_finite(found: NDArray[Any], argument: str) -> None:
     ValueError
         If there is one: it is named.
     """
-    bad = ~np.isfinite(found)
-    if bad.any():
-        place = np.unravel_index(int(bad.argmax()), found.shape)
+    place = first_not_finite(found)
+    if place is not None:
         raise ValueError(f"{element_of(argument, place)} is {found[place]}, expected finite numbers.")
 
 

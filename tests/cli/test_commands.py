@@ -32,14 +32,17 @@ def model_file(csv_file: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_fit_is_the_fit_of_the_estimator(csv_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--covariance", "diag", "--n-init", 2, "--init", "k-means++", "--tol", "1e-8", "--reg-covar", "1e-5"]
+@pytest.mark.parametrize("covariance", ["diag", "EII", "EEE"])
+def test_fit_is_the_fit_of_the_estimator(
+    csv_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], covariance: str
+) -> None:
+    options = ["--covariance", covariance, "--n-init", 2, "--init", "k-means++", "--tol", "1e-8", "--reg-covar", "1e-5"]
     path = tmp_path / "model.npz"
     assert run("fit", csv_file, "-k", 3, *options, "--seed", 5, "--threads", 1, "--out", path) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     mine = emix.GaussianMixture(
-        3, covariance_type="diag", n_init=2, init_params="k-means++", tol=1e-8, reg_covar=1e-5, random_state=5
+        3, covariance_type=covariance, n_init=2, init_params="k-means++", tol=1e-8, reg_covar=1e-5, random_state=5
     ).fit(pl.read_csv(csv_file))
     fitted = emix.GaussianMixture.load(path)
     np.testing.assert_array_equal(fitted.weights_, mine.weights_)

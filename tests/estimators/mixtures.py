@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emix.gaussian.structures import STRUCTURES
+
 Array = NDArray[np.float64]
 
-COVARIANCE_TYPES = ["full", "tied", "diag", "spherical"]
-each_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+each_type = pytest.mark.parametrize("covariance_type", STRUCTURES)
 
 
 def blobs(n_rows: int = 300, n_features: int = 3, seed: int = 0) -> Array:
@@ -29,12 +30,7 @@ X = blobs()
 def start(X: Array, covariance_type: str, n_components: int = 3) -> dict[str, Any]:
     """A start that is given whole: rows as means, equal weights, unit precisions."""
     d = X.shape[1]
-    precisions = {
-        "full": np.stack([np.eye(d)] * n_components),
-        "tied": np.eye(d),
-        "diag": np.ones((n_components, d)),
-        "spherical": np.ones(n_components),
-    }[covariance_type]
+    precisions = STRUCTURES[covariance_type].form.from_pooled(np.eye(d), n_components)
     return {
         "n_components": n_components,
         "covariance_type": covariance_type,

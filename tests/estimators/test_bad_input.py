@@ -85,7 +85,7 @@ PARAMETERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"covariance_type": "round"},
         ValueError,
-        "The 'covariance_type' parameter of GaussianMixture must be a str among {'diag', 'full', 'spherical', 'tied'}.",
+        "must be a str among {'EEE', 'EEI', 'EII', 'VII', 'VVI', 'VVV', 'diag', 'full', 'spherical', 'tied'}. Got",
     ),
     ({"covariance_type": None}, ValueError, "The 'covariance_type' parameter of GaussianMixture"),
     (
@@ -347,7 +347,7 @@ def test_number_of_samples(n_samples: Any, error: type[Exception]) -> None:
         (([1.0], [[0.0]], [0.0], "spherical"), "'spherical covariance' should be positive: covariances[0] is 0"),
         (
             ([1.0], [[0.0]], [1.0], "round"),
-            "must be a str among {'diag', 'full', 'spherical', 'tied'}. Got 'round' instead.",
+            "must be a str among {'EEE', 'EEI', 'EII', 'VII', 'VVI', 'VVV', 'diag', 'full', 'spherical', 'tied'}. Got",
         ),
     ],
 )

@@ -17,10 +17,10 @@ import scipy.stats
 
 from emix import GaussianMixture
 from emix.estimators.fit_state import attributes_of, parameters_of
+from emix.gaussian.structures import STRUCTURES
 
-TYPES = ["full", "tied", "diag", "spherical"]
 ARRAYS = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
-each_type = pytest.mark.parametrize("covariance_type", TYPES)
+each_type = pytest.mark.parametrize("covariance_type", STRUCTURES)
 each_dtype = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
 RNG = np.random.default_rng(0)
@@ -104,12 +104,7 @@ def mixture_density(weights: Any, means: Any, covariances: Any) -> Any:
 
 
 def as_full(covariance_type: str, values: Any) -> Any:
-    return {
-        "full": lambda: values,
-        "tied": lambda: np.stack([values] * 2),
-        "diag": lambda: values[:, :, np.newaxis] * np.eye(3),
-        "spherical": lambda: values[:, np.newaxis, np.newaxis] * np.eye(3),
-    }[covariance_type]()
+    return STRUCTURES[covariance_type].form.to_full(values, 2, 3)
 
 
 @each_type

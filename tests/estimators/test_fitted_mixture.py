@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 
 from emix import GaussianMixture, NotFittedError
+from emix.gaussian.structures import STRUCTURES
 from estimators.mixtures import X, each_type
 
 # Scores
@@ -112,22 +113,17 @@ def test_samples_have_the_mixtures_moments(covariance_type: str) -> None:
     assert rows.shape == (200_000, 3)
     assert rows.dtype == np.float64
     assert np.all(np.diff(labels) >= 0)
-    covariances = {
-        "full": lambda k: gm.covariances_[k],
-        "tied": lambda k: gm.covariances_,
-        "diag": lambda k: np.diag(gm.covariances_[k]),
-        "spherical": lambda k: gm.covariances_[k] * np.eye(3),
-    }[covariance_type]
+    covariances = STRUCTURES[covariance_type].form.to_full(np.asarray(gm.covariances_), 3, 3)
     for k in range(3):
         mine = rows[labels == k]
         # Five standard errors of a share, of a mean, of a covariance.
         assert len(mine) / 200_000 == pytest.approx(gm.weights_[k], abs=5.0 * math.sqrt(0.25 / 200_000))
-        deviations = np.sqrt(np.diag(covariances(k)))
+        deviations = np.sqrt(np.diag(covariances[k]))
         np.testing.assert_allclose(
             mine.mean(axis=0), gm.means_[k], rtol=0, atol=5.0 * deviations.max() / math.sqrt(len(mine))
         )
         bound = 5.0 * math.sqrt(2.0 / len(mine)) * deviations.max() ** 2
-        np.testing.assert_allclose(np.cov(mine, rowvar=False), covariances(k), rtol=0, atol=bound)
+        np.testing.assert_allclose(np.cov(mine, rowvar=False), covariances[k], rtol=0, atol=bound)
 
 
 def test_sample_by_seed() -> None:
@@ -144,12 +140,7 @@ def test_sample_by_seed() -> None:
 def test_known_parameters_score_as_scipy_does(covariance_type: str) -> None:
     gm = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
     known = GaussianMixture.from_parameters(gm.weights_, gm.means_, gm.covariances_, covariance_type)
-    full = {
-        "full": gm.covariances_,
-        "tied": np.stack([gm.covariances_] * 3),
-        "diag": gm.covariances_[..., np.newaxis] * np.eye(3),
-        "spherical": np.multiply.outer(gm.covariances_, np.eye(3)),
-    }[covariance_type]
+    full = STRUCTURES[covariance_type].form.to_full(np.asarray(gm.covariances_), 3, 3)
     density = sum(
         w * scipy.stats.multivariate_normal(m, c).pdf(X) for w, m, c in zip(gm.weights_, gm.means_, full, strict=True)
     )

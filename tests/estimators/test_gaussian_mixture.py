@@ -16,7 +16,7 @@ from estimators.mixtures import X, blobs, each_type, quietly, start
 
 
 # Ten iterations carry the rounding of each on: half of the digits of float64, and some fewer of float32.
-@each_type
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-8), (np.float32, 1e-4)])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_parameters_equal_those_of_scikit_learn(covariance_type: str, dtype: type, rtol: float, order: Any) -> None:
@@ -218,7 +218,7 @@ def test_parts_of_a_start_may_be_given() -> None:
             np.testing.assert_allclose(gm.precisions_, parts["precisions_init"], rtol=1e-15)
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@each_type
 def test_a_start_may_lie_in_columns(covariance_type: str) -> None:
     # As data frames give it
     for names in (["means_init"], ["means_init", "precisions_init"]):

@@ -19,6 +19,7 @@ from emix.estimators import mixture_file
 from emix.estimators.mixture_file import mixture_bytes
 from emix.exceptions import ModelFileError
 from emix.files.model_file import load_model, save_model
+from estimators.mixtures import each_type
 
 RNG = np.random.default_rng(0)
 X = np.vstack([RNG.normal(size=(50, 2)), RNG.normal([7.0, 0.0], size=(50, 2))])
@@ -51,7 +52,7 @@ def assert_same(found: Any, expected: Any) -> None:
         assert found == expected
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@each_type
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_fitted_mixture(tmp_path: Path, covariance_type: str, dtype: type) -> None:
     data = X.astype(dtype)

@@ -76,7 +76,7 @@ def every_way(monkeypatch: pytest.MonkeyPatch, X: Any, numbers: tuple[int, ...] 
 
 
 @pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
 def test_everything_is_the_same_side_by_side(structure: str, init_params: str, monkeypatch: pytest.MonkeyPatch) -> None:
     X = rows()
     settings = {"n_components": 4, "covariance_type": structure, "init_params": init_params, "n_init": 7}

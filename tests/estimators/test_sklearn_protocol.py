@@ -25,6 +25,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
 
 from emix import GaussianMixture
+from estimators.mixtures import each_type
 
 RNG = np.random.default_rng(0)
 X = np.vstack([RNG.normal(size=(60, 2)), RNG.normal([6.0, 0.0], size=(40, 2))])
@@ -101,7 +102,7 @@ def test_repr_shows_what_was_changed() -> None:
 @pytest.mark.parametrize(
     "copied", [copy.copy, copy.deepcopy, lambda gm: pickle.loads(pickle.dumps(gm))], ids=["copy", "deepcopy", "pickle"]
 )
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@each_type
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_copies_score_to_the_same_bits(copied: Any, covariance_type: str, dtype: type) -> None:
     data = X.astype(dtype)

@@ -13,10 +13,10 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
 from emix import ConvergenceWarning, GaussianMixture
+from emix.gaussian.structures import STRUCTURES
 
 Array = NDArray[np.float64]
 
-STRUCTURES = ["full", "tied", "diag", "spherical"]
 each_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
 IRIS = load_iris().data
@@ -56,7 +56,7 @@ def test_groups_on_a_map_in_metres_and_in_degrees() -> None:
 @each_structure
 @pytest.mark.parametrize("unit", [1e-17, 1e-6, 1e12, (1e-17, 1.0, 1e12), (1e-7, 1e7, 1.0)], ids=str)
 def test_units_change_nothing(structure: str, unit: Any) -> None:
-    if structure == "spherical" and isinstance(unit, tuple):
+    if STRUCTURES[structure].mixes_columns and isinstance(unit, tuple):
         unit = unit[0]  # it knows one unit for all columns
     X, units = blobs(), np.broadcast_to(unit, 3)
     plain, moved = (GaussianMixture(3, covariance_type=structure, random_state=0).fit(rows) for rows in (X, X * units))
@@ -64,7 +64,8 @@ def test_units_change_nothing(structure: str, unit: Any) -> None:
     # To what rounding of the rows in their new unit does in an EM that has converged to 1e-6.
     np.testing.assert_allclose(moved.weights_, plain.weights_, rtol=1e-9)
     np.testing.assert_allclose(moved.means_ / units, plain.means_, rtol=1e-9, atol=1e-9)
-    scale = {"diag": units * units, "spherical": units[0] ** 2}.get(structure, np.outer(units, units))
+    form = STRUCTURES[structure].form
+    scale = form.from_pooled(np.outer(units, units), 3) if not form.is_shared else np.outer(units, units)
     np.testing.assert_allclose(moved.covariances_ / scale, plain.covariances_, rtol=1e-9, atol=1e-9)
     # A density is one over the units.
     shift = len(X) * np.log(units).sum()
@@ -110,7 +111,7 @@ def test_a_column_of_zeros(structure: str, unit: float) -> None:
         gm = GaussianMixture(3, covariance_type=structure, random_state=0).fit(np.insert(X, 1, 0.0, axis=1))
     assert gm.columns_in_doubt_.constant == (1,)
     assert not gm.runs_[0].degenerate
-    if structure == "spherical":  # a quarter of its variance is that of zeros
+    if STRUCTURES[structure].mixes_columns:  # a quarter of its variance is that of zeros
         return
     alone = GaussianMixture(3, covariance_type=structure, random_state=0).fit(X)
     np.testing.assert_allclose(np.delete(gm.means_, 1, axis=1), alone.means_, rtol=1e-9)
@@ -121,19 +122,18 @@ def test_a_column_of_zeros(structure: str, unit: float) -> None:
 def test_one_outlier_among_many_rows(structure: str) -> None:
     X = np.random.default_rng(3).normal(size=(1000, 2))
     X[7] = 1e6
-    if structure == "tied":  # which has no covariance of one row
+    kind = STRUCTURES[structure]
+    if kind.is_common:  # there is no covariance of one row
         gm = GaussianMixture(2, covariance_type=structure, random_state=0).fit(X)
     else:
         with pytest.warns(ConvergenceWarning, match="component 1 holds 1 row, too few for its covariance"):
             gm = GaussianMixture(2, covariance_type=structure, random_state=0).fit(X)
     rest = np.delete(X, 7, axis=0)
     np.testing.assert_allclose(gm.weights_, [0.999, 0.001], rtol=1e-12)
-    own = np.asarray(gm.covariances_ if structure == "tied" else gm.covariances_[0])
-    expected = {"diag": rest.var(axis=0), "spherical": rest.var(axis=0).mean()}.get(
-        structure, np.cov(rest.T, bias=True)
-    )
-    # Of tied, 999 of 1 000 rows make the covariance; the ridge is 1e-8 of it, and 1e-14 of the outlier's share, 1e-5.
-    np.testing.assert_allclose(own, expected * (0.999 if structure == "tied" else 1.0), rtol=1e-4)
+    own = kind.form.to_full(np.asarray(gm.covariances_), 2, 2)[0]
+    expected = kind.form.to_full(kind.form.from_pooled(np.cov(rest.T, bias=True), 2), 2, 2)[0]
+    # 999 of 1 000 rows make a common covariance; the ridge is 1e-8 of it, and 1e-14 of the outlier's share, 1e-5.
+    np.testing.assert_allclose(own, expected * (0.999 if kind.is_common else 1.0), rtol=1e-4)
 
 
 @each_structure
@@ -204,6 +204,8 @@ def test_given_parameters_whose_precisions_are_infinite_are_said_so() -> None:
         ("tied", [[1e-310]]),
         ("diag", [[1e-310]]),
         ("spherical", [1e-310]),
+        ("EEI", [[1e-310]]),
+        ("EII", [1e-310]),
     ):
         with pytest.warns(UserWarning, match="precisions_ is infinite in places"):
             gm = GaussianMixture.from_parameters([1.0], [[0.0]], covariances, structure)

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emix.gaussian.forms import FORMS, CovarianceForm
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import _arguments
-from emix.gaussian.structures import STRUCTURES, CovarianceStructure
+from emix.gaussian.structures import STRUCTURES
 from emix.kernel.level import kernel_for
 
 Array = NDArray[Any]
 
 each_structure = pytest.mark.parametrize("structure", STRUCTURES)
+# Those that scikit-learn has too.
+each_of_scikit_learn = pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+each_form = pytest.mark.parametrize("name", FORMS)
 
 
 def clusters(n: int, d: int, K: int, seed: int = 0, spread: float = 3.0) -> Array:
@@ -32,13 +36,13 @@ def start(structure: str, X: Array, K: int, seed: int = 0) -> GaussianParameters
     """Unequal weights, means at rows, the pooled covariance in the structure's form."""
     rng = np.random.default_rng([seed, 1])
     weights = rng.uniform(0.5, 1.5, K)
-    form = STRUCTURES[structure]
+    kind = STRUCTURES[structure]
     pooled = np.atleast_2d(np.cov(X, rowvar=False, bias=True)).astype(np.float64)
     return GaussianParameters.from_covariances(
-        form,
+        kind,
         weights / weights.sum(),
         X[rng.choice(len(X), K, replace=False)],
-        form.from_pooled(pooled, K),
+        kind.form.from_pooled(pooled, K),
     )
 
 
@@ -61,7 +65,7 @@ def naive_joint(X: Array, theta: GaussianParameters) -> Array:
     K, d = theta.means.shape
     X = X.astype(np.float64)
     joint = np.empty((len(X), K))
-    for k, sigma in enumerate(theta.structure.to_full(theta.covariances, K, d)):
+    for k, sigma in enumerate(theta.structure.form.to_full(theta.covariances, K, d)):
         z = X - theta.means[k]
         square = np.einsum("ij,ij->i", z, np.linalg.solve(sigma, z.T).T)
         joint[:, k] = np.log(theta.weights[k]) - 0.5 * (square + np.linalg.slogdet(2 * np.pi * sigma)[1])
@@ -78,7 +82,7 @@ def joint_scores(X: Array, theta: GaussianParameters) -> Array:
     for k in range(K):
         constant[:] = -np.inf
         constant[k] = values[k]
-        scorer = kernel_for(X.dtype).Scorer(theta.structure.code, K, d, arguments)
+        scorer = kernel_for(X.dtype).Scorer(theta.structure.form.code, K, d, arguments)
         scorer.score(X, 0, len(X), joint[k], None, None, None)
     return joint.T
 
@@ -93,13 +97,17 @@ def in_form(structure: str, matrices: Array, weights: Array) -> Array:
     """The structure's covariances from each component's own (K, d, d): the maximum of the likelihood under it."""
     if structure == "full":
         return matrices
-    if structure == "tied":
-        return np.einsum("k,kij->ij", weights / weights.sum(), matrices)
+    if structure in ("tied", "EEI", "EII"):
+        pooled = np.einsum("k,kij->ij", weights / weights.sum(), matrices)
+        if structure == "tied":
+            return np.asarray(pooled)
+        variances = np.tile(np.diagonal(pooled), (len(matrices), 1))
+        return variances if structure == "EEI" else variances.mean(axis=1)
     diagonals = np.diagonal(matrices, axis1=1, axis2=2)
     return diagonals if structure == "diag" else diagonals.mean(axis=1)
 
 
-def scatter_of(form: CovarianceStructure, centered: list[Array], weights: list[Array]) -> Array:
+def scatter_of(form: CovarianceForm, centered: list[Array], weights: list[Array]) -> Array:
     """Σ w z zᵀ of the rows z of each component."""
     matrices = np.array([(z.T * w) @ z for z, w in zip(centered, weights)])
     variances = np.diagonal(matrices, axis1=1, axis2=2)

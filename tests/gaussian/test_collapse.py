@@ -19,12 +19,12 @@ each_structure = pytest.mark.parametrize("structure", list(STRUCTURES))
 
 def statistics_of(structure: str, X: NDArray[np.floating], labels: NDArray[np.intp]) -> GaussianStatistics:
     """Statistics of rows that are given whole to their labels."""
-    form, K = STRUCTURES[structure], int(labels.max()) + 1
+    kind, K = STRUCTURES[structure], int(labels.max()) + 1
     rows = np.ascontiguousarray(X, np.float64)
-    packed = statistics_of_labels(form, rows, np.ones(len(X)), labels, None, 1, K)
+    packed = statistics_of_labels(kind.form, rows, np.ones(len(X)), labels, None, 1, K)
     limits = np.stack([rows.min(axis=0), rows.max(axis=0)])
     columns = Columns(float(np.finfo(X.dtype).eps), limits)
-    return GaussianStatistics(form, K, X.shape[1], packed, float(len(X)), len(X), 0.0, None, columns=columns)
+    return GaussianStatistics(kind, K, X.shape[1], packed, float(len(X)), len(X), 0.0, None, columns=columns)
 
 
 def judged(
@@ -46,7 +46,7 @@ UNITS = [1.0, np.array([1e-17, 1.0, 1e12]), np.array([3e5, 2e-9, 7.0])]
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_sound_components_are_not_doubted(structure: str, dtype: str) -> None:
     X, labels = groups()
-    for unit in UNITS if structure != "spherical" and dtype == "float64" else (1.0, 1e-9, 1e12):
+    for unit in UNITS if not STRUCTURES[structure].mixes_columns and dtype == "float64" else (1.0, 1e-9, 1e12):
         assert judged(structure, (X * unit).astype(dtype), labels) == (None, ((), (), (), ()))
 
 
@@ -69,7 +69,7 @@ def test_component_without_rows(structure: str) -> None:
     statistics = statistics_of(structure, X, labels)
     weight, shift, scatter = (part.copy() for part in statistics.in_unit)
     weight[1], shift[1] = 0.0, 0.0
-    if structure != "tied":
+    if not STRUCTURES[structure].form.is_shared:
         scatter[1] = 0.0
     empty = GaussianStatistics.of(statistics.structure, statistics.center, weight, shift, scatter, 60.0, 60, 0.0, None)
     collapse, _ = judge(empty, "auto", 60.0)
@@ -77,7 +77,7 @@ def test_component_without_rows(structure: str) -> None:
     assert collapse.message() == "component 1 holds no rows"
 
 
-@pytest.mark.parametrize("structure", ["full", "tied", "diag"])
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "EEI"])
 @pytest.mark.parametrize("reg_covar", ["auto", 1e-6])
 def test_all_components_on_values_of_one_column_at_once(structure: str, reg_covar: float | str) -> None:
     """Zeros and ones: no component is narrower than another, and what they have in that column is reg_covar alone."""
@@ -86,8 +86,9 @@ def test_all_components_on_values_of_one_column_at_once(structure: str, reg_cova
     for unit in UNITS:
         collapse, columns = judged(structure, X * unit, labels, reg_covar)
         assert collapse is not None
-        who = "the common covariance" if structure == "tied" else "component 0"
-        n_rows, whose = (120, "the rows of a component") if structure == "tied" else (60, "its rows")
+        common = STRUCTURES[structure].is_common
+        who = "the common covariance" if common else "component 0"
+        n_rows, whose = (120, "the rows of a component") if common else (60, "its rows")
         assert collapse.message(["a", "b", "c"]) == (
             f"{who} has collapsed: {whose} have one value in column 'b', but for rounding; it holds {n_rows} rows"
         )
@@ -112,16 +113,37 @@ def test_all_components_on_planes_of_their_own(structure: str) -> None:
 def test_one_component_on_equal_values(structure: str) -> None:
     """As 29 flowers of iris with the same width of their petals."""
     X, labels = groups()
-    column = slice(None) if structure == "spherical" else 2
+    column = 2 if STRUCTURES[structure].form.has_directions else slice(None)
     X[labels == 1, column] = 1.3
     collapse, _ = judged(structure, X, labels)
-    if structure == "tied":  # pooled with the others' there is a variance left
+    if STRUCTURES[structure].shares_eigenvalues:  # pooled with the others' there is a variance left
         assert collapse is None
         return
     assert collapse is not None
     assert collapse.component == 1
     assert collapse.column == (None if structure == "spherical" else 2)
     assert collapse.effective_rows == 60.0
+
+
+@pytest.mark.parametrize(
+    ("structure", "message"),
+    [
+        (
+            "spherical",
+            "component 0 has collapsed: its rows have one value in all columns, but for",
+        ),
+        ("EII", "the common covariance has collapsed: the rows of a component have one value in all columns, but for"),
+    ],
+)
+def test_all_components_on_one_point_each(structure: str, message: str) -> None:
+    _, labels = groups()
+    X = np.array([[1.0, 2.0, 3.0], [-1.0, 5.0, 0.1]])[labels]
+    for unit in (1.0, 1e-9, 1e12):
+        collapse, _ = judged(structure, X * unit, labels)
+        assert collapse is not None
+        n_rows = 120 if structure == "EII" else 60
+        assert collapse.message() == f"{message} rounding; it holds {n_rows} rows"
+        assert collapse.column is None
 
 
 @pytest.mark.parametrize("narrow", [3e-9, 3e-8])
@@ -212,10 +234,10 @@ def test_a_group_far_narrower_than_the_others_is_told_what_auto_adds() -> None:
 
 @pytest.mark.parametrize("largest", [1e200, 1.5e308])
 def test_covariances_beyond_all_bounds_are_told_from_sound_ones(largest: float) -> None:
-    form: CovarianceStructure = STRUCTURES["diag"]
+    kind: CovarianceStructure = STRUCTURES["diag"]
     weight, zeros = np.array([100.0, 100.0]), np.zeros((2, 2))
     scatter = np.array([[1.0, 1e-200], [largest / 100.0, largest / 100.0]]) * weight[:, np.newaxis]
-    statistics = GaussianStatistics.of(form, zeros, weight, zeros, scatter, 200.0, 200, 0.0, None)
+    statistics = GaussianStatistics.of(kind, zeros, weight, zeros, scatter, 200.0, 200, 0.0, None)
     assert judge(statistics, 0.0, 200.0).collapse is not None
 
 

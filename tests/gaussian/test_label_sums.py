@@ -22,7 +22,7 @@ def test_sums_about_the_means_and_about_given_centers(
     structure: str, slot_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(label_sums, "SLOT_BYTES", slot_bytes)  # 0: one slot for all chunks
-    form = STRUCTURES[structure]
+    kind, form = STRUCTURES[structure], STRUCTURES[structure].form
     packed = statistics_of_labels(form, X, weight, labels, None, 1, K)
     held, shift, scatter, center = np.split(packed, np.cumsum([K, K * D, len(packed) - K - 2 * K * D]))
     parts = [(X[labels == k], weight[labels == k]) for k in range(K)]
@@ -36,18 +36,18 @@ def test_sums_about_the_means_and_about_given_centers(
     variances = np.diagonal(matrices, axis1=1, axis2=2)
     expected = {"full": matrices, "tied": matrices.sum(axis=0), "diag": variances, "spherical": variances.sum(axis=1)}
     # Where positive and negative terms cancel, 1e-13 of the diagonals of some 7 000.
-    np.testing.assert_allclose(scatter.reshape(form.shape(K, D)), expected[structure], rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(scatter.reshape(form.shape(K, D)), expected[form.name], rtol=1e-12, atol=1e-9)
     # Moving the centres by e adds N e to s, and the same M-step follows.
     elsewhere = means + 0.5
     moved = statistics_of_labels(form, X, weight, labels, elsewhere, 1)
     np.testing.assert_array_equal(moved[-K * D :], elsewhere.ravel())
     np.testing.assert_allclose(moved[K : K + K * D], np.repeat(-0.5 * held, D), rtol=1e-12)
-    for mine, theirs in zip(*(form.maximize(_statistics(form, sums), 0.0) for sums in (packed, moved))):
+    for mine, theirs in zip(*(kind.maximize(_statistics(kind, sums), 0.0) for sums in (packed, moved))):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-12)  # of numbers of about 1
 
 
-def _statistics(form: CovarianceStructure, packed: label_sums.Array) -> GaussianStatistics:
-    return GaussianStatistics(form, K, D, packed, float(weight.sum()), N, 0.0, taken_under=None)
+def _statistics(kind: CovarianceStructure, packed: label_sums.Array) -> GaussianStatistics:
+    return GaussianStatistics(kind, K, D, packed, float(weight.sum()), N, 0.0, taken_under=None)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -55,7 +55,8 @@ def _statistics(form: CovarianceStructure, packed: label_sums.Array) -> Gaussian
 def test_same_bits_from_any_number_of_threads(structure: str, slot_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_sums, "SLOT_BYTES", slot_bytes)
     one, two, three = (
-        statistics_of_labels(STRUCTURES[structure], X, weight, labels, None, n_threads, K) for n_threads in (1, 2, 3)
+        statistics_of_labels(STRUCTURES[structure].form, X, weight, labels, None, n_threads, K)
+        for n_threads in (1, 2, 3)
     )
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(one, three)

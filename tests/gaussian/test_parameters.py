@@ -32,10 +32,10 @@ def other(structure: str) -> GaussianParameters:
 @each_structure
 def test_whitening_and_log_determinants(structure: str) -> None:
     theta = start(structure, X, K)
-    full = STRUCTURES[structure].to_full(theta.covariances, K, D)
+    full = STRUCTURES[structure].form.to_full(theta.covariances, K, D)
     assert theta.log_det_whitening.shape == (K,)
     np.testing.assert_allclose(theta.log_det_whitening, -0.5 * np.linalg.slogdet(full)[1], rtol=1e-12)
-    assert theta.whitening.shape == theta.covariances.shape == STRUCTURES[structure].shape(K, D)
+    assert theta.whitening.shape == theta.covariances.shape == STRUCTURES[structure].form.shape(K, D)
     assert (theta.n_components, theta.n_features) == (K, D)
 
 
@@ -48,7 +48,7 @@ def test_free_parameters(structure: str, expected: int) -> None:
 @each_structure
 def test_from_precisions(structure: str) -> None:
     theta = start(structure, X, K)
-    full = np.linalg.inv(STRUCTURES[structure].to_full(theta.covariances, K, D))
+    full = np.linalg.inv(STRUCTURES[structure].form.to_full(theta.covariances, K, D))
     found = GaussianParameters.from_precisions(
         structure, theta.weights, theta.means, in_form(structure, full, np.ones(K))
     )
@@ -91,8 +91,8 @@ def test_arrays_are_read_only(structure: str) -> None:
 @each_structure
 def test_distance_is_the_largest_of_three(structure: str) -> None:
     a, b = start(structure, X, K), other(structure)
-    full_a = STRUCTURES[structure].to_full(a.covariances, K, D)
-    full_b = STRUCTURES[structure].to_full(b.covariances, K, D)
+    full_a = STRUCTURES[structure].form.to_full(a.covariances, K, D)
+    full_b = STRUCTURES[structure].form.to_full(b.covariances, K, D)
     terms = []
     for k in range(K):
         W = np.linalg.inv(np.linalg.cholesky(full_a[k]))

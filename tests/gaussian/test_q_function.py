@@ -40,7 +40,9 @@ def perturbed(theta: GaussianParameters, size: float, seed: int) -> GaussianPara
     weights = theta.weights * np.exp(size * rng.normal(size=K))
     means = theta.means + size * rng.normal(size=(K, D))
     step = size * rng.normal(size=theta.covariances.shape)
-    if theta.structure.name in ("full", "tied"):
+    if theta.structure.is_common:
+        step = step[:1] if not theta.structure.form.is_shared else step
+    if theta.structure.form.has_matrices:
         move = np.eye(D) + step
         covariances = move @ theta.covariances @ np.swapaxes(move, -1, -2)
     else:
@@ -164,7 +166,7 @@ def affine(structure: str, rng: np.random.Generator) -> Array:
     """A linear map under which the structure is closed."""
     if structure in ("full", "tied"):
         return np.eye(D) + 0.4 * rng.normal(size=(D, D))
-    if structure == "diag":
+    if structure in ("diag", "EEI"):
         return np.diag(rng.choice([-1, 1], D) * rng.uniform(0.01, 100, D))
     return np.linalg.qr(rng.normal(size=(D, D)))[0] * rng.uniform(0.01, 100)
 
@@ -179,7 +181,7 @@ def test_affine_equivariance(structure: str, seed: int) -> None:
     theta = start(structure, X, K, seed)
 
     def moved(parameters: GaussianParameters) -> GaussianParameters:
-        full = A @ parameters.structure.to_full(parameters.covariances, K, D) @ A.T
+        full = A @ parameters.structure.form.to_full(parameters.covariances, K, D) @ A.T
         covariances = in_form(structure, full, np.ones(K))
         return GaussianParameters.from_covariances(
             structure, parameters.weights, parameters.means @ A.T + b, covariances

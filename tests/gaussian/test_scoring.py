@@ -19,7 +19,15 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
 from emix.kernel import level
 from emix.parallel import threads
-from gaussian.examples import clusters, each_structure, joint_scores, naive_joint, naive_responsibilities, start
+from gaussian.examples import (
+    clusters,
+    each_structure,
+    in_form,
+    joint_scores,
+    naive_joint,
+    naive_responsibilities,
+    start,
+)
 
 each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
 ALL = {"log_density": True, "responsibilities": True, "labels": True}
@@ -230,14 +238,13 @@ def rows_some_far(structure: str, n: int = 3000, n_far: int = 600) -> tuple[Any,
     rng = np.random.default_rng(0)
     K, d, sd = 6, 4, 1e90
     means = sd * rng.normal(size=(K, d))
-    variances: Any = sd * sd * rng.uniform(1.0, 2.0, (K, d))
-    variances = {"full": np.stack([np.diag(v) for v in variances]), "tied": np.diag(variances[0]), "diag": variances,
-                 "spherical": variances[:, 0]}[structure]  # fmt: skip
+    matrices = sd * sd * rng.uniform(1.0, 2.0, (K, d))[:, :, np.newaxis] * np.eye(d)
+    covariances = in_form(structure, matrices, np.arange(1, K + 1) / 21)
     X = sd * rng.normal(size=(n, d))
     far = np.sort(rng.choice(n, n_far, replace=False))
     X[far[::2]] *= 1e160 / sd
     X[far[1::2]] *= 1e250 / sd
-    return X, GaussianParameters.from_covariances(structure, np.arange(1, K + 1) / 21, means, variances), far
+    return X, GaussianParameters.from_covariances(structure, np.arange(1, K + 1) / 21, means, covariances), far
 
 
 @pytest.mark.parametrize("name", ALL)

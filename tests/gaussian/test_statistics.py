@@ -35,7 +35,7 @@ def direct(structure: str, X: Array, theta: GaussianParameters, center: Array, w
         center=center,
         weight=r.sum(axis=0),
         shift=np.stack([r[:, k] @ z[k] for k in range(len(center))]),
-        scatter=scatter_of(STRUCTURES[structure], z, list(r.T)),
+        scatter=scatter_of(STRUCTURES[structure].form, z, list(r.T)),
         total_weight=weight.sum(),
         n_rows=len(X),
         log_likelihood=float(weight @ np.logaddexp.reduce(joint, axis=1)),

@@ -31,7 +31,7 @@ def exact_terms(x: Array, parameters: GaussianParameters, k: int) -> tuple[Any, 
     """log p_k(x), Σ_j log W_k[j, j] and ½‖y‖² in 50 digits, of these very numbers."""
     d = parameters.n_features
     K = parameters.n_components
-    matrix = parameters.structure.to_full(parameters.covariances, K, d)[k]
+    matrix = parameters.structure.form.to_full(parameters.covariances, K, d)[k]
     with mpmath.workdps(50):
         L = mpmath.cholesky(mpmath.matrix(matrix.tolist()), tol=0)
         z = mpmath.matrix([mpmath.mpf(float(a)) - mpmath.mpf(float(b)) for a, b in zip(x, parameters.means[k])])

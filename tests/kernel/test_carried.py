@@ -31,13 +31,13 @@ def carried(old: GaussianParameters, new: GaussianParameters, parts: Any = ((0, 
     shrink, moved = np.full(K, np.nan, np.float32), np.full(K, np.nan, np.float32)
     d = old.n_features
     for part in parts:
-        factors.carry(old.structure.code, K, d, old.density, new.density, *part, shrink, moved, np.empty(d))
+        factors.carry(old.structure.form.code, K, d, old.density, new.density, *part, shrink, moved, np.empty(d))
     return shrink, moved
 
 
 def matrices(theta: GaussianParameters) -> np.ndarray:
     """W of each component."""
-    return theta.structure.to_full(theta.whitening, K, theta.n_features)
+    return theta.structure.form.to_full(theta.whitening, K, theta.n_features)
 
 
 @each_structure
@@ -69,7 +69,7 @@ def test_parts_are_the_whole(structure: str) -> None:
 def test_what_is_not_a_number_bounds_nothing(structure: str) -> None:
     old, new = parameters(structure, 3, 0.0), parameters(structure, 3, 0.01)
     packed = new.packed.copy()
-    packed[parameters_layout(new.structure.code, K, 3).density] = np.nan
+    packed[parameters_layout(new.structure.form.code, K, 3).density] = np.nan
     shrink, moved = carried(old, replace(new, packed=packed))
     assert (shrink == 0.0).all() and (moved == np.inf).all()
 

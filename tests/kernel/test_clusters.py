@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emix.gaussian import label_sums
-from emix.gaussian.structures import STRUCTURES
+from emix.gaussian.forms import FORMS
 from emix.kernel.level import available_levels
 from emix.starts import kmeans
 from emix.starts import starting_parameters as starts
@@ -155,7 +155,7 @@ def test_a_small_start_is_its_steps(
     Z = starts._standardized(X, ones)
     seeds = kmeans.kmeans_plus_plus(Z, ones, K, Uniforms(7, 1))
     _, labels = kmeans.kmeans(Z, ones, Z.take(seeds, axis=0), 1)
-    form = list(STRUCTURES.values())[structure]
+    form = list(FORMS.values())[structure]
     expected = label_sums.statistics_of_labels(form, X, ones, labels, None, 1, K)
     found = np.full(len(expected), np.nan)
     n_candidates = kmeans.candidates_of(K)

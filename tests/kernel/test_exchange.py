@@ -129,7 +129,7 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
         center = np.clip(mu, *column_range) if given is None else given
         center = center.astype(np.float32).astype(np.float64) if single else center
         away = mu - center
-        offset = structures.STRUCTURES[structure].whitened(W, away)
+        offset = structures.STRUCTURES[structure].form.whitened(W, away)
         np.testing.assert_array_equal(found[: K * d].reshape(K, d), center)
         np.testing.assert_allclose(found[K * d : 2 * K * d].reshape(K, d), offset, rtol=1e-14, atol=1e-14)
         with np.errstate(divide="ignore"):

@@ -221,8 +221,8 @@ def test_a_matrix_of_all_components_has_no_parts() -> None:
         factors.maximize(TIED, 5, 3, 0.0, None, np.ones(5 * 7 + 9), np.empty(parameters_layout(TIED, 5, 3).size), 0, 1)
 
 
-@pytest.mark.parametrize("code", [-1, 4])
-def test_unknown_forms_are_refused_everywhere(code: int) -> None:
+@pytest.mark.parametrize("code", [-1, 6])
+def test_unknown_forms_and_structures_are_refused_everywhere(code: int) -> None:
     K, d, few = 2, 3, np.zeros(4)
     calls = {
         "whiten": (code, d, few, few, np.zeros(K)),
@@ -236,7 +236,8 @@ def test_unknown_forms_are_refused_everywhere(code: int) -> None:
         "Exchange": (code, K, d, 40.0, factors.Columns(1e-16, np.zeros((2, d))), few, None, np.zeros((1, 4))),
     }
     for name, arguments in calls.items():
-        with pytest.raises(ValueError, match=f"the covariance form has the code {code}, expected 0 to 3"):
+        kind, last = ("structure", 5) if name in ("maximize", "is_regular") else ("form", 3)
+        with pytest.raises(ValueError, match=f"the covariance {kind} has the code {code}, expected 0 to {last}"):
             getattr(factors, name)(*arguments)
 
 

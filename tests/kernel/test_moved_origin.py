@@ -20,12 +20,12 @@ def mixture(structure: str, K: int, d: int, scale: float) -> tuple[Array, Array,
     pi, mu = rng.dirichlet(np.ones(K)), scale * rng.normal(size=(K, d))
     A = rng.normal(size=(K, d, d))
     sigma = in_form(structure, A @ A.transpose(0, 2, 1) + np.eye(d))
-    W, log_det = structures.STRUCTURES[structure].whiten(sigma, K, d)
+    W, log_det = structures.STRUCTURES[structure].form.whiten(sigma, K, d)
     return pi, mu, W, density(structure, pi, mu, sigma, W, log_det)
 
 
 def squared_reaches(structure: str, W: Array, away: Array) -> Array:
-    magnitudes = structures.STRUCTURES[structure].whitened(np.abs(W), np.abs(away))
+    magnitudes = structures.STRUCTURES[structure].form.whitened(np.abs(W), np.abs(away))
     return np.asarray(np.sum(magnitudes**2, axis=1))
 
 
@@ -53,7 +53,7 @@ def test_components_within_reach_move_to_the_origin(structure: str, single: bool
     np.testing.assert_allclose(found[-d:], m, rtol=1e-6 if single else 1e-14)
     center, offset = plain[: K * d].reshape(K, d), plain[K * d : 2 * K * d].reshape(K, d)
     np.testing.assert_array_equal(found[: K * d].reshape(K, d), np.where(moved, found[-d:], center))
-    away = structures.STRUCTURES[structure].whitened(W, mu - found[-d:])
+    away = structures.STRUCTURES[structure].form.whitened(W, mu - found[-d:])
     np.testing.assert_allclose(
         found[K * d : 2 * K * d].reshape(K, d), np.where(moved, away, offset), rtol=1e-13, atol=1e-14
     )

@@ -123,7 +123,7 @@ def test_arrays_of_another_length_are_refused() -> None:
     code = STRUCTURES.index("diag")
     with pytest.raises(ValueError, match="column_range has 4 numbers, expected 6"):
         factors.ridge(code, False, 3, 3, np.nan, factors.Columns(EPS, np.zeros((2, 2))), sums, np.empty(3))
-    with pytest.raises(ValueError, match="the ridge has 1 numbers, expected 3"):
+    with pytest.raises(ValueError, match="R has 1 numbers, expected 3"):
         factors.ridge(code, False, 3, 3, np.nan, None, sums, np.empty(1))
     with pytest.raises(ValueError, match="statistics has"):
         factors.is_regular(code, 3, 3, np.nan, None, sums[1:])

@@ -56,7 +56,7 @@ def test_two_columns(mixture: emix.GaussianMixture, faithful: np.ndarray, tmp_pa
     ]
 
 
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
 def test_ellipses_are_the_contours_of_the_components(faithful: np.ndarray, structure: str) -> None:
     mixture = emix.GaussianMixture(2, covariance_type=structure, random_state=0).fit(faithful)
     figure = plot_mixture(mixture, faithful)

@@ -17,6 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture, GaussianParameters
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.scoring import score_rows
+from emix.gaussian.structures import STRUCTURES
 from emix.rows import sampling
 from emix.rows.arrays import ArraySource
 from emix.starts import starting_parameters as starts
@@ -24,7 +25,6 @@ from emix.starts.starting_parameters import STARTS, make_start
 
 Array = NDArray[np.float64]
 
-STRUCTURES = ["full", "tied", "diag", "spherical"]
 each_start = pytest.mark.parametrize("init_params", STARTS)
 each_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
@@ -73,11 +73,11 @@ def test_tiny_weights_in_any_error_state(init_params: str) -> None:
 def test_start_is_a_mixture(structure: str, init_params: str, dtype: Any) -> None:
     weight = np.random.default_rng(1).uniform(0.0, 2.0, len(X))
     theta = start(init_params, X.astype(dtype), weight, structure)
-    shape = {"full": (3, 3, 3), "tied": (3, 3), "diag": (3, 3), "spherical": (3,)}[structure]
+    shape = theta.structure.form.shape(3, 3)
     assert (theta.weights.shape, theta.means.shape, theta.covariances.shape) == ((3,), (3, 3), shape)
     assert theta.weights.sum() == pytest.approx(1.0, abs=1e-15) and (theta.weights > 0.0).all()
     assert (theta.means >= X.min(axis=0)).all() and (theta.means <= X.max(axis=0)).all()
-    full = theta.structure.to_full(theta.covariances, 3, 3)
+    full = theta.structure.form.to_full(theta.covariances, 3, 3)
     np.testing.assert_allclose(full, full.swapaxes(1, 2), rtol=1e-13)  # sums of 300 terms
     assert (np.linalg.eigvalsh(full) > 0.0).all()
 
@@ -93,15 +93,9 @@ def test_means_only_take_equal_weights_and_the_pooled_covariance_within_groups(i
         group = (((X[:, None] - theta.means) / deviation) ** 2).sum(axis=2).argmin(axis=1)
         Z = X - theta.means[group]
         covariance = (Z.T * weight) @ Z / weight.sum()
-        expected = {
-            "full": np.stack([covariance] * 3),
-            "tied": covariance,
-            "diag": np.stack([np.diag(covariance)] * 3),
-            "spherical": np.full(3, np.trace(covariance) / 3),
-        }
-        added = 0.25 * np.eye(3) if structure in ("full", "tied") else 0.25
+        expected = theta.structure.form.from_pooled(covariance + 0.25 * np.eye(3), 3)
         # 300 terms, and the covariances' entries are not small beside their variances.
-        np.testing.assert_allclose(theta.covariances, expected[structure] + added, rtol=1e-11)
+        np.testing.assert_allclose(theta.covariances, expected, rtol=1e-11)
 
 
 def test_clusters_give_their_weights_means_and_covariances() -> None:
@@ -304,10 +298,11 @@ import hashlib
 import numpy as np
 from emix.starts.starting_parameters import STARTS, make_start
 from emix.gaussian.model import GaussianModel
+from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
 for n_rows, d in ((20_000, 10), (3_000, 64)):
     X = 3.0 * np.random.default_rng(0).normal(size=(n_rows, d)) + 1.0
-    for structure in ("full", "tied", "diag", "spherical"):
+    for structure in STRUCTURES:
         for init_params in STARTS:
             theta = make_start(init_params, ArraySource(X), GaussianModel(5, d, structure, 1e-6), 0, 0)
             print(structure, init_params, hashlib.sha256(theta.packed.tobytes()).hexdigest())
@@ -326,7 +321,7 @@ def test_same_bits_whatever_number_of_threads_the_environment_allows() -> None:
         ).stdout
         for number in ("1", "2")
     )
-    assert one.count("\n") == 32
+    assert one.count("\n") == 48  # shapes, structures, starts
     assert one == two
 
 

@@ -121,7 +121,7 @@ def test_pandas_rows_are_taken_by_position(faithful: np.ndarray) -> None:
     assert assign(mixture, frame).counts.sum() == len(faithful)
 
 
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
 def test_full_covariances_give_the_same_densities(faithful: np.ndarray, structure: str) -> None:
     mixture = emix.GaussianMixture(2, covariance_type=structure, random_state=0).fit(faithful)
     full = emix.GaussianMixture.from_parameters(mixture.weights_, mixture.means_, full_covariances(mixture))

@@ -66,12 +66,16 @@ def test_numbers_are_those_of_the_estimator(mixture: emix.GaussianMixture, faith
         ("tied", "Covariances, the same for all components"),
         ("diag", "Variances"),
         ("spherical", "Variances, the same for all columns"),
+        ("EEI", "Variances, the same for all components"),
+        ("EII", "Variance, the same for all columns and components"),
     ],
 )
 def test_covariances_have_the_form_of_their_structure(faithful: np.ndarray, structure: str, title: str) -> None:
     mixture = emix.GaussianMixture(3, covariance_type=structure, random_state=0).fit(faithful)
     table = rows_of(summary(mixture), title)
-    np.testing.assert_allclose(np.squeeze(table), mixture.covariances_, rtol=1e-3)
+    shown = np.broadcast_to(np.squeeze(table), mixture.covariances_.shape)  # a common one is shown once
+    np.testing.assert_allclose(shown, mixture.covariances_, rtol=1e-3)
+    assert f"{structure} covariances" in summary(mixture)
 
 
 def test_without_data_it_says_what_the_model_knows(mixture: emix.GaussianMixture) -> None:

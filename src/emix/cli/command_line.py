@@ -24,7 +24,7 @@ from emix.cli import commands
 from emix.cli.commands import EXIT_DOUBTFUL, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, EXIT_PIPE, EXIT_USAGE
 from emix.cli.outputs import flush_results, open_closed_streams, say
 from emix.cli.tables import READABLE, WRITABLE
-from emix.gaussian.structures import STRUCTURES
+from emix.gaussian.structures import NAMES
 from emix.starts.starting_parameters import STARTS
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", "--components", metavar="K", type=_count, required=True, help="number of components")
     parser.add_argument(
         "--covariance",
-        choices=tuple(STRUCTURES),
+        choices=NAMES,
         default="full",
         help="structure of the covariances (default: %(default)s)",
     )

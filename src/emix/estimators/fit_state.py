@@ -30,16 +30,16 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
     -------
     dict of str to object
     """
-    structure = parameters.structure
+    form = parameters.structure.form
     weights, means, covariances, whitening = parameters.arrays()
-    # By these, an array that the user has put in the place of one is recognized. They are read-only: in float64 those
-    # of the parameters themselves, which are so already.
+    # An attribute that is not the array published here was replaced by the user. All are read-only; in float64 weights,
+    # means and covariances are the parameters' own arrays, which are read-only already.
     published = {
         "weights_": weights,
         "means_": means,
         "covariances_": covariances,
-        "precisions_cholesky_": _read_only(structure.precisions_cholesky(whitening)),
-        "precisions_": _read_only(structure.precisions(whitening)),
+        "precisions_cholesky_": _read_only(form.precisions_cholesky(whitening)),
+        "precisions_": _read_only(form.precisions(whitening)),
     }
     if dtype.char != "d":
         with np.errstate(over="ignore", under="ignore"):  # `fit` warns where a precision is infinite
@@ -50,7 +50,7 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
 def unlinked(state: dict[str, Any]) -> dict[str, Any]:
     """Return an estimator's state with the names of the published arrays that still stand, not the arrays.
 
-    That two attributes are one array does not outlast every way of storing them (joblib's, for one).
+    Some ways of storing (joblib's, for one) make two arrays of one that two attributes share.
     """
     if "_published" not in state:
         return state
@@ -72,8 +72,8 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 def parameters_of(state: dict[str, Any]) -> GaussianParameters:
     """Return the parameters that the attributes hold.
 
-    Those of the fit, in float64, but for what the user has put in the place of `weights_`, `means_`, `covariances_` or
-    `precisions_cholesky_`. The last counts for more than `covariances_` if both were replaced.
+    They are the fit's, in float64, except for arrays that the user has put in the place of `weights_`, `means_`,
+    `covariances_` or `precisions_cholesky_`. The last counts for more than `covariances_` if both were replaced.
 
     Parameters
     ----------
@@ -87,14 +87,14 @@ def parameters_of(state: dict[str, Any]) -> GaussianParameters:
     Raises
     ------
     ValueError
-        If the shapes of what was replaced and of the rest do not agree, or the values cannot be those of a mixture.
+        If the shapes of the user's arrays and of the others do not agree, or the values cannot be those of a mixture.
     DegenerateCovarianceError
-        If covariances that were put there are not positive definite.
+        If the user's covariances are not positive definite.
     """
     fitted: GaussianParameters = state["_parameters"]
     published = state["_published"].get
-    # One by one: this is a tenth of the time that scores of one row may take. What was replaced before it was stored is
-    # not among the published, and may be None.
+    # One by one, because a loop takes a tenth of the time of scoring one row. An attribute that was replaced before the
+    # estimator was stored is not among the published, and may be None.
     if (
         state["weights_"] is published("weights_", _ABSENT)
         and state["means_"] is published("means_", _ABSENT)
@@ -102,7 +102,7 @@ def parameters_of(state: dict[str, Any]) -> GaussianParameters:
         and state["precisions_cholesky_"] is published("precisions_cholesky_", _ABSENT)
     ):
         return fitted
-    structure = fitted.structure
+    structure, form = fitted.structure, fitted.structure.form
     replaced = {
         name: np.asarray(as_numbers(state[name], name), dtype=np.float64)
         for name in _PUBLIC
@@ -112,8 +112,8 @@ def parameters_of(state: dict[str, Any]) -> GaussianParameters:
     if "precisions_cholesky_" in replaced:
         factor = replaced["precisions_cholesky_"]
         check_shapes(structure, weights, means, precisions_cholesky_=factor)
-        _check_factor(factor, structure.has_matrices)
-        precisions = structure.precisions(factor.swapaxes(-1, -2) if structure.has_matrices else factor)
+        _check_factor(factor, form.has_matrices)
+        precisions = form.precisions(factor.swapaxes(-1, -2) if form.has_matrices else factor)
         check_values({"weights_": weights, "means_": means, "precisions_": precisions}, structure)
         return GaussianParameters.from_precisions(structure, weights, means, precisions)
     covariances = replaced.get("covariances_", fitted.covariances)

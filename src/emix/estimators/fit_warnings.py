@@ -11,6 +11,7 @@ from emix.estimators.parameters_check import Settings
 from emix.exceptions import warn, warn_convergence
 from emix.gaussian.collapse import ColumnDoubts, Names
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import FloatArray
 
@@ -49,7 +50,9 @@ def warn_of_doubts(
         advice = ["pass more rows"] if settings.n_components == 1 else ["decrease n_components", "increase n_init"]
         if chosen.column is not None:
             advice.insert(0, "leave the column out")
-        if settings.covariance_type != "spherical" and source.n_features > 1:
+        sizes = settings.n_components, source.n_features
+        own = settings.structure.n_parameters(*sizes)
+        if any(other.n_parameters(*sizes) < own for other in STRUCTURES.values()):
             advice.append("choose a covariance_type with fewer parameters")
         remedy = " or ".join([", ".join(advice[:-1]), advice[-1]]) if len(advice) > 1 else advice[0]
         warn_convergence(

@@ -257,7 +257,7 @@ class FittedMixture(SklearnEstimator):
         counts = source.multinomial(n_samples, parameters.weights / parameters.weights.sum())
         labels = np.repeat(np.arange(len(counts)), counts)
         noise = source.standard_normal((n_samples, parameters.means.shape[1]))
-        return parameters.means[labels] + parameters.structure.color(noise, counts, parameters.covariances), labels
+        return parameters.means[labels] + parameters.structure.form.color(noise, counts, parameters.covariances), labels
 
     def __getstate__(self) -> dict[str, Any]:
         return unlinked(vars(self))

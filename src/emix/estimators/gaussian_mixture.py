@@ -26,7 +26,7 @@ from emix.estimators.parameters_check import (
 from emix.exceptions import warn_convergence
 from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.structures import STRUCTURES
+from emix.gaussian.structures import NAMES
 from emix.random_source import seed_of
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import (
@@ -59,9 +59,10 @@ class GaussianMixture(FittedMixture):
     ----------
     n_components : int
         Number of Gaussians.
-    covariance_type : {"full", "tied", "diag", "spherical"}
+    covariance_type : {"full", "tied", "diag", "spherical", "EEI", "EII"}
         A covariance matrix for each component; one for all; a variance for each component and feature; a variance
-        for each component.
+        for each component; a variance for each feature, the same for all components; one variance for all components
+        and features. mclust's names of the first four are accepted too: "VVV", "EEE", "VVI", "VII".
     tol : float
         EM stops when a step raises the log-likelihood by at most this, in nats per unit of weight.
     reg_covar : float or "auto"
@@ -83,7 +84,8 @@ class GaussianMixture(FittedMixture):
         Means to start from. Where they are not given too, weights are equal, and the covariance is that of the rows
         about the nearest of the means, pooled over the components.
     precisions_init : array_like, optional
-        Inverse covariances to start from, in the shape of `precisions_`.
+        Inverse covariances to start from, in the shape of `precisions_`. Where the covariance type has one covariance
+        for all components, and these differ, the start has the mean of the covariances, by the components' weights.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
         Source of the starts and of `sample`. An int gives the same result each time; None draws from the module
         numpy.random, as in scikit-learn: ``np.random.seed`` makes that repeatable.
@@ -104,7 +106,8 @@ class GaussianMixture(FittedMixture):
     means_ : ndarray of shape (n_components, n_features)
     covariances_, precisions_ : ndarray
         Of shape (n_components, n_features, n_features) for "full", (n_features, n_features) for "tied",
-        (n_components, n_features) for "diag", (n_components,) for "spherical". All these have the data's dtype.
+        (n_components, n_features) for "diag" and "EEI", (n_components,) for "spherical" and "EII". All these have the
+        data's dtype.
     precisions_cholesky_ : ndarray
         For "full" and "tied" upper triangular U with precision U Uᵀ; else the inverse standard deviations. All five
         are read-only. Another array may be put in the place of one and counts from then on; the others stay as they
@@ -273,7 +276,8 @@ class GaussianMixture(FittedMixture):
         means : array_like of shape (n_components, n_features)
         covariances : array_like
             In the shape of `covariances_` for the covariance type.
-        covariance_type : {"full", "tied", "diag", "spherical"}
+        covariance_type : {"full", "tied", "diag", "spherical", "EEI", "EII"}
+            Also mclust's names of the first four, "VVV", "EEE", "VVI" and "VII".
 
         Returns
         -------
@@ -283,7 +287,8 @@ class GaussianMixture(FittedMixture):
         Raises
         ------
         ValueError
-            If the shapes do not agree, or the values cannot be weights and covariances.
+            If the shapes do not agree, the values cannot be weights and covariances, or the covariances are not of the
+            covariance type.
 
         Examples
         --------
@@ -297,7 +302,7 @@ class GaussianMixture(FittedMixture):
             raise ValueError(
                 f"means has shape {shape}, expected (n_components, n_features): one row for each component."
             )
-        choice_of("covariance_type", covariance_type, STRUCTURES, cls.__name__)
+        choice_of("covariance_type", covariance_type, NAMES, cls.__name__)
         n_components, n_features = shape
         parameters = GaussianParameters.from_covariances(
             covariance_type,

@@ -25,7 +25,7 @@ __all__ = ["load_mixture", "mixture_bytes", "save_mixture"]
 
 KIND = "GaussianMixture"
 
-# How the names of arrays begin that are settings, other than those that 0.1 had.
+# Names of arrays that are settings begin so, but for those that 0.1 had.
 _SETTING = "setting_"
 _START_ARRAYS = ("weights_init", "means_init", "precisions_init")
 _FIT_NUMBERS = ("log_likelihood_", "total_weight_", "lower_bound_", "converged_", "n_iter_", "stopped_by_", "fit_time_")
@@ -73,7 +73,7 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         "kind": KIND,
         "parameters": {name: value for name, value in settings.items() if name not in _START_ARRAYS},
         "structure": parameters.structure.name,
-        # What a user has put into the place of means_ may have any dtype, or be a list.
+        # A user's own means_ may have any dtype, or be a list.
         "dtype": "float32" if np.asarray(mixture.means_).dtype == np.float32 else "float64",
         "feature_names": vars(mixture).get("feature_names_in_"),
         "fit": None,
@@ -132,7 +132,7 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
     if header["fit"] is not None:
         fit = header["fit"]
         state.update({name: fit[name] for name in _FIT_NUMBERS})
-        # Of a file of 0.1 it is not known, and taken to be a fit without.
+        # Files of 0.1 do not say it; their fits count as fits without weights.
         state["_fit_weight"] = state["total_weight_"] if fit.get("weighted") else None
         state["lower_bounds_"] = arrays["lower_bounds"].tolist()
         state["history_"] = _records("history", arrays, fit.get("history", {}), EMRecord)

@@ -121,9 +121,9 @@ def continue_fit(settings: Settings, parameters: GaussianParameters, source: Arr
     DegenerateCovarianceError
         If the covariance of a component collapsed.
     """
-    found = (parameters.structure.name, *parameters.means.shape)
-    expected = (settings.covariance_type, settings.n_components, source.n_features)
-    if found != expected:
+    sizes = settings.n_components, source.n_features
+    if parameters.structure is not settings.structure or parameters.means.shape != sizes:
+        found, expected = (parameters.structure.name, *parameters.means.shape), (settings.covariance_type, *sizes)
         raise ValueError(
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
@@ -137,7 +137,7 @@ def _start(
     """Return the parameters that a run starts from: what was given, and the rest made from the rows."""
     structure = model.structure
     if given.weights is not None and given.means is not None and given.precisions is not None:
-        return GaussianParameters.from_precisions(structure, given.weights, given.means, given.precisions)
+        return GaussianParameters.from_precisions(structure, given.weights, given.means, given.precisions, project=True)
     # Weights and covariances of clusters belong to these and not to other means, whose order would be another.
     # A start that makes means only has equal weights and the pooled covariance about them.
     made = make_start(init_params, source, model, seed, run, given.means)
@@ -147,7 +147,7 @@ def _start(
     means = made.means if given.means is None else given.means
     if given.precisions is None:
         return GaussianParameters.from_covariances(structure, weights, means, made.covariances)
-    return GaussianParameters.from_precisions(structure, weights, means, given.precisions)
+    return GaussianParameters.from_precisions(structure, weights, means, given.precisions, project=True)
 
 
 def _best(
@@ -163,7 +163,7 @@ def _best(
     if settings.verbose:
         progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
     model = GaussianModel(
-        settings.n_components, source.n_features, settings.covariance_type, settings.reg_covar, settings.n_threads
+        settings.n_components, source.n_features, settings.structure, settings.reg_covar, settings.n_threads
     )
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:

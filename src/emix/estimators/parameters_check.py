@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.arguments import check_finite, choice_of, element_of, integer_in_range, real_in_range, reg_covar_of
+from emix.arguments import check_finite, choice_of, element_of, integer_in_range, real_in_range
 from emix.exceptions import shown, warn
-from emix.gaussian.structures import STRUCTURES, RegCovar
+from emix.gaussian.covariance_checks import asymmetric_element, correlations, least_eigenvalue
+from emix.gaussian.reg_covar import RegCovar, reg_covar_of
+from emix.gaussian.structures import NAMES, CovarianceStructure, structure_of
 from emix.rows.conversion import as_numbers
 from emix.starts.starting_parameters import STARTS
 
@@ -25,10 +27,14 @@ __all__ = [
 
 
 class Settings(NamedTuple):
-    """The numbers and choices of a fit, checked."""
+    """The numbers and choices of a fit, checked.
+
+    `covariance_type` is the user's name of the structure.
+    """
 
     n_components: int
     covariance_type: str
+    structure: CovarianceStructure
     tol: float
     reg_covar: RegCovar
     max_iter: int
@@ -41,7 +47,7 @@ class Settings(NamedTuple):
 
 
 class GivenStart(NamedTuple):
-    """What the user gave of a start, as float64; None where nothing was given."""
+    """The parts of a start that the user gave, as float64; None for the others."""
 
     weights: NDArray[np.float64] | None
     means: NDArray[np.float64] | None
@@ -66,11 +72,13 @@ def check_settings(estimator: Any) -> Settings:
         raise TypeError(
             f"The 'warm_start' parameter of {caller} must be True or False. Got {shown(estimator.warm_start)} instead."
         )
+    structure = structure_of(choice_of("covariance_type", estimator.covariance_type, NAMES, caller), caller)
     verbose = int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose
     # In the order of the fields: by their names this takes a third longer.
     return Settings(
         integer_in_range("n_components", estimator.n_components, 1, caller=caller),
-        choice_of("covariance_type", estimator.covariance_type, STRUCTURES, caller),
+        estimator.covariance_type,
+        structure,
         real_in_range("tol", estimator.tol, 0.0, caller=caller),
         reg_covar_of(estimator.reg_covar, caller),
         integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
@@ -104,7 +112,7 @@ def check_given_start(estimator: Any, settings: Settings, n_features: int) -> Gi
             precisions, settings.covariance_type, n_components, n_features, "precision", argument="precisions_init"
         ),
     )
-    _warn_of_twins(given, STRUCTURES[settings.covariance_type].is_shared)
+    _warn_of_twins(given, settings.structure.is_common)
     return given
 
 
@@ -179,7 +187,8 @@ def check_spread(
     Parameters
     ----------
     values : array_like
-    covariance_type : {"full", "tied", "diag", "spherical"}
+    covariance_type : str
+        Name of the structure.
     n_components, n_features : int
     kind : {"covariance", "precision"}
         As messages call one of them.
@@ -197,25 +206,25 @@ def check_spread(
         If the shape is another, or a matrix is not symmetric and positive definite, a variance not positive.
     """
     found = as_numbers(values, argument)
-    structure = STRUCTURES[covariance_type]
+    form = structure_of(covariance_type, "check_spread", parameter="covariance_type").form
     _check_shape(
         found,
-        structure.shape(n_components, n_features),
+        form.shape(n_components, n_features),
         f"{covariance_type} {kind}",
         f"that is the shape of {argument} with covariance_type={covariance_type!r}, n_components={n_components} "
         f"and {n_features} features",
     )
     check_finite(found, argument)
     found = found.astype(np.float64, order="C")
-    if not structure.has_matrices:
+    if not form.has_matrices:
         if found.min() <= 0.0:
             place = np.unravel_index(int(np.argmax(found <= 0.0)), found.shape)
             raise ValueError(
                 f"'{covariance_type} {kind}' should be positive: {element_of(argument, place)} is {found[place]:g}."
             )
         return found
-    for k, matrix in enumerate(found[np.newaxis] if structure.is_shared else found):
-        which = argument if structure.is_shared else f"{argument}[{k}]"
+    for k, matrix in enumerate(found[np.newaxis] if form.is_shared else found):
+        which = argument if form.is_shared else f"{argument}[{k}]"
         start = f"'{covariance_type} {kind}' should be symmetric, positive-definite: {which} "
         if matrix.diagonal().min() <= 0.0:
             least = int(matrix.diagonal().argmin())
@@ -223,19 +232,15 @@ def check_spread(
                 start
                 + f"has {matrix[least, least]:g} at [{least}, {least}] of its diagonal, expected numbers above zero."
             )
-        # In units in which the diagonal is 1: those of the columns neither make a matrix singular nor hide that it is.
-        scale = 1.0 / np.sqrt(matrix.diagonal())
-        with np.errstate(over="ignore"):
-            scaled = matrix * scale[:, np.newaxis] * scale
-        # The tolerance of numpy.isclose, which scikit-learn applies too.
-        if not np.allclose(scaled, scaled.T):
-            i, j = np.unravel_index(int(np.argmax(np.abs(scaled - scaled.T))), matrix.shape)
+        places = asymmetric_element(matrix)
+        if places is not None:
+            (i, j), _ = places
             raise ValueError(
                 start + f"is not symmetric, its elements [{i}, {j}] and [{j}, {i}] are {matrix[i, j]:g} and "
                 f"{matrix[j, i]:g}. Pass (A + A.T) / 2 if they differ by rounding."
             )
-        # LAPACK may never return from a matrix with infinities. A correlation above 1 is enough.
-        lowest = float(np.linalg.eigvalsh(scaled)[0]) if np.isfinite(scaled).all() else -np.inf
+        # The units of the columns neither make a matrix singular nor hide that it is.
+        lowest = least_eigenvalue(correlations(matrix))
         if lowest <= 0.0:
             raise ValueError(
                 start + f"has the eigenvalue {lowest:g}, scaled to a diagonal of ones; expected all above zero. Add a "

@@ -1,9 +1,9 @@
-"""Which fits to distrust: components that collapsed, and columns that tell nothing or that reg_covar swamps.
+"""Signs of a fit to distrust: components that collapsed, columns that tell nothing or that reg_covar swamps.
 
 The likelihood of a Gaussian mixture has no upper bound: a component on few rows, or on rows that are equal in some
 column, raises it for ever as its covariance shrinks. Such a fit may have the highest log-likelihood of all runs and
-says least about the data. What `reg_covar` adds keeps its covariance from zero, and may hide the collapse. So a fit is
-judged by covariances without it, fitted once more to the statistics of the last E-step.
+says least about the data. `reg_covar` keeps the component's covariance from zero, and may hide the collapse. So the
+structure is fitted once more to the statistics of the last E-step, without it, and these covariances are judged.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.gaussian.covariance_checks import correlations
+from emix.gaussian.reg_covar import RegCovar, shown_ridge
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.structures import RegCovar, shown_ridge
+from emix.gaussian.structures import CovarianceStructure
 from emix.kernel.factors import Columns
 from emix.kernel.layout import parameters_layout
 
@@ -24,10 +26,11 @@ __all__ = ["Collapse", "ColumnDoubts", "Judgement", "Names", "judge"]
 Array = NDArray[np.float64]
 
 Names: TypeAlias = Sequence[str] | NDArray[np.object_] | None
-"""Of columns, for messages; without them a column is called by its number."""
+"""Names of columns, for messages. Without names, messages give a column's number."""
 
-# Of the pooled covariance, in any direction: a component 10 000 times narrower than the mean of all. (iris, K = 6: the
-# variance of a component of 29 equal petal widths is 3.5e-17 of the pooled one, those of others 0.03 and more.)
+# A component has collapsed if its variance in some direction is below this share of the pooled variance: it is 10 000
+# times narrower than the mean of all. (iris, K = 6: the variance of a component of 29 equal petal widths is 3.5e-17 of
+# the pooled one, those of others 0.03 and more.)
 LEAST_VARIANCE = 1e-8
 
 # A component on a share of a row holds none: its parameters are of no rows.
@@ -55,7 +58,7 @@ class Collapse(NamedTuple):
     effective_rows : float
         Rows that it holds, by their responsibilities.
     how : str
-        What happened, without the names of component and column.
+        The end of the message, with a place for the column.
     """
 
     component: int | None
@@ -126,7 +129,7 @@ class ColumnDoubts(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What to hold of a fit: the component that collapsed first of all, None if none did, and doubts about columns."""
+    """A fit's first component that collapsed, None if none did, and its doubtful columns."""
 
     collapse: Collapse | None
     columns: ColumnDoubts
@@ -143,9 +146,9 @@ def judge(statistics: GaussianStatistics, reg_covar: RegCovar, effective_rows: f
     ----------
     statistics : GaussianStatistics
     reg_covar : float or "auto"
-        Of the M-step.
+        That of the fit's M-steps.
     effective_rows : float
-        Of the data, (Σw)² / Σw².
+        (Σw)² / Σw² of the data.
 
     Returns
     -------
@@ -153,7 +156,7 @@ def judge(statistics: GaussianStatistics, reg_covar: RegCovar, effective_rows: f
         A component collapsed if it holds no row, or too few for a covariance of its own to mean something (`least_rows`
         of the structure); if its variance in some direction is below 1e-8 of the components' mean there; or if it is no
         more than rounding explains, though that of all rows is more. The third may happen to all components at once, as
-        on a column of zeros and ones. Where the covariance is shared, the second does not apply.
+        on a column of zeros and ones. Where components share their eigenvalues, the second does not apply.
     """
     few = _holds_few_rows(statistics, effective_rows)
     if statistics.structure.is_regular(statistics, reg_covar):
@@ -180,21 +183,19 @@ def _holds_few_rows(statistics: GaussianStatistics, effective_rows: float) -> Co
 def _look_closely(
     statistics: GaussianStatistics, reg_covar: RegCovar, few: Collapse | None, effective_rows: float
 ) -> Judgement:
-    structure, d = statistics.structure, statistics.n_features
+    structure, form, d = statistics.structure, statistics.structure.form, statistics.n_features
     weight, _, _ = statistics.in_unit
     covariances, total = _covariances_without_ridge(statistics)
     if not (np.isfinite(covariances).all() and np.isfinite(total).all()):
         # LAPACK may never return from a matrix with infinities.
         sound = np.isfinite(covariances).all(axis=(1, 2))
-        k = None if structure.is_shared or sound.all() else int(np.argmin(sound))
+        k = None if structure.is_common or sound.all() else int(np.argmin(sound))
         return Judgement(few or Collapse(k, None, effective_rows, "has a covariance that is not finite"), _NO_DOUBTS)
     columns = statistics.columns or Columns(float(np.finfo(np.float64).eps), np.zeros((2, d)))
     epsilon, extremes = columns.epsilon, columns.column_range
     # (2 eps max|x|)²: a variance of a column that rounding of its rows alone may leave.
-    rounding = structure.to_full(
-        structure.from_pooled(np.diag((2.0 * epsilon * np.abs(extremes).max(axis=0)) ** 2), 1), 1, d
-    )
-    rounding = np.diagonal(rounding[0])
+    of_rounding = np.diag((2.0 * epsilon * np.abs(extremes).max(axis=0)) ** 2)
+    rounding = np.diagonal(form.to_full(form.from_pooled(of_rounding, 1), 1, d)[0])
     constant = np.diagonal(total) <= rounding
     if statistics.columns is not None:
         constant = constant | (extremes[0] == extremes[1])
@@ -207,16 +208,15 @@ def _look_closely(
         directions = _Directions(
             covariances[:, free[:, np.newaxis], free], weight, total[square], rounding[free], d * epsilon
         )
-        # Of no more rows than columns, any columns are dependent; that a component holds few rows says it better.
+        # Columns of no more rows than columns are always dependent. "Holds few rows" is the better message then.
         if few is None or statistics.n_rows > d:
             dependent[free] = directions.dependent_columns()
-        found = None if few else directions.collapse(structure.has_matrices, structure.is_shared)
+        found = None if few else directions.collapse(structure)
         if found is not None:
             k, place, how = found
-            rows = effective_rows * (1.0 if structure.is_shared else float(weight[k] / weight.sum()))
-            # The variance of spherical is that of all columns.
-            column = None if structure.mixes_columns else int(free[place])
-            collapse = Collapse(None if structure.is_shared else k, column, rows, f"{how}; it holds {_rows(rows)}")
+            rows = effective_rows * (1.0 if structure.is_common else float(weight[k] / weight.sum()))
+            column = int(free[place]) if form.has_directions else None
+            collapse = Collapse(None if structure.is_common else k, column, rows, f"{how}; it holds {_rows(rows)}")
         own = np.diagonal(covariances, axis1=1, axis2=2)
         # Where nothing but rounding is left a component collapsed, and that is said already.
         kept = (own > rounding) & (weight > 0.0)[:, np.newaxis]
@@ -224,7 +224,7 @@ def _look_closely(
             kept[collapse.component] = False
         ridge = structure.ridge(statistics, reg_covar)
         swamped = ~constant & ~dependent & (kept & (ridge > SWAMPED * own)).any(axis=0)
-        if structure.has_matrices and collapse is None and not dependent.any():
+        if form.has_matrices and collapse is None and not dependent.any():
             nearly[free] = directions.columns_of_ridge(ridge[free])
             nearly &= ~swamped
     which = (tuple(np.flatnonzero(mask).tolist()) for mask in (constant, dependent, swamped, nearly))
@@ -232,29 +232,29 @@ def _look_closely(
 
 
 def _covariances_without_ridge(statistics: GaussianStatistics) -> tuple[Array, Array]:
-    """Covariances of the components as matrices (K, d, d), and that of all rows in the structure's form (d, d)."""
-    structure, K, d = statistics.structure, statistics.n_components, statistics.n_features
-    packed, _ = structure.maximize(statistics, 0.0)
-    at = parameters_layout(structure.code, K, d)
+    """Covariances of the components as matrices (K, d, d), and as much of that of all rows as the form keeps (d, d)."""
+    form, K, d = statistics.structure.form, statistics.n_components, statistics.n_features
+    packed, _ = statistics.structure.maximize(statistics, 0.0)
+    at = parameters_layout(form.code, K, d)
     weights, means = packed[at.weights], packed[at.means].reshape(K, d)
-    covariances = structure.to_full(packed[at.covariances].reshape(structure.shape(K, d)), K, d)
+    covariances = form.to_full(packed[at.covariances].reshape(form.shape(K, d)), K, d)
     away = means - weights @ means
     total = np.tensordot(weights, covariances, axes=1) + (away.T * weights) @ away
-    return covariances, structure.to_full(structure.from_pooled(total, 1), 1, d)[0]
+    return covariances, form.to_full(form.from_pooled(total, 1), 1, d)[0]
 
 
 class _Directions:
     """Variances of components by directions, on columns that vary.
 
-    Whether a matrix is singular is asked of the correlations that belong to it, so that units do not matter: some
-    column may be 1e9 times as wide over all rows as within components.
+    A matrix is called singular if its correlations are, so that units do not matter: some column may be 1e9 times as
+    wide over all rows as within components.
 
     Parameters
     ----------
     covariances : ndarray of shape (K, d, d)
     weight : ndarray of shape (K,)
     total : ndarray of shape (d, d)
-        Of all rows.
+        The covariance of all rows.
     rounding : ndarray of shape (d,)
         Variances that rounding of the rows explains.
     precision : float
@@ -280,7 +280,7 @@ class _Directions:
             if not variances.min() > 0.0:
                 continue
             deviations = np.sqrt(variances)
-            values, vectors = np.linalg.eigh(covariance / (deviations[:, np.newaxis] * deviations))
+            values, vectors = np.linalg.eigh(correlations(covariance, deviations))
             of_ridge = (vectors * vectors).T @ (ridge / variances)
             found |= _with_part_in(vectors[:, (values < LITTLE) & (of_ridge > SWAMPED * values)])
         return found
@@ -290,24 +290,24 @@ class _Directions:
         of_rows = (directions * directions).T @ (self._rounding / (deviations * deviations))
         return np.maximum(self._precision, of_rows)
 
-    def collapse(self, has_matrices: bool, is_shared: bool) -> tuple[int, int, str] | None:
+    def collapse(self, structure: CovarianceStructure) -> tuple[int, int, str] | None:
         """The first component that collapsed, the column with the largest part in that direction, and what is left."""
         own = np.diagonal(self._covariances, axis1=1, axis2=2)
-        whose = "the rows of a component" if is_shared else "its rows"
-        for k, variances in enumerate(own[:1] if is_shared else own):
+        whose = "the rows of a component" if structure.is_common else "its rows"
+        for k, variances in enumerate(own[:1] if structure.is_common else own):
             at_rounding = np.flatnonzero(variances <= self._rounding)
             if at_rounding.size:
                 j = int(at_rounding[np.argmin(variances[at_rounding] / self._scale[at_rounding] ** 2)])
                 return k, j, f"has collapsed: {whose} have one value in {{where}}, but for rounding"
-            place = self._singular(self._covariances[k]) if has_matrices else None
+            place = self._singular(self._covariances[k]) if structure.form.has_matrices else None
             if place is not None:
                 return k, place, f"has collapsed: {whose} do not vary in the direction of {{where}}"
-        return None if is_shared else self._narrow(own)
+        return None if structure.shares_eigenvalues else self._narrow(own)
 
     def _singular(self, covariance: Array) -> int | None:
         """The column of a direction in which a covariance is rounding and that of all rows is more."""
         deviations = np.sqrt(np.diagonal(covariance))
-        values, vectors = np.linalg.eigh(covariance / (deviations[:, np.newaxis] * deviations))
+        values, vectors = np.linalg.eigh(correlations(covariance, deviations))
         null = vectors[:, values <= self._least(vectors, deviations)]
         if not null.shape[1]:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.gaussian.structures import CovarianceStructure
+from emix.gaussian.forms import CovarianceForm
 from emix.kernel.layout import statistics_layout
 from emix.kernel.level import clusters
 from emix.parallel.chunks import Chunks
@@ -19,7 +19,7 @@ SLOT_BYTES = 64 << 20
 
 
 def statistics_of_labels(
-    structure: CovarianceStructure,
+    form: CovarianceForm,
     X: Array,
     weight: Array,
     labels: NDArray[np.intp] | None,
@@ -31,16 +31,17 @@ def statistics_of_labels(
 
     Parameters
     ----------
-    structure : CovarianceStructure
+    form : CovarianceForm
+        The form of the sums S.
     X : ndarray of shape (n_rows, n_features), in C order
     weight : ndarray of shape (n_rows,)
     labels : ndarray of shape (n_rows,), intp, or None
         From 0 on; None gives all rows to one.
     centers : ndarray of shape (n_labels, n_features) or None
-        What the sums are taken about; by default the labels' means, and where one holds nothing the mean of all rows.
+        Centres of the sums. By default the labels' means; for a label without rows, the mean of all rows.
     n_threads : int or None
     n_labels : int
-        How many labels there are; not asked for if there are `centers`.
+        Number of labels; not used with `centers`.
 
     Returns
     -------
@@ -48,17 +49,17 @@ def statistics_of_labels(
     """
     n_rows, d = X.shape
     K = n_labels if centers is None else len(centers)
-    at = statistics_layout(structure.code, K, d)
+    at = statistics_layout(form.code, K, d)
     width = at.center.start
-    chunks = Chunks(n_rows, d * d if structure.has_matrices else 4.0 * d, n_threads, max(1, SLOT_BYTES // (8 * width)))
+    chunks = Chunks(n_rows, d * d if form.has_matrices else 4.0 * d, n_threads, max(1, SLOT_BYTES // (8 * width)))
     slots = np.zeros((chunks.n_slots, width))
     work = np.empty((chunks.n_slots, clusters.label_workspace(K, d)))
     about = centers
     if about is None:
-        # First about the first row, so that a large offset is not rounded n times; then about the means.
+        # Means are sums about the first row: a large offset is not rounded n times. The final sums are about the means.
         about = np.empty((K, d))
         about[:] = X[0]
-    sums = clusters.LabelSums(structure.code, X, weight, labels, about, slots, work)
+    sums = clusters.LabelSums(form.code, X, weight, labels, about, slots, work)
     if centers is None:
         chunks.each(sums.add_means)
         sums.center()

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from emix.arguments import integer_in_range, reg_covar_of
+from emix.arguments import integer_in_range
 from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.reg_covar import RegCovar, reg_covar_of, shown_ridge
 from emix.gaussian.run import GaussianRun
 from emix.gaussian.shortcuts import SHORTCUTS, shortcut_names
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.structures import CovarianceStructure, RegCovar, shown_ridge, structure_of
+from emix.gaussian.structures import CovarianceStructure, structure_of
 from emix.rows.arrays import as_source
 
 __all__ = ["GaussianModel", "GaussianParameters", "q_function"]
@@ -27,8 +28,8 @@ class GaussianModel:
     ----------
     n_components : int
     n_features : int
-    structure : {"full", "tied", "diag", "spherical"}
-        Covariance structure.
+    structure : {"full", "tied", "diag", "spherical", "EEI", "EII"} or CovarianceStructure
+        Covariance structure, as `covariance_type` of `emix.GaussianMixture`.
     reg_covar : float or "auto"
         Added to every variance in the M-step, in squared units of the data. "auto": what `emix.GaussianMixture` adds,
         a little that follows the components' own scale, column by column.
@@ -72,7 +73,7 @@ class GaussianModel:
         self.reg_covar: RegCovar = reg_covar_of(reg_covar, "GaussianModel")
         self.n_threads = n_threads
         self.shortcuts = SHORTCUTS if shortcuts == "auto" else shortcut_names(shortcuts)
-        self._threads_of_matrices = self.structure.threads_of_matrices(n_components, n_features, n_threads)
+        self._threads_of_matrices = self.structure.form.threads_of_matrices(n_components, n_features, n_threads)
 
     def begin(self, data: Any) -> GaussianRun:
         """Return what a fit keeps between its passes over `data`."""
@@ -123,8 +124,8 @@ class GaussianModel:
         kept, bare = (GaussianParameters(structure, K, d, packed) for packed, _ in (with_ridge, without))
         weight, _, _ = statistics.in_unit
         determinants = float(weight @ (bare.log_det_whitening - kept.log_det_whitening))
-        added = structure.scatter_of(kept.covariances - bare.covariances, weight, d)
-        squares = structure.mahalanobis(kept.whitening, added)
+        added = structure.form.scatter_of(kept.covariances - bare.covariances, weight, d)
+        squares = structure.form.mahalanobis(kept.whitening, added)
         return statistics.unit * max(0.0, determinants - 0.5 * squares)
 
     def distance(self, old: GaussianParameters, new: GaussianParameters) -> float:
@@ -134,15 +135,14 @@ class GaussianModel:
     def _collapsed(self, component: int, statistics: GaussianStatistics) -> DegenerateCovarianceError:
         weight, _, _ = statistics.in_unit
         total = float(weight.sum())
-        share = 1.0 if self.structure.is_shared else float(weight[component]) / total
+        share = 1.0 if self.structure.is_common else float(weight[component]) / total
         n_effective = statistics.unit * total * share
-        if self.structure.is_shared:
-            which = "the common covariance (covariance_type='tied')"
-        else:
-            which = f"the covariance of component {component}"
+        which = self.structure.whose(component)
+        if self.structure.is_common:
+            which += f" (covariance_type={self.structure.name!r})"
         n_rows = share * statistics.n_rows
         # A covariance of d features is singular on d rows or fewer; one row is enough to make a variance 0.
-        least = self.n_features if self.structure.has_matrices else 1
+        least = self.n_features if self.structure.form.has_matrices else 1
         if n_rows <= least + 0.5:
             reason = (
                 f"It holds {_rows(n_rows, 3)}, and needs more than {least}: an outlier, or a few "
@@ -195,5 +195,5 @@ def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -
     with np.errstate(divide="ignore"):
         constants = np.log(parameters.weights) + parameters.log_det_whitening
     constants -= 0.5 * parameters.n_features * math.log(2.0 * math.pi)
-    squares = parameters.structure.mahalanobis(parameters.whitening, scatter)
+    squares = parameters.structure.form.mahalanobis(parameters.whitening, scatter)
     return statistics.unit * float(np.sum(weight[held] * constants[held]) - 0.5 * squares)

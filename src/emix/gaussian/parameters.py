@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emix.arguments import check_finite, element_of
+from emix.gaussian.covariance_checks import ROUNDED_ELEMENT, asymmetric_element
 from emix.gaussian.structures import CovarianceStructure, structure_of
 from emix.kernel import factors
 from emix.kernel.layout import ParametersLayout, parameters_layout
@@ -21,10 +22,6 @@ Array = NDArray[np.float64]
 # How far a sum of weights may be from one: they may have been rounded to single precision.
 ROUNDED_SUM = 1e-6
 
-# How far two elements of a matrix that should be equal may be apart, in units in which its diagonal is 1: numpy.isclose
-# allows as much.
-ROUNDED_ELEMENT = 1e-5
-
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class GaussianParameters:
@@ -35,19 +32,18 @@ class GaussianParameters:
     Attributes
     ----------
     structure : CovarianceStructure
-        "full", "tied", "diag" or "spherical", with what belongs to it.
+        Which covariances an M-step may fit, and the form in which they are stored.
     n_components, n_features : int
         K and d.
     packed : ndarray
         All numbers, as compiled code takes them (`emix.kernel.layout.ParametersLayout`). The arrays below are views
-        of it. It is not copied, and made read-only: W belongs to Σ, and what is derived once, such as the digest, to
-        all.
+        of it. It is not copied. It is made read-only, because W belongs to Σ, and the digest, taken once, to all.
     weights : ndarray of shape (K,)
         π_k.
     means : ndarray of shape (K, d)
         μ_k.
     covariances : ndarray
-        Σ_k: full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
+        Σ_k in the structure's form: full (K, d, d), tied (d, d), diag (K, d), spherical (K,).
     whitening : ndarray
         W_k, lower triangular with Σ_k⁻¹ = W_kᵀ W_k, in the shape of the covariances: the transpose of the precision
         Cholesky factor; for diag and spherical the inverse standard deviations.
@@ -68,8 +64,8 @@ class GaussianParameters:
 
     def __init__(self, structure: CovarianceStructure, n_components: int, n_features: int, packed: Array) -> None:
         packed.setflags(write=False)
-        # What the generated one does by a call for each field, which takes half as long again: each iteration of a fit
-        # comes here.
+        # The generated __init__ makes a call for each field and takes half as long again. Each iteration of a fit comes
+        # here.
         fields = self.__dict__
         fields["structure"], fields["n_components"], fields["n_features"] = structure, n_components, n_features
         fields["packed"] = packed
@@ -78,7 +74,7 @@ class GaussianParameters:
     def from_covariances(
         cls, structure: str | CovarianceStructure, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike
     ) -> GaussianParameters:
-        """Make parameters from covariances in the structure's shape.
+        """Make parameters from covariances in the shape of the structure's form.
 
         Weights are taken as they are, not divided by their sum: that must be one but for rounding, 1e-6.
 
@@ -86,21 +82,31 @@ class GaussianParameters:
         ------
         ValueError
             If there is no such structure, the shapes do not belong together, a number is not finite, a weight is
-            negative, the weights do not sum to one, or a covariance is not symmetric.
+            negative, the weights do not sum to one, a covariance is not symmetric, or the covariances are not of the
+            structure.
         DegenerateCovarianceError
             If a covariance is not positive definite to working precision.
         """
-        form = structure_of(structure, cls.__name__)
+        kind = structure_of(structure, cls.__name__)
         pi, mu, sigma = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, covariances))
-        check_shapes(form, pi, mu, covariances=sigma)
-        check_values({"weights": pi, "means": mu, "covariances": sigma}, form)
-        return cls.of(form, pi, mu, sigma)
+        check_shapes(kind, pi, mu, covariances=sigma)
+        check_values({"weights": pi, "means": mu, "covariances": sigma}, kind)
+        return cls.of(kind, pi, mu, _of_structure("covariances", kind, sigma, pi))
 
     @classmethod
     def from_precisions(
-        cls, structure: str | CovarianceStructure, weights: ArrayLike, means: ArrayLike, precisions: ArrayLike
+        cls,
+        structure: str | CovarianceStructure,
+        weights: ArrayLike,
+        means: ArrayLike,
+        precisions: ArrayLike,
+        *,
+        project: bool = False,
     ) -> GaussianParameters:
-        """Make parameters from inverse covariances in the structure's shape.
+        """Make parameters from inverse covariances in the shape of the structure's form.
+
+        With `project`, covariances that are not of the structure are replaced by the nearest that are
+        (`CovarianceStructure.project`).
 
         Raises
         ------
@@ -109,16 +115,19 @@ class GaussianParameters:
         DegenerateCovarianceError
             If a precision is not positive definite to working precision.
         """
-        form = structure_of(structure, cls.__name__)
+        kind = structure_of(structure, cls.__name__)
         pi, mu, inverse = (np.array(a, dtype=np.float64, order="C") for a in (weights, means, precisions))
-        check_shapes(form, pi, mu, precisions=inverse)
-        check_values({"weights": pi, "means": mu, "precisions": inverse}, form)
-        return cls.of(form, pi, mu, form.from_precisions(inverse))
+        check_shapes(kind, pi, mu, precisions=inverse)
+        check_values({"weights": pi, "means": mu, "precisions": inverse}, kind)
+        sigma = kind.form.from_precisions(inverse)
+        if project:
+            return cls.of(kind, pi, mu, kind.project(sigma, pi))
+        return cls.of(kind, pi, mu, _of_structure("inverses of precisions", kind, sigma, pi))
 
     @classmethod
     def of(cls, structure: CovarianceStructure, weights: Array, means: Array, covariances: Array) -> GaussianParameters:
         """Make parameters from arrays of the right shapes, of which no one is checked."""
-        whitening, log_det = structure.whiten(covariances, *means.shape)
+        whitening, log_det = structure.form.whiten(covariances, *means.shape)
         return cls.of_arrays(structure, weights, means, covariances, whitening, log_det)
 
     @classmethod
@@ -133,18 +142,18 @@ class GaussianParameters:
     ) -> GaussianParameters:
         """Make parameters from all their parts, which are trusted to belong together."""
         K, d = means.shape
-        at = parameters_layout(structure.code, K, d)
+        at = parameters_layout(structure.form.code, K, d)
         packed = np.empty(at.size)
         parts = (weights, covariances, means, whitening, log_det_whitening)
         for place, part in zip((at.weights, at.covariances, at.means, at.whitening, at.log_det), parts):
             packed[place] = part.ravel()
-        factors.complete(structure.code, K, d, packed)
+        factors.complete(structure.form.code, K, d, packed)
         return cls(structure, K, d, packed)
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Weights, means, covariances and whitening, in half of the time that they take one by one."""
         K, d, packed, at = self.n_components, self.n_features, self.packed, self._layout()
-        shape = self.structure.shape(K, d)
+        shape = self.structure.form.shape(K, d)
         return (
             packed[at.weights],
             packed[at.means].reshape(K, d),
@@ -153,12 +162,12 @@ class GaussianParameters:
         )
 
     def _layout(self) -> ParametersLayout:
-        return parameters_layout(self.structure.code, self.n_components, self.n_features)
+        return parameters_layout(self.structure.form.code, self.n_components, self.n_features)
 
     @property
     def density(self) -> Array:
         """The part of `packed` that an E-step evaluates (`emix.kernel.layout.DensityLayout`)."""
-        at = parameters_layout(self.structure.code, self.n_components, self.n_features)
+        at = parameters_layout(self.structure.form.code, self.n_components, self.n_features)
         return self.packed[at.density]
 
     @property
@@ -187,7 +196,7 @@ class GaussianParameters:
         return self.packed[self._layout().log_det]
 
     def _spread(self, place: slice) -> Array:
-        return self.packed[place].reshape(self.structure.shape(self.n_components, self.n_features))
+        return self.packed[place].reshape(self.structure.form.shape(self.n_components, self.n_features))
 
     def __repr__(self) -> str:
         return (
@@ -225,7 +234,7 @@ class GaussianParameters:
         return state.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was derived meanwhile is left behind.
+        # Without what was derived from the fields, such as the digest.
         return {key: self.__dict__[key] for key in self.__dataclass_fields__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -235,7 +244,7 @@ class GaussianParameters:
     def permuted(self, order: ArrayLike) -> GaussianParameters:
         """Return the same mixture with its components in another order."""
         index = np.asarray(order)
-        covariances = self.structure.permute(self.covariances, index)
+        covariances = self.structure.form.permute(self.covariances, index)
         return GaussianParameters.from_covariances(self.structure, self.weights[index], self.means[index], covariances)
 
     def distance(self, other: GaussianParameters) -> float:
@@ -247,9 +256,9 @@ class GaussianParameters:
         alive = (self.weights > 0.0) | (other.weights > 0.0)
         with np.errstate(divide="ignore"):
             weights = np.abs(np.log(other.weights[alive]) - np.log(self.weights[alive]))
-        means = np.linalg.norm(self.structure.whitened(self.whitening, other.means - self.means), axis=1)[alive]
+        means = np.linalg.norm(self.structure.form.whitened(self.whitening, other.means - self.means), axis=1)[alive]
         change = other.covariances - self.covariances
-        spread = self.structure.whitened_norms(self.whitening, change, self.n_features)
+        spread = self.structure.form.whitened_norms(self.whitening, change, self.n_features)
         if len(spread) == len(alive):
             spread = spread[alive]
         return float(max(weights.max(), means.max(), spread.max()))
@@ -275,7 +284,7 @@ def check_shapes(structure: CovarianceStructure, weights: Array, means: Array, *
             f"means has shape {means.shape}, expected (n_components, n_features): one row for each component."
         )
     n_components, n_features = means.shape
-    expected = structure.shape(n_components, n_features)
+    expected = structure.form.shape(n_components, n_features)
     for name, array, shape in [("weights", weights, (n_components,))] + [
         (name, matrix, expected) for name, matrix in matrices.items()
     ]:
@@ -284,6 +293,33 @@ def check_shapes(structure: CovarianceStructure, weights: Array, means: Array, *
                 f"{name} has shape {array.shape}, expected {shape}: means of shape {means.shape} are of {n_components} "
                 f"components in {n_features} dimensions, and the covariance structure is {structure.name!r}."
             )
+
+
+def _of_structure(name: str, structure: CovarianceStructure, covariances: Array, weights: Array) -> Array:
+    """Return covariances, made exactly those of a structure where they are so but for rounding.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    nearest = structure.project(covariances, weights)
+    if nearest is covariances:
+        return covariances
+    if structure.form.has_matrices:
+        deviations = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
+        scale = deviations[..., np.newaxis] * deviations[..., np.newaxis, :]
+    else:
+        scale = covariances
+    bad = ~(np.abs(nearest - covariances) <= ROUNDED_ELEMENT * scale)
+    if bad.any():
+        place = np.unravel_index(int(bad.argmax()), bad.shape)
+        raise ValueError(
+            f"{name} are not of the covariance structure {structure.name!r}, {structure.description}: "
+            f"{element_of('Σ', place)} is {covariances[place]:g}, and {nearest[place]:g} in the nearest that are. Pass "
+            "those, or choose another structure."
+        )
+    return nearest
 
 
 def check_values(arrays: dict[str, Array], structure: CovarianceStructure) -> None:
@@ -309,14 +345,10 @@ def check_values(arrays: dict[str, Array], structure: CovarianceStructure) -> No
     total = float(weights.sum())
     if abs(total - 1.0) > ROUNDED_SUM:
         raise ValueError(f"{name_of_weights} sum to {total:.9g}, expected 1: divide them by their sum.")
-    if structure.has_matrices and not np.array_equal(spread, spread.swapaxes(-1, -2)):
-        deviations = np.sqrt(np.abs(np.diagonal(spread, axis1=-2, axis2=-1)))
-        gap = np.abs(spread - spread.swapaxes(-1, -2))
-        bad = gap > ROUNDED_ELEMENT * deviations[..., np.newaxis] * deviations[..., np.newaxis, :]
-        if bad.any():
-            here = np.unravel_index(int(bad.argmax()), bad.shape)
-            there = (*here[:-2], here[-1], here[-2])
-            raise ValueError(
-                f"{element_of(name, here)} is {spread[here]:g} and {element_of(name, there)} is {spread[there]:g}, "
-                "expected a symmetric matrix. Pass (A + A.T) / 2 if they differ by rounding."
-            )
+    places = asymmetric_element(spread) if structure.form.has_matrices else None
+    if places is not None:
+        here, there = places
+        raise ValueError(
+            f"{element_of(name, here)} is {spread[here]:g} and {element_of(name, there)} is {spread[there]:g}, "
+            "expected a symmetric matrix. Pass (A + A.T) / 2 if they differ by rounding."
+        )

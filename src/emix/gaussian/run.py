@@ -54,7 +54,7 @@ class GaussianRun:
         self.model, self.source = model, source
         self.dtype, self.weight = source.dtype, source.total_weight
         self._columns, self._unit = source.columns, source.weight_unit
-        self._form = model.structure.code
+        self._form = model.structure.form.code
         self._density = parameters_layout(self._form, model.n_components, model.n_features).density
         names = model.shortcuts
         self.shortcuts: list[Shortcut] = []

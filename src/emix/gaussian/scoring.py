@@ -112,7 +112,7 @@ def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: boo
     key = "scorer_single" if dtype.char == "f" else "scorer_double"
     found = parameters.__dict__.get(key) if origin else None
     if found is None:
-        sizes = parameters.structure.code, parameters.n_components, parameters.n_features
+        sizes = parameters.structure.form.code, parameters.n_components, parameters.n_features
         arguments = _arguments(parameters, dtype, origin=origin)
         if arguments is None:
             return None
@@ -126,9 +126,9 @@ def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: boo
 def _arguments(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> NDArray[Any] | None:
     """What the Scorer takes, about an origin where there is one and it may pay; None if the dtype cannot hold it."""
     structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
-    arguments = np.empty(arguments_layout(structure.code, K, d).size)
+    arguments = np.empty(arguments_layout(structure.form.code, K, d).size)
     limit = MAX_REACH[dtype.char] if origin and may_pay(structure, K, d) else 0.0
-    factors.prepare(structure.code, K, d, dtype.char == "f", limit, parameters.density, arguments)
+    factors.prepare(structure.form.code, K, d, dtype.char == "f", limit, parameters.density, arguments)
     if dtype.char == "d":
         return arguments
     with np.errstate(over="ignore", under="ignore"):
@@ -251,7 +251,7 @@ def _nearest_by_scale(X: NDArray[np.float64], parameters: GaussianParameters) ->
     means, W, weights = parameters.means, parameters.whitening, parameters.weights
     scale = np.maximum(np.abs(X).max(axis=1), np.abs(means).max())[:, np.newaxis, np.newaxis]
     z = X[:, np.newaxis] / scale - means / scale
-    y = parameters.structure.whitened(W / np.abs(W).max(), z)
+    y = parameters.structure.form.whitened(W / np.abs(W).max(), z)
     largest = np.abs(y).max(axis=2)
     norm = np.linalg.norm(y / np.where(largest > 0.0, largest, 1.0)[:, :, np.newaxis], axis=2) * largest
     norm[:, weights <= 0.0] = np.inf

@@ -1,4 +1,4 @@
-"""Expected sufficient statistics of a Gaussian mixture: what an E-step gives and all that an M-step needs."""
+"""Expected sufficient statistics of a Gaussian mixture: the result of an E-step, and all that an M-step needs."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class GaussianStatistics:
     packed : ndarray
         All sums, as compiled code takes them (`emix.kernel.layout.StatisticsLayout`), for weights in `unit`.
     unit : float
-        Of the weights in `packed`, a power of two; 1 unless all weights are very small or large. Sums of weights of
-        2⁻¹⁰⁰⁰ with squares of small numbers would underflow.
+        Unit of the weights in `packed`, a power of two; 1 unless all weights are very small or large. Sums of weights
+        of 2⁻¹⁰⁰⁰ with squares of small numbers would underflow.
     center : ndarray of shape (K, d)
         c_k.
     weight : ndarray of shape (K,)
@@ -43,8 +43,8 @@ class GaussianStatistics:
     shift : ndarray of shape (K, d)
         s_k = Σ w r (x − c_k).
     scatter : ndarray
-        S_k = Σ w r (x − c_k)(x − c_k)ᵀ, as the structure needs it: full (K, d, d); tied (d, d), summed over k; diag
-        (K, d), the diagonals; spherical (K,), the traces.
+        S_k = Σ w r (x − c_k)(x − c_k)ᵀ, as the structure's form has it: full (K, d, d); tied (d, d), summed over
+        k; diag (K, d), the diagonals; spherical (K,), the traces.
     total_weight : float
         The rows' total weight, the unit included.
     n_rows : int
@@ -81,7 +81,7 @@ class GaussianStatistics:
         unit: float = 1.0,
         columns: Columns | None = None,
     ) -> None:
-        # What the generated one does by a call for each field; see GaussianParameters.
+        # The generated one makes a call for each field; see GaussianParameters.
         fields = self.__dict__
         fields["structure"], fields["n_components"], fields["n_features"] = structure, n_components, n_features
         fields["packed"], fields["total_weight"], fields["n_rows"] = packed, total_weight, n_rows
@@ -126,15 +126,16 @@ class GaussianStatistics:
 
     @property
     def scatter(self) -> Array:
-        """S_k, in the structure's shape."""
+        """S_k, in the shape of the structure's form."""
         return self._with_unit(self.in_unit[2])
 
     @property
     def in_unit(self) -> tuple[Array, Array, Array]:
         """N, s and S for weights in `unit`: views of `packed`."""
         K, d, packed = self.n_components, self.n_features, self.packed
-        at = statistics_layout(self.structure.code, K, d)
-        return packed[at.weight], packed[at.shift].reshape(K, d), packed[at.scatter].reshape(self.structure.shape(K, d))
+        at = statistics_layout(self.structure.form.code, K, d)
+        scatter = packed[at.scatter].reshape(self.structure.form.shape(K, d))
+        return packed[at.weight], packed[at.shift].reshape(K, d), scatter
 
     def _with_unit(self, sums: Array) -> Array:
         if self.unit == 1.0:
@@ -144,7 +145,7 @@ class GaussianStatistics:
 
     @property
     def digest(self) -> str:
-        """Names the parameters of the responsibilities."""
+        """The digest of the parameters under which the responsibilities were taken; empty for those of a start."""
         return self.taken_under.digest if self.taken_under is not None else ""
 
     def __add__(self, other: GaussianStatistics) -> GaussianStatistics:
@@ -188,7 +189,7 @@ class GaussianStatistics:
         )
 
     def _in_unit(self, unit: float) -> GaussianStatistics:
-        """The same statistics, their sums in another unit of the weights."""
+        """Return the statistics with their sums in another unit of the weights."""
         return self if unit == self.unit else replace(self._multiplied(self.unit / unit), unit=unit)
 
     def _multiplied(self, factor: float) -> GaussianStatistics:
@@ -197,7 +198,7 @@ class GaussianStatistics:
         return replace(self, packed=packed)
 
     def recentered(self, center: Array) -> GaussianStatistics:
-        """Return the same statistics about another centre (K, d).
+        """Return the statistics about another centre (K, d).
 
         With e = c − c′: s′ = s + N e and S′ = S + s eᵀ + e sᵀ + N e eᵀ.
         """
@@ -210,7 +211,7 @@ class GaussianStatistics:
             center,
             weight,
             shift + weight[:, np.newaxis] * moved,
-            self.structure.recenter(scatter, weight, shift, moved),
+            self.structure.form.recenter(scatter, weight, shift, moved),
             self.total_weight,
             self.n_rows,
             self.log_likelihood,
@@ -221,9 +222,9 @@ class GaussianStatistics:
 
 
 def _of_both(a: Columns | None, b: Columns | None) -> Columns | None:
-    """The columns of both sets of rows, None if those of one are not known."""
+    """Return the columns of both sets of rows together, None if those of one are not known."""
     if a is None or b is None:
         return None
     least, greatest = np.minimum(a.column_range, b.column_range), np.maximum(a.column_range, b.column_range)
-    # Of two precisions, the lower one says what rounding may have left.
+    # The lower precision bounds the rounding in both sets of rows.
     return Columns(max(a.epsilon, b.epsilon), np.array([least[0], greatest[1]]))

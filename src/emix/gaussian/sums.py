@@ -54,7 +54,7 @@ class KernelDensity(NamedTuple):
     @classmethod
     def of(cls, parameters: GaussianParameters) -> KernelDensity:
         """Return the density of a mixture's parameters."""
-        form, K, d = parameters.structure.code, parameters.n_components, parameters.n_features
+        form, K, d = parameters.structure.form.code, parameters.n_components, parameters.n_features
         return cls(form, K, d, parameters.packed[parameters_layout(form, K, d).density])
 
 

@@ -13,10 +13,10 @@ def layouts(form: int, K: int, d: int) -> dict[str, dict[str, int]]: ...
 def precisions(n_features: int, whitening: NDArray[np.float64], found: NDArray[np.float64]) -> None: ...
 def all_below(numbers: NDArray[np.float64], first: int, limit: float) -> bool: ...
 def maximize(
-    form: int,
+    structure: int,
     K: int,
     d: int,
-    reg_covar: float,
+    ridge: float,
     columns: Columns | None,
     statistics: NDArray[np.float64],
     parameters: NDArray[np.float64],
@@ -28,16 +28,16 @@ def ridge(
     mixes: bool,
     K: int,
     d: int,
-    reg_covar: float,
+    ridge: float,
     columns: Columns | None,
     statistics: NDArray[np.float64],
     found: NDArray[np.float64],
 ) -> None: ...
 def is_regular(
-    form: int,
+    structure: int,
     K: int,
     d: int,
-    reg_covar: float,
+    ridge: float,
     columns: Columns | None,
     statistics: NDArray[np.float64],
 ) -> bool: ...

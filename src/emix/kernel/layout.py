@@ -10,9 +10,15 @@ from typing import NamedTuple
 
 __all__ = [
     "DIAG",
+    "EEE",
+    "EEI",
+    "EII",
     "FULL",
     "SPHERICAL",
     "TIED",
+    "VII",
+    "VVI",
+    "VVV",
     "ArgumentsLayout",
     "DensityLayout",
     "ParametersLayout",
@@ -28,6 +34,9 @@ __all__ = [
 
 # Codes of the covariance forms.
 FULL, TIED, DIAG, SPHERICAL = range(4)
+
+# Codes of the covariance structures whose M-step is compiled. The first four are numbered as their forms.
+VVV, EEE, VVI, VII, EEI, EII = range(6)
 
 
 def spread_size(form: int, n_components: int, n_features: int) -> int:
@@ -61,7 +70,7 @@ class StatisticsLayout(NamedTuple):
 
 
 class DensityLayout(NamedTuple):
-    """What an E-step evaluates: [log π (K) | μ (K, d) | W | log det W (K) | √diag Σ]."""
+    """The mixture that an E-step evaluates: [log π (K) | μ (K, d) | W | log det W (K) | √diag Σ]."""
 
     size: int
     log_weights: slice
@@ -72,7 +81,7 @@ class DensityLayout(NamedTuple):
 
 
 class ParametersLayout(NamedTuple):
-    """What an M-step finds: [π (K) | Σ | density]; the density's parts are named here too."""
+    """The result of an M-step: [π (K) | Σ | density]; the density's parts are named here too."""
 
     size: int
     weights: slice
@@ -84,7 +93,7 @@ class ParametersLayout(NamedTuple):
 
 
 class ArgumentsLayout(NamedTuple):
-    """What the kernel's loops read: [c (K, d) | b (K, d) | a (K) | margin (K) | W | m (d)]."""
+    """The numbers that the kernel's loops read: [c (K, d) | b (K, d) | a (K) | margin (K) | W | m (d)]."""
 
     size: int
     center: slice

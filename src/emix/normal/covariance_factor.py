@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from emix.arguments import first_not_finite
+from emix.gaussian.covariance_checks import asymmetric_element, correlations, least_eigenvalue
 from emix.rows.conversion import as_numbers
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
@@ -80,9 +82,7 @@ class CholeskyFactor:
             raise _not_positive_definite(covariance) from None
         # Whether Cholesky can be trusted does not depend on the features' scales: what matters is the smallest
         # eigenvalue of the correlation matrix (Higham 2002, theorem 10.7). Rounding alone moves it by some d·eps.
-        scale = 1.0 / np.sqrt(np.diagonal(covariance))
-        smallest = np.linalg.eigvalsh(covariance * scale[:, None] * scale)[0]
-        if not smallest > 4 * n_features * _EPS:
+        if not least_eigenvalue(correlations(covariance)) > 4 * n_features * _EPS:
             raise _not_positive_definite(covariance)
         return cls(lower)
 
@@ -146,8 +146,7 @@ class EigenFactor:
         deviations[deviations <= _CONSTANT * size] = 0.0
         varying = np.flatnonzero(deviations)
         unit = deviations[varying]
-        # Rᵢⱼ = Σᵢⱼ / (Dᵢ Dⱼ), in two steps: the product may underflow.
-        correlation = covariance[np.ix_(varying, varying)] / unit[:, None] / unit
+        correlation = correlations(covariance[np.ix_(varying, varying)], unit)
         eigenvalues, vectors = np.linalg.eigh(correlation)
         cutoff = _NEGLIGIBLE * float(np.abs(eigenvalues).max(initial=0.0))
         if varying.size and eigenvalues[0] < -cutoff:
@@ -293,8 +292,7 @@ def _not_positive_definite(covariance: Float64Array) -> ValueError:
             f"covariance is not positive definite: it has the variance 0 at [{j}, {j}], expected all above zero. "
             "Pass allow_singular=True or leave out features that do not vary."
         )
-    deviations = np.sqrt(variances)
-    eigenvalues = np.linalg.eigvalsh(covariance / deviations[:, None] / deviations)
+    eigenvalues = np.linalg.eigvalsh(correlations(covariance))
     return ValueError(
         f"covariance is not positive definite: the eigenvalues of its correlation matrix are between "
         f"{eigenvalues[0]:.6g} and {eigenvalues[-1]:.6g}, expected all above zero by more than rounding. Pass "
@@ -305,9 +303,9 @@ def _not_positive_definite(covariance: Float64Array) -> ValueError:
 def as_float64(name: str, values: Any) -> Float64Array:
     """Return a new float64 array; ValueError if there is anything but finite real numbers."""
     array = as_numbers(values, name).astype(np.float64)
-    if not np.isfinite(array).all():
-        index = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
-        raise ValueError(f"{name} has {array[tuple(index)]} at {index}, expected finite numbers.")
+    place = first_not_finite(array)
+    if place is not None:
+        raise ValueError(f"{name} has {array[place]} at {list(place)}, expected finite numbers.")
     return array
 
 
@@ -327,11 +325,9 @@ def checked_covariance(covariance: npt.ArrayLike, n_features: int) -> Float64Arr
             f"covariance has shape {array.shape}, expected ({n_features}, {n_features}) for a mean of {n_features} "
             "features. Make a vector of variances a matrix with np.diag."
         )
-    deviations = np.sqrt(np.abs(np.diagonal(array)))
-    asymmetry = np.abs(array - array.T)
-    wrong = asymmetry > _ASYMMETRY * np.outer(deviations, deviations)
-    if wrong.any():
-        i, j = (int(index) for index in np.unravel_index(np.argmax(np.where(wrong, asymmetry, -1.0)), array.shape))
+    places = asymmetric_element(array, _ASYMMETRY)
+    if places is not None:
+        (i, j), _ = places
         raise ValueError(
             f"covariance is not symmetric: {array[i, j]} at [{i}, {j}] and {array[j, i]} at [{j}, {i}]. If that is "
             "rounding, pass (covariance + covariance.T) / 2."

@@ -16,8 +16,9 @@ from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.label_sums import statistics_of_labels
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.reg_covar import shown_ridge
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.structures import STRUCTURES, CovarianceStructure, shown_ridge
+from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.kernel.layout import statistics_layout
 from emix.kernel.level import clusters
 from emix.parallel.chunks import Chunks
@@ -215,7 +216,7 @@ def _of_means(rows: _Rows, means: Array, model: GaussianModel) -> GaussianParame
     X, tied = rows.X, STRUCTURES["tied"]
     weight = np.ones(len(X)) if rows.weight is None else rows.weight
     total = weight.sum()
-    whole = rows.statistics(tied, 1, statistics_of_labels(tied, X, weight, None, None, model.n_threads))
+    whole = rows.statistics(tied, 1, statistics_of_labels(tied.form, X, weight, None, None, model.n_threads))
     variances = whole.scatter.diagonal() / total
     scale = np.where(variances > 0.0, np.sqrt(variances), 1.0)
     features = _features(*X.shape)
@@ -225,14 +226,14 @@ def _of_means(rows: _Rows, means: Array, model: GaussianModel) -> GaussianParame
     Chunks(len(X), 3.0 * means.size, model.n_threads).each(
         lambda _, first, last: clusters.assign(features, nearest_to, first, last, labels, None)
     )
-    sums = statistics_of_labels(tied, X, weight, labels, np.array(means), model.n_threads)
+    sums = statistics_of_labels(tied.form, X, weight, labels, np.array(means), model.n_threads)
     within = rows.statistics(tied, model.n_components, sums)
     weights = np.full(model.n_components, 1.0 / model.n_components)
     for statistics in (within, whole):
         covariance = statistics.scatter / total
         ridge = tied.ridge(statistics, model.reg_covar, mixes_columns=model.structure.mixes_columns)
         covariance[np.diag_indices_from(covariance)] += ridge
-        pooled = model.structure.from_pooled(covariance, model.n_components)
+        pooled = model.structure.form.from_pooled(covariance, model.n_components)
         with suppress(DegenerateCovarianceError):
             return GaussianParameters.from_covariances(model.structure, weights, means, pooled)
     raise DegenerateCovarianceError(
@@ -250,17 +251,18 @@ def _statistics_of_few(
 ) -> Array | None:
     """Statistics of the clusters of k-means in one compiled call; None where it is left to the steps one by one."""
     d, K = X.shape[1], n_components
-    packed = np.empty(statistics_layout(structure.code, K, d).size)
+    packed = np.empty(statistics_layout(structure.form.code, K, d).size)
     key = seed % 2**64, restart
     settings = candidates_of(K), MAX_ITERATIONS, SQUARED_STEP
-    found = clusters.small_start(structure.code, X, weight, K, *key, *settings, packed)
+    found = clusters.small_start(structure.form.code, X, weight, K, *key, *settings, packed)
     return packed if found else None
 
 
 def _of_clusters(rows: _Rows, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
     """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
     assert rows.weight is not None
-    sums = statistics_of_labels(model.structure, rows.X, rows.weight, labels, None, model.n_threads, model.n_components)
+    X, weight, form = rows.X, rows.weight, model.structure.form
+    sums = statistics_of_labels(form, X, weight, labels, None, model.n_threads, model.n_components)
     return _of_statistics(*rows, sums, model)
 
 
@@ -291,10 +293,10 @@ def _of_random_responsibilities(rows: _Rows, model: GaussianModel, seed: int, re
     scale = weight / total
     # Of each component alone [N | s | S | c], side by side.
     sums = np.array(
-        [statistics_of_labels(structure, X, scale * uniform(k), None, None, model.n_threads) for k in range(K)]
+        [statistics_of_labels(structure.form, X, scale * uniform(k), None, None, model.n_threads) for k in range(K)]
     )
     held, shift, scatter, center = np.split(sums, [1, 1 + d, -d], axis=1)
-    if structure.is_shared:
+    if structure.form.is_shared:
         scatter = scatter.sum(axis=0)
     packed = np.concatenate([part.ravel() for part in (held, shift, scatter, center)])
     return model.m_step(rows.statistics(structure, K, packed))

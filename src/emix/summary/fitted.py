@@ -13,7 +13,6 @@ from emix.estimators.fit_state import parameters_of
 from emix.estimators.fitted_mixture import FittedMixture
 from emix.exceptions import not_fitted, shown
 from emix.gaussian.scoring import score_rows
-from emix.gaussian.structures import STRUCTURES
 from emix.rows.validation import (
     FloatArray,
     as_rows,
@@ -82,7 +81,7 @@ def criteria(estimator: GaussianMixture, assignment: Assignment | None = None) -
 
 @dataclass(frozen=True)
 class Assignment:
-    """What the responsibilities say of the rows, summed up; rows weighted.
+    """Responsibilities of the rows, summed up; rows weighted.
 
     Attributes
     ----------
@@ -196,7 +195,7 @@ def full_covariances(estimator: GaussianMixture) -> NDArray[np.float64]:
     """Covariances of all components as matrices, shape (n_components, n_features, n_features)."""
     n_components, n_features = estimator.means_.shape
     covariances = np.asarray(estimator.covariances_, dtype=np.float64)
-    return STRUCTURES[estimator.covariance_type].to_full(covariances, n_components, n_features)
+    return parameters_of(vars(estimator)).structure.form.to_full(covariances, n_components, n_features)
 
 
 def stop_sentence(estimator: GaussianMixture) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.gaussian.structures import shown_ridge
+from emix.estimators.fit_state import parameters_of
+from emix.gaussian.reg_covar import shown_ridge
 from emix.rows.validation import as_sample_weight
 from emix.summary.fitted import (
     Assignment,
@@ -151,7 +152,7 @@ def _n_of(estimator: GaussianMixture, values: Criteria) -> str:
 
 
 def _settings(estimator: GaussianMixture) -> str:
-    """What the fit needs to be done again: the start, its seed, and what is added to the variances."""
+    """The settings that repeat the fit: the start, its seed, and reg_covar."""
     given = [name for name in ("weights_init", "means_init", "precisions_init") if getattr(estimator, name) is not None]
     seed = estimator.random_state
     texts = [
@@ -164,7 +165,7 @@ def _settings(estimator: GaussianMixture) -> str:
 
 
 def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
-    """What the restarts found and which of them were set aside.
+    """Log-likelihoods of the restarts, and those that were set aside.
 
     A degenerate run is kept only where all are; that is said too.
     """
@@ -216,23 +217,28 @@ def _component_table(
 
 
 def _covariance_tables(estimator: GaussianMixture, names: list[str]) -> list[str]:
-    """Covariances in the form that the structure has: matrices, or variances alone."""
+    """Covariances in the structure's form, matrices or variances alone; a common covariance once."""
     n_components, n_features = estimator.means_.shape
     labels = [str(k) for k in range(n_components)]
     covariances = np.asarray(estimator.covariances_, dtype=np.float64)
-    if estimator.covariance_type == "spherical":
-        cells = [labels, format_numbers(covariances)]
-        return ["Variances, the same for all columns", *format_table(["Component", "variance"], cells)]
-    if estimator.covariance_type == "diag":
-        cells = [labels, *(format_numbers(covariances[:, j]) for j in range(n_features))]
-        return ["Variances", *format_table(["Component", *names], cells)]
-    tied = estimator.covariance_type == "tied"
-    if n_features > _MAX_MATRIX_FEATURES or (n_components > _MAX_MATRICES and not tied):
+    structure = parameters_of(vars(estimator)).structure
+    if not structure.form.has_matrices:
+        variances = covariances.reshape(n_components, -1)
+        columns = names if structure.form.has_directions else ["variance"]
+        title = "Variances" if structure.form.has_directions else "Variances, the same for all columns"
+        if structure.is_common:
+            labels, variances = ["all"], variances[:1]
+            title = "Variances, the same for all components"
+            if not structure.form.has_directions:
+                title = "Variance, the same for all columns and components"
+        cells = [labels, *(format_numbers(variances[:, j]) for j in range(len(columns)))]
+        return [title, *format_table(["Component", *columns], cells)]
+    if n_features > _MAX_MATRIX_FEATURES or (n_components > _MAX_MATRICES and not structure.is_common):
         deviations = _standard_deviations(estimator)
         cells = [labels, *(format_numbers(deviations[:, j]) for j in range(n_features))]
         title = "Standard deviations (the covariance matrices are in the model's covariances_)"
         return [title, *format_table(["Component", *names], cells)]
-    if tied:
+    if structure.is_common:
         return ["Covariances, the same for all components", *_matrix(covariances, names)]
     lines: list[str] = []
     for k, matrix in enumerate(covariances):

@@ -22,7 +22,7 @@ def case(
     rng = np.random.default_rng([d, int(10 * separation)])
     means = rng.normal(size=(K, d)) * separation
     X = (means[rng.integers(0, K, N)] + rng.normal(size=(N, d))).astype(dtype)
-    form = STRUCTURES[structure]
+    form = STRUCTURES[structure].form
     start = means + 0.3 * rng.normal(size=(K, d))
     return X, GaussianParameters.from_covariances(
         structure, np.full(K, 1 / K), start, form.from_pooled(2.0 * np.eye(d), K)

@@ -29,7 +29,7 @@ def check_near(bounds: CarriedBounds, X: np.ndarray[Any, Any], theta: GaussianPa
     rows_of_group = level.kernel_for(X.dtype).group_rows(K)
     window = level.kernel_for(X.dtype).window_rows
     places = np.arange(N) // window * window + bounds._order
-    W = theta.structure.to_full(theta.whitening, K, X.shape[1])
+    W = theta.structure.form.to_full(theta.whitening, K, X.shape[1])
     for k in range(K):
         distance = np.linalg.norm((X[places] - theta.means[k]) @ W[k].T, axis=1)
         least = np.minimum.reduceat(distance, np.arange(0, N, rows_of_group))

@@ -79,9 +79,9 @@ def assert_same(a: GaussianStatistics, b: GaussianStatistics, rtol: float) -> No
     np.testing.assert_array_equal(a.center, b.center)
     np.testing.assert_allclose(a.weight, b.weight, rtol=rtol)
     assert a.log_likelihood == pytest.approx(b.log_likelihood, rel=max(1e-12, 1e-2 * rtol))
-    form = a.structure
+    kind, form = a.structure, a.structure.form
     found, expected = (
-        GaussianParameters(form, a.n_components, a.n_features, form.maximize(sums, 0.0)[0]) for sums in (a, b)
+        GaussianParameters(kind, a.n_components, a.n_features, kind.maximize(sums, 0.0)[0]) for sums in (a, b)
     )
     assert np.abs(form.whitened(expected.whitening, found.means - expected.means)).max() <= rtol
     change = form.whitened_norms(expected.whitening, found.covariances - expected.covariances, expected.n_features)

@@ -83,7 +83,7 @@ class Bounds:
         K, d, n_rows = model.n_components, model.n_features, source.n_rows
         if not cls.may_pay(n_rows, K, d):
             return None
-        threads = model.structure.threads_of_matrices(K, d, model.n_threads)
+        threads = model.structure.form.threads_of_matrices(K, d, model.n_threads)
         return cls(kernel_for(source.dtype), n_rows, K, d, threads)
 
     @staticmethod

@@ -47,7 +47,7 @@ MAX_FAILURES = 2
 
 def may_pay(structure: CovarianceStructure, n_components: int, n_features: int) -> bool:
     """True if loops about an origin are there for this shape, and faster."""
-    return structure.uses_origin and n_components * n_features >= MIN_WIDTH
+    return structure.form.uses_origin and n_components * n_features >= MIN_WIDTH
 
 
 class Origin:
@@ -69,7 +69,7 @@ class Origin:
     def __init__(self, source: RowSource, model: GaussianModel) -> None:
         self._source, self._model, self._structure = source, model, model.structure
         self._code = source.dtype.char
-        self._largest_ratio = HARMLESS_RATIO if model.structure.is_shared else MAX_RATIO[self._code]
+        self._largest_ratio = HARMLESS_RATIO if model.structure.form.is_shared else MAX_RATIO[self._code]
         self._scatter: Array | None = None  # tied: of all rows about the origin (d, d), the lower triangle
         self._part: OriginPart | None = None
         self._prepared = False
@@ -96,7 +96,7 @@ class Origin:
         growth = outcome.growth
         if growth <= self._largest_ratio:
             return True
-        exact = self._structure.is_shared and self._scatter_is_exact(outcome, request)
+        exact = self._structure.form.is_shared and self._scatter_is_exact(outcome, request)
         self.failures += not exact
         return exact
 
@@ -106,7 +106,7 @@ class Origin:
     def _prepare(self) -> None:
         self._prepared = True
         source, origin, scatter = self._source, None, None
-        if self._structure.is_shared:
+        if self._structure.form.is_shared:
             # Σ_k S_k is the scatter of all rows, whatever the parameters are, about the one origin for which it was
             # taken: their mean, rounded to their precision.
             origin, self._scatter = total_scatter(source, self._model.n_threads)

@@ -69,7 +69,7 @@ class Screen:
         K, d = model.n_components, model.n_features
         # The commonest reasons against them come first: a small fit asks no more.
         if source.n_rows < MIN_ROWS or not cls.may_pay(
-            kernel := kernel_for(source.dtype), model.structure.code, source.n_rows, K, d
+            kernel := kernel_for(source.dtype), model.structure.form.code, source.n_rows, K, d
         ):
             return None
         return cls(kernel, K, d)

@@ -1,4 +1,4 @@
-# What is known of the columns of all rows. It outlives a pass: statistics carry it from the E-step to the M-step.
+# Extremes and precision of the columns, over all rows. Statistics carry them from the E-step to the M-step.
 
 
 cdef class Columns:

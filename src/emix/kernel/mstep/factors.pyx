@@ -12,14 +12,15 @@ cdef double LOG_TWO_PI = 1.8378770664093453
 include "../shared/layout.pxi"
 include "../shared/checks.pxi"
 
-# Work on no more numbers than this, some microseconds, does not release Python's lock: to have it back from another
-# thread takes longer.
+# Work on no more numbers than this, some microseconds, does not release Python's lock. To get the lock back from
+# another thread takes longer.
 cdef Py_ssize_t SHORT = 4096
 
 
 include "whitening.pxi"
 include "columns.pxi"
 include "ridge.pxi"
+include "structures.pxi"
 include "origin.pxi"
 
 
@@ -27,7 +28,7 @@ def whiten(
     int form, Py_ssize_t n_features, const double[::1] covariances,     # IN
     double[::1] whitening, double[::1] log_det,                         # OUT, log_det (K,)
 ):
-    """whitening, log_det := W, log det W of each covariance. Of matrices only the lower triangles are read.
+    """whitening, log_det := W, log det W of each covariance; only the lower triangles of matrices are read
 
     Returns the first component whose covariance is not positive definite, or −1.
     """
@@ -45,7 +46,7 @@ def complete(
     int form, Py_ssize_t K, Py_ssize_t d,   # IN
     double[::1] parameters,                 # INOUT
 ):
-    """Fill in what π and Σ alone give of packed parameters: log π, and √diag Σ of matrices."""
+    """Fill in the numbers of packed parameters that follow from π and Σ alone: log π, and √diag Σ of matrices"""
     check_sizes(form, K, d)
     check_length("parameters", parameters.shape[0], parameters_layout(form, K, d).size)
     complete_density(form, K, d, 0, K, &parameters[0])
@@ -87,45 +88,44 @@ def all_below(const double[::1] numbers, Py_ssize_t first, double limit):
 
 
 def maximize(
-    int form, Py_ssize_t K, Py_ssize_t d,                                   # IN
-    double reg_covar, Columns columns, const double[::1] statistics,        # IN: see `ridge`
+    int structure, Py_ssize_t K, Py_ssize_t d,                              # IN
+    double ridge, Columns columns, const double[::1] statistics,            # IN: see `find_ridge`
     double[::1] parameters,                                                 # OUT
     Py_ssize_t first=0, Py_ssize_t last=-1,                                 # IN
 ):
-    """π_k = N_k / Σ N,  μ_k = c_k + δ_k,  Σ_k = S_k/N_k − δδᵀ + diag R,  δ_k = s_k/N_k;  W and log det W of Σ
+    """π_k = N_k / Σ N,  μ_k = c_k + δ_k,  Σ of the structure (structures.pxi);  W and log det W of Σ
 
-    tied: Σ = (Σ_k S_k − N_k δδᵀ) / Σ N + diag R; diag: the diagonal; spherical: the trace / d, and the mean of R. Where
-    N_k = 0 the sums are zero, and so are δ_k and S_k/N_k. Returns the first component whose covariance is not positive
-    definite, or −1.
+    Returns the first component whose covariance is not positive definite, or −1.
 
-    For full, components [first, last) alone may be asked for: others stay as they are. −1 is K.
+    For VVV, components [first, last) alone may be asked for: others stay as they are. −1 is K.
     """
     cdef Py_ssize_t failed
-    check_sizes(form, K, d)
+    cdef int form = check_structure(structure, K, d)
     cdef const double *limits = range_of(columns, d)
     cdef double epsilon = epsilon_of(columns)
     check_length("statistics", statistics.shape[0], statistics_layout(form, K, d).size)
     check_length("parameters", parameters.shape[0], parameters_layout(form, K, d).size)
     last = K if last < 0 else last
-    if not 0 <= first <= last <= K or form != FULL and last - first < K:
+    if not 0 <= first <= last <= K or structure != VVV and last - first < K:
         raise ValueError(f"components {first} to {last} are asked for, of {K}")
     if first == last:
         return -1
     if slot_layout(form, K, d).size <= SHORT:
         return maximize_part(
-            form, K, d, reg_covar, epsilon, limits, &statistics[0], &parameters[0], first, last)
+            structure, K, d, ridge, epsilon, limits, &statistics[0], &parameters[0], first, last)
     with nogil:
         failed = maximize_part(
-            form, K, d, reg_covar, epsilon, limits, &statistics[0], &parameters[0], first, last)
+            structure, K, d, ridge, epsilon, limits, &statistics[0], &parameters[0], first, last)
     return failed
 
 
 cdef Py_ssize_t maximize_part(
-    int form, Py_ssize_t K, Py_ssize_t d, double reg_covar, double epsilon, const double *column_range,     # IN
+    int structure, Py_ssize_t K, Py_ssize_t d, double ridge, double epsilon, const double *column_range,    # IN
     const double *statistics,                                                                               # IN
     double *parameters,                                                                                     # OUT
     Py_ssize_t first, Py_ssize_t last,                                                                      # IN
 ) noexcept nogil:
+    cdef int form = form_of(structure)
     cdef ParametersLayout at = parameters_layout(form, K, d)
     cdef DensityLayout of_density = density_layout(form, K, d)
     cdef Py_ssize_t failed
@@ -133,9 +133,9 @@ cdef Py_ssize_t maximize_part(
     cdef double *w = parameters + at.density + of_density.whitening
     cdef double *log_det = parameters + at.density + of_density.log_det
     # R lies where the part's first W will be, which is made when R has been added.
-    cdef double *ridge = w + first * spread_step(form, d)
-    find_ridge(form, form == SPHERICAL, K, d, reg_covar, epsilon, column_range, statistics, ridge)
-    maximize_q(form, K, d, own_growth(reg_covar, epsilon), ridge, statistics, parameters, first, last)
+    cdef double *R = w + first * spread_step(form, d)
+    find_ridge(form, mixes_columns(structure), K, d, ridge, epsilon, column_range, statistics, R)
+    maximize_q(structure, K, d, own_growth(ridge, epsilon), R, statistics, parameters, first, last)
     complete_density(form, K, d, first, last, parameters)
     if form != FULL:
         return whiten_spread(form, K, d, sigma, w, log_det)
@@ -144,71 +144,33 @@ cdef Py_ssize_t maximize_part(
 
 
 cdef void maximize_q(
-    int form, Py_ssize_t K, Py_ssize_t d,                               # IN
-    double growth, const double *ridge, const double *statistics,       # IN
-    double *parameters,                                                 # OUT: π, μ and Σ
-    Py_ssize_t first, Py_ssize_t last,                                  # IN
+    int structure, Py_ssize_t K, Py_ssize_t d,                      # IN
+    double growth, const double *R, const double *statistics,       # IN
+    double *parameters,                                             # OUT: π, μ and Σ
+    Py_ssize_t first, Py_ssize_t last,                              # IN
 ) noexcept nogil:
+    cdef int form = form_of(structure)
     cdef StatisticsLayout at = statistics_layout(form, K, d)
     cdef ParametersLayout of_parameters = parameters_layout(form, K, d)
     cdef const double *weight = statistics + at.weight
     cdef const double *shift = statistics + at.shift
-    cdef const double *S = statistics + at.scatter
     cdef const double *center = statistics + at.center
     cdef double *weights = parameters + of_parameters.weights
     # δ, until the centre is added
     cdef double *delta = parameters + of_parameters.density + density_layout(form, K, d).means
-    cdef double *sigma = parameters + of_parameters.covariances
-    cdef Py_ssize_t k, i, j
-    cdef double total = 0, divisor, square, share
+    cdef double total = 0, divisor
+    cdef Py_ssize_t k, i
     for k in range(K):
         total += weight[k]
-    if form == TIED:
-        for i in range(d * d):
-            sigma[i] = S[i] / total
-    elif form == FULL:
-        S += first * d * d
-        sigma += first * d * d
-    delta += first * d
-    shift += first * d
-    center += first * d
     for k in range(first, last):
         weights[k] = weight[k] / total
-        divisor = weight[k] if weight[k] > 0 else 1
-        square = 0
-        for i in range(d):
+        divisor = at_least_something(weight[k])
+        for i in range(k * d, (k + 1) * d):
             delta[i] = shift[i] / divisor
-            square += delta[i] * delta[i]
-        if form == FULL:
-            for i in range(d):
-                for j in range(i + 1):
-                    sigma[i * d + j] = S[i * d + j] / divisor - delta[i] * delta[j]
-                    sigma[j * d + i] = sigma[i * d + j]
-                sigma[i * d + i] = growth * sigma[i * d + i] + ridge[i]
-            sigma += d * d
-            S += d * d
-        elif form == TIED:
-            share = weight[k] / total
-            for i in range(d):
-                for j in range(d):
-                    sigma[i * d + j] -= share * delta[i] * delta[j]
-        elif form == DIAG:
-            for i in range(d):
-                sigma[i] = S[i] / divisor - delta[i] * delta[i] + ridge[i]
-            sigma += d
-            S += d
-        else:
-            sigma[k] = (S[k] / divisor - square) / d + ridge[0]
-        for i in range(d):
-            delta[i] += center[i]
-        delta += d
-        shift += d
-        center += d
-    if form == TIED:
-        for i in range(d):
-            for j in range(i):
-                sigma[j * d + i] = sigma[i * d + j]
-            sigma[i * d + i] = growth * sigma[i * d + i] + ridge[i]
+    cdef Sums sums = [K, d, total, weight, statistics + at.scatter, delta]
+    fit_covariances(structure, sums, growth, R, first, last, parameters + of_parameters.covariances)
+    for i in range(first * d, last * d):
+        delta[i] += center[i]
 
 
 cdef double held(double value, Py_ssize_t j, const double *least, const double *greatest, bint single) noexcept nogil:

@@ -1,4 +1,4 @@
-# From covariances to what whitens them.
+# Whitening: a factor W of each precision, from the covariances.
 #
 #     Σ = L Lᵀ        W = L⁻¹, lower triangular (Σ⁻¹ = WᵀW)        log_det = Σ_j log W[j, j]
 #
@@ -104,7 +104,7 @@ cdef void product_of_whitening(const double *w, Py_ssize_t d, double *precision)
     for l in range(d):
         row = w + l * d
         for i in range(d):
-            # Of a triangle half is 0.
+            # Half of a triangular matrix is 0.
             if row[i] != 0:
                 for j in range(i + 1):
                     precision[i * d + j] += row[i] * row[j]

@@ -17,6 +17,28 @@ cdef enum Form:
     FULL, TIED, DIAG, SPHERICAL
 
 
+# A structure says what the M-step may fit (mstep/structures.pxi). The first four are numbered as their forms.
+cdef enum Structure:
+    VVV, EEE, VVI, VII, EEI, EII
+
+
+cdef inline int form_of(int structure) noexcept nogil:
+    """The form in which a structure's covariances are stored"""
+    if structure <= VII:
+        return structure
+    return <int> DIAG if structure == EEI else <int> SPHERICAL
+
+
+cdef inline bint mixes_columns(int structure) noexcept nogil:
+    """Is a variance that of several columns?"""
+    return structure == VII or structure == EII
+
+
+cdef inline bint shares_eigenvalues(int structure) noexcept nogil:
+    """Do the covariances of all components have the same eigenvalues?"""
+    return structure == EEE or structure == EEI or structure == EII
+
+
 cdef inline bint has_matrices(int form) noexcept nogil:
     return form == FULL or form == TIED
 
@@ -120,3 +142,11 @@ cdef int check_sizes(int form, Py_ssize_t K, Py_ssize_t d) except -1:
     if K < 1 or d < 1:
         raise ValueError(f"there are {K} components and {d} features, expected 1 or more of each")
     return 0
+
+
+cdef int check_structure(int structure, Py_ssize_t K, Py_ssize_t d) except -1:
+    """Refuse a code of no structure, and sizes below one; the structure's form"""
+    if not 0 <= structure <= <int> EII:
+        raise ValueError(f"the covariance structure has the code {structure}, expected 0 to {<int> EII}")
+    check_sizes(form_of(structure), K, d)
+    return form_of(structure)
