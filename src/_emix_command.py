@@ -1,7 +1,7 @@
-"""Where the command `emix` begins: outside the package, so that even its import may fail in one line.
+"""Entry point of the command `emix`, outside the package, so that a failed import of emix is reported in one line too.
 
-`import emix` refuses an EMIX_LEVEL that does not exist, and fails where NumPy is missing; the promise of one line per
-error and of the exit code 1 holds there too.
+`import emix` refuses an EMIX_LEVEL that does not exist, and fails if NumPy is missing. The command promises one line
+per error and the exit code 1 for these errors too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main() -> int:
             print("emix: interrupted", file=sys.stderr)
         return 130  # as a shell reports it
     except ImportError as error:
-        if sys.stderr is not None:  # closed: print would take standard output instead
+        if sys.stderr is not None:  # if it is closed, print would write to standard output
             print(f"emix: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return run()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        # `import emix; emix.faces` works, but only this loads it: `import emix` stays light.
+        # `emix.faces` works after `import emix`, but is loaded only here, so that `import emix` stays light.
         if name == "faces":
             import importlib
 

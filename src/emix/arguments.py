@@ -60,7 +60,7 @@ def real_in_range(name: str, value: Any, lowest: float, *, caller: str) -> float
 
 
 def _as_float(value: Any) -> float:
-    """Return a number as a float, an int beyond the largest as infinity."""
+    """Return a number as a float; an int beyond the largest float becomes infinity."""
     try:
         return float(value)
     except OverflowError:
@@ -73,7 +73,7 @@ def choice_of(name: str, value: Any, choices: Collection[str], caller: str) -> s
     Raises
     ------
     ValueError
-        If it is none of them: they are listed.
+        If it is none of them; the message lists them.
     """
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
@@ -100,7 +100,7 @@ def check_finite(found: NDArray[Any], argument: str) -> None:
     Raises
     ------
     ValueError
-        If there is one: it is named.
+        If there is one; the message names it.
     """
     place = first_not_finite(found)
     if place is not None:
@@ -108,5 +108,5 @@ def check_finite(found: NDArray[Any], argument: str) -> None:
 
 
 def element_of(argument: str, place: tuple[Any, ...]) -> str:
-    """An element of an array, as messages name it."""
+    """Return the name of an array's element for messages."""
     return f"{argument}[{', '.join(str(int(i)) for i in place)}]"

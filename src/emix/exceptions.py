@@ -1,4 +1,4 @@
-"""Errors and warnings of emix. Where scikit-learn is loaded they are also instances of its classes of the same name."""
+"""Errors and warnings of emix. If scikit-learn is loaded, they are also instances of its classes of the same names."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class DegenerateCovarianceError(ValueError):
     component : int
         Number of the component; 0 for ``tied``, whose covariance belongs to all.
     n_effective : float or None
-        Sum of the component's responsibilities (in rows, or in total sample weight), where it is known.
+        Sum of the component's responsibilities (in rows, or in total sample weight); None if it is not known.
     """
 
     def __init__(self, message: str, component: int, n_effective: float | None = None) -> None:
@@ -77,15 +77,15 @@ class ModelFileError(ValueError):
         self.problem = problem
 
     def __reduce__(self) -> tuple[type[ModelFileError], tuple[str, str]]:
-        # The default would call the class with the one formatted message.
+        # By default, unpickling would call the class with the formatted message alone.
         return type(self), (self.path, self.problem)
 
 
 class _Joined(type):
-    """Type of the classes that are joined with scikit-learn's: no module has them under a name for pickle to find."""
+    """Type of the classes that are joined with scikit-learn's. No module holds these under a name that pickle finds."""
 
 
-# A warning that was recorded holds its class.
+# A recorded warning holds its class, so that the class is pickled with it.
 copyreg.pickle(_Joined, lambda kind: (_current, (kind.__name__,)))
 
 
@@ -97,9 +97,12 @@ def _joined_with_sklearn(name: str) -> type:
 
 
 def _by_name(reduced: Any) -> Any:
-    """What pickle keeps of an instance, its class by name: scikit-learn may be loaded here and not there, or there."""
+    """Return the pickled form of an instance, with its class by name.
+
+    scikit-learn may be loaded in the process that pickles and not in the one that unpickles, or the other way round.
+    """
     kind, arguments, *state = reduced
-    if kind.__module__ != __name__:  # a class that is derived from one of these
+    if kind.__module__ != __name__:  # a derived class of another module
         return reduced
     return (_instance, (kind.__name__, arguments), *state)
 
@@ -113,7 +116,7 @@ def _current(name: str) -> Any:
 
 
 def not_fitted(estimator_name: str) -> Exception:
-    """The error for a method of an estimator that is not fitted yet."""
+    """Return the error for a method of an estimator that is not fitted yet."""
     error: Exception = _current("NotFittedError")(
         f"This {estimator_name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
         "estimator, or make one from known parameters with 'from_parameters'."
@@ -121,7 +124,7 @@ def not_fitted(estimator_name: str) -> Exception:
     return error
 
 
-# The most numbers that a message shows of an array, and the most characters of anything else.
+# A message shows at most so many numbers of an array, or so many characters of another value.
 _MOST_NUMBERS = 6
 _MOST_CHARACTERS = 120
 
@@ -130,7 +133,7 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _MOST_CHARACTERS
 
 
 def shown(value: object) -> str:
-    """Text of a value for a message: one line, and short, however large the value is.
+    """Return the text of a value for a message: one short line, however large the value is.
 
     Examples
     --------
@@ -154,9 +157,9 @@ _held: ContextVar[Warned | None] = ContextVar("held", default=None)
 
 @contextmanager
 def warnings_held() -> Iterator[Warned]:
-    """Hold back what this thread would warn of, for another thread to pass to `warn`.
+    """Hold back the warnings of this thread, for another thread to pass to `warn`.
 
-    That is the one that called into emix, whose line a warning names.
+    The other thread is the one that called into emix: a warning names the line of that call.
     """
     found: Warned = []
     token = _held.set(found)

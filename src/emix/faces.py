@@ -1,4 +1,4 @@
-"""The two names of emix 0.1's ``emix.faces``: `summary` and `plot_mixture`, from where they are now."""
+"""`summary` and `plot_mixture` under the module name ``emix.faces`` that they had in emix 0.1."""
 
 from __future__ import annotations
 

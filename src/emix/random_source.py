@@ -10,18 +10,18 @@ from emix.exceptions import shown
 
 __all__ = ["RandomSource", "RandomState", "random_source", "seed_of"]
 
-# As text: importing numpy.random would double the time that emix takes to import.
+# The types are text, since importing numpy.random would double the time that emix takes to import.
 RandomSource: TypeAlias = "np.random.RandomState | np.random.Generator"
-"""What numbers are drawn from."""
+"""A generator that draws random numbers."""
 
 RandomState: TypeAlias = "int | np.integer[Any] | np.random.Generator | np.random.RandomState | None"
-"""What an argument `random_state` may be."""
+"""Types of an argument `random_state`."""
 
 
 def random_source(random_state: Any) -> RandomSource:
-    """Return a generator of random numbers; an int gives the same one each time.
+    """Return a generator of random numbers; an int gives the same numbers each time.
 
-    None gives that of the module numpy.random, as in scikit-learn: np.random.seed sets it.
+    None gives the generator of the module numpy.random, as in scikit-learn; np.random.seed sets its seed.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def seed_of(random_state: Any) -> int:
     Raises
     ------
     TypeError, ValueError
-        As `random_source`.
+        As in `random_source`.
     """
     if _is_seed(random_state):
         return int(random_state)

@@ -1,4 +1,4 @@
-"""Libraries that only some faces need: imported when used, named with their extra when missing."""
+"""Optional libraries: imported when they are used. If one is missing, the error names its extra."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import an optional library, or say how to install it.
+    """Import an optional library, or raise an error that says how to install it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the commands do: round trips through files, against the estimator itself."""
+"""The commands: round trips through files, against the estimator itself."""
 
 from __future__ import annotations
 

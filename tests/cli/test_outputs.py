@@ -143,7 +143,7 @@ def test_what_may_not_be_written_is_refused_before_anything_is_read(
         assert capsys.readouterr() == ("", text)
 
 
-# What is no file
+# Targets that are no files
 
 
 def test_a_model_goes_through_a_fifo(csv_file: Path, tmp_path: Path, read_fifo: Callable[[], bytes]) -> None:

@@ -67,7 +67,7 @@ def with_right_digest(envelope: bytes, **arrays: bytes) -> dict[str, bytes]:
     return {f"{name}.npy": data for name, data in members.items()}
 
 
-# What is saved comes back
+# Saved content comes back
 
 
 def test_round_trip(saved: Path) -> None:
@@ -206,8 +206,8 @@ def test_every_flipped_byte_is_refused_or_changes_nothing(saved: Path) -> None:
                 continue
             harmless += 1
             assert_same_content(loaded, HEADER, ARRAYS)
-    # What zip leaves unread: times, versions, attributes and the copy of sizes and CRC before each member's bytes,
-    # less than 50 bytes for each of the six members. More would mean that content is read unchecked.
+    # Zip does not read times, versions, attributes and the copy of sizes and CRC before each member's bytes, less than
+    # 50 bytes for each of the six members. More would mean that content is read unchecked.
     assert harmless < 2 * 50 * 6
 
 
@@ -244,7 +244,7 @@ def test_another_kind_is_refused(saved: Path) -> None:
 
 
 def test_a_newer_format_asks_for_an_upgrade(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Whatever else a later format changes, the version is read first.
+    # The version is read first, whatever else a later format changes.
     envelope = b'{"format": "emix", "format_version": 3, "tensors": {}}'
     make_archive(saved, {**with_right_digest(envelope), "tensors/0": b"new"})
     with pytest.raises(ModelFileError, match="was written by format 3, this emix reads up to 1: upgrade emix"):

@@ -196,7 +196,7 @@ def test_a_file_system_without_locks_will_do(path: Path, monkeypatch: pytest.Mon
     assert len(names(path.parent)) == 2
 
 
-# What is no regular file
+# Targets that are no regular files
 
 
 def test_a_fifo_is_written_through(tmp_path: Path) -> None:

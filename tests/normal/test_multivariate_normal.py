@@ -242,7 +242,7 @@ def test_fit_at_an_offset_is_the_fit_of_centred_data(dtype: Any, weighted: bool)
     expected = MultivariateNormal.fit(X - offset, weights)
     found = MultivariateNormal.fit(X.astype(dtype), weights)
     np.testing.assert_allclose(found.mean - offset, expected.mean, rtol=0, atol=2e-16 * offset)
-    # What the unavoidable rounding of the mean, eps·offset, adds to a variance of 800 and more is 1e-17 of it.
+    # The unavoidable rounding of the mean, eps·offset, adds 1e-17 of it to a variance of 800 and more.
     np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-12, atol=1e-10)
 
 

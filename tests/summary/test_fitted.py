@@ -1,4 +1,4 @@
-"""What a face reads from a fitted mixture, against its own methods."""
+"""Facts that a face reads from a fitted mixture, against its own methods."""
 
 from __future__ import annotations
 

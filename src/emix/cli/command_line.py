@@ -5,8 +5,8 @@
     emix score faithful.npz faithful.csv --out scores.csv
     emix info faithful.npz
 
-This file has the arguments and the promises to a shell script: exit codes, one line per error on
-standard error, results alone on standard output. What the commands do is in commands.py.
+This file has the arguments, and keeps the promises to a shell script: exit codes, one line per error
+on standard error, only results on standard output. The commands themselves are in commands.py.
 """
 
 from __future__ import annotations
@@ -69,19 +69,19 @@ _COLUMNS_HELP = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all errors of the command are, and name the option that was meant."""
+    """A parser whose errors are one line, as all errors of the command, and propose the option that was meant."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        # Before argparse, which would rather miss the option that was mistyped.
+        # Checked before argparse, which would report a missing option instead of the mistyped one.
         known = list(self._option_string_actions)
         arguments = sys.argv[1:] if args is None else args
         if "--" in arguments:
             arguments = arguments[: arguments.index("--")]
         for argument in arguments:
             if self._subparsers is not None and not argument.startswith("-"):
-                break  # what follows belongs to the command
+                break  # the rest belongs to the command
             option = argument.partition("=")[0]
-            if f"-{option}" in known:  # -out is read as -o ut
+            if f"-{option}" in known:  # argparse would read -out as -o ut
                 self.error(f"unknown option {option}: did you mean -{option}?")
             if option.startswith("--") and option not in known and " " not in option:
                 words = [name[2:] for name in known if name.startswith("--")]
@@ -116,14 +116,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return EXIT_PIPE
     except OSError as error:
-        if code in (EXIT_OK, EXIT_DOUBTFUL):  # else it was reported already
+        if code in (EXIT_OK, EXIT_DOUBTFUL):  # after other codes an error was reported already
             say(f"emix: error: {_one_line(error)}")
             return EXIT_ERROR
     return code
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    """Run the command; every error that is expected is one line and an exit code."""
+    """Run the command; print every expected error as one line, and return its exit code."""
     try:
         arguments = _parser().parse_args(argv)
         run: Callable[[argparse.Namespace], int] = arguments.run
@@ -280,7 +280,7 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
 
 
 def _names(text: str) -> list[str]:
-    # A name that holds a comma is quoted, as in the CSV file itself; so is the name of a column that has none.
+    # A name that holds a comma is quoted, as in the CSV file itself. A column without a name is written "".
     names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
     if not names or ("" in names and '""' not in text):
         raise argparse.ArgumentTypeError(f"{text!r} has an empty name, expected names separated by commas")
@@ -289,7 +289,7 @@ def _names(text: str) -> list[str]:
 
 def _separator(text: str) -> str:
     character = {"tab": "\t", "\\t": "\t", "blank": " ", "blanks": " "}.get(text.lower(), text)
-    # polars separates by one byte; letters, digits, points and signs are parts of numbers, quotation marks of texts.
+    # polars separates by one byte. Letters, digits, points and signs are parts of numbers; quotation marks, of texts.
     if len(character) != 1 or not character.isascii() or character.isalnum() or character in "\n\r\"'.+-_":
         raise argparse.ArgumentTypeError(f"{text!r}, expected one character, such as ';' or tab")
     return character
@@ -333,7 +333,7 @@ def _version() -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    """Write an error as one line, without Python's decorations."""
+    """Return an error's text as one line, without Python's decorations."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
@@ -342,10 +342,10 @@ def _one_line(error: BaseException) -> str:
 
 
 def _die_of_interruption() -> None:
-    """End the process by the signal itself, where there are signals.
+    """End the process by the signal itself, on systems that have signals.
 
-    A shell then reports 130 and ends its loop too, which it does not for a process that merely exits with 130. And no
-    thread that the interruption caught half started is waited for.
+    A shell then reports 130 and ends its loop too. It would not end its loop after a process that merely exits with
+    130. And the end does not wait for a thread that was just being started.
     """
     if os.name == "posix":
         signal.signal(signal.SIGINT, signal.SIG_DFL)

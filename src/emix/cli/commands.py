@@ -1,7 +1,7 @@
-"""What the commands of `emix` do; their arguments are in command_line.py.
+"""The commands of `emix`; their arguments are in command_line.py.
 
 A command takes the parsed arguments and returns an exit code. Refusals are ValueError, OSError or
-ImportError with a message for whoever typed the command.
+ImportError, with a message for the user of the command.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class UsageError(ValueError):
 
 
 def fit(arguments: argparse.Namespace) -> int:
-    """`emix fit`: fit, write what was asked for, print the summary."""
+    """`emix fit`: fit, write the requested files, print the summary."""
     from emix.estimators.gaussian_mixture import GaussianMixture
 
-    # Whatever could spoil the results is refused before the fit, which may be long.
+    # Anything that could spoil the results is refused before the fit, which may take long.
     model_on_stdout = arguments.out is not None and is_standard_output(arguments.out)
     if arguments.out is not None:
         _refuse_terminal(arguments.out, "--out", "a model file")
@@ -106,7 +106,7 @@ def fit(arguments: argparse.Namespace) -> int:
     )
     with _messages_on_stderr(), _progress_on_stderr(at_once=arguments.verbose):
         estimator.fit(table.rows, sample_weight=table.weights)
-    # The file holds the model, not how chatty this fit was.
+    # The model file does not keep the verbosity of this command.
     estimator.verbose = 0
     written = []
     if arguments.out is not None:
@@ -125,7 +125,7 @@ def fit(arguments: argparse.Namespace) -> int:
             feature_names=table.names,
             title=file_title(arguments.file),
         )
-        picture = io.BytesIO()  # a FIFO, which has no positions, can take it too
+        picture = io.BytesIO()  # savefig needs positions, which a FIFO does not have
         figure.savefig(picture, format=format_of(arguments.plot, PICTURES).removeprefix("."))
         with writing(arguments.plot) as stream:
             stream.write(picture.getbuffer())
@@ -133,13 +133,13 @@ def fit(arguments: argparse.Namespace) -> int:
     if not arguments.quiet and not model_on_stdout:
         text = summary(estimator, table.rows, table.weights, feature_names=table.names)
         write_results("\n".join([text, *(["", *written] if written else []), ""]))
-    # The fit has warned of either.
+    # The fit has already warned of both.
     degenerate = any(run.chosen and run.degenerate for run in estimator.runs_)
     return EXIT_OK if estimator.converged_ and not degenerate else EXIT_DOUBTFUL
 
 
 def score(arguments: argparse.Namespace) -> int:
-    """`emix score`: what the model says of each row."""
+    """`emix score`: log-density, component and responsibilities of each row."""
     from emix.estimators.gaussian_mixture import GaussianMixture
 
     require("polars", "cli", "writing tables")
@@ -168,7 +168,7 @@ def info(arguments: argparse.Namespace) -> int:
 
 
 def data(arguments: argparse.Namespace) -> int:
-    """`emix data`: a shipped data set as CSV, or what there is."""
+    """`emix data`: a shipped data set as CSV, or a description of all."""
     if arguments.name is None:
         for name, (load, _) in DATASETS.items():
             n_samples, n_features = (dataset := load()).data.shape
@@ -191,17 +191,17 @@ def _refuse_overwriting(path: str | None, option: str, **others: str | None) -> 
 
 
 def _refuse_terminal(path: str, option: str, what: str) -> None:
-    """Refuse to write bytes that are no text to a terminal."""
+    """Refuse to write anything but text to a terminal."""
     if leads_to_terminal(path):
         raise UsageError(f"{option} {path} is a terminal, which cannot show {what}: redirect it, or name a file")
 
 
 def _same_file(path: str, other: str) -> bool:
-    """Whether an output would take the place of another file, or of the one that standard input comes from ("-")."""
+    """True if an output would replace another file, or the file that standard input ("-") comes from."""
     if path == STANDARD_STREAM or not is_regular_target(path):
-        return False  # what is written through loses nothing
+        return False  # nothing is replaced
     if other == STANDARD_STREAM:
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # it may be closed, or no file
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # standard input may be closed, or no file
             return os.path.samestat(os.stat(path), os.fstat(sys.stdin.fileno()))
         return False
     if os.path.exists(path) and os.path.exists(other):
@@ -217,7 +217,7 @@ def _load(kind: type[GaussianMixture], path: str) -> GaussianMixture:
 def _rows_for(
     estimator: GaussianMixture, arguments: argparse.Namespace
 ) -> tuple[pl.DataFrame | NDArray[np.floating], NDArray[np.bool_] | None]:
-    """Read the columns that the model was fitted on, by name where both sides have names; and which rows have them."""
+    """Read the model's columns, by name if both sides have names; return the rows and a mask of complete rows."""
     names = getattr(estimator, "feature_names_in_", None)
     columns = arguments.columns
     has_names = not arguments.no_header and not arguments.file.lower().endswith(".npy")
@@ -236,14 +236,14 @@ def _rows_for(
             f"{arguments.file}: {len(table.names)} columns, but the model has {n_features}: choose them with --columns"
         )
     say_what_is_left_out(arguments.file, table, "stay empty")
-    # A frame goes to the model only under the model's own names.
+    # The model gets a frame only if its names are the model's own names.
     rows = table.rows if names is not None and list(names) == list(table.names) else table.array
     return rows, table.present
 
 
 @contextlib.contextmanager
 def _messages_on_stderr() -> Iterator[None]:
-    """Turn warnings into lines of the command's own kind."""
+    """Print warnings as lines in the command's own form."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -253,13 +253,13 @@ def _messages_on_stderr() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _progress_on_stderr(*, at_once: bool) -> Iterator[None]:
-    """Send what a verbose fit prints to standard error: standard output is for results."""
+    """Send the output of a verbose fit to standard error: standard output is for results."""
     with contextlib.redirect_stdout(_Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)):
         yield
 
 
 class _Progress(io.TextIOBase):
-    """A stream that begins to pass text on after some seconds."""
+    """A stream that drops text at first, and passes it on after some seconds."""
 
     def __init__(self, target: TextIO, patience: float) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""CSV files and their relatives through polars, and what is wrong with those that polars refuses or would change.
+"""CSV files and similar texts, read by polars; errors for files that polars refuses or would change.
 
 Polars renames a repeated column, replaces bytes that are no UTF-8 in a header, takes an empty line for a row, and
-speaks of schemas. So the first lines are read here before, lines that polars would misread are written anew for it,
-and a file that cannot be read is read again, slowly, for the line to name.
+speaks of schemas. So this module reads the first lines before polars does, and rewrites lines that polars would
+misread. A file that polars cannot read is read again, slowly, to name the line.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ _CHUNK = 1 << 20
 def load_csv(
     source: str, *, header: bool, separator: str | None, likely: str | None = ",", wanted: Collection[str] = ()
 ) -> pl.DataFrame:
-    """Read a text file of columns, or standard input ("-"), plain or compressed by gzip, as polars types its columns.
+    """Read a text file of columns, or standard input ("-"), plain or compressed by gzip, with polars' column types.
 
     Parameters
     ----------
     source : str
         A path, or "-".
     header : bool
-        Whether a line names the columns; otherwise they are x0, x1, …
+        True if a line names the columns; otherwise their names are x0, x1, …
     separator : str or None
-        What separates the columns, one character, where a blank stands for any number of blanks; None to find out.
+        The character between columns; a blank stands for any number of blanks. None to find it.
     likely : str or None, default=","
-        What separates them unless another reading alone gives a rectangle of numbers.
+        The separator, unless only another one gives a rectangle of numbers.
     wanted : collection of str, optional
-        The columns that have to be numbers, by default all.
+        The columns that must be numbers, by default all.
 
     Returns
     -------
     polars.DataFrame
-        Null where there is no value. Texts have no blanks about them; a column of numbers is never text.
+        Null where there is no value. Texts have no blanks around them; a column of numbers is never text.
 
     Raises
     ------
     ValueError
-        If it is no table in UTF-8 with this separator, or its first line is not the header, or has a name twice.
+        If it is no table in UTF-8 with this separator, or its first line is no header, or has a name twice.
     OSError
         If it cannot be read.
     """
@@ -87,12 +87,12 @@ def load_csv(
 
 
 def _has_lines_that_do_not_count(content: TextContent) -> bool:
-    """Whether there may be comments, which polars would take for rows, or lines without a word."""
+    """True if there may be comments or blank lines, which polars would take for rows."""
     before = b"\n"
     with content.open() as stream:
         while chunk := stream.read(_CHUNK):
             codes = np.frombuffer(before + chunk, dtype=np.uint8)
-            # A line that begins with a blank, or ends at once. NumPy finds it in a quarter of the time of bytes.find.
+            # Lines that begin with a blank or are empty. NumPy finds them in a quarter of the time of bytes.find.
             blank_begins = (codes[:-1] == ord("\n")) & (codes[1:] <= ord(" "))
             if b"#" in chunk or blank_begins.any():
                 return True
@@ -101,7 +101,7 @@ def _has_lines_that_do_not_count(content: TextContent) -> bool:
 
 
 def _for_polars(content: TextContent, layout: Layout) -> io.BytesIO:
-    """Write the rows so that polars reads them: no header, no comments, no empty lines, one tab for blanks."""
+    """Return the rows in a form that polars reads: no header, no comments, no empty lines, one tab for blanks."""
     return io.BytesIO("".join(_rows(content, layout)).encode())
 
 
@@ -129,9 +129,9 @@ def _find_fault(content: TextContent, layout: Layout) -> None:
 
 
 def _numbers_of(texts: pl.Series) -> pl.Series:
-    """Read numbers that polars has not: with a plus sign, or with blanks about them."""
+    """Read numbers that polars took for texts: with a plus sign, or with blanks around them."""
     polars = polars_reading.polars()
-    # A quotation mark after a blank is none for polars.
+    # polars takes a quotation mark after a blank for a part of the text.
     bare = texts.str.strip_chars(' \t\r"')
     values = bare.set(bare.is_in(MISSING), None)
     numbers = values.cast(polars.Float64, strict=False)

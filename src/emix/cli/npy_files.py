@@ -1,4 +1,4 @@
-"""Arrays of rows in .npy files: a memory map as far as possible."""
+"""Arrays of rows in .npy files, as memory maps if possible."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load_npy(
     Raises
     ------
     ValueError
-        If it is no such file, or holds no rows of numbers, or has no such column.
+        If it is no .npy file, holds no rows of numbers, or does not have such a column.
     OSError
         If it cannot be read.
     """
@@ -61,11 +61,11 @@ def _open(source: str) -> NDArray[Any]:
     # Not numpy.load, which also opens archives.
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that Python 2 wrote it, which damage may look like
+            warnings.simplefilter("ignore")  # a damaged file may look as if Python 2 wrote it
             array: NDArray[Any] = np.lib.format.open_memmap(source, mode="r")
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # a damaged header raises whatever its text happens to mean: TokenError, TypeError, ...
+    except Exception as error:  # the text of a damaged header may raise anything: TokenError, TypeError, ...
         raise ValueError(f"is empty, damaged or no .npy file of numbers ({_one_line(error)})") from error
     return array
 
@@ -75,7 +75,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _as_float64(values: NDArray[Any]) -> NDArray[np.float64]:
-    with np.errstate(over="ignore", invalid="ignore"):  # of long doubles, which are refused as infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # long doubles that overflow are refused later, as infinite
         return values.astype(np.float64)
 
 

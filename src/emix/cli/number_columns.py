@@ -1,4 +1,4 @@
-"""Columns of a frame as numbers, or why they are none."""
+"""Columns of a frame as numbers, or an error that says why they are none."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _DECIMAL_COMMA = re.compile(r"\s*[-+]?[0-9]+,[0-9]+\s*")
 
 
 def numbers(series: pl.Series, frame: pl.DataFrame) -> pl.Series:
-    """Take a column of a frame as float64, or float32 if it is that; NaN where it has no value.
+    """Return a column of a frame as float64, or as float32 if it has that type; NaN where it has no value.
 
     Raises
     ------
     ValueError
-        If it holds something else than numbers; the message names the columns of the frame that hold numbers.
+        If it holds anything but numbers; the message names the columns of the frame that hold numbers.
     """
     polars = polars_reading.polars()
     empty = series.null_count() == len(series)
     if not (empty or series.dtype.is_numeric() or series.dtype == polars.Boolean):
-        # Of texts the first that is no number, which may be the only one; dates and lists are none from row 1.
+        # For texts, name the first that is no number: it may be the only one. Of dates and lists, none is a number.
         texts = series.dtype == polars.String
         odd: Sequence[int] = (
             (series.is_not_null() & series.cast(polars.Float64, strict=False).is_null()).arg_true().to_list()

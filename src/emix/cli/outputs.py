@@ -1,7 +1,7 @@
-"""Where the command's results and messages go: files, standard output, standard error.
+"""Outputs of the command, for results and messages: files, standard output, standard error.
 
-Standard output may be closed, full, or a pipe whose reader went away. A failure to write results is an error with a
-name, as that of a file is. A failure to write messages is none: results are not lost for their sake.
+Standard output may be closed, full, or a pipe whose reader went away. A failure to write results is an error, which
+names standard output as it would name a file. A failure to write messages is no error: it must not lose results.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STANDARD_OUTPUT = "standard output"
 
 
 def check_writable(path: str, suffixes: Sequence[str] | None = None) -> None:
-    """Refuse a path that could not be written, before the work whose result it is to hold.
+    """Raise an error if a path cannot be written, before the work whose result will go there.
 
     Raises
     ------
@@ -40,12 +40,12 @@ def check_writable(path: str, suffixes: Sequence[str] | None = None) -> None:
 
 
 def format_of(path: str, suffixes: Sequence[str]) -> str:
-    """Return which of the suffixes a path has; what is no regular file, and may have none, gets the first.
+    """Return the one of the suffixes that a path has; the first, for a target such as a FIFO that has none of them.
 
     Raises
     ------
     ValueError
-        If a file has another.
+        If a file has another suffix.
     """
     suffix = Path(path).suffix.lower()
     if suffix in suffixes:
@@ -56,7 +56,7 @@ def format_of(path: str, suffixes: Sequence[str]) -> str:
 
 
 def is_standard_output(path: str) -> bool:
-    """Whether a path is "-", or another name of standard output, such as /dev/stdout."""
+    """True if a path is "-", or another name of standard output, such as /dev/stdout."""
     if path == STANDARD_STREAM:
         return True
     if is_regular_target(path):
@@ -67,7 +67,7 @@ def is_standard_output(path: str) -> bool:
 
 
 def leads_to_terminal(path: str) -> bool:
-    """Whether what is written to a path, or to "-", would appear on a terminal."""
+    """True if text written to a path, or to "-", would appear on a terminal."""
     return sys.stdout.isatty() if path == STANDARD_STREAM else is_terminal(path)
 
 
@@ -77,7 +77,7 @@ def write_results(content: str | bytes) -> None:
     Raises
     ------
     OSError
-        If it is closed or full, or its reader went away; `filename` says that it is standard output.
+        If it is closed or full, or its reader went away. `filename` says that it is standard output.
     """
     try:
         if isinstance(content, bytes):
@@ -94,12 +94,12 @@ def write_results(content: str | bytes) -> None:
 
 
 def say(text: str) -> None:
-    """Write a line to standard error, if anybody is there."""
+    """Write a line to standard error; a failure is ignored."""
     pass_on(f"{text}\n", sys.stderr)
 
 
 def pass_on(text: str, target: TextIO) -> None:
-    """Write a message to standard error or what stands for it. One that fails is abandoned."""
+    """Write a message to standard error or a stream in its place. A stream that fails is abandoned."""
     try:
         target.write(text)
         target.flush()
@@ -108,35 +108,35 @@ def pass_on(text: str, target: TextIO) -> None:
 
 
 def open_closed_streams() -> None:
-    """Open the streams that were closed when the process began (``>&-``), in such a way that to use them fails.
+    """Open the streams that were closed when the process began (``>&-``), so that using them fails.
 
-    Otherwise the next file that is opened gets the number of one, and what is printed goes into it; and Python's
-    `print` to a standard error that is None goes to standard output.
+    Otherwise the next opened file gets the number of a closed stream, and printed text goes into that file. Also,
+    Python's `print` to a standard error that is None goes to standard output.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number, which is this one. Of standard error nobody expects anything.
+            # This takes the lowest free number, which is `number`. Standard error does not fail: it drops messages.
             os.open(os.devnull, (os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)[number])
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (open until the process ends)
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (open until the process ends)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name of a column or a file that the terminal's encoding lacks is no reason to lose the summary.
+        # The terminal's encoding may lack characters of a column's or file's name: the summary must not be lost.
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def flush_results() -> None:
-    """Write what is left for standard output.
+    """Write the rest of the buffer to standard output.
 
-    If that fails, it is abandoned: Python would try again at its end, and report it in its own words.
+    If that fails, the stream is abandoned: Python would try again at its end, and report the error in its own words.
 
     Raises
     ------
     OSError
-        As `write_results`.
+        As in `write_results`.
     """
     try:
         write_results("")
@@ -146,7 +146,7 @@ def flush_results() -> None:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Point a stream nowhere: what is left in its buffer would fail again when Python ends."""
+    """Point a stream to the null device: the rest of its buffer would fail again when Python ends."""
     with contextlib.suppress(OSError, ValueError):
         descriptor = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""Calls of polars that read: what it raises, or panics with, becomes an error in one line."""
+"""Calls of polars that read. Its exceptions and panics become errors of one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def polars() -> ModuleType:
-    """Import polars, or say how to install it."""
+    """Import polars, or raise an error that says how to install it."""
     return require("polars", "cli", "reading CSV and Parquet files")
 
 
@@ -28,7 +28,7 @@ def read(reader: Callable[..., pl.DataFrame], *arguments: Any, **keywords: Any) 
     Raises
     ------
     ValueError
-        If polars cannot read it.
+        If polars cannot read the file.
     """
     errors = polars().exceptions
     try:
@@ -37,13 +37,13 @@ def read(reader: Callable[..., pl.DataFrame], *arguments: Any, **keywords: Any) 
     except errors.PolarsError as error:
         first_line = str(error).strip().partition("\n")[0]
         raise ValueError(f"cannot be read: {first_line or type(error).__name__}") from error
-    except errors.PanicException as error:  # no Exception: what Rust did not expect, from some damaged files
+    except errors.PanicException as error:  # a BaseException, which Rust raises for some damaged files
         raise ValueError(f"cannot be read: the file is damaged ({str(error).strip().partition(chr(10))[0]})") from error
 
 
 @contextlib.contextmanager
 def _rust_silent() -> Iterator[None]:
-    """Drop what Rust prints of a panic: it goes to the process's standard error, past Python's."""
+    """Drop Rust's report of a panic: it goes to the process's standard error, not through Python's."""
     if sys.stderr is None:  # it is closed, and its number may be that of the file to be read
         yield
         return

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-# pandas' to_csv and R's write.csv give the column no name; a reader that does not know it for what it is writes it
-# again as "Unnamed: 0". pandas' to_parquet has a name of its own for it.
-# Of these, a first column that counts the rows may be nothing else.
+# A first column with such a name holds row numbers only if it counts the rows.
 _COUNTING = re.compile(r"index|id|obs|row([ _]?(id|num|number|index))?", re.IGNORECASE)
+# pandas' to_csv and R's write.csv give the column no name. A program that reads it as data writes it again as
+# "Unnamed: 0". pandas' to_parquet has a name of its own for it.
 _ROW_NAMES = re.compile(r"rownames|row\.names|row_names|Unnamed: 0(\.\d+)?|__index_level_0__")
 
 
 def row_number_columns(frame: pl.DataFrame) -> list[str]:
     """Find the columns of a frame that hold row numbers, by their names and values.
 
-    Numbers of some of the rows, in any order, are row numbers too: a table may be a part of another. A column named
-    "index", or a first one named "id" or the like, has to count the rows, from 0 or 1: it may be something else.
+    Row numbers may have gaps and any order: a table may be a part of another. But a column named "index", or a first
+    column named "id" or the like, must count the rows, from 0 or 1: otherwise it may be something else.
     """
     return [name for j, name in enumerate(frame.columns) if _numbers_rows(frame[name], first=j == 0)]
 

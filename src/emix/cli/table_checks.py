@@ -1,4 +1,4 @@
-"""What no model could use is refused in terms of the file: the column's name and the first bad row."""
+"""Checks for values that no model could use. Errors name the column and the first bad row of the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_finite(name: str, column: NDArray[np.floating]) -> None:
-    """Refuse infinite numbers; NaN is no value."""
+    """Refuse infinite numbers. NaN is allowed: it is a missing value."""
     infinite = np.isinf(column)
     if infinite.any():
         row = int(infinite.argmax())
@@ -23,7 +23,7 @@ def check_finite(name: str, column: NDArray[np.floating]) -> None:
 
 
 def find_missing(columns: Mapping[str, NDArray[np.floating]], *, drop: bool) -> NDArray[np.bool_] | None:
-    """Find the rows that have a value in every column; None if all have.
+    """Return a mask of the rows that have a value in every column; None if all rows have.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def find_missing(columns: Mapping[str, NDArray[np.floating]], *, drop: bool) -> 
 
 
 def check_size(name: str, column: NDArray[np.floating], present: NDArray[np.bool_] | None) -> None:
-    """Refuse values whose squares, summed with weights, could overflow: the library's limit, in terms of the file."""
+    """Refuse values whose weighted squares could overflow when summed: the library's limit, with the file's names."""
     limit = LARGEST[column.dtype.char]
     if column.max() > limit or column.min() < -limit:
         row = int(np.argmax(np.abs(column) > limit))
@@ -77,5 +77,5 @@ def check_weights(name: str, weights: NDArray[np.float64], present: NDArray[np.b
 
 
 def _row_of_file(row: int, present: NDArray[np.bool_] | None) -> int:
-    """Number a row that is left as in the file, from 1."""
+    """Return the number, from 1, that a present row has in the file."""
     return 1 + (row if present is None else int(np.flatnonzero(present)[row]))

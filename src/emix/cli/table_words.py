@@ -1,4 +1,4 @@
-"""What the commands say of a table that they read, and how the results of its rows find their places."""
+"""Messages about a table that a command has read, and the places of its rows' results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def say_what_is_left_out(source: str, table: Table, fate: str) -> None:
-    """Print a warning for columns that hold row numbers, and for rows without a value, which are left out."""
+    """Print a warning about columns of row numbers, and about rows without a value, which are left out."""
     said = []
     if table.row_numbers:
         first = table.row_numbers[0]
@@ -42,7 +42,7 @@ def say_what_is_left_out(source: str, table: Table, fate: str) -> None:
 
 
 def in_place(columns: Mapping[str, NDArray[Any]], present: NDArray[np.bool_] | None) -> Mapping[str, Any]:
-    """Give the results of the rows that are present the places of these rows in the file; the others are null."""
+    """Move the results of the present rows to the places of these rows in the file; all other places are null."""
     if present is None:
         return columns
     polars = polars_reading.polars()
@@ -51,6 +51,6 @@ def in_place(columns: Mapping[str, NDArray[Any]], present: NDArray[np.bool_] | N
 
 
 def file_title(source: str) -> str:
-    """Name a file without its folder, also where the name is not UTF-8."""
+    """Return the name of a file without its folder, even if the name is not UTF-8."""
     name = "standard input" if source == STANDARD_STREAM else Path(source).name
     return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,7 +1,7 @@
 """Files of rows: read text, Parquet and .npy; write CSV and Parquet.
 
-Text and Parquet go through polars (the extra `cli`), .npy through numpy. Everything that a model
-could not use is refused here, in terms of the file: the column's name and the first bad row.
+Polars (the extra `cli`) reads and writes text and Parquet, numpy reads .npy. Values that a model
+could not use are refused here. The errors name the column and the first bad row of the file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _TEXTS = (".csv", ".tsv", ".txt", ".dat")
 READABLE = (*_TEXTS, ".parquet", ".npy")
 WRITABLE = (".csv", ".tsv", ".parquet")
-# Rows formatted at a time on the way out.
+# Number of rows that are formatted at a time.
 _CHUNK_ROWS = 65_536
 
 
@@ -47,14 +47,14 @@ class Table:
     Attributes
     ----------
     rows : polars.DataFrame or ndarray, shape (n_samples, n_features)
-        float64, or float32 if every column is. A frame where the file names its columns.
+        float64, or float32 if every column is float32. A frame if the file names its columns.
     names : tuple of str
         The columns' names; "x0", "x1", … for a .npy file, which has none.
     weights : ndarray of shape (n_samples,), float64, or None
     present : ndarray of bool of shape (n_rows_of_the_file,), or None
-        Which rows of the file are in `rows`: those that have a value in every column; None if all are.
+        Mask of the file's rows that are in `rows`: those that have a value in every column. None if all are.
     row_numbers : list of str
-        Names of columns that hold row numbers, and so are not in `rows`.
+        Names of columns that hold row numbers, and are therefore not in `rows`.
     """
 
     rows: pl.DataFrame | NDArray[np.floating]
@@ -92,10 +92,10 @@ def read_table(
     weights : str, optional
         The column that holds the rows' weights.
     header : bool, default=True
-        Whether the first line of a text names its columns.
+        True if the first line of a text names its columns.
     separator : str, optional
-        What separates the columns of a text; by default what alone gives a rectangle of numbers, else a comma, in a
-        .tsv file a tab.
+        The character between the columns of a text. By default the only one that gives a rectangle of numbers; if
+        there is none, a comma, or a tab in a .tsv file.
     drop_missing : bool, default=False
         Leave out rows that have no value in some column, instead of refusing the file.
     to_fit : bool, default=False
@@ -108,8 +108,8 @@ def read_table(
     Raises
     ------
     ValueError
-        If the format is unknown, there are no rows, a column is not there or not numeric, or a value is missing, not
-        finite or too large, or a weight negative; the message names the column and the first such row of data,
+        If the format is unknown, there are no rows, a column is not there or not numeric, a value is missing, not
+        finite or too large, or a weight is negative. The message names the column and the first such row of data,
         counted from 1.
     OSError
         If the file cannot be read.
@@ -157,7 +157,7 @@ def read_table(
 
 
 def check_readable(path: str) -> None:
-    """Refuse a path that is not there or is a folder, with the same words for every format.
+    """Refuse a path that does not exist or is a folder, with the same words for every format.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def write_columns(columns: Mapping[str, NDArray[Any]], path: str | None) -> None
     suffix = format_of(path, WRITABLE)
     with writing(path) as stream:
         if suffix == ".parquet":
-            # Not into the file: what polars says of a full disk is no OSError.
+            # polars does not write to the file itself: its error for a full disk would be no OSError.
             content = io.BytesIO()
             frame.write_parquet(content)
             stream.write(content.getbuffer())
@@ -210,7 +210,7 @@ def _name(source: str) -> str:
 
 
 def _suffix(source: str) -> str:
-    """Take the suffix that says the format; .gz says nothing of it, and may stand alone. A pipe gives text."""
+    """Return the suffix that says the format: the one before .gz, if there is one. A pipe gives text."""
     path = Path(source.lower())
     suffix = path.suffix
     if suffix == ".gz":
@@ -237,7 +237,7 @@ def _from_npy(source: str, columns: Sequence[str] | None, weights: str | None, *
 
 
 def _read_parquet(source: str) -> pl.DataFrame:
-    with open(source, "rb") as stream:  # by a path polars would take [ and * for patterns, and only UTF-8
+    with open(source, "rb") as stream:  # in a path polars would take [ and * for patterns, and read only UTF-8
         return polars_reading.read(polars_reading.polars().read_parquet, stream)
 
 
@@ -262,7 +262,7 @@ def _from_frame(frame: pl.DataFrame, columns: Sequence[str] | None, weights: str
     for name, column in by_name.items():
         check_finite(name, column)
     present = find_missing(by_name, drop=drop)
-    rows = polars.DataFrame({name: values[name] for name in names})  # of a list a column without a name gets one
+    rows = polars.DataFrame({name: values[name] for name in names})  # a list would give names to nameless columns
     if any(dtype != polars.Float32 for dtype in rows.dtypes):
         rows = rows.cast(polars.Float64)
     row_weights = None if weights is None else by_name[weights].astype(np.float64)

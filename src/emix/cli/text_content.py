@@ -1,7 +1,7 @@
 """The bytes of a text file, from a disk, a pipe or standard input, plain or compressed by gzip.
 
-A file on a disk is left there. What can be read only once is kept in memory, and looked at while it arrives: a device
-may have no end, and bytes that are no text are refused long before memory is full.
+A plain file on a disk is left there. Other input is kept in memory, and checked while it arrives: a device may have no
+end, and bytes that are no text are refused long before memory is full.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 STANDARD_STREAM = "-"
-_GZIP = b"\x1f\x8b"  # never the beginning of UTF-8
+_GZIP = b"\x1f\x8b"  # no text in UTF-8 begins so
 _CHUNK = 1 << 20
-# A row of 3 million numbers; a file without line ends is refused after so many bytes.
+# As long as a row of 3 million numbers. A file without line ends is refused after so many bytes.
 LONGEST_LINE = 1 << 26
 
 
@@ -35,7 +35,7 @@ class TextContent:
     Raises
     ------
     ValueError
-        If it is compressed and damaged, or what comes from a pipe or a device is no text.
+        If it is compressed and damaged, or a pipe or a device gives something else than text.
     OSError
         If it cannot be read.
     """
@@ -62,7 +62,7 @@ class TextContent:
         Raises
         ------
         ValueError
-            At a line that is not UTF-8, or of no end.
+            At a line that is not UTF-8, or is too long.
         """
         with self.open() as stream:
             number = 0
@@ -96,7 +96,7 @@ def _text_of(stream: BinaryIO) -> bytes:
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    # Of any stream, also one that can only go forward, the first bytes tell whether it is compressed.
+    # The first bytes tell if the stream is compressed. A buffer can show them even if the stream only goes forward.
     buffered = io.BufferedReader(cast("io.RawIOBase", stream), _CHUNK)
     try:
         packed = buffered.peek(2)[:2] == _GZIP
@@ -106,7 +106,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ValueError(f"its gzip compression is damaged or cut off ({error})") from error
     finally:
-        buffered.detach()  # else the stream, which is its owner's, would be closed with it
+        buffered.detach()  # the stream belongs to the caller, and would be closed with the buffer
 
 
 def _check_text(piece: bytes, offset: int) -> None:

@@ -1,6 +1,6 @@
-"""How a text file is laid out: what separates its columns, what names them, which lines are comments.
+"""Layout of a text file: the separator of its columns, their names, its comments.
 
-What separates the columns is guessed only where one reading alone gives a rectangle of numbers.
+The separator is guessed only if one alone gives a rectangle of numbers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 # Any number of spaces and tabs, also before the first column.
 BLANKS = " "
 SEPARATORS = {",": "','", ";": "';'", "\t": "tab", "|": "'|'", BLANKS: "blank"}
-# What R, SAS, pandas and spreadsheets write for "no value".
+# Texts that R, SAS, pandas and spreadsheets write for "no value".
 MISSING = (
     *("", ".", "-", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#N/A N/A", "#NA", "NULL", "null", "None"),
     *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
 )
-# The errors of spreadsheets, which begin with the same sign, are values.
+# Errors of spreadsheets also begin with #, but they are values.
 _COMMENT = re.compile(r"\s*#(?!N/A|NA(?:[\s,;|]|$)|DIV/0!|NAME\?|NULL!|NUM!|REF!|VALUE!)")
 _SAMPLE_LINES = 100
 _SAMPLE_CHARACTERS = 1 << 20
@@ -32,20 +32,20 @@ _SAMPLE_CHARACTERS = 1 << 20
 
 @dataclass(frozen=True)
 class Layout:
-    """How the columns of a text file are read.
+    """Layout of the columns of a text file.
 
     Attributes
     ----------
     separator : str
         One character; BLANKS for any number of blanks.
     names : tuple of str
-        The columns' names: of the header, of a comment in its place, or x0, x1, …
+        The columns' names: from the header, from a comment in its place, or x0, x1, …
     n_header_lines : int
-        How many of the lines that count come before the rows.
+        Number of lines before the rows, not counting comments and empty lines.
     names_are_apart : bool
-        Whether the names are those of a comment, or of a line that has none for the numbers of the rows.
+        True if the names are those of a comment, or of a header that has none for the row numbers.
     rows : tuple of tuples of str
-        The first rows, without blanks about the values.
+        The first rows, without blanks around the values.
     """
 
     separator: str
@@ -58,47 +58,46 @@ class Layout:
 def find_layout(
     content: TextContent, *, header: bool, separator: str | None, likely: str | None, wanted: Collection[str]
 ) -> Layout:
-    """Find how a text file is laid out, from its first lines.
+    """Find the layout of a text file from its first lines.
 
     Parameters
     ----------
     content : TextContent
         The file.
     header : bool
-        Whether a line names the columns.
+        True if a line names the columns.
     separator : str or None
-        What separates the columns, if that is known.
+        The separator of the columns, if it is known.
     likely : str or None
-        What files of this kind are separated by: if this gives a rectangle of numbers, or nothing else does, it is
-        taken.
+        The usual separator of files of this kind. It is taken if it gives a rectangle of numbers, or if no other does.
     wanted : collection of str
-        The columns that have to be numbers; all if empty.
+        The columns that must be numbers; all if empty.
 
     Raises
     ------
     ValueError
-        If the file is empty or no text in UTF-8, it is not clear what separates its columns, or its first line is not
-        the header or has a name twice.
+        If the file is empty or no text in UTF-8, the separator of its columns is not clear, or its first line is no
+        header or has a name twice.
     """
     sample = _sample(content)
     if not any(counts(line) for _, line in sample):
         raise ValueError("the file is empty")
     layout = _read_by(separator, sample, header) if separator else _guessed(sample, header, likely, wanted)
-    # A comma's reading of a file without commas is one column; the message names what would give more.
+    # Read by a wrong separator, a file has one column. The message names a separator that would give more.
     _check_separator(sample, layout.separator)
     _check_names(layout.names)
     return layout
 
 
 def counts(line: str) -> bool:
-    """Whether a line is neither empty nor a comment."""
+    """True if a line is neither empty nor a comment."""
     return bool(line.strip()) and _COMMENT.match(line) is None
 
 
 def records(
     lines: Iterable[tuple[int, str]], separator: str, *, strict: bool = True
 ) -> Iterator[tuple[int, int, list[str]]]:
-    """Yield the records, each with the number of its last line, from 1, and how many lines count up to there.
+    """Yield each record's last line number, from 1, the number of lines that count up to there, and the record.
 
     Raises
     ------
@@ -134,12 +133,12 @@ def records(
 
 
 def with_tabs(line: str) -> str:
-    """Write one tab for any number of blanks between values, none about them."""
+    """Return a line with one tab for any number of blanks between values, and none before or after them."""
     return "\t".join(re.findall(r'(?:"[^"]*"|[^\s"])+|"', line) if '"' in line else line.split())
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number."""
+    """True if a text is a number."""
     try:
         float(text)
     except ValueError:
@@ -148,7 +147,7 @@ def is_number(text: str) -> bool:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Write names one after the other, as many as a message can hold."""
+    """Return names one after the other, as many as a message can hold."""
     shown = ", ".join(map(str, names[:12])) or "none"
     return shown + (f", … ({len(names)} in all)" if len(names) > 12 else "")
 
@@ -190,9 +189,9 @@ def _names_in_comment(sample: Sequence[tuple[int, str]], first_row: int, separat
 
 
 def _rows_are_numbered(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether each row begins with its number, which the header has no name for: so R and pandas print a table.
+    """True if each row begins with its number and the header has no name for it, as R and pandas print a table.
 
-    One name over values such as 1,5 and 2,5 is rather a decimal comma.
+    A single name above values such as 1,5 and 2,5 is a sign of decimal commas instead.
     """
     if len(names) < 2 or len(rows) < 2 or any(len(row) != len(names) + 1 for row in rows):
         return False
@@ -206,7 +205,7 @@ def _guessed(sample: Sequence[tuple[int, str]], header: bool, likely: str | None
         return usual
     layouts = []
     for separator in SEPARATORS:
-        # Read by what does not separate them, columns may be one value of more than csv takes.
+        # Read by a wrong separator, all columns are one value, which may be longer than csv allows.
         with contextlib.suppress(ValueError):
             layouts.append(_read_by(separator, sample, header))
     possible = _different(one for one in layouts if _is_of_numbers(one, wanted))
@@ -215,7 +214,7 @@ def _guessed(sample: Sequence[tuple[int, str]], header: bool, likely: str | None
     if usual is not None:
         return usual
     if not possible:
-        # None of numbers alone: a reading that is at least a rectangle leads to the message that names the text.
+        # No reading gives only numbers. One that is at least a rectangle leads to the message that names the text.
         possible = _different(one for one in layouts if len(one.names) > 1 and _is_rectangle(one))
         if len(possible) == 1:
             return possible[0]
@@ -226,7 +225,7 @@ def _guessed(sample: Sequence[tuple[int, str]], header: bool, likely: str | None
 
 
 def _different(layouts: Iterable[Layout]) -> list[Layout]:
-    """Leave out what reads the same: columns with one tab between them are one table by tabs and by blanks."""
+    """Leave out layouts of the same table: with one tab between columns, tabs and blanks give the same."""
     tables: dict[object, Layout] = {}
     for layout in layouts:
         tables.setdefault((layout.names, layout.rows), layout)
@@ -247,12 +246,12 @@ def _is_of_numbers(layout: Layout, wanted: Collection[str]) -> bool:
 
 
 def _check_separator(sample: Sequence[tuple[int, str]], separator: str) -> None:
-    """Refuse lines that are one value for this separator, and as many for both with another."""
+    """Refuse a first line that is one value, if another separator gives it as many values as the second line."""
     found = [record for _, _, record in records(sample, separator, strict=False)]
     first, second = found[0], found[1] if len(found) > 1 else []
     if len(first) != 1 or not second:
         return
-    rest = separator.join(second)  # a decimal comma parts what a semicolon would not
+    rest = separator.join(second)  # a decimal comma may have split values between semicolons
     for other, name in SEPARATORS.items():
         if other == BLANKS:
             parts = len(first[0].split()) == len(rest.split()) > 1
@@ -265,7 +264,7 @@ def _check_separator(sample: Sequence[tuple[int, str]], separator: str) -> None:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    """Refuse a first line that is a row of data, and names that are there twice."""
+    """Refuse a first line that is a row of data, and repeated names."""
     if all(is_number(name) for name in names):
         raise ValueError(
             f"the first line holds numbers ({listed(names)}), expected column names: "

@@ -33,7 +33,7 @@ class Dataset:
     feature_names : tuple of str
         The name of each column.
     description : str
-        What the columns are, their units, and where the data come from.
+        The meaning and units of the columns, and the source of the data.
     """
 
     data: NDArray[np.float64]
@@ -66,7 +66,7 @@ def load_faithful() -> Dataset:
     >>> faithful.feature_names
     ('eruptions', 'waiting')
     """
-    # Not at the top, as below.
+    # Not imported at the top, for the same reason as in `faithful_csv`.
     import csv
 
     header, *rows = csv.reader(faithful_csv().splitlines())
@@ -75,7 +75,7 @@ def load_faithful() -> Dataset:
 
 def faithful_csv() -> str:
     """Return the Old Faithful eruptions as the text of a CSV file, with a header."""
-    # Not at the top: it loads zipfile and tempfile, which "import emix" does without.
+    # Not imported at the top: it loads zipfile and tempfile, which "import emix" does not need.
     from importlib import resources
 
     return resources.files("emix.datasets").joinpath("faithful.csv").read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Files that emix writes: model files, and the one way in which any file is written."""
+"""Files that emix writes: model files, and the one function that writes any file."""

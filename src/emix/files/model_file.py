@@ -6,10 +6,10 @@ A model file is an ordinary ``.npz`` archive, stored without compression, whose 
 - one ``<name>.npy`` for each array: little-endian, C order, booleans, integers or floats of at most 8 bytes;
 - ``sha256.npy``: the SHA-256 over the names and bytes of all the members before it.
 
-``numpy.load(path)`` therefore opens one without emix. The same content gives the same bytes: the archive's
-timestamps are fixed. Nothing in a file is executed, and nothing is allocated on its word: a stored member cannot be
-larger than the file, and an array's declared shape must account for its bytes exactly. The checksum finds accidents;
-it is no signature, and a file made by hand with a right checksum loads.
+``numpy.load(path)`` therefore opens a model file without emix. The same content gives the same bytes: the archive's
+timestamps are fixed. Nothing in a file is executed, and no declared size is trusted: a stored member cannot be larger
+than the file, and an array's declared shape must match its bytes exactly. The checksum finds accidents. It is no
+signature: a file made by hand with a right checksum loads.
 """
 
 from __future__ import annotations
@@ -34,14 +34,17 @@ __all__ = ["encode_model", "load_model", "save_model"]
 
 FORMAT = "emix"
 FORMAT_VERSION = 1
-"""The newest format this code reads, and the one it writes. It rises when an older emix would misread a file."""
+"""The newest format that this code reads, and the format that it writes.
+
+The number rises when an older emix would misread a file.
+"""
 
 _HEADER = "header"
 _DIGEST = "sha256"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-# What the first member of an archive begins with.
+# First bytes of an archive.
 _MAGIC = b"PK\x03\x04"
-# MS-DOS time, which zip stores, begins here: a fixed value makes the bytes a function of the content alone.
+# Beginning of MS-DOS time, which zip stores. A fixed time makes the bytes a function of the content alone.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -53,8 +56,8 @@ def save_model(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: 
     path : str or os.PathLike
         The file to write, exactly as given: no suffix is added.
     header : mapping of str to anything that JSON can hold
-        Must come back from JSON equal to itself: no tuples, no keys other than str, no NaN or infinity (put those
-        into `arrays`).
+        Must be equal to itself after a round trip through JSON: no tuples, no keys other than str, no NaN or infinity
+        (put those into `arrays`).
     arrays : mapping of str to array_like
         Booleans, integers or floats of at most 8 bytes, of any shape. Names are Python identifiers of at most 64
         ASCII characters.
@@ -112,7 +115,7 @@ def load_model(
     """
     name = os.fspath(path)
     with open(name, "rb") as stream:
-        # Four bytes tell a table of gigabytes, or a device that never ends, from an archive.
+        # Only an archive is read beyond four bytes, not a table of gigabytes or a device that never ends.
         content = stream.read(len(_MAGIC))
         if content == _MAGIC:
             content += stream.read()
@@ -121,8 +124,8 @@ def load_model(
     except ModelFileError:
         raise
     except Exception as error:
-        # The content is in memory, so whatever goes wrong while it is decoded is the content's fault. zipfile and
-        # NumPy raise a dozen classes for damage: BadZipFile, struct.error, NotImplementedError, EOFError, KeyError...
+        # The content is in memory, so any error while it is decoded comes from the content. zipfile and NumPy raise a
+        # dozen classes for damage: BadZipFile, struct.error, NotImplementedError, EOFError, KeyError...
         raise ModelFileError(
             name, f"is damaged or is not a model file of emix ({_summary(error)}). {_REMEDY}"
         ) from error
@@ -140,7 +143,7 @@ def _summary(error: Exception) -> str:
 
 
 def encode_model(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
-    """Return the bytes of the model file that `save_model` writes, for whoever sends them elsewhere."""
+    """Return the bytes of the model file that `save_model` writes, for callers that send them elsewhere."""
     header = dict(header)
     members = {}
     for name, values in sorted(arrays.items()):
@@ -157,7 +160,7 @@ def encode_model(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
             f"header does not survive JSON: {header!r:.200} would be read back as {json.loads(text)['header']!r:.200}. "
             "Use lists for tuples and str for keys."
         )
-    # The header comes first: whoever reads a file learns its version before anything else.
+    # The header comes first: a reader of the file learns its version before anything else.
     members = {_HEADER: _npy_bytes(_HEADER, np.frombuffer(text.encode(), dtype=np.uint8)), **members}
     members[_DIGEST] = _npy_bytes(_DIGEST, _digest(members.items()))
     buffer = io.BytesIO()
@@ -171,10 +174,10 @@ def encode_model(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
 
 
 def _decode(path: str, content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, np.dtype[Any]]]]:
-    """Inverse of `encode_model`; raises ModelFileError, or anything at all when the content is damaged."""
+    """Inverse of `encode_model`; raises ModelFileError, or any exception if the content is damaged."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         infos = archive.infolist()
-        # Stored members that together fit into the file: reading them costs no more than the file did.
+        # Members must be stored and together fit into the file: reading them costs no more than the file did.
         if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
             raise ModelFileError(path, f"has compressed members, which emix never writes. {_REMEDY}")
         if sum(info.file_size for info in infos) > len(content):
@@ -214,7 +217,7 @@ def _read_envelope(path: str, data: bytes) -> dict[str, Any]:
 
 
 def _digest(members: Iterable[tuple[str, bytes]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """SHA-256 of names and bytes (.npy bytes: dtype and shape are among them), each with its length before it."""
+    """Return the SHA-256 of names and .npy bytes (dtype and shape are in them), each with its length before it."""
     state = hashlib.sha256()
     for name, data in members:
         for part in (name.encode(), data):
@@ -238,7 +241,7 @@ def _npy_bytes(name: str, values: Any) -> bytes:
 
 
 def _read_npy(data: bytes) -> np.ndarray[Any, np.dtype[Any]]:
-    """Read .npy bytes; unlike numpy.load, allocate nothing before the declared shape is seen to fit the bytes."""
+    """Read .npy bytes; unlike numpy.load, check that the declared shape fits the bytes before anything is allocated."""
     stream = io.BytesIO(data)
     if npy.read_magic(stream) != (1, 0):
         raise ValueError("a member has an unknown .npy version")

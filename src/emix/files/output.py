@@ -1,10 +1,11 @@
 """The one way in which emix writes a file: whole or not at all.
 
-The bytes go to a temporary file in the same folder, are forced to the disk, and then take the place of the file in one
-step. A reader, a crash, a full disk or ``kill -9`` finds the old file or the new one, never a part.
+The bytes go to a temporary file in the same folder and are forced to the disk. The temporary file then replaces the
+file in one step. A reader finds the old file or the new one, never a part, even after a crash, a full disk or
+``kill -9``.
 
-What is no regular file (a FIFO, a device, an open descriptor such as ``/dev/stdout``) cannot be replaced by another
-file without ceasing to be what it is. The bytes go straight into it.
+A target that is no regular file (a FIFO, a device, an open descriptor such as ``/dev/stdout``) must not be replaced by
+a file. The bytes go straight into it.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ if sys.platform != "win32":
 
 __all__ = ["check_writable", "is_regular_target", "is_terminal", "writing"]
 
-# Where there are no locks, a temporary file that nobody has written to for so long belongs to nobody.
+# On systems without locks, a temporary file is abandoned if nobody has written to it for so long.
 _ABANDONED_SECONDS = 3600.0
-# As many links as Linux follows in one path.
+# Number of symbolic links that Linux follows in one path.
 _MOST_LINKS = 40
 
 
 class _Target(NamedTuple):
-    """A regular file to write: its folder, its path behind all symbolic links, what it is now (None: nothing yet)."""
+    """A regular file to write: its folder, its path behind all symbolic links, its state now (None: no file yet)."""
 
     folder: str
     path: str
@@ -40,7 +41,7 @@ class _Target(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        """How the names of its temporary files begin; short, however long its own name is."""
+        """Beginning of the names of its temporary files; short, however long its own name is."""
         name = os.fsencode(os.path.basename(self.path))
         return os.path.join(self.folder, f".emix-{zlib.crc32(name):08x}-")
 
@@ -54,17 +55,17 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     path : str or os.PathLike
         The file to write, exactly as given. A symbolic link is followed. An existing file is replaced when the block
         ends without an exception; it keeps its permissions, and its owner and group where the system allows that.
-        Other hard links to it keep the old content. What is no regular file is written through.
+        Other hard links to it keep the old content. A target that is no regular file is written directly.
 
     Yields
     ------
     binary file
-        Open for writing. Temporary files that killed writes of this file left behind are gone.
+        Open for writing. Temporary files that killed writes of this file left behind have been removed.
 
     Raises
     ------
     OSError
-        If the file cannot be written. `filename` is `path`, whichever file the system complained of.
+        If the file cannot be written. Its `filename` is `path`, even if the system reported another file.
 
     Examples
     --------
@@ -95,44 +96,44 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             if target.state is not None:
                 _take_over(temporary, target.state)
             if sys.platform == "win32":
-                stream.close()  # an open file is not moved there
+                stream.close()  # Windows does not move an open file
             os.replace(temporary, target.path)
         except BaseException:
-            # A close that fails to write what is left in the buffer has closed all the same.
+            # If close cannot write the rest of the buffer, it closes the file all the same.
             with contextlib.suppress(OSError):
                 stream.close()
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-        # Not before: who closes the file lets go of the lock that protects its temporary name.
+        # The file is closed only now: closing releases the lock that protects its temporary name.
         stream.close()
         _sync_folder(target.folder)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Refuse a path that could not be written, before the work whose result it is to hold.
+    """Raise an error if a path cannot be written, before the work whose result will go there.
 
-    A temporary file is made beside it and removed, so that whatever forbids this is found now.
+    A temporary file is made beside it and removed, so that any obstacle is found now.
 
     Raises
     ------
     OSError
-        As `writing` would.
+        As in `writing`.
     """
     name = os.fsdecode(path)
     with _errors_named(name):
         target = _find(name)
         if target is None:
-            return  # to open a FIFO would wait for its reader
+            return  # opening a FIFO would wait for its reader
         _check_permission(name, target)
         descriptor, temporary = _create_temporary(target)
         os.close(descriptor)
-        with contextlib.suppress(FileNotFoundError):  # not locked any more, and so anybody's to clear
+        with contextlib.suppress(FileNotFoundError):  # without a lock, another write may have removed it
             os.unlink(temporary)
 
 
 def is_regular_target(path: str) -> bool:
-    """Whether a path would be written by replacing it; False for what is written through, and for what cannot be."""
+    """True if writing a path would replace it; False if it is written directly, as a FIFO is, or cannot be written."""
     try:
         return _find(path) is not None
     except OSError:
@@ -140,7 +141,7 @@ def is_regular_target(path: str) -> bool:
 
 
 def is_terminal(path: str) -> bool:
-    """Whether a path is a terminal, such as /dev/tty."""
+    """True if a path is a terminal, such as /dev/tty."""
     try:
         if not stat.S_ISCHR(os.stat(path).st_mode):
             return False
@@ -155,24 +156,24 @@ def is_terminal(path: str) -> bool:
 
 @contextlib.contextmanager
 def _errors_named(name: str) -> Iterator[None]:
-    """Let errors name the file that was asked for, not a temporary one, nor none as failed writes do."""
+    """Make errors name the requested file, not a temporary one. Errors of failed writes would name no file at all."""
     try:
         yield
     except OSError as error:
         if error.errno is not None:
             error.filename = name
             if error.filename2 is not None:
-                del error.filename2  # None would be shown
+                del error.filename2  # a None would be shown in the message
         raise
 
 
 def _find(name: str) -> _Target | None:
-    """Return the file that a path means; None for what is to be written through.
+    """Return the regular file that a path means; None if it is something else, which is written directly.
 
     Raises
     ------
     OSError
-        If it is a folder or in no folder, or if the way to it is barred.
+        If it is a folder, its folder does not exist, or the system denies access to it.
     """
     if _own_descriptor(name) is not None:
         return None
@@ -196,7 +197,7 @@ def _find(name: str) -> _Target | None:
 def _own_descriptor(name: str) -> int | None:
     """Return the number of the process's own open file that a path such as /dev/stdout or /dev/fd/3 means.
 
-    It may be open on a regular file. That one is not to be replaced: the process, or a shell's ``>>``, writes on in it.
+    It may be a regular file. That file must not be replaced: the process, or a shell's ``>>``, goes on writing to it.
     """
     if sys.platform == "win32":
         return None
@@ -219,21 +220,21 @@ def _open_through(name: str) -> BinaryIO:
         return os.fdopen(os.dup(descriptor), "wb")
 
     def opener(path: str, flags: int) -> int:
-        # Nothing is made in its place if it has gone, and a terminal does not become the process's own.
+        # If the target has gone, no file is made in its place. A terminal does not become the process's own.
         return os.open(path, (flags & ~(os.O_CREAT | os.O_TRUNC)) | getattr(os, "O_NOCTTY", 0))
 
     return open(name, "wb", opener=opener)
 
 
 def _check_permission(name: str, target: _Target) -> None:
-    """Refuse to replace a file that may not be written: the folder alone decides whether it could be."""
+    """Refuse to replace a file without write permission: replacing it would need only the folder's permission."""
     if target.state is not None:
         os.close(os.open(name, os.O_WRONLY))
 
 
 def _create_temporary(target: _Target) -> tuple[int, str]:
-    """Make a new file beside the target, and lock it: that tells it from one that a killed write left behind."""
-    # Rows that were private are so while they are written too. A new file gets what the umask gives any new file.
+    """Make a new file beside the target, and lock it. A file that a killed write left behind has no lock."""
+    # Private rows stay private while they are written. A new target gets the permissions that the umask gives.
     mode = 0o666 if target.state is None else 0o600
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
@@ -251,7 +252,7 @@ def _create_temporary(target: _Target) -> tuple[int, str]:
         except OSError:  # a file system without locks, on which nothing is taken for abandoned
             return descriptor, temporary
         else:
-            if os.path.exists(temporary):  # nor has it been removed before it was locked
+            if os.path.exists(temporary):  # it was not removed before it was locked
                 return descriptor, temporary
         os.close(descriptor)
 
@@ -262,7 +263,7 @@ def _lock(descriptor: int) -> None:
     Raises
     ------
     BlockingIOError
-        If somebody else has locked it.
+        If another process has locked it.
     OSError
         If the file system has no locks.
     """
@@ -271,11 +272,11 @@ def _lock(descriptor: int) -> None:
 
 
 def _clear_abandoned(target: _Target) -> None:
-    """Remove the temporary files of killed writes to the target. What cannot be removed stays: it does no harm."""
+    """Remove the temporary files of killed writes to the target. Files that cannot be removed stay: they do no harm."""
     ours = re.compile(re.escape(os.path.basename(target.prefix)) + r"[0-9a-f]{16}\.part")
     try:
         names = [name for name in os.listdir(target.folder) if ours.fullmatch(name)]
-    except OSError:  # a folder that takes files may hide what it has
+    except OSError:  # a folder may take new files and yet not list its files
         return
     for name in names:
         path = os.path.join(target.folder, name)
@@ -298,11 +299,11 @@ def _take_over(temporary: str, state: os.stat_result) -> None:
         for owner, group in ((-1, state.st_gid), (state.st_uid, -1)):
             with contextlib.suppress(OSError):
                 os.chown(temporary, owner, group)
-    os.chmod(temporary, stat.S_IMODE(state.st_mode))  # after the owner, whose change takes some permissions away
+    os.chmod(temporary, stat.S_IMODE(state.st_mode))  # after chown, which takes some permissions away
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the new name survive a power cut too; only POSIX can open a folder for that."""
+    """Make the new name survive a power cut too. Only POSIX systems can open a folder for that."""
     if sys.platform == "win32":
         return
     # Some network file systems refuse to sync a folder. The file itself is complete and in place.

@@ -120,8 +120,6 @@ class CovarianceStructure(ABC):
         """Name the covariance of a component, for messages."""
         return "the common covariance" if self.is_common else f"the covariance of component {component}"
 
-    # Attributes of the form, for callers that have the structure alone.
-
 
 class _Compiled(CovarianceStructure):
     """A structure whose M-step is compiled: kernel/mstep/structures.pxi.

@@ -1,8 +1,8 @@
 """The instruction-set level in use: chosen once, at import.
 
 Each level is a build of the same kernel, as modules ``kernel_<level>_double`` and ``kernel_<level>_single``. The best
-one that the processor runs is taken; the environment variable ``EMIX_LEVEL`` forces another (``baseline``, ``v3``,
-``v4``, or ``blas``, which leaves the two heavy steps to SciPy's BLAS and is loaded only when asked for).
+level that the processor runs is taken. The environment variable ``EMIX_LEVEL`` forces another: ``baseline``, ``v3``,
+``v4`` or ``blas``. The level ``blas`` leaves the two heavy steps to SciPy's BLAS, and is loaded only when asked for.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from emix.kernel.processor import supported_levels
 __all__ = ["Kernel", "available_levels", "config", "kernel_of_level", "show_config"]
 
 Kernel = ModuleType
-"""A compiled kernel module; kernel.pyi has what it exports."""
+"""A compiled kernel module; kernel.pyi declares its contents."""
 
 _PRECISIONS = {"float64": "double", "float32": "single"}
 
 
 @cache
 def available_levels() -> tuple[str, ...]:
-    """Levels that are in this build and that this processor runs, the best first; ``blas`` last."""
+    """Return the levels that are in this build and that this processor runs: the best first, ``blas`` last."""
     built = (level for level in (*supported_levels(), "blas") if _is_built(level))
     return tuple(built)
 
@@ -55,32 +55,32 @@ level_in_use = _choose()
 
 @cache
 def kernel_of_level(level: str, dtype_name: str) -> Any:
-    """The compiled module of a level for float64 or float32 rows."""
+    """Return the compiled module of a level for float64 or float32 rows."""
     return importlib.import_module(f"emix.kernel.kernel_{level}_{_PRECISIONS[dtype_name]}")
 
 
 def kernel_for(dtype: np.dtype[Any]) -> Any:
-    """The compiled module for rows of this dtype at the level in use."""
+    """Return the compiled module for rows of this dtype at the level in use."""
     return kernel_of_level(level_in_use, "float32" if dtype.char == "f" else "float64")
 
 
-# Loaded now, not by the first fit: an interrupt while a compiled module sets itself up is lost.
+# Loaded now, not by the first fit: an interrupt while a compiled module sets itself up would be lost.
 kernel_of_level(level_in_use, "float64")
 
 
-# What starts need, at the same level; BLAS has no part in it.
+# Compiled code of starts, at the same level. It has no level blas: the best other level takes its place.
 clusters: Any = importlib.import_module(
     f"emix.kernel.clusters_{level_in_use if level_in_use != 'blas' else next(filter(_is_built, supported_levels()))}"
 )
 
 
 def has_own_threads() -> bool:
-    """Whether the level in use starts threads itself, as BLAS does: ours beside them would only wait for each other."""
+    """True if the level in use starts threads itself, as BLAS does. Threads of emix beside them would only wait."""
     return level_in_use == "blas"
 
 
 def config() -> dict[str, str]:
-    """What was built and what is in use, as `show_config` prints it."""
+    """Return the versions and levels that `show_config` prints."""
     from emix import __version__
 
     return {

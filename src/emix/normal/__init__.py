@@ -1,1 +1,1 @@
-"""The multivariate normal as an object."""
+"""The multivariate normal distribution as an object."""

@@ -26,7 +26,7 @@ _LOG_2PI = math.log(2.0 * math.pi)
 
 
 def chunks(rows: FloatArray) -> Iterator[slice]:
-    """Ranges of rows, in order, that together are all of them; each is small enough for a temporary of its size."""
+    """Return slices that cover all rows in order, each small enough for a temporary array of its size."""
     step = max(1, _CHUNK_VALUES // rows.shape[1])
     return (slice(start, start + step) for start in range(0, len(rows), step))
 
@@ -35,16 +35,16 @@ def chunks(rows: FloatArray) -> Iterator[slice]:
 def weighted_moments(rows: FloatArray, weights: Float64Array | None) -> tuple[Float64Array, Float64Array]:
     """Return Σwx / Σw of shape (d,) and Σw(x − mean)(x − mean)ᵀ / Σw of shape (d, d).
 
-    Nothing cancels: the first pass sums differences from a row, the second differences from the mean, and what rounding
-    has left between that mean and the true one is put right at the end.
+    Nothing cancels: the first pass sums differences from a row, the second pass differences from the mean. The last
+    line corrects the rounding error of that mean.
     """
     if weights is None:
         total, first = float(len(rows)), 0
     else:
-        # Tiny weights of small squares would be lost; a power of two changes no bit.
+        # Products of tiny weights and small squares would underflow. Scaling by a power of two changes no bit.
         weights = np.ldexp(weights, -np.frexp(weights.max())[1])
         total, first = float(weights.sum()), int(np.argmax(weights > 0.0))
-    # mean = c + Σw(x − c)/Σw, c a row of the data
+    # mean = c + Σw(x − c)/Σw, where c is a row of the data
     centre = rows[first].astype(np.float64)
     shift = np.zeros_like(centre)
     for chunk in chunks(rows):
@@ -61,14 +61,14 @@ def weighted_moments(rows: FloatArray, weights: Float64Array | None) -> tuple[Fl
         else:
             shift += weights[chunk] @ centred
             centred *= np.sqrt(weights[chunk])[:, None]
-        # One array with its own transpose: BLAS syrk, exactly symmetric.
+        # NumPy multiplies an array by its own transpose with BLAS syrk: the product is exactly symmetric.
         scatter += centred.T @ centred
     delta = shift / total
     return mean + delta, scatter / total - np.outer(delta, delta)
 
 
 def distances(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array) -> FloatArray:
-    """Return √((x − μ)ᵀ Σ⁺ (x − μ)) of rows (n, d): shape (n,), the dtype of `rows`; +inf outside the support."""
+    """Return √((x − μ)ᵀ Σ⁺ (x − μ)) of rows (n, d), shape (n,), in the dtype of `rows`; +inf outside the support."""
     result = np.empty(len(rows), dtype=rows.dtype)
     with np.errstate(over="ignore", under="ignore"):
         for chunk in chunks(rows):
@@ -77,7 +77,7 @@ def distances(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array) ->
 
 
 def log_densities(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array) -> FloatArray:
-    """Return log-densities on the support of rows (n, d): shape (n,), the dtype of `rows`; −inf outside of it."""
+    """Return log-densities on the support for rows (n, d), shape (n,), in the dtype of `rows`; −inf outside it."""
     constant = factor.rank * _LOG_2PI + factor.log_det
     result = np.empty(len(rows), dtype=rows.dtype)
     with np.errstate(over="ignore", under="ignore"):
@@ -94,10 +94,10 @@ def entropy(factor: CovarianceFactor) -> float:
 
 @np.errstate(under="ignore")
 def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return mean and covariance of the other features, given the first ones; all means are zero.
+    """Return mean and covariance of the other features, given values of the first ones, if all means are zero.
 
-    With b the first features and a the others, Σ_ab Σ_bb⁻¹ x_b and Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba are L_ab L_bb⁻¹ x_b and
-    L_aa L_aaᵀ in the Cholesky factor of Σ: no difference is taken, and the result is positive definite.
+    Let b be the first features and a the others. Then Σ_ab Σ_bb⁻¹ x_b and Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba are L_ab L_bb⁻¹ x_b
+    and L_aa L_aaᵀ in the Cholesky factor of Σ: no difference is taken, and the result is positive definite.
     """
     n_given = len(values)
     lower = CholeskyFactor.of(covariance).columns
@@ -110,9 +110,10 @@ def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Ar
 def condition_singular(
     covariance: Float64Array, values: Float64Array, mean: Float64Array | float = 0.0
 ) -> tuple[Float64Array, Float64Array]:
-    """Return as `condition` does, with the pseudo-inverse of Σ_bb; ValueError if the values are impossible.
+    """Return mean and covariance as `condition` does, by the pseudo-inverse of Σ_bb; ValueError for impossible values.
 
-    All in units in which the diagonal of Σ is 1. The values are less the mean, which is here for its rounding.
+    Units are those in which the diagonal of Σ is 1. The mean is already subtracted from the values; the argument `mean`
+    only gives the size of its rounding error.
     """
     n_given = len(values)
     mean = np.broadcast_to(mean, len(covariance))
@@ -125,13 +126,13 @@ def condition_singular(
         )
     deviations = whole.deviations[n_given:]
     unit = np.where(deviations > 0.0, deviations, 1.0)
-    # Rows U_bᵀ Σ_ba and U_bᵀ x_b with U_b U_bᵀ = Σ_bb⁺, the first in units of a.
+    # Two products with U_b, where U_b U_bᵀ = Σ_bb⁺: rows U_bᵀ Σ_ba, in units of the features a, and U_bᵀ x_b.
     cross = given.whiten(covariance[n_given:, :n_given] / unit[:, None])
     shift = unit * (cross @ given.whiten(values[None])[0])
     correlation = covariance[n_given:, n_given:] / unit[:, None] / unit
     eigenvalues, eigenvectors = np.linalg.eigh(correlation - cross @ cross.T)
-    # What is left of a variance that the given features explain is the rounding of the difference. It is negligible
-    # beside the variance it came from, but would not be beside itself.
+    # If the given features explain a whole variance, the difference is only rounding error. It is negligible beside
+    # the original variance, but would count as a variance of its own.
     eigenvalues[eigenvalues <= whole.cutoff] = 0.0
     remaining = (eigenvectors * eigenvalues) @ eigenvectors.T
     explained = (np.diagonal(remaining) <= whole.cutoff) | (deviations == 0.0)
@@ -144,12 +145,12 @@ def divergence(ours: CovarianceFactor, theirs: CovarianceFactor, shift: Float64A
     """Return KL(N(shift, Σ₁) ‖ N(0, Σ₂)) in nats; inf if the supports differ.
 
     With M = L₂⁻¹ L₁, lower triangular, 2 KL = Σ_j (M_jj² − 1 − log M_jj²) + Σ_{i>j} M_ij² + ‖L₂⁻¹ shift‖². No term is
-    negative, so small divergences keep the digits that a trace less the rank would lose. In triangles, unlike in
-    eigenvectors, no feature's unit has a part in another's rounding.
+    negative, so small divergences keep the digits that the difference of a trace and the rank would lose. In triangular
+    factors, unlike in eigenvectors, the unit of one feature does not affect the rounding of another.
     """
     if ours.rank != theirs.rank or theirs.outside_support(shift[None])[0] or not theirs.spans(ours.columns):
         return math.inf
-    # On a common support as many features as it has dimensions determine the others, and their divergence is the whole.
+    # On a common support of r dimensions, r features determine the others. Their divergence is that of all features.
     if not ours.rank:
         return 0.0
     features = _determining(theirs)
@@ -165,17 +166,17 @@ def _eps(rows: FloatArray) -> float:
 
 
 def _stretch(ratio: Float64Array) -> Float64Array:
-    """Return r² − 1 − log r² of standard deviations' ratios r > 0: at least 0, inf where r² overflows."""
+    """Return r² − 1 − log r² for ratios r > 0 of standard deviations: at least 0, inf where r² overflows."""
     excess = (ratio - 1.0) * (ratio + 1.0)
     near = np.abs(excess) < 0.5
-    # Far from 1 only log r itself keeps the digits of a small r; near to it, only log1p those of r² − 1.
+    # Far from 1, only log r itself keeps the digits of a small r. Near 1, only log1p keeps the digits of r² − 1.
     logarithm = np.where(near, np.log1p(np.where(near, excess, 0.0)), 2.0 * np.log(ratio))
-    # Rounding may take t − log(1 + t) a little below zero.
+    # Rounding may make t − log(1 + t) a little less than zero.
     return np.where(np.isinf(excess), math.inf, np.maximum(excess - logarithm, 0.0))
 
 
 def _determining(factor: CovarianceFactor) -> npt.NDArray[np.intp]:
-    """Return `rank` features that determine the others on the support: all but for a singular distribution."""
+    """Return `rank` features that determine the others on the support: all features if it is the whole space."""
     n_features = len(factor.columns)
     if not isinstance(factor, EigenFactor) or factor.rank == n_features:
         return np.arange(n_features)
@@ -186,7 +187,7 @@ def _determining(factor: CovarianceFactor) -> npt.NDArray[np.intp]:
 
 
 def _triangle(columns: Float64Array) -> Float64Array:
-    """Return L, lower triangular, with L Lᵀ = F Fᵀ, F square."""
+    """Return a lower triangular L with L Lᵀ = F Fᵀ, for a square F."""
     if not np.triu(columns, 1).any():
         return columns
     # F = L Qᵀ; the rounding of each row stays relative to that row.

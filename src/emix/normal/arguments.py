@@ -1,4 +1,4 @@
-"""What a multivariate normal and its methods are given: names, points, rows to fit, features, a number of samples."""
+"""Argument checks of a multivariate normal: names, points, rows to fit, features, a number of samples."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Names: TypeAlias = npt.NDArray[np.object_]
 
 
 def as_names(given: Sequence[str] | None, mean: Any, covariance: Any, n_features: int) -> Names | None:
-    """Return the features' names: those given, and those of a mean and a covariance that are pandas objects or tables.
+    """Return the features' names: the given names, or those of a mean and covariance that are pandas objects or tables.
 
     Raises
     ------
     TypeError
-        If they are no strings.
+        If a name is not a string.
     ValueError
-        If they are not one for each feature, or not the same wherever there are some.
+        If there is not one name for each feature, or two arguments have different names.
     """
     found: list[tuple[str, Names | None]] = []
     if given is not None:
@@ -56,8 +56,8 @@ def as_names(given: Sequence[str] | None, mean: Any, covariance: Any, n_features
 
 
 def _labels(values: Any) -> Names | None:
-    """Return the index of a pandas object if it is all strings."""
-    index = getattr(values, "index", None)  # of a list, a method
+    """Return the index of a pandas object if all its labels are strings, else None."""
+    index = getattr(values, "index", None)  # a method, if values is a list
     labels = [] if index is None or callable(index) else list(index)
     if not labels or not all(isinstance(label, str) for label in labels):
         return None
@@ -73,21 +73,21 @@ def as_points(
     finite: bool = True,
     names: Names | None = None,
 ) -> tuple[FloatArray, tuple[int, ...]]:
-    """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each.
+    """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each point.
 
     Parameters
     ----------
     name : str
         The argument's name in messages.
     X : array_like of shape (..., n_features)
-        With one feature, also a scalar or a 1-D array, of that many points.
+        With one feature, also a scalar, or a 1-D array of points.
     n_features : int
     caller : str
-        Whose argument it is.
+        Name of the class that has the argument, for messages.
     finite : bool, default=True
-        Whether infinity is refused; NaN always is.
+        Refuse infinity; NaN is always refused.
     names : ndarray of str, optional
-        The features' names: a table must have the same.
+        The features' names; a table must have the same names.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def as_points(
             f"{n_features} feature{'s' * (n_features != 1)} of this distribution."
         )
     rows = points.reshape(-1, n_features)
-    if len(rows):  # no points are as good as any; as_rows would have at least one
+    if len(rows):  # zero points are allowed, but as_rows refuses them
         as_rows(
             rows if finite else np.where(np.isinf(rows), 0.0, rows), name=name, caller=caller, names=column_names(X)
         )
@@ -114,7 +114,7 @@ def as_points(
 
 
 def in_shape(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Return a number for each point in the shape that `as_points` gave, a scalar for ()."""
+    """Return one number for each point in the shape that `as_points` returned; a scalar for the shape ()."""
     shaped: FloatArray = values.reshape(shape)[()]
     return shaped
 
@@ -122,17 +122,17 @@ def in_shape(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
 def as_sample(
     X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, *, caller: str, allow_singular: bool
 ) -> tuple[FloatArray, Float64Array | None]:
-    """Return X and its weights as rows (n, d) and (n,), enough of them for a covariance.
+    """Return rows (n, d) and weights (n,), with enough rows for a covariance.
 
     Raises
     ------
     ValueError
-        If one of them is not as `MultivariateNormal.fit` has it, or there are too few rows without `allow_singular`.
+        If an argument is not as `MultivariateNormal.fit` expects, or there are too few rows without `allow_singular`.
     """
     rows = as_rows(X, caller=caller, to_fit=True)
     n_samples, n_features = rows.shape
     weights = as_sample_weight(sample_weight, n_samples)
-    # Moments are taken in float64, whatever the rows are.
+    # Moments are computed in float64, also for rows of float32.
     check_column_range(ArraySource(rows, weights).columns, "d", column_names(X))
     n_effective = n_samples if weights is None else int(np.count_nonzero(weights))
     if n_effective <= n_features and not allow_singular:
@@ -145,14 +145,14 @@ def as_sample(
 
 
 def as_features(name: str, indices: Iterable[Any], n_features: int, names: Names | None = None) -> list[int]:
-    """Return features by number or name, or those where a mask is true, as int from 0 to n_features − 1.
+    """Return the numbers, from 0 to n_features − 1, of features given by number, by name or as a mask.
 
     Raises
     ------
     TypeError
-        If they are neither numbers nor names.
+        If a feature is neither a number nor a name.
     ValueError
-        If one is out of range or unknown, they are not distinct, or a mask has another length.
+        If a feature is out of range, unknown or repeated, or a mask has another length.
     """
     given = list(indices) if isinstance(indices, Iterable) else [indices]
     if given and all(isinstance(index, bool | np.bool_) for index in given) and not isinstance(indices, Mapping):
@@ -185,14 +185,14 @@ def _as_feature(name: str, index: Any, n_features: int, names: Names | None) -> 
 
 
 def as_known(given: Mapping[Any, Any], n_features: int, names: Names | None = None) -> tuple[list[int], Float64Array]:
-    """Return the features of which values are given, as `as_features` does, and the values.
+    """Return the numbers of the features whose values are given, and the values.
 
     Raises
     ------
     TypeError
-        If it is no mapping, or as for `as_features`.
+        If `given` is no mapping, or as in `as_features`.
     ValueError
-        If a value is not one finite number, or as for `as_features`.
+        If a value is not one finite number, or as in `as_features`.
     """
     if not isinstance(given, Mapping):
         raise TypeError(f"given is {shown(given)}, expected a mapping of features to values, such as {{0: 1.5}}.")
@@ -213,7 +213,7 @@ def as_known(given: Mapping[Any, Any], n_features: int, names: Names | None = No
 
 
 def check_size(size: int) -> None:
-    """Refuse what is no number of points to draw: TypeError if it is no integer, ValueError if it is negative."""
+    """Check a number of points to draw: TypeError if it is no integer, ValueError if it is negative."""
     if not isinstance(size, int | np.integer):
         raise TypeError(f"size is {shown(size)}, expected an int: the number of points.")
     if size < 0:

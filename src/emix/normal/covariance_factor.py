@@ -1,9 +1,9 @@
-"""One covariance matrix, checked and factorized once: what a multivariate normal needs of it.
+"""Factors of the covariance matrix of a multivariate normal, which is checked and factorized once.
 
-Two classes with the same few members. `CholeskyFactor` holds Σ = L Lᵀ and is for positive definite matrices.
-`EigenFactor` holds the eigenvectors of a positive semidefinite one and keeps those whose eigenvalues are not
-negligible. It judges them in units in which the diagonal is 1, so that the scales of the features do not matter, which
-Cholesky is indifferent to anyway. Its cost is some ten times that of Cholesky.
+Two classes have the same few members. `CholeskyFactor` holds Σ = L Lᵀ and is for positive definite matrices.
+`EigenFactor` is for positive semidefinite matrices and holds the eigenvectors whose eigenvalues are not negligible. It
+judges eigenvalues in units in which the diagonal is 1. So the scales of the features do not matter; they do not matter
+to Cholesky either. `EigenFactor` costs some ten times as much as `CholeskyFactor`.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float64).eps)
 # Σ_ij and Σ_ji may differ by this part of √(Σ_ii Σ_jj): the rounding of a covariance that was computed in float32
-# (eps 1.2e-7) by the usual sums. More is a mistake, such as a Cholesky factor given in place of the covariance.
+# (eps 1.2e-7) by the usual sums. A larger difference is a mistake, such as a Cholesky factor given as the covariance.
 _ASYMMETRY = 1e-6
-# Eigenvalues of a correlation matrix below this part of the largest are negligible. The number is SciPy's, which takes
-# the covariance matrix itself (scipy.stats, _eigvalsh_to_eps).
+# Eigenvalues of a correlation matrix below this part of the largest are negligible. The number is SciPy's; SciPy uses
+# it for the covariance matrix itself (scipy.stats, _eigvalsh_to_eps).
 _NEGLIGIBLE = 1e6 * _EPS
-# A point is on the support if it is this close, in standard deviations: SciPy's 1e3 (_PSD._support_mask).
+# A point on the support is at most this far from it, in standard deviations. The 1e3 is SciPy's (_PSD._support_mask).
 _ON_SUPPORT = 1e3 * _NEGLIGIBLE
-# A standard deviation below this part of the mean is no variance: a plain sum over a constant column leaves as much
-# (NumPy's covariance of 1 000 times 0.1: 64 eps).
+# A standard deviation below this part of the mean counts as zero. A plain sum over a constant column leaves as much by
+# rounding (NumPy's covariance of 1 000 times 0.1: 64 eps).
 _CONSTANT = 1e-13
-# What is proposed to add to a diagonal, as a part of it.
+# Part of a diagonal that a message proposes to add to it.
 _ENLARGE = 1e-6
-# Beyond this a whitened coordinate could overflow although the distance does not.
+# Coordinates beyond this could overflow when whitened, although the distance does not.
 _FAR = 1e100
 
 
 class CovarianceFactor(Protocol):
-    """What both factorizations have. Rows are points less the mean, shape (n, d)."""
+    """Members of both factorizations. Rows have shape (n, d) and are points minus the mean."""
 
     @property
     def columns(self) -> Float64Array:
@@ -57,10 +57,10 @@ class CovarianceFactor(Protocol):
         """Return y of shape (n, rank) with ‖y‖² = rows Σ⁺ rowsᵀ."""
 
     def outside_support(self, rows: Float64Array, eps: float = _EPS) -> npt.NDArray[np.bool_]:
-        """Return which rows do not lie in the column space of Σ; eps is that of the points they were taken from."""
+        """Return a mask of the rows outside the column space of Σ; eps is that of the points' dtype."""
 
     def spans(self, directions: Float64Array) -> bool:
-        """Whether the columns of directions (d, m) lie in the column space of Σ."""
+        """True if the columns of directions (d, m) lie in the column space of Σ."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class CholeskyFactor:
 
     @classmethod
     def of(cls, covariance: Float64Array) -> CholeskyFactor:
-        """Factorize; ValueError if not positive definite beyond rounding."""
+        """Factorize a covariance; ValueError if it is not positive definite beyond rounding."""
         n_features = len(covariance)
         _check_diagonal(covariance)
         if not np.diagonal(covariance).all():
@@ -80,8 +80,8 @@ class CholeskyFactor:
             lower = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
         except np.linalg.LinAlgError:
             raise _not_positive_definite(covariance) from None
-        # Whether Cholesky can be trusted does not depend on the features' scales: what matters is the smallest
-        # eigenvalue of the correlation matrix (Higham 2002, theorem 10.7). Rounding alone moves it by some d·eps.
+        # The features' scales do not affect the accuracy of Cholesky. It depends on the smallest eigenvalue of the
+        # correlation matrix (Higham 2002, theorem 10.7), which rounding alone moves by some d·eps.
         if not least_eigenvalue(correlations(covariance)) > 4 * n_features * _EPS:
             raise _not_positive_definite(covariance)
         return cls(lower)
@@ -112,17 +112,17 @@ class CholeskyFactor:
 
 @dataclass(frozen=True)
 class EigenFactor:
-    """Σ = D V diag(λ) Vᵀ D over the eigenvalues λ that are not negligible, D the standard deviations.
+    """Σ = D V diag(λ) Vᵀ D, with the eigenvalues λ that are not negligible and the standard deviations D.
 
     Attributes
     ----------
     size : ndarray of shape (d,)
-        Absolute values of the mean: points have at least its rounding.
+        Absolute values of the mean: the rounding error of points is at least that of the mean.
     deviations : ndarray of shape (d,)
-        Diagonal of D; 0 for a constant.
+        Diagonal of D; 0 for a constant feature.
     eigenvalues : ndarray of shape (rank,)
     eigenvectors : ndarray of shape (d, rank)
-        V, of the correlation matrix; a constant has zeros.
+        V, eigenvectors of the correlation matrix; zeros for a constant feature.
     null_space : ndarray of shape (d, d - rank - number of constants)
         The other eigenvectors.
     cutoff : float
@@ -138,7 +138,7 @@ class EigenFactor:
 
     @classmethod
     def of(cls, covariance: Float64Array, mean: Float64Array | float = 0.0) -> EigenFactor:
-        """Factorize; ValueError if an eigenvalue is negative beyond rounding."""
+        """Factorize a covariance; ValueError if an eigenvalue is negative beyond rounding."""
         variances = np.diagonal(covariance)
         size = np.broadcast_to(np.abs(mean), variances.shape)
         _check_diagonal(covariance)
@@ -170,8 +170,8 @@ class EigenFactor:
         """See `CovarianceFactor`."""
         if self.rank == len(self.deviations):
             return 2.0 * float(np.log(self.deviations).sum()) + float(np.log(self.eigenvalues).sum())
-        # The non-zero eigenvalues of F Fᵀ are those of FᵀF = RᵀR. The largest rows come first and columns are
-        # exchanged: so the rounding of a row stays relative to that row (Cox and Higham 1998), whatever its unit.
+        # The non-zero eigenvalues of F Fᵀ are those of FᵀF = RᵀR. With the largest rows first and with pivoting, the
+        # rounding of a row stays relative to that row, whatever its unit (Cox and Higham 1998).
         from scipy.linalg import qr
 
         order = np.argsort(-self.deviations, kind="stable")
@@ -191,7 +191,7 @@ class EigenFactor:
     def outside_support(self, rows: Float64Array, eps: float = _EPS) -> npt.NDArray[np.bool_]:
         """See `CovarianceFactor`.
 
-        A point is as exact as its coordinates are, x = μ + row: eps (|row| + |μ|), of the mean twice.
+        The rounding error of x = μ + row is eps (|row| + |μ|), and that of the mean adds eps |μ|.
         """
         varies = self.deviations > 0.0
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -199,17 +199,17 @@ class EigenFactor:
             rounding = eps * (size + 2.0 * self.size)
             constant = (size <= rounding + _ON_SUPPORT * self.size)[:, ~varies].all(axis=1)
             scaled, allowed = rows / self._unit, (rounding / self._unit)[:, varies]
-            # Lengths in units of the largest coordinate: their squares shall not overflow.
+            # Lengths are in units of the largest coordinate, so that their squares do not overflow.
             reach = np.abs(scaled).max(axis=1, keepdims=True, initial=1.0)
             distance = np.linalg.norm((scaled / reach) @ self.null_space, axis=1)
-            # NaN, from overflow far out, is outside.
+            # A far point may overflow to NaN: the comparison is then false, so the point is outside.
             near = distance <= _ON_SUPPORT / reach[:, 0] + np.linalg.norm(allowed / reach, axis=1)
         inside: npt.NDArray[np.bool_] = near & constant
         return ~inside
 
     def spans(self, directions: Float64Array) -> bool:
         """See `CovarianceFactor`."""
-        # Angles do not depend on the lengths of directions, once the features' units are the standard deviations.
+        # Only angles are compared, in units of the standard deviations: the lengths of directions do not matter.
         varies = self.deviations > 0.0
         if directions[~varies].any():
             return False
@@ -225,7 +225,7 @@ class EigenFactor:
 def factorize(covariance: Float64Array, allow_singular: bool, mean: Float64Array | float = 0.0) -> CovarianceFactor:
     """Factorize a symmetric, finite covariance matrix of shape (d, d).
 
-    A singular one has points outside its support: the mean is for its rounding, which shall not make them.
+    The rounding error of `mean` must not put points outside the support of a singular distribution.
 
     Raises
     ------
@@ -236,19 +236,19 @@ def factorize(covariance: Float64Array, allow_singular: bool, mean: Float64Array
 
 
 def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array, eps: float = _EPS) -> Float64Array:
-    """Return √(x Σ⁺ xᵀ) for each row x, a point less the mean: at least 0, +inf outside the support, never NaN.
+    """Return √(x Σ⁺ xᵀ) for each row x, a point minus the mean: at least 0, +inf outside the support, never NaN.
 
-    The points had a dtype of this eps.
+    `eps` is that of the points' dtype.
     """
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
         scale: Any = 1.0
         if largest.max(initial=0.0) > _FAR:
-            # By a power of two, so that no bit of a row changes that did not need it.
+            # Scaling by a power of two changes no bit; only far rows are scaled.
             scale = np.where(largest > _FAR, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
             rows = rows / scale
         distance: Float64Array = np.linalg.norm(factor.whiten(rows), axis=1) * np.ravel(scale)
-        # NaN can only come of inf − inf: a point whose distance overflows.
+        # NaN can only come from inf − inf, at a point whose distance overflows.
         distance[np.isnan(distance) | np.isinf(largest[:, 0])] = np.inf
         distance[factor.outside_support(rows * scale, eps)] = np.inf
     return distance
@@ -256,7 +256,7 @@ def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array, eps: floa
 
 def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
     """Return L⁻¹ B by forward substitution."""
-    # scipy.linalg costs 90 ms to import, which `import emix` shall not pay.
+    # Not imported at the top: scipy.linalg takes 90 ms, too long for `import emix`.
     from scipy.linalg import solve_triangular
 
     solution: Float64Array = solve_triangular(lower, right, lower=True, check_finite=False)
@@ -264,7 +264,7 @@ def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
 
 
 def _check_diagonal(covariance: Float64Array) -> None:
-    """Refuse variances below zero, and covariances with a feature that has no variance."""
+    """Refuse negative variances, and non-zero covariances of a feature without variance."""
     variances = np.diagonal(covariance)
     if variances.min() > 0.0:
         return
@@ -284,7 +284,7 @@ def _check_diagonal(covariance: Float64Array) -> None:
 
 
 def _not_positive_definite(covariance: Float64Array) -> ValueError:
-    """Say so in units in which the diagonal is 1, as the test is."""
+    """Return the error; its eigenvalues are in units in which the diagonal is 1, as in the test."""
     variances = np.diagonal(covariance)
     if not variances.all():
         j = int(variances.argmin())
@@ -301,7 +301,7 @@ def _not_positive_definite(covariance: Float64Array) -> ValueError:
 
 
 def as_float64(name: str, values: Any) -> Float64Array:
-    """Return a new float64 array; ValueError if there is anything but finite real numbers."""
+    """Return a new float64 array; ValueError if a value is not a finite real number."""
     array = as_numbers(values, name).astype(np.float64)
     place = first_not_finite(array)
     if place is not None:

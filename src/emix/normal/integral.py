@@ -13,9 +13,9 @@ from emix.random_source import RandomState, random_source
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
-# Correlations this near to ±1 count as such: the features differ by 4.5e-6 of their deviation, and the probability by
-# less than the integration's error. Eigenvalues up to this are none. For two features SciPy is exact, and only rounding
-# is left out.
+# Correlations this near to ±1 count as ±1: the features differ by 4.5e-6 of their deviation, and the probability by
+# less than the integration's error. Eigenvalues up to this count as 0. For two features SciPy is exact, so that the
+# tolerance is only rounding.
 _SAME = 1e-11
 _SAME_OF_TWO = 16.0 * float(np.finfo(np.float64).eps)
 # No probability lies farther out: Φ(−40) is below the smallest float64.
@@ -36,7 +36,7 @@ def box_probabilities(
     Raises
     ------
     ValueError
-        If the shapes do not broadcast; the limits are called what `MultivariateNormal.cdf` calls them.
+        If the shapes do not broadcast; the message uses the argument names of `MultivariateNormal.cdf`.
     """
     try:
         upper, lower = np.broadcast_arrays(upper, lower)
@@ -46,7 +46,7 @@ def box_probabilities(
         ) from None
     shape = upper.shape[:-1]
     probability = np.empty(shape, dtype=upper.dtype)
-    # Limits may be far out, and probabilities too small for the dtype.
+    # Limits may be far from the mean, and probabilities too small for the dtype.
     with np.errstate(all="ignore"):
         for point in np.ndindex(shape):
             limits = lower[point], upper[point].astype(np.float64)
@@ -59,22 +59,22 @@ def box_probability(
 ) -> float:
     """Return P(lower < Y ≤ upper) for Y ~ N(mean, covariance), all arrays over the same d features.
 
-    Limits may be infinite. Each pair with lower above upper changes the sign, as in an integral.
+    Limits may be infinite. Each feature with lower above upper changes the sign, as in an integral.
     """
     sign = -1.0 if np.count_nonzero(lower > upper) % 2 else 1.0
     lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
-    # A feature without variance is a constant: the box has it or has not. SciPy divides by its zero.
+    # A feature without variance is a constant, inside or outside the box. SciPy would divide by its variance of 0.
     constant = np.diagonal(covariance) == 0.0
     inside = (lower < mean) & (mean <= upper)
     if np.any(lower == upper) or not inside[constant].all():
         return 0.0
-    # SciPy's integration multiplies zero by the infinite limits of an unlimited feature.
+    # Unlimited features are left out: SciPy's integration would multiply zero by their infinite limits.
     kept = np.flatnonzero(~constant & ~(np.isneginf(lower) & np.isposinf(upper)))
     deviations = np.sqrt(np.diagonal(covariance)[kept])
     low, high = (lower[kept] - mean[kept]) / deviations, (upper[kept] - mean[kept]) / deviations
     correlation = covariance[np.ix_(kept, kept)] / deviations[:, None] / deviations
-    # Reflected so that a box lies at small values rather than large: SciPy takes differences of distribution
-    # functions, which are exact where they are small.
+    # Features are reflected so that the box lies at small values, not at large ones: SciPy takes differences of
+    # distribution functions, which are exact where the functions are small.
     mirror = np.where(low + high > 0.0, -1.0, 1.0)
     low, high = np.where(mirror < 0.0, -high, low), np.where(mirror < 0.0, -low, high)
     low, high, correlation = _without_copies(low, high, mirror[:, None] * correlation * mirror)
@@ -84,23 +84,23 @@ def box_probability(
         return sign * (_interval(float(low[0]), float(high[0])) if len(low) else 1.0)
     if len(low) > 2 and (plane := _plane(correlation)) is not None:
         return sign * _polygon(low, high, plane)
-    # scipy.stats costs half a second to import, which only this needs.
+    # Not imported at the top: scipy.stats takes half a second, and only this function needs it.
     from scipy.stats import multivariate_normal
 
-    # Singularity is no matter for a distribution function; SciPy would refuse condition numbers above 4.5e9.
+    # A singular matrix has a distribution function too, but SciPy would refuse condition numbers above 4.5e9.
     normal = multivariate_normal(np.zeros(len(low)), correlation, allow_singular=True)
     normal.random_state = random_source(random_state)
     probability = float(normal.cdf(high, lower_limit=low))
-    # The error of the integration may lead past the ends.
+    # The error of the integration may take the result below 0 or above 1.
     return sign * min(max(probability, 0.0), 1.0)
 
 
 def _without_copies(
     low: Float64Array, high: Float64Array, correlation: Float64Array
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """Give limits to the first of features that are perfectly correlated, and leave the others out.
+    """Keep the first of perfectly correlated features, within the limits of all of them; leave the others out.
 
-    SciPy's integration from three features on has errors of 2e-4 where one of them determines another.
+    From three features on, SciPy's integration has errors of 2e-4 where one feature determines another.
     """
     tolerance = _SAME if len(low) > 2 else _SAME_OF_TWO
     low, high = low.copy(), high.copy()
@@ -116,7 +116,7 @@ def _without_copies(
 
 
 def _interval(low: float, high: float) -> float:
-    """Return Φ(high) − Φ(low), in the tail where no digit is lost."""
+    """Return Φ(high) − Φ(low), computed in the lower tail, where no digit is lost."""
     if low + high > 0.0:
         low, high = -high, -low
     # Φ(x) = ½ erfc(−x/√2)
@@ -124,7 +124,7 @@ def _interval(low: float, high: float) -> float:
 
 
 def _plane(correlation: Float64Array) -> Float64Array | None:
-    """Return F of shape (d, 2) with F Fᵀ = R, None if R has another rank."""
+    """Return F of shape (d, 2) with F Fᵀ = R, the correlation matrix; None if the rank of R is not 2."""
     eigenvalues, eigenvectors = np.linalg.eigh(correlation)
     if eigenvalues[-3] > _SAME:
         return None
@@ -133,10 +133,11 @@ def _plane(correlation: Float64Array) -> Float64Array | None:
 
 
 def _polygon(low: Float64Array, high: Float64Array, plane: Float64Array) -> float:
-    """Return P(low < F z ≤ high), all at once, of two independent standard normals z.
+    """Return P(low < F z ≤ high), all features together, for two independent standard normals z.
 
-    The integration, whose integrand has steps if one feature determines another, errs by 3e-4 there. The polygon is the
-    sum of the triangles between the origin and its edges, and T of D. B. Owen (1956) is a triangle's probability.
+    SciPy's integration errs by 3e-4 here: its integrand has steps if one feature determines another. The limits form a
+    polygon in the plane of z, the sum of the triangles between the origin and its edges. The function T of D. B. Owen
+    (1956) gives a triangle's probability.
     """
     from scipy.special import owens_t
 
@@ -146,7 +147,7 @@ def _polygon(low: Float64Array, high: Float64Array, plane: Float64Array) -> floa
     edges = np.roll(corners, -1, axis=0) - corners
     lengths = np.linalg.norm(edges, axis=1)
     along = edges / np.where(lengths > 0.0, lengths, 1.0)[:, None]
-    # Signed distance of the edge's line from the origin, and where on the line the edge begins and ends.
+    # Signed distance of the edge's line from the origin, and the positions on the line where the edge begins and ends.
     distance = corners[:, 0] * along[:, 1] - corners[:, 1] * along[:, 0]
     begin = (corners * along).sum(axis=1)
     through = (distance == 0.0) | (lengths == 0.0)

@@ -37,8 +37,8 @@ FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 class MultivariateNormal:
     r"""Multivariate normal distribution N(mean, covariance).
 
-    Immutable: its arrays are read-only copies of what was given. Two are equal if their means, covariances,
-    `allow_singular` and names are.
+    Immutable: its arrays are read-only copies of the arguments. Two distributions are equal if their means,
+    covariances, `allow_singular` and names are equal.
 
     Parameters
     ----------
@@ -48,21 +48,21 @@ class MultivariateNormal:
         Finite, symmetric (up to 1e-6 of the product of the standard deviations; the average with its transpose
         is used) and positive definite.
     allow_singular : bool, default=False
-        Accept a positive semidefinite covariance. The density is then that on the support, an affine subspace,
-        and 0 outside of it, as in ``scipy.stats.multivariate_normal``. What counts as zero is judged in units in
-        which the variances are 1, so it does not depend on the features' scales: eigenvalues of the correlation matrix
-        below 2.2e-10 of the largest, and standard deviations below 1e-13 of the mean's absolute value. A point is
-        outside of the support if it is farther from it than 2.2e-7 standard deviations (where a feature is constant,
-        2.2e-7 of its value) and than its coordinates' rounding.
+        Accept a positive semidefinite covariance. The density is then the density on the support, an affine subspace,
+        and 0 outside it, as in ``scipy.stats.multivariate_normal``. Two things count as zero: eigenvalues of the
+        correlation matrix below 2.2e-10 of the largest, and standard deviations below 1e-13 of the mean's absolute
+        value. Neither depends on the features' scales. A point is outside the support if its distance from it is
+        above 2.2e-7 standard deviations (for a constant feature, 2.2e-7 of its value) and above the rounding error
+        of its coordinates.
     feature_names : sequence of str, optional
-        Names of the features. By default those of a mean and covariance that have some, as from ``frame.mean()`` and
-        ``frame.cov()``; they must have them in the same order.
+        Names of the features. By default the names that `mean` and `covariance` have, as from ``frame.mean()`` and
+        ``frame.cov()``; both must have them in the same order.
 
     Attributes
     ----------
     feature_names_in_ : ndarray of shape (n_features,), object, read-only
-        The features' names; there is no such attribute if they have none. Features can be called by them in
-        `marginal` and `conditional`, which keep them, and tables of points must have the same in the same order.
+        Names of the features; the attribute does not exist if they have none. `marginal` and `conditional` accept
+        names in place of numbers, and keep them. Tables of points must have the same names in the same order.
 
     Raises
     ------
@@ -72,9 +72,9 @@ class MultivariateNormal:
     Notes
     -----
     Without `allow_singular` the test for positive definiteness does not depend on the features' scales: the smallest
-    eigenvalue of the correlation matrix must be above its rounding error. SciPy is stricter there: it refuses
-    condition numbers of the covariance above 4.5e9. With `allow_singular` SciPy judges the eigenvalues of the
-    covariance itself, and so takes a feature for a constant beside one whose scale is 1e5 times as large.
+    eigenvalue of the correlation matrix must be above its rounding error. SciPy is stricter: it refuses condition
+    numbers of the covariance above 4.5e9. With `allow_singular`, SciPy judges the eigenvalues of the covariance
+    itself. It therefore takes a feature for a constant beside a feature whose scale is 1e5 times as large.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class MultivariateNormal:
     MultivariateNormal(mean=[73.], covariance=[[48.]], feature_names=['weight'])
     """
 
-    @np.errstate(under="ignore")  # of covariances in tiny units
+    @np.errstate(under="ignore")  # covariances in tiny units underflow
     def __init__(
         self,
         mean: npt.ArrayLike,
@@ -114,13 +114,13 @@ class MultivariateNormal:
     ) -> MultivariateNormal:
         """Maximum-likelihood estimate from rows.
 
-        Two passes in float64, the first for the mean and the second for the scatter about it, so that the offset
-        of the data costs no accuracy; a chunk of rows at a time, so that no copy of X is made.
+        There are two passes in float64, the first for the mean and the second for the scatter about it. So an offset
+        of the data costs no accuracy. A pass takes a chunk of rows at a time and makes no copy of X.
 
         Parameters
         ----------
         X : array_like or data frame of shape (n_samples, n_features), float64 or float32
-            Finite. The names of a frame's columns become the features'.
+            Finite. The names of a frame's columns become the features' names.
         sample_weight : array_like of shape (n_samples,), optional
             Not negative, not all zero. A weight of 2 is the same as the row given twice. The divisor is the total
             weight, not one less.
@@ -164,12 +164,12 @@ class MultivariateNormal:
 
     @property
     def allow_singular(self) -> bool:
-        """Whether the covariance may be singular."""
+        """True if the covariance may be singular."""
         return self._allow_singular
 
     @property
     def feature_names_in_(self) -> Names:
-        """Names of the features, shape (n_features,), read-only; no such attribute if they have none."""
+        """Names of the features, shape (n_features,), read-only; the attribute does not exist if they have none."""
         if self._names is None:
             raise AttributeError(f"The features of this {type(self).__name__} have no names: pass feature_names.")
         return self._names
@@ -209,11 +209,11 @@ class MultivariateNormal:
         )
 
     def __hash__(self) -> int:
-        # From numbers, not bytes: 0.0 and −0.0 are equal, and must hash alike.
+        # The hash is of numbers, not of bytes: 0.0 and −0.0 are equal, so their hashes must be equal.
         return hash((self._allow_singular, *self._mean.tolist(), *self._covariance.ravel().tolist(), self._named()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An unpickled array would be writable.
+        # Unpickling calls the class: an unpickled array would be writable.
         made = partial(type(self), feature_names=self._named())
         return made, (self._mean, self._covariance, self._allow_singular)
 
@@ -223,13 +223,13 @@ class MultivariateNormal:
         Parameters
         ----------
         X : array_like of shape (n_features,) or (..., n_features), float64 or float32, or data frame
-            Finite. With one feature, a 1-D array is that many points. A frame's columns must have the names of the
-            features, in their order, where both have names.
+            Finite. With one feature, each number of a 1-D array is a point. If a frame's columns and the features
+            both have names, these must be the same in the same order.
 
         Returns
         -------
         ndarray of shape (...), X's dtype
-            A scalar for a single point. Finite or −inf, never NaN; −inf outside the support, and where the
+            A scalar for a single point. Finite or −inf, never NaN. It is −inf outside the support, and where the
             squared distance overflows.
 
         Raises
@@ -249,8 +249,8 @@ class MultivariateNormal:
     def pdf(self, X: npt.ArrayLike) -> FloatArray:
         """Density: the exponential of `logpdf`, with its arguments and shapes.
 
-        It underflows to 0 from about 38 standard deviations on, and before that with many features: compare densities
-        by their logarithms.
+        The density underflows to 0 from about 38 standard deviations on, and with many features even nearer: compare
+        densities by their logarithms.
         """
         with np.errstate(over="ignore", under="ignore"):
             density: FloatArray = np.exp(self.logpdf(X))
@@ -277,22 +277,22 @@ class MultivariateNormal:
     ) -> FloatArray:
         """Probability of lower_limit < Y ≤ X, all coordinates together, for Y from this distribution.
 
-        For one feature with the digits of both tails. For two, and for a singular distribution on a plane, to an
-        absolute error of about 1e-15. From three on ``scipy.stats.multivariate_normal``, a randomized integration
-        (Genz) with an absolute error of about 1e-5, some milliseconds a point, and no relative accuracy for
-        probabilities below that. Features that are unlimited, have no variance or are perfectly correlated with another
-        are taken out exactly before.
+        For one feature, both tails keep their digits. For two features, and for a singular distribution on a plane, the
+        absolute error is about 1e-15. From three features on ``scipy.stats.multivariate_normal`` does a randomized
+        integration (Genz): its absolute error is about 1e-5, it takes some milliseconds a point, and smaller
+        probabilities have no relative accuracy. Features that are unlimited, have no variance or are perfectly
+        correlated with another are removed exactly before the integration.
 
         Parameters
         ----------
         X : array_like of shape (n_features,) or (..., n_features)
             Upper limits; +inf and −inf are allowed.
         lower_limit : array_like, optional
-            Broadcast with X; −inf by default. Where it is above X, the sign changes, as in an integral.
+            Broadcast with X; −inf by default. Each coordinate above that of X changes the sign, as in an integral.
         random_state : int, Generator, RandomState or None, default=0
-            An int seeds the integration of every point alike: the same call gives the same bits, and a point's
-            result does not depend on the others. None is different each time. (SciPy before 1.16 integrates with a
-            generator of its own, and repeats itself only to within the error.)
+            An int is the seed for every point: the same call gives the same bits, and the result of a point does not
+            depend on other points. With None, calls differ. (SciPy before 1.16 integrates with a generator of its own:
+            results repeat only to within the error.)
 
         Returns
         -------
@@ -317,21 +317,21 @@ class MultivariateNormal:
         Parameters
         ----------
         size : int, default=1
-            How many.
+            Number of points.
         random_state : int, Generator, RandomState or None, default=None
             An int seeds ``numpy.random.default_rng``.
 
         Returns
         -------
         ndarray of shape (size, n_features), float64
-            Also for size=1.
+            Two dimensions, also for size=1.
 
         Raises
         ------
         TypeError
             If `size` is not an integer.
         ValueError
-            If it is negative.
+            If `size` is negative.
         """
         check_size(size)
         # x = μ + F z with F Fᵀ = Σ
@@ -370,25 +370,25 @@ class MultivariateNormal:
         return self._over(kept, self._mean[kept], self._covariance[np.ix_(kept, kept)])
 
     def conditional(self, given: Mapping[int, float] | Mapping[str, float]) -> MultivariateNormal:
-        """Distribution of the other features, in their order, when some have known values.
+        """Distribution of the features that are not in `given`, in their order, under the given values of the others.
 
         Parameters
         ----------
         given : mapping of int or str to float
-            Values by the features' numbers or names.
+            Numbers or names of features, and their values.
 
         Raises
         ------
         TypeError
             If `given` is no mapping, or a feature is neither a number nor a name.
         ValueError
-            If a feature is repeated, unknown or out of range, no other is left, a value is not one finite number or,
-            for a singular distribution, the values are impossible together.
+            If a feature is repeated, unknown or out of range, no other feature is left, a value is not one finite
+            number or, for a singular distribution, the values are impossible together.
 
         Notes
         -----
-        With b the given features and a the others, the mean is μ_a + Σ_ab Σ_bb⁻¹ (x_b − μ_b) and the covariance the
-        Schur complement Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba. In the Cholesky factor of Σ with b before a these are
+        Let b be the given features and a the others. The mean is μ_a + Σ_ab Σ_bb⁻¹ (x_b − μ_b), and the covariance is
+        the Schur complement Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba. In the Cholesky factor of Σ with b before a these are
         μ_a + L_ab L_bb⁻¹ (x_b − μ_b) and L_aa L_aaᵀ: no difference is taken, and the result is positive definite.
         """
         known, values = as_known(given, self.n_features, self._names)
@@ -406,7 +406,7 @@ class MultivariateNormal:
         return self._over(others, self._mean[others] + shift, covariance)
 
     def entropy(self) -> float:
-        """Differential entropy in nats, ½ (rank · log 2πe + log_det); for a singular one, that on the support."""
+        """Differential entropy in nats, ½ (rank · log 2πe + log_det); on the support, if the covariance is singular."""
         return algebra.entropy(self._factor)
 
     def kl_divergence(self, other: MultivariateNormal) -> float:
@@ -415,7 +415,7 @@ class MultivariateNormal:
         Parameters
         ----------
         other : MultivariateNormal
-            With as many features.
+            Has the same number of features.
 
         Returns
         -------
@@ -425,7 +425,7 @@ class MultivariateNormal:
         Raises
         ------
         ValueError
-            If the numbers of features differ, or both have names and these do.
+            If the numbers of features differ, or both have names and the names differ.
 
         Examples
         --------
@@ -443,7 +443,7 @@ class MultivariateNormal:
                 f"other has the features {_shown(other._names)}, expected {_shown(self._names)} in this order. Reorder "
                 "them with other.marginal."
             )
-        # Equal ones differ by rounding in the eigenvectors' form.
+        # For equal distributions the eigenvectors' form would give rounding errors in place of 0.
         if np.array_equal(self._mean, other._mean) and np.array_equal(self._covariance, other._covariance):
             return 0.0
         return algebra.divergence(self._factor, other._factor, self._mean - other._mean)
@@ -451,7 +451,7 @@ class MultivariateNormal:
     @property
     def _mixture(self) -> GaussianParameters:
         """The distribution as a mixture of one component, which the compiled kernel scores; made once."""
-        # Not a cached_property: before Python 3.12 its lock, of all instances, may stay taken in the child of a fork.
+        # Not a cached_property: before Python 3.12 all instances share its lock, which a fork's child may find held.
         kept = vars(self)
         if "_mixture" not in kept:
             kept["_mixture"] = GaussianParameters.from_covariances(
@@ -461,7 +461,7 @@ class MultivariateNormal:
         return found
 
     def _log_density(self, rows: FloatArray) -> FloatArray:
-        """Return log-densities of rows (n, d): shape (n,), the dtype of `rows`."""
+        """Return log-densities of rows (n, d), shape (n,), in the dtype of `rows`."""
         if not self._allow_singular and len(rows):
             density = score_rows(rows, self._mixture).log_density
             assert density is not None
@@ -469,7 +469,7 @@ class MultivariateNormal:
         return algebra.log_densities(self._factor, rows, self._mean)
 
     def _points(self, name: str, X: npt.ArrayLike, finite: bool = True) -> tuple[FloatArray, tuple[int, ...]]:
-        """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each."""
+        """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each point."""
         return as_points(name, X, self.n_features, caller=type(self).__name__, finite=finite, names=self._names)
 
     def _over(self, features: list[int], mean: Float64Array, covariance: Float64Array) -> MultivariateNormal:

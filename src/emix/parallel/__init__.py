@@ -1,1 +1,1 @@
-"""Threads: the pool, who does which rows, and sums that do not depend on how many threads there are."""
+"""Threads: the pool, the division of rows among threads, and sums that do not depend on their number."""

@@ -1,4 +1,4 @@
-"""Rows in chunks that threads share, so that sums over them do not depend on how many threads there are."""
+"""Rows in chunks that threads share, so that sums over rows do not depend on the number of threads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from emix.parallel.threads import plan, run_in_threads
 
 __all__ = ["CHUNK", "Chunks"]
 
-# Rows whose sums are taken by one thread, and added to a slot: as many as compiled code takes in a call at most.
+# Rows of a chunk. One thread sums them and adds the sum to a slot. Compiled code takes no more rows in a call.
 CHUNK: int = clusters.most_rows
 
-# Rows that compiled code takes together: those of a call are a multiple.
+# Rows that compiled code takes together: the rows of a call are a multiple of this.
 BLOCK: int = clusters.block_rows
 
 

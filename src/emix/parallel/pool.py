@@ -1,11 +1,11 @@
 """The pool: threads that do shares of a pass, started when they are first needed, and anew in the child of a fork.
 
-concurrent.futures has no place here: a dispatch costs more, importing it takes longer than importing all of emix, and
-an interrupt while it starts a thread can leave the process waiting for that thread at its exit. These threads are
-daemons: whatever happens to the one who waits for a share, the process can end.
+concurrent.futures is not used: its dispatch costs more, importing it takes longer than importing all of emix, and an
+interrupt while it starts a thread can leave the process waiting for that thread at its exit. The threads here are
+daemons: the process can end, whatever happens to the thread that waits for a share.
 
-No lock is held while the pool grows, neither here nor in the module threading, whose Thread.start has one: a signal's
-handler may fit a mixture too, and would wait for ever for a lock that the call it has interrupted holds.
+No lock is held while the pool grows, neither one of this module nor that of threading.Thread.start. The reason: a
+signal's handler may fit a mixture too, and would wait for ever for a lock that the interrupted call holds.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Share:
     Attributes
     ----------
     error : BaseException or None
-        What it raised in a thread of the pool. The stop flag is set then.
+        The error that it raised in a thread of the pool. The stop flag is set then.
     """
 
     def __init__(self, task: Callable[[int, NDArray[np.int32]], None], thread: int, stop: NDArray[np.int32]) -> None:
         self._task, self._thread, self._stop = task, thread, stop
-        # By whom: the first to set it does it. An interrupt between asking and taking note does no harm, as a second
-        # question has the same answer.
+        # Who has taken the share: the first to set this entry does the share. An interrupt just after the entry is set
+        # does no harm, since setting it again gives the same answer.
         self._taken: dict[str, str] = {}
         self._finished = False
         self._done = threading.Lock()  # held until it is finished
@@ -45,14 +45,14 @@ class Share:
         self.error: BaseException | None = None
 
     def do(self) -> None:
-        """Do it in a thread of the pool, unless it is taken, or the pass has stopped meanwhile."""
+        """Do the share in a thread of the pool, unless it is taken or the pass has stopped."""
         if self._taken.setdefault("by", "pool") != "pool":
             return
         try:
             if not self._stop[0]:
                 self._task(self._thread, self._stop)
-        # Here an error would end a thread of the pool, and the waiting thread would take the share for done. The
-        # waiting thread raises it, also what ends a process, such as SystemExit.
+        # An error here would end a thread of the pool, and the waiting thread would take the share for done. So the
+        # waiting thread raises the error, even one that ends a process, such as SystemExit.
         except BaseException as error:  # noqa: BLE001 (raised by the thread that waits)
             self.error = error
             self._stop[0] = 1
@@ -61,13 +61,13 @@ class Share:
             self._done.release()
 
     def wait(self) -> None:
-        """Return once it is done: do it here, unless it is taken, or the pass has stopped meanwhile."""
+        """Return once the share is done. If nobody has taken it and the pass has not stopped, do it here."""
         if self._taken.setdefault("by", "caller") == "caller":
             if not self._stop[0]:
                 self._task(self._thread, self._stop)
             return
-        # By turns: Python may look at a signal that came just before a wait only after it. Not for the lock itself: an
-        # interrupt may come when it has just been acquired, and then the share is waited for once more.
+        # Wait in short turns: Python may look at a signal that came just before a wait only after it. The loop tests a
+        # flag, not the lock: after an interrupt just behind acquire, the share is waited for once more.
         while not self._finished:
             self._done.acquire(timeout=0.1)
 
@@ -75,17 +75,17 @@ class Share:
 class _Pool:
     def __init__(self) -> None:
         self._shares: SimpleQueue[Share] = SimpleQueue()
-        # Numbers of its threads, and who has started each: the first to set a number.
+        # For each thread's number, the call that has started it: the first call to set the number.
         self._starters: dict[int, object] = {}
 
     def submit(self, share: Share, n_threads: int) -> None:
         if len(self._starters) < n_threads:
             self._grow(min(n_threads, os.cpu_count() or 1))
-        if self._starters:  # else nobody would ever take it away
+        if self._starters:  # without threads, nobody would ever take it away
             self._shares.put(share)
 
     def _grow(self, n_threads: int) -> None:
-        """Start the threads up to so many that nobody else has started or is starting; wait for no one."""
+        """Start those of `n_threads` threads that no other call has started or is starting, without waiting."""
         me = object()
         for number in range(n_threads):
             if number in self._starters:
@@ -94,16 +94,16 @@ class _Pool:
                 if self._starters.setdefault(number, me) is me:
                     start_new_thread(self._work, (number,))
             except BaseException as error:
-                # After an interrupt the thread may be there all the same: one more than asked for does no harm, one
+                # After an interrupt the thread may be there all the same. One thread too many does no harm. A thread
                 # that is counted and not there would leave shares in the queue.
                 if self._starters.get(number) is me:
                     del self._starters[number]
-                if isinstance(error, RuntimeError):  # no further thread: whoever waits for a share does it
+                if isinstance(error, RuntimeError):  # no further thread: the thread that waits for a share does it
                     return
                 raise
 
     def _work(self, number: int) -> None:
-        # Known by its name to debuggers. It may have to wait for a lock here, and nobody waits for it.
+        # The name is for debuggers. The thread may have to wait for a lock here, but nobody waits for the thread.
         threading.current_thread().name = f"emix-{number}"
         while True:
             self._shares.get().do()
@@ -113,12 +113,12 @@ _pool = _Pool()
 
 
 def submit(share: Share, n_threads: int) -> None:
-    """Have a thread of the pool do a share; `n_threads` is how many the pass would have at work."""
+    """Give a share to the pool; `n_threads` is the number of pool threads that the pass would use."""
     _pool.submit(share, n_threads)
 
 
 def _renew() -> None:
-    # A fork copies none of its parent's threads, but their locks, held or not.
+    # A fork copies none of its parent's threads, but it copies their locks, held or not.
     global _pool
     _pool = _Pool()
 

@@ -1,4 +1,4 @@
-"""The panels of plot_mixture; each draws one thing on the axes it is given."""
+"""The panels of plot_mixture: each function draws one panel on given axes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from emix.plots.planes import View
 
-# Okabe and Ito's colours, told apart by colour-blind eyes too (yellow, too pale for dots, left out).
+# Okabe and Ito's colours, which colour-blind eyes can tell apart (without yellow, too pale for dots).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _INK = "#222222"
 _PALE = "#9a9a9a"
 _CONTOUR = "#1b4f72"
-# With more components the numbers at the means say enough, and a legend would hide the data.
+# With more components there is no legend: it would hide the data, and numbers at the means are enough.
 _MAX_LEGEND = 6
 _GRID_POINTS = 220
 # Shares of the probability inside the contours of the density.
@@ -47,7 +47,7 @@ def colour(k: int) -> str:
 
 
 def _marker(k: int) -> str:
-    # Colours repeat after seven components; then the shape differs.
+    # Colours repeat after seven components; then the shape of the dots differs.
     return _MARKERS[(k // len(_COLOURS)) % len(_MARKERS)]
 
 
@@ -61,13 +61,13 @@ def _legend(axes: Axes, view: View, **keywords: Any) -> None:
 
         legend = axes.legend(fontsize=8.5, frameon=True, framealpha=0.85, edgecolor="none", **keywords)
         for handle in legend.legend_handles:
-            if isinstance(handle, PathCollection):  # dots: readable, however small they are in the panel
+            if isinstance(handle, PathCollection):  # dots: larger here, since they may be small in the panel
                 handle.set_sizes([28.0])
                 handle.set_alpha(1.0)
 
 
 def _dot_size(n_points: int) -> float:
-    """Smaller dots where there are more, from 22 to 4 square points."""
+    """Return the size of dots, from 22 to 4 square points: more dots are smaller."""
     return float(np.clip(22.0 * (250.0 / max(n_points, 1)) ** 0.5, 4.0, 22.0))
 
 
@@ -95,7 +95,7 @@ def _name_components(axes: Axes, view: View) -> None:
 def draw_components_plane(
     axes: Axes, view: View, points: NDArray[np.float64], r: NDArray[np.float64], note: str
 ) -> None:
-    """Points in the colour of their likeliest component; ellipses at 1 and 2 standard deviations."""
+    """Draw points in the colour of their likeliest component; ellipses at 1 and 2 standard deviations."""
     from matplotlib.patches import Ellipse
     from matplotlib.patheffects import withStroke
 
@@ -119,7 +119,7 @@ def draw_components_plane(
             long, short = 2.0 * deviations * np.sqrt(values[1]), 2.0 * deviations * np.sqrt(values[0])
             centre = (float(view.means[k, 0]), float(view.means[k, 1]))
             ellipse = Ellipse(centre, long, short, angle=angle, fill=False, color=colour(k), lw=width, zorder=4)
-            if len(points) > _MANY_POINTS:  # a line among dots of its own colour
+            if len(points) > _MANY_POINTS:  # the line lies among dots of its own colour
                 ellipse.set_path_effects([withStroke(linewidth=width + 1.4, foreground="white")])
             axes.add_patch(ellipse)
     _name_components(axes, view)
@@ -131,7 +131,7 @@ def draw_components_plane(
 def _on_grid(
     axes: Axes, view: View, points: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Grid over the panel, and log π_k p_k on it: x (g,), y (g,), (g·g, K)."""
+    """Return a grid over the panel, and log π_k p_k on it: x (g,), y (g,), (g·g, K)."""
     _set_limits(axes, view, points)
     x = np.linspace(*axes.get_xlim(), _GRID_POINTS)
     y = np.linspace(*axes.get_ylim(), _GRID_POINTS)
@@ -140,7 +140,7 @@ def _on_grid(
 
 
 def region_levels(density: NDArray[np.float64]) -> tuple[list[float], list[float]]:
-    """Densities at the borders of the highest-density regions, rising, and the shares inside.
+    """Return densities at the borders of the highest-density regions, rising, and the shares inside.
 
     The region of share q holds the cells of largest density that together have the share q of the
     grid's probability. Levels that coincide (a component narrower than a cell) are given once.
@@ -158,7 +158,7 @@ def region_levels(density: NDArray[np.float64]) -> tuple[list[float], list[float
 
 
 def draw_density_plane(axes: Axes, view: View, points: NDArray[np.float64]) -> None:
-    """The mixture's density: shaded regions of highest density, and a legend of their probabilities."""
+    """Draw the mixture's density: shaded regions of highest density, and a legend of their probabilities."""
     from matplotlib.patches import Patch
 
     x, y, log_parts = _on_grid(axes, view, points)
@@ -169,7 +169,7 @@ def draw_density_plane(axes: Axes, view: View, points: NDArray[np.float64]) -> N
         axes.contourf(x, y, density, levels=[*levels, 1.01 * float(density.max())], colors=blues)
     if levels:
         axes.contour(x, y, density, levels=levels, colors=_CONTOUR, linewidths=0.8)
-        # A legend and not numbers on the lines, the inner ones of which are too short; above the panel, off the data.
+        # A legend, since the inner lines are too short for numbers. It is above the panel, so that it hides no data.
         regions = [
             Patch(facecolor=blue, edgecolor=_CONTOUR, linewidth=0.8, label=f"{share:.0%}")
             for blue, share in zip(blues, shares, strict=True)
@@ -193,7 +193,7 @@ def draw_density_plane(axes: Axes, view: View, points: NDArray[np.float64]) -> N
 
 
 def _blues(n: int) -> list[tuple[float, float, float]]:
-    """Blues from pale to deep; lightness falls evenly, so it reads in grey as well."""
+    """Return blues from pale to deep; lightness falls evenly, so they differ in grey as well."""
     reds, greens, blues = np.linspace([0.90, 0.945, 0.98], [0.16, 0.47, 0.71], n).T.tolist()
     return list(zip(reds, greens, blues))
 
@@ -201,7 +201,7 @@ def _blues(n: int) -> list[tuple[float, float, float]]:
 def draw_uncertainty_plane(
     axes: Axes, view: View, points: NDArray[np.float64], r: NDArray[np.float64], note: str
 ) -> None:
-    """1 − the largest responsibility of each row; where the view is the whole space, the boundaries."""
+    """Draw 1 − the largest responsibility of each row; also components' boundaries if the view is the whole space."""
     from matplotlib.colors import LinearSegmentedColormap
 
     uncertainty = 1.0 - r.max(axis=1)
@@ -240,9 +240,9 @@ def draw_uncertainty_plane(
 
 
 def draw_components_line(axes: Axes, view: View, x: NDArray[np.float64], w: NDArray[np.float64]) -> None:
-    """Histogram of the (weighted) data; densities of the mixture and of its components."""
+    """Draw a histogram of the (weighted) data; densities of the mixture and of its components."""
     low, high = view.limits(0, x)
-    # Scott's bins for the spread within components, not that of the whole; within what a panel shows.
+    # Scott's bins for the spread within components, not for the whole spread; no more than a panel shows.
     spread = float(view.weights @ np.sqrt(view.covariances[:, 0, 0]))
     bins = int(np.clip(np.ptp(x) / (3.49 * spread * len(x) ** (-1 / 3)), 10, 120))
     axes.hist(x, bins=bins, weights=w, density=True, color="#d9d9d9", edgecolor="white", linewidth=0.5, label="data")
@@ -261,7 +261,7 @@ def draw_components_line(axes: Axes, view: View, x: NDArray[np.float64], w: NDAr
 def draw_responsibilities_line(
     axes: Axes, view: View, x: NDArray[np.float64], r: NDArray[np.float64], note: str
 ) -> None:
-    """The responsibilities as functions of the column, with the rows as ticks below."""
+    """Draw the responsibilities as functions of the column, with the rows as ticks below."""
     low, high = view.limits(0, x)
     z = np.linspace(low, high, 1000)
     log_parts = view.log_densities(z[:, None])
@@ -280,7 +280,7 @@ def draw_responsibilities_line(
 
 
 def draw_distribution_line(axes: Axes, view: View, x: NDArray[np.float64], w: NDArray[np.float64]) -> None:
-    """Distribution functions of the data and of the mixture: where they part, the fit is wrong."""
+    """Draw distribution functions of the data and of the mixture: where they differ, the fit is wrong."""
     from scipy.special import ndtr
 
     low, high = view.limits(0, x)
@@ -302,7 +302,7 @@ def draw_distribution_line(axes: Axes, view: View, x: NDArray[np.float64], w: ND
 
 
 def draw_convergence(figure: Figure, place: SubplotSpec, history: list[Any], note: str) -> None:
-    """The log-likelihood by iteration, and below it how far it is below its end, on a log scale."""
+    """Draw the log-likelihood by iteration and, in a lower panel, its distance to the end on a log scale."""
     from matplotlib.ticker import MaxNLocator
 
     cells = place.subgridspec(2, 1, height_ratios=(1.0, 1.0), hspace=0.05)

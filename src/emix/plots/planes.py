@@ -1,4 +1,4 @@
-"""From a mixture in d dimensions to the one on the line or plane that is drawn."""
+"""Projection of a mixture in d dimensions to the line or plane that is drawn."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MARGIN_DEVIATIONS = 3.0
 # A label beside a panel holds about fifty characters, twelve of which are not loadings.
 _LABEL_LENGTH = 38
 _NAME_LENGTH = 24
-# Names that a message lists.
+# Largest number of names that a message lists.
 _MOST_NAMES = 12
 
 
 @dataclass(frozen=True)
 class View:
-    """The mixture as seen on one or two axes z = (x − origin) Aᵀ.
+    """A mixture seen on one or two axes z = (x − origin) Aᵀ.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class View:
     labels : tuple of str
         A label per axis.
     note : str
-        What is seen, where it is not simply the columns; else empty.
+        Description of the axes if they are not simply the columns; else empty.
     weights : ndarray of shape (n_components,)
     means : ndarray of shape (n_components, n_axes)
     covariances : ndarray of shape (n_components, n_axes, n_axes)
@@ -52,15 +52,15 @@ class View:
 
     @property
     def n_axes(self) -> int:
-        """One or two."""
+        """Number of axes, one or two."""
         return len(self.axes)
 
     def project(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Rows on the view's axes, shape (n_samples, n_axes)."""
+        """Return rows on the view's axes, shape (n_samples, n_axes)."""
         return (rows - self.origin) @ self.axes.T
 
     def limits(self, axis: int, points: NDArray[np.float64]) -> tuple[float, float]:
-        """Range of an axis that holds the points and the body of every component."""
+        """Return the range of an axis that holds the points and the body of every component."""
         deviations = _MARGIN_DEVIATIONS * np.sqrt(self.covariances[:, axis, axis])
         low = min((self.means[:, axis] - deviations).min(), points.min(initial=np.inf))
         high = max((self.means[:, axis] + deviations).max(), points.max(initial=-np.inf))
@@ -68,7 +68,7 @@ class View:
         return float(low - margin), float(high + margin)
 
     def log_densities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Logarithms of π_k p_k(z) for points of the view, shape (n_points, n_components)."""
+        """Return logarithms of π_k p_k(z) for points of the view, shape (n_points, n_components)."""
         out = np.empty((len(z), len(self.weights)))
         with np.errstate(divide="ignore"):  # a component of weight zero: log 0 = −inf is right
             log_weights = np.log(self.weights)
@@ -87,7 +87,7 @@ def choose_view(
     names: list[str],
     features: Any = None,
 ) -> View:
-    """See the mixture on its columns (one or two of them), or on its principal plane.
+    """Return the view of a mixture on one or two of its columns, or on its principal plane.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def two_columns(features: Any, names: list[str]) -> tuple[int, int]:
     Raises
     ------
     TypeError
-        If they are something else.
+        If `features` holds anything but numbers and names.
     ValueError
         If there are no such columns, or not two different ones.
     """
@@ -152,9 +152,9 @@ def two_columns(features: Any, names: list[str]) -> tuple[int, int]:
 def principal_plane(
     pi: NDArray[np.float64], mu: NDArray[np.float64], covariances: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Unit directions in standardized columns, the columns' deviations, the centre, shares of variance.
+    """Return unit directions in standardized columns, columns' deviations, centre, shares of variance.
 
-    Everything follows from the parameters: the mixture's mean is Σ π_k μ_k, and its covariance
+    All four follow from the parameters: the mixture's mean is Σ π_k μ_k, and its covariance
     Σ π_k (Σ_k + (μ_k − μ)(μ_k − μ)ᵀ).
     """
     centre = pi @ mu
@@ -163,13 +163,13 @@ def principal_plane(
     deviations = np.sqrt(total.diagonal())
     values, vectors = np.linalg.eigh(total / np.outer(deviations, deviations))
     largest = vectors[:, [-1, -2]].T
-    # An eigenvector's sign is free: its largest entry is positive, so that the picture is settled.
+    # An eigenvector's sign is free. Its largest entry is made positive, so that the picture is unique.
     signs = np.sign(largest[np.arange(2), np.abs(largest).argmax(axis=1)])
     return signs[:, None] * largest, deviations, centre, values[[-1, -2]] / values.sum()
 
 
 def _loadings(direction: NDArray[np.float64], names: list[str]) -> str:
-    """The largest loadings of a direction with their columns, as many as a label can hold."""
+    """Return the largest loadings of a direction with their columns, as many as a label can hold."""
     text = ""
     for j in np.argsort(-np.abs(direction), kind="stable"):
         name = names[j] if len(names[j]) <= _NAME_LENGTH else names[j][: _NAME_LENGTH - 1] + "…"

@@ -1,6 +1,6 @@
 """Draw a fitted mixture: data and components, density, convergence, uncertainty.
 
-Needs matplotlib (the extra `plot`). Figures are made without pyplot: no global state, no window,
+Matplotlib is needed (the extra `plot`). Figures are made without pyplot: no global state, no window,
 and nothing to close. A marginal of a Gaussian mixture on any plane is again a Gaussian mixture,
 with means A μ and covariances A Σ Aᵀ, so every density drawn here is exact.
 """
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from emix.estimators.gaussian_mixture import GaussianMixture
 
-# More dots than this are a blot, and a slow one; the figure says that it shows a sample.
+# More dots than this are a blot and slow to draw. The figure says that it shows a sample.
 _MAX_POINTS = 5_000
 
 
@@ -63,10 +63,10 @@ def plot_mixture(
     """Draw a fitted mixture in four panels.
 
     With two columns: the data by component with ellipses at one and two standard deviations; the
-    density with its highest-density regions; the course of the log-likelihood; and how uncertain
-    the component of each row is. With one column: histogram and densities, responsibilities,
-    convergence, distribution functions. With more columns the view is a plane: `features`, or else
-    the plane of the mixture's two largest principal axes.
+    density with its highest-density regions; the course of the log-likelihood; and the uncertainty
+    of each row's component. With one column: histogram and densities, responsibilities,
+    convergence, distribution functions. With more columns the view is a plane: that of `features`
+    or, by default, that of the mixture's two largest principal axes.
 
     Parameters
     ----------
@@ -79,11 +79,11 @@ def plot_mixture(
     feature_names : sequence of str, optional
         Names of the columns; by default those of the fit.
     features : tuple of two int or str, optional
-        The columns to draw, of more than two: by number, from 0, or by name.
+        The columns to draw if there are more than two: by number, from 0, or by name.
     title : str, default="Gaussian mixture"
-        What the first line of the figure's title begins with.
+        Beginning of the first line of the figure's title.
     max_points : int, default=5000
-        The largest number of rows drawn as points. More are sampled, always the same ones.
+        The largest number of rows drawn as points. Of more rows a sample is drawn, always the same.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def plot_mixture(
     figure_module = require("matplotlib.figure", "plot", "plot_mixture")
     layout_module = require("matplotlib.layout_engine", "plot", "plot_mixture")
     check_mixture(estimator)
-    estimator = copy.copy(estimator)  # of one fit, whatever another thread does
+    estimator = copy.copy(estimator)  # stays one fit, even if another thread fits again
     names = column_names(estimator, feature_names)
     max_points = integer_in_range("max_points", max_points, 1, caller="plot_mixture")
     X = rows_of(estimator, X)
@@ -158,7 +158,7 @@ def _description(
     values = criteria(estimator)
     if values is not None:
         numbers = f"log-likelihood {values.log_likelihood:.3f} nats     BIC {values.bic:.2f}     AIC {values.aic:.2f}"
-        # A minus, not a hyphen, as on the axes. (log-likelihood's own hyphen has no digit after it.)
+        # A minus, not a hyphen, as on the axes. (The hyphen of "log-likelihood" has no digit after it.)
         parts.append(re.sub(r"-(?=[0-9])", "\u2212", numbers))
     if view.note:
         parts.append(view.note)
@@ -166,17 +166,17 @@ def _description(
 
 
 def _course(estimator: GaussianMixture) -> str:
-    """How the iterations ended, in few words: the panel is narrow."""
+    """Say how the iterations ended, in few words: the panel is narrow."""
     outcome = "converged" if estimator.converged_ else "NOT converged"
     return f"{outcome} after {estimator.n_iter_} iterations"
 
 
 def _sample_rows(w: NDArray[np.float64], max_points: int) -> NDArray[np.intp]:
-    """Choose the rows to draw as points: all, or a sample in which heavy rows are likelier."""
+    """Choose the rows to draw as points: all rows, or a sample that prefers rows of large weight."""
     if len(w) <= max_points:
         return np.arange(len(w))
-    # The largest of uniform^(1/w): weighted sampling without replacement (Efraimidis and
-    # Spirakis, 2006). log(u)/w is the same order.
+    # The rows with the largest uniform^(1/w): weighted sampling without replacement (Efraimidis
+    # and Spirakis, 2006). log(u)/w gives the same order.
     u = np.random.default_rng(0).random(len(w))
     keys = np.log(u) / np.where(w > 0.0, w, 1e-300)
     return np.sort(np.argpartition(keys, -max_points)[-max_points:])

@@ -15,8 +15,9 @@ __all__ = ["by_features", "candidates_of", "draw_rows", "kmeans", "kmeans_plus_p
 
 Array = NDArray[np.float64]
 
-# A start needs clusters, not their last digits: Lloyd's iterations end when the centres' squared steps add up to this
-# or less, or after so many. It is scikit-learn's criterion: 1e-4 of the columns' mean variance, which is 1 here.
+# A start needs clusters, not their last digits. Lloyd's iterations end when the centres' squared steps add up to
+# SQUARED_STEP or less, or after MAX_ITERATIONS. This is scikit-learn's criterion: 1e-4 of the columns' mean variance,
+# which is 1 here.
 SQUARED_STEP = 1e-4
 MAX_ITERATIONS = 100
 
@@ -24,7 +25,7 @@ MAX_ITERATIONS = 100
 def draw_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.intp]:
     """Draw rows with probabilities proportional to their weights, by inverting the cumulative weights.
 
-    Two rows of half the weight in the place of one leave every other draw as it was.
+    If a row is split into two rows of half the weight, all draws of other rows stay the same.
     """
     rows = np.empty(size, dtype=np.intp)
     clusters.draw(np.ascontiguousarray(weight), source.random(size), np.empty(len(weight)), rows)
@@ -32,14 +33,15 @@ def draw_rows(weight: Array, size: int, source: RandomNumbers) -> NDArray[np.int
 
 
 def candidates_of(n_clusters: int) -> int:
-    """How many rows are drawn for a centre of k-means++, of which the best is kept."""
+    """Return the number of rows drawn for a centre of k-means++, of which the best is kept."""
     return 2 + int(math.log(n_clusters))
 
 
 def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: RandomNumbers) -> NDArray[np.intp]:
-    """Draw rows as first centres, each with probability proportional to w·D², its squared distance to those before it.
+    """Draw rows as first centres, each with probability proportional to w·D².
 
-    Of 2 + log K candidates for a centre the one is kept that lowers Σ w D² most.
+    D is a row's distance to the nearest centre so far. Of 2 + log K candidates for a centre, the one that lowers
+    Σ w D² most is kept.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: RandomNum
     for k in range(n_clusters):
         row = plus_plus.draw(source.random(candidates_of(n_clusters))) if k else draw_rows(weight, 1, source)[0]
         if row < 0:
-            # Every row coincides with a centre: any will do, but not twice the same while there are others.
+            # Every row coincides with a centre. Any row will do, but none twice while there are others.
             unused = weight.copy()
             unused[chosen[:k]] = 0.0
             row = draw_rows(unused if unused.any() else weight, 1, source)[0]
@@ -108,11 +110,11 @@ def kmeans(
     for _ in range(MAX_ITERATIONS):
         chunks.each(lloyd.add_up)
         step, n_empty = lloyd.move()
-        if n_empty < 0:  # rounding may count in what rows have left behind
+        if n_empty < 0:  # rounding errors of rows that left a sum may count in it
             chunks.each(lloyd.add_up)
             step, n_empty = lloyd.move()
         if n_empty:
-            # Centres that no row is nearest to move onto the rows that are furthest from theirs.
+            # Centres without rows move onto the rows that are furthest from their own centres.
             chunks.each(lambda _, first, last: clusters.assign(features, centers, first, last, None, distances))
             distances[weight == 0.0] = 0.0
             furthest = Z[np.argsort(distances, kind="stable")[::-1][:n_empty]]
@@ -125,6 +127,6 @@ def kmeans(
 
 
 def by_features(Z: Array) -> Array:
-    """Return rows as the compiled code takes them, (n_features, n_rows) with the rows next to each other."""
+    """Return rows in the layout of the compiled code: (n_features, n_rows), the rows next to each other."""
     features = Z.T
     return features if features.strides[1] == features.itemsize else np.ascontiguousarray(features)

@@ -41,12 +41,12 @@ Array = NDArray[np.float64]
 
 STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 
-# k-means from one k-means++ start ends in a poor optimum half of the time with 10 overlapping clusters in 10 dimensions
-# (5 seeds of 10), from the best of 8 on 4 096 rows never (0 of 10), in 25 ms instead of 19 for 30 000 rows.
+# For 10 overlapping clusters in 10 dimensions, k-means from one k-means++ start ends in a poor optimum half of the time
+# (5 seeds of 10). From the best of 8 on 4 096 rows it never does (0 of 10), in 25 ms instead of 19 for 30 000 rows.
 TRIES, TRIED_ROWS = 8, 4096
 
-# Rows × features × (components + features) up to which a start from k-means is one call of compiled code. It takes no
-# more than 22 ms (SSE2, all iterations of k-means), so that signals need not be looked at meanwhile.
+# Rows × features × (components + features) up to which a start from k-means is one call of compiled code. The call
+# takes no more than 22 ms (SSE2, all iterations of k-means), so it need not look at signals.
 SMALL = 200_000
 
 
@@ -65,15 +65,15 @@ def make_start(
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}
         "kmeans" and "random" take the weights, means and covariances of the clusters or of the responsibilities. From
         8 192 rows on (2 to 256 components) k-means begins at the best of several tries on a part of the rows. The
-        others give means only: weights are equal then, and all covariances that of the rows about the means nearest to
-        them, pooled.
+        others give only means. Weights are then equal, and all covariances are the pooled covariance of the rows about
+        their nearest means.
     source : ArraySource
     model : GaussianModel
-        That the parameters are for.
+        The model that the parameters are for.
     seed, restart : int
         The same pair gives the same start.
     means : ndarray of shape (n_components, n_features), optional
-        Means to take in the place of those of `init_params`, which makes nothing then.
+        Means to start from. `init_params` is then not used.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def make_start(
         drawn = sample_rows(len(X), seed, sample_weight=sample_weight)
         X = X if len(drawn) == len(X) else X[drawn]
         sample_weight = None if sample_weight is None else sample_weight[drawn]
-    # In one order of memory: sums of BLAS are rounded otherwise in another.
+    # Always in the same order of memory: BLAS rounds sums differently in another order.
     sample = np.ascontiguousarray(X, dtype=np.float64)
     work = sample.size * (model.n_components + model.n_features)
     if init_params == "kmeans" and means is None and len(sample) < 2 * TRIED_ROWS and work <= SMALL:
@@ -99,11 +99,11 @@ def make_start(
     return _start_by_steps(init_params, _Rows(sample, sample_weight, source), means, model, seed, restart)
 
 
-@np.errstate(under="ignore")  # of tiny weights, or values beside the scale of their column
+@np.errstate(under="ignore")  # tiny weights underflow, and values tiny beside the scale of their column
 def _start_by_steps(
     init_params: str, rows: _Rows, means: Array | None, model: GaussianModel, seed: int, restart: int
 ) -> GaussianParameters:
-    """A start of many rows, or of another kind than k-means."""
+    """Return a start from many rows, or of another kind than k-means."""
     sample, n_components, n_threads = rows.X, model.n_components, model.n_threads
     weight = np.ones(len(sample)) if rows.weight is None else rows.weight
     rows = rows._replace(weight=weight)
@@ -128,22 +128,22 @@ def _start_by_steps(
 
 
 class _Rows(NamedTuple):
-    """The rows that a start looks at, their weights (None: each counts once), and the source that they are of."""
+    """The rows that a start looks at, their weights (None: each counts once), and the source that holds them."""
 
     X: Array
     weight: Array | None
     source: ArraySource
 
     def statistics(self, structure: CovarianceStructure, n_components: int, packed: Array) -> GaussianStatistics:
-        """Statistics with these sums over them."""
+        """Return statistics whose sums over these rows are `packed`."""
         return _statistics(self.source, len(self.X), structure, n_components, packed)
 
 
 def _statistics(
     source: ArraySource, n_rows: int, structure: CovarianceStructure, n_components: int, packed: Array
 ) -> GaussianStatistics:
-    """Statistics with these sums over some rows of a source, whose columns are those of all."""
-    # As Python's numbers: of few, NumPy's sum is one of the longest steps of a start.
+    """Return statistics with the sums `packed` over some rows of a source, and the column ranges of all its rows."""
+    # Summed as Python's numbers: for few, NumPy's sum is one of the longest steps of a start.
     total = sum(packed[:n_components].tolist())
     return GaussianStatistics(
         structure, n_components, source.n_features, packed, total, n_rows, 0.0, None, 1.0, source.columns
@@ -151,18 +151,18 @@ def _statistics(
 
 
 def _standardized(X: Array, weight: Array) -> Array:
-    """Columns with mean 0 and variance 1, stored one after another; a constant column stays at 0."""
+    """Return columns with mean 0 and variance 1, stored one after another; a constant column becomes 0."""
     features = _features(*X.shape)
     clusters.standardize(X, weight, features)
     return features.T
 
 
 def _features(n_rows: int, n_features: int) -> Array:
-    """Memory for columns, stored one after another, each from the beginning of a cache line on.
+    """Return memory for columns, stored one after another, each from the beginning of a cache line on.
 
-    With AVX-512 the start of 65 536 × 10, K 10, takes 15 ms so, and 20 where columns lie anywhere.
+    With AVX-512 the start of 65 536 × 10, K 10, takes 15 ms in such memory, and 20 if columns begin anywhere.
     """
-    # Of 65 536 rows, columns right behind each other would share a few sets of the cache.
+    # With 65 536 rows, columns without a gap between them would share a few sets of the cache.
     step = (n_rows + 7) // 8 * 8 + 16
     numbers = np.empty(n_features * step + 8)
     first = -numbers.ctypes.data // 8 % 8
@@ -170,18 +170,18 @@ def _features(n_rows: int, n_features: int) -> Array:
 
 
 def _best_of_tries(Z: Array, weight: Array, n_clusters: int, numbers: RandomNumbers, n_threads: int | None) -> Array:
-    """Return the centres of the k-means with the least Σ ‖z − c‖² of TRIES on TRIED_ROWS rows, drawn by their weights.
+    """Return the best centres from TRIES runs of k-means on TRIED_ROWS rows, which are drawn by their weights.
 
-    Its descent on all rows is short, which pays for the tries.
+    The best centres have the least Σ ‖z − c‖². Their descent on all rows is short, which pays for the tries.
     """
     drawn = _features(TRIED_ROWS, Z.shape[1]).T
     drawn[:] = Z[draw_rows(weight, TRIED_ROWS, numbers)]
     ones = np.ones(TRIED_ROWS)
-    # Numbers are drawn in the order of the tries, whichever thread goes on with them.
+    # Numbers are drawn here, in the order of the tries, so that they do not depend on the threads.
     centers = [drawn[kmeans_plus_plus(drawn, ones, n_clusters, numbers)] for _ in range(TRIES)]
     inertia = [math.inf] * TRIES
     operations = 3.0 * TRIED_ROWS * centers[0].size
-    # Not as `plan_runs`: however long a pass is, threads cannot share it, as all rows of a try are one chunk.
+    # Unlike in `plan_runs`, threads cannot share a pass, however long it is: all rows of a try are one chunk.
     threads = min(TRIES, resolve_n_threads(n_threads)) if operations >= LEAST_OPERATIONS_OF_RUNS else 1
 
     def share(thread: int, stop: NDArray[np.int32] | None) -> None:
@@ -208,10 +208,11 @@ def _distinct_rows(weight: Array, size: int, numbers: RandomNumbers) -> NDArray[
 
 @np.errstate(under="ignore")
 def _of_means(rows: _Rows, means: Array, model: GaussianModel) -> GaussianParameters:
-    """Equal weights, and the pooled covariance within groups for every component, in the structure's form.
+    """Return these means, equal weights, and for every component the pooled covariance within groups.
 
-    A row's group is that of the mean nearest to it on standardized columns; its deviation is from that mean. Where that
-    is not positive definite, as with hardly more distinct rows than means, it is the covariance of all rows.
+    The covariance has the structure's form. A row belongs to the group of its nearest mean on standardized columns, and
+    deviates from that mean. If the pooled covariance is not positive definite, as with hardly more distinct rows than
+    means, the covariance of all rows takes its place.
     """
     X, tied = rows.X, STRUCTURES["tied"]
     weight = np.ones(len(X)) if rows.weight is None else rows.weight
@@ -249,7 +250,7 @@ def _of_means(rows: _Rows, means: Array, model: GaussianModel) -> GaussianParame
 def _statistics_of_few(
     X: Array, weight: Array | None, structure: CovarianceStructure, n_components: int, seed: int, restart: int
 ) -> Array | None:
-    """Statistics of the clusters of k-means in one compiled call; None where it is left to the steps one by one."""
+    """Return the statistics of k-means' clusters from one compiled call; None if separate steps must do the start."""
     d, K = X.shape[1], n_components
     packed = np.empty(statistics_layout(structure.form.code, K, d).size)
     key = seed % 2**64, restart
@@ -259,7 +260,7 @@ def _statistics_of_few(
 
 
 def _of_clusters(rows: _Rows, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
-    """One M-step with each row given whole to its cluster; if one has too few rows, the covariance of all."""
+    """Return one M-step with each row given whole to its cluster; `_of_means` if a cluster has too few rows."""
     assert rows.weight is not None
     X, weight, form = rows.X, rows.weight, model.structure.form
     sums = statistics_of_labels(form, X, weight, labels, None, model.n_threads, model.n_components)
@@ -269,7 +270,7 @@ def _of_clusters(rows: _Rows, labels: NDArray[np.intp], model: GaussianModel) ->
 def _of_statistics(
     X: Array, weight: Array | None, source: ArraySource, packed: Array, model: GaussianModel
 ) -> GaussianParameters:
-    """One M-step with the clusters' statistics; if a cluster has too few rows, the covariance of all."""
+    """Return one M-step with the clusters' statistics; `_of_means` if a cluster has too few rows."""
     statistics = _statistics(source, len(X), model.structure, model.n_components, packed)
     try:
         return model.m_step(statistics)
@@ -278,20 +279,20 @@ def _of_statistics(
 
 
 def _of_random_responsibilities(rows: _Rows, model: GaussianModel, seed: int, restart: int) -> GaussianParameters:
-    """One M-step with uniform numbers for each row and component, divided by their sum over components."""
+    """Return one M-step with uniform numbers for each row and component, divided by their sum over components."""
     K, d, structure = model.n_components, model.n_features, model.structure
     X, weight = rows.X, rows.weight
     assert weight is not None
 
     def uniform(k: int) -> Array:
-        # A stream for each component, drawn twice: once for the sums, once for use. All K at once would be n × K.
+        # Each component has a stream, drawn twice: once for the sums, once for use. Keeping all K would take n × K.
         return Uniforms(seed, restart, k + 1).random(len(X))
 
     total = np.zeros(len(X))
     for k in range(K):
         total += uniform(k)
     scale = weight / total
-    # Of each component alone [N | s | S | c], side by side.
+    # Row k holds [N | s | S | c] of component k alone.
     sums = np.array(
         [statistics_of_labels(structure.form, X, scale * uniform(k), None, None, model.n_threads) for k in range(K)]
     )

@@ -20,17 +20,17 @@ class RandomNumbers(Protocol):
 
 
 class Uniforms:
-    """Uniform random numbers in [0, 1), those of NumPy's Philox with the key (seed, restart).
+    """Uniform random numbers in [0, 1), equal to those of NumPy's Philox with the key (seed, restart).
 
-    Making NumPy's own takes 12 µs, most of them for entropy that a given key has no use for.
+    Making NumPy's own generator takes 12 µs, most of them for entropy, which a given key does not need.
 
     Parameters
     ----------
     seed : int
-        Modulo 2^64.
+        Taken modulo 2^64.
     restart : int
     stream : int
-        Streams of one key have nothing in common.
+        Number of the stream; streams of one key have nothing in common.
     """
 
     def __init__(self, seed: int, restart: int, stream: int = 0) -> None:
@@ -38,7 +38,7 @@ class Uniforms:
         self._drawn = 0
 
     def random(self, size: int, /) -> NDArray[np.float64]:
-        """Return the next numbers (size,)."""
+        """Return the next numbers, shape (size,)."""
         numbers = np.empty(size)
         values.uniforms(*self._key, self._drawn, numbers)
         self._drawn += size

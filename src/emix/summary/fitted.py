@@ -1,4 +1,4 @@
-"""Read a fitted mixture for showing it: names, full covariances, criteria, why it stopped."""
+"""Facts of a fitted mixture for display: names, full covariances, criteria, reason for stopping."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Criteria:
 def criteria(estimator: GaussianMixture, assignment: Assignment | None = None) -> Criteria | None:
     """Compute the criteria from the fit itself, without another pass over the data.
 
-    None for a mixture that was given (`from_parameters`) and never fitted.
+    Return None for a mixture of given parameters (`from_parameters`) that was never fitted.
     """
     log_likelihood = getattr(estimator, "log_likelihood_", None)
     if log_likelihood is None or not math.isfinite(log_likelihood):
@@ -81,7 +81,7 @@ def criteria(estimator: GaussianMixture, assignment: Assignment | None = None) -
 
 @dataclass(frozen=True)
 class Assignment:
-    """Responsibilities of the rows, summed up; rows weighted.
+    """Summary of the rows' responsibilities, with the rows' weights.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Assignment:
 
 
 def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floating] | None = None) -> Assignment:
-    """Sum up the responsibilities of the rows, some rows at a time: never n × K numbers at once."""
+    """Summarize the rows' responsibilities, some rows at a time: never n × K numbers at once."""
     X = rows_of(estimator, X)
     w = row_weights(X, as_sample_weight(sample_weight, len(X)))
     counts = np.zeros(len(estimator.weights_))
@@ -116,12 +116,12 @@ def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floatin
 
 
 def check_mixture(estimator: Any) -> None:
-    """Refuse what is no fitted mixture of emix.
+    """Refuse anything but a fitted mixture of emix.
 
     Raises
     ------
     NotFittedError
-        If it is one that is not fitted.
+        If it is a mixture that is not fitted.
     TypeError
         If it is something else.
     """
@@ -147,12 +147,12 @@ def check_mixture(estimator: Any) -> None:
 
 
 def rows_of(estimator: GaussianMixture, X: Any) -> FloatArray:
-    """Return rows as an array. Names of columns, if both have them, must be those of the fit.
+    """Return rows as an array. If X and the fit have names of columns, the names must be the same.
 
     Raises
     ------
     TypeError, ValueError
-        As the methods of the estimator.
+        As in the methods of the estimator.
     """
     caller = type(estimator).__name__
     names, fitted = feature_names(X), getattr(estimator, "feature_names_in_", None)
@@ -164,20 +164,20 @@ def rows_of(estimator: GaussianMixture, X: Any) -> FloatArray:
 
 
 def responsibilities(estimator: GaussianMixture, rows: FloatArray) -> NDArray[np.float64]:
-    """Responsibilities of rows that `rows_of` has returned, shape (n_samples, n_components)."""
+    """Return responsibilities of rows that `rows_of` has returned, shape (n_samples, n_components)."""
     r = score_rows(rows, parameters_of(vars(estimator)), responsibilities=True, n_threads=estimator.n_threads)
     return np.asarray(r.responsibilities, dtype=np.float64)
 
 
 def row_weights(rows: Any, sample_weight: NDArray[np.floating] | None) -> NDArray[np.float64]:
-    """Weights of the rows, one each where none are given."""
+    """Return the weights of the rows: 1 for each row if none are given."""
     if sample_weight is None:
         return np.ones(len(rows))
     return np.asarray(sample_weight, dtype=np.float64)
 
 
 def column_names(estimator: GaussianMixture, given: Sequence[str] | None = None) -> list[str]:
-    """Names of the columns: given, else those of the fit, else x0, x1, …"""
+    """Return the names of the columns: the given names, or those of the fit, or x0, x1, …"""
     n_features = estimator.means_.shape[1]
     names = given if given is not None else getattr(estimator, "feature_names_in_", None)
     if names is None:
@@ -192,14 +192,14 @@ def column_names(estimator: GaussianMixture, given: Sequence[str] | None = None)
 
 
 def full_covariances(estimator: GaussianMixture) -> NDArray[np.float64]:
-    """Covariances of all components as matrices, shape (n_components, n_features, n_features)."""
+    """Return covariances of all components as matrices, shape (n_components, n_features, n_features)."""
     n_components, n_features = estimator.means_.shape
     covariances = np.asarray(estimator.covariances_, dtype=np.float64)
     return parameters_of(vars(estimator)).structure.form.to_full(covariances, n_components, n_features)
 
 
 def stop_sentence(estimator: GaussianMixture) -> str:
-    """Why the fit stopped, in words."""
+    """Return the reason why the fit stopped, in words."""
     reasons = {
         "log_likelihood": f"converged: the log-likelihood changed by less than tol = {estimator.tol:g} per row",
         "parameters": f"converged: the parameters changed by less than tol = {estimator.tol:g}",

@@ -1,4 +1,4 @@
-"""The text summary of a fitted mixture: what a statistician asks of it first."""
+"""The text summary of a fitted mixture, with the facts that a statistician asks for first."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
     from emix.estimators.gaussian_mixture import GaussianMixture
 
-# Beyond these a covariance matrix per component is no longer read but searched: show standard
-# deviations and say where the rest is.
+# Nobody reads larger or more covariance matrices than these. The summary then shows standard
+# deviations and says where the matrices are.
 _MAX_MATRIX_FEATURES = 8
 _MAX_MATRICES = 12
 _MAX_REPORTED_RUNS = 5
 _PAGE_WIDTH = 100
 
 
-@np.errstate(under="ignore")  # of tiny weights and variances
+@np.errstate(under="ignore")  # tiny weights and variances underflow
 def summary(
     estimator: GaussianMixture,
     X: Any = None,
@@ -75,11 +75,11 @@ def summary(
     TypeError
         If `estimator` is no mixture of emix, or an argument is of the wrong kind.
     ValueError
-        If `feature_names` does not have one name a column, `X` other columns than the fit, or `sample_weight` is not
-        one weight for each row of `X`.
+        If `feature_names` does not have one name a column, `X` has other columns than the fit, or `sample_weight` is
+        not one weight for each row of `X`.
     """
     check_mixture(estimator)
-    estimator = copy.copy(estimator)  # of one fit, whatever another thread does
+    estimator = copy.copy(estimator)  # stays one fit, even if another thread fits again
     names = column_names(estimator, feature_names)
     if X is not None:
         X = rows_of(estimator, X)
@@ -92,7 +92,7 @@ def summary(
     assignment = None if X is None else assign(estimator, X, sample_weight)
     facts = _data_facts(names, assignment, sample_weight)
     facts += _fit_facts(estimator, assignment)
-    doubts = getattr(estimator, "columns_in_doubt_", None)  # of a fit, not of given parameters
+    doubts = getattr(estimator, "columns_in_doubt_", None)  # None if the parameters were given
     if doubts is not None:
         facts += [("Warning", text) for text in doubts.messages(estimator.reg_covar, names)]
     width = max(len(label) for label, _ in facts)
@@ -146,13 +146,13 @@ def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> lis
 
 
 def _n_of(estimator: GaussianMixture, values: Criteria) -> str:
-    """The n of BIC: the number of rows, or what they weigh."""
+    """Describe the n of BIC: the number of rows, or their total weight."""
     weighted = vars(estimator).get("_fit_weight") is not None
     return f"{values.total_weight:.10g}" + (", the sum of the row weights" if weighted else "")
 
 
 def _settings(estimator: GaussianMixture) -> str:
-    """The settings that repeat the fit: the start, its seed, and reg_covar."""
+    """Describe the settings that repeat the fit: the start, its seed, and reg_covar."""
     given = [name for name in ("weights_init", "means_init", "precisions_init") if getattr(estimator, name) is not None]
     seed = estimator.random_state
     texts = [
@@ -165,9 +165,9 @@ def _settings(estimator: GaussianMixture) -> str:
 
 
 def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
-    """Log-likelihoods of the restarts, and those that were set aside.
+    """Describe the results of the restarts, and the runs that were set aside.
 
-    A degenerate run is kept only where all are; that is said too.
+    A degenerate run is kept only if all are degenerate; the text says that too.
     """
     runs = list(getattr(estimator, "runs_", None) or [])
     degenerate = sorted((run for run in runs if run.degenerate), key=lambda run: not run.chosen)
@@ -183,8 +183,8 @@ def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
         return facts
     kept = [run.log_likelihood for run in runs if run.log_likelihood is not None and not run.degenerate]
     best = float(estimator.log_likelihood_)
-    # Two runs at the same mode stop a little apart: within tol of the mean log-likelihood, some
-    # tens of iterations' worth of it.
+    # Two runs at the same mode stop a little apart. Each iteration still gains up to tol of mean
+    # log-likelihood, so the limit allows for some tens of iterations.
     close = 100.0 * max(float(estimator.tol), 1e-8) * max(1.0, abs(best / float(estimator.lower_bound_)))
     same = sum(abs(value - best) <= close for value in kept)
     text = f"{len(runs)}; {same} reached the best log-likelihood"
@@ -201,7 +201,7 @@ def _component_table(
     *,
     weighted: bool,
 ) -> list[str]:
-    """Weights and means, a row per component."""
+    """Return the table of weights and means, a row per component."""
     n_components = len(estimator.weights_)
     header = ["Component", "weight"]
     columns = [[str(k) for k in range(n_components)], format_numbers(estimator.weights_)]
@@ -247,7 +247,7 @@ def _covariance_tables(estimator: GaussianMixture, names: list[str]) -> list[str
 
 
 def _matrix(matrix: NDArray[np.float64], names: list[str]) -> list[str]:
-    # One format for the whole matrix, fine enough for its smallest variance: it reads symmetric.
+    # The whole matrix has one format, fine enough for its smallest variance: it looks symmetric.
     text = format_numbers(matrix.ravel(), resolution=float(matrix.diagonal().min()))
     d = len(names)
     return format_table(["", *names], [names, *([*text[j::d]] for j in range(d))])

@@ -39,10 +39,10 @@ def format_numbers(values: Iterable[float], *, resolution: float | None = None, 
         decimals = 3 - math.floor(math.log10(resolution))
     else:
         decimals = digits - 1 - math.floor(math.log10(largest))
-        # One column cannot show 1e-9 beside 1: exponents then.
+        # Decimals alone cannot show 1e-9 beside 1: the column gets exponents.
         if smallest < largest * 10.0 ** (1 - digits):
             decimals = 99
-    # More than 15 digits are not in a double, nor would anybody read them.
+    # A double has no more than 15 digits, and nobody would read more.
     if decimals > 9 or max(decimals, 0) + math.log10(largest) > 15 or (decimals < 0 and largest >= 1e9):
         text = [f"{value:.{digits - 1}e}" for value in column]
     else:
@@ -58,7 +58,7 @@ def format_table(
     indent: int = 2,
     width: int = 100,
 ) -> list[str]:
-    """Lines of a right-aligned table whose first column, the labels, is left-aligned.
+    """Return lines of a right-aligned table whose first column, the labels, is left-aligned.
 
     A table wider than `width` continues below itself, with the labels repeated.
 

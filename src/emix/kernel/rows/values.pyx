@@ -1,5 +1,5 @@
-# What is asked of rows before a fit: are all values finite, how far does each column reach; and, from random.pxi, which
-# rows a start looks at. NumPy's reductions take microseconds to start, and ten times as long across short rows.
+# A look at rows before a fit: are all values finite, and what is each column's range? random.pxi adds the choice of
+# rows for a start. NumPy's reductions take microseconds to start, and ten times as long across short rows.
 
 from cython cimport floating
 from libc.math cimport INFINITY, fabs
@@ -7,7 +7,7 @@ from libc.math cimport INFINITY, fabs
 
 cdef enum:
     LANES = 8       # partial results, so that a loop can be done in vectors
-    BLOCK = 256     # rows of which one column after another is read: they stay in the cache
+    BLOCK = 256     # rows that are read column by column: they stay in the cache
 
 
 cdef bint all_within(const floating *x, Py_ssize_t n, floating limit) noexcept nogil:
@@ -45,14 +45,14 @@ cdef bint rows_within(const floating[:, :] X, floating limit) noexcept nogil:
 cdef void column_reach(
     const char *x, Py_ssize_t stride, Py_ssize_t n_rows, double *least, double *greatest, floating sample
 ) noexcept nogil:
-    """least, greatest := their extremes and those of a column"""
+    """least, greatest := min(least, values of a column), max(greatest, values of a column)"""
     cdef double low[4]
     cdef double high[4]
     cdef double value
     cdef Py_ssize_t i = 0, l
     for l in range(4):
         low[l], high[l] = least[0], greatest[0]
-    # Four rows at a time, which do not wait for each other.
+    # Four rows at a time, whose comparisons do not wait for each other.
     while i + 4 <= n_rows:
         for l in range(4):
             value = (<const floating *> (x + (i + l) * stride))[0]
@@ -91,7 +91,7 @@ cdef void reach(const floating[:, :] X, const double[:] weight, double *least, d
 
 
 def within(X, bint single, double limit):
-    """Are the absolute values of X (n, d), float32 if `single` else float64, at most `limit`?"""
+    """True if the absolute values of X (n, d), float32 if `single` else float64, are at most `limit`"""
     cdef const double[:, :] rows
     cdef const float[:, :] single_rows
     cdef bint found
@@ -109,7 +109,7 @@ def within(X, bint single, double limit):
 cdef int check_room(
     Py_ssize_t n_rows, Py_ssize_t d, const double[:] weight, const double[:, ::1] extremes
 ) except -1:
-    """Each row has a weight, where there are any, and each column its extremes"""
+    """ValueError unless each row has a weight, if there are weights, and each column its extremes"""
     if weight is not None and weight.shape[0] != n_rows:
         raise ValueError(f"weight has {weight.shape[0]} numbers, expected {n_rows}")
     if d < 1 or extremes.shape[0] != 2 or extremes.shape[1] != d:

@@ -1,6 +1,7 @@
 # Random numbers and keys, each of which follows from a seed and a place.
 #
-# For one instruction-set level: wider vectors make 64-bit products no faster. Nothing here holds the lock or allocates.
+# Compiled for one instruction-set level: wider vectors make 64-bit products no faster. Nothing here allocates, and no
+# loop holds Python's lock.
 
 include "uniforms.pxi"
 
@@ -9,7 +10,7 @@ def uniforms(uint64_t seed, uint64_t restart, uint64_t stream, uint64_t first, d
     """out := numbers first, first + 1, … in [0, 1) of a stream
 
     Philox 4x64-10 (Salmon and others, 2011, Parallel random numbers: as easy as 1, 2, 3, SC11) with the key (seed,
-    restart): those of numpy.random.Generator(numpy.random.Philox(key=[seed, restart], counter=[0, 0, 0, stream])).
+    restart), equal to numpy.random.Generator(numpy.random.Philox(key=[seed, restart], counter=[0, 0, 0, stream])).
     """
     if out.shape[0] > 0:
         with nogil:
@@ -30,8 +31,8 @@ def rows_with_small_keys(
 ):
     """List the rows in [first_row, last_row), of weight above 0, whose keys are no larger than `highest`.
 
-    A key is SplitMix64 of the row, started where the seed says: a bijection of 64-bit words, so that no two rows have
-    the same key. Returns how many there are; `rows` and `keys` have room for all rows of the range.
+    A row's key is SplitMix64 of the row, started where the seed says. It is a bijection of 64-bit words, so no two rows
+    have the same key. Returns the number of rows listed; `rows` and `keys` have room for all rows of the range.
     """
     cdef Py_ssize_t i, count = 0
     cdef uint64_t start = mixed(seed), key
@@ -45,6 +46,6 @@ def rows_with_small_keys(
             key = mixed(<uint64_t> (i + 1) * <uint64_t> 0x9E3779B97F4A7C15 + start)
             rows[count] = i
             keys[count] = key
-            # Without a branch: which rows pass is as random as the keys.
+            # Without a branch, which the processor could not predict: the keys are random.
             count += key <= highest and (sample_weight is None or sample_weight[i] > 0)
     return count

@@ -15,7 +15,7 @@ cdef void draw_uniforms(
     uint64_t seed, uint64_t restart, uint64_t stream, uint64_t first, uint64_t n,   # IN
     double *out,                                                                    # OUT: (n,)
 ) noexcept nogil:
-    """Everything of `uniforms` in random.pxi"""
+    """out := n numbers of a stream, as in `uniforms` of random.pxi"""
     cdef uint64_t c0, c1, c2, c3, key0, key1, high0, high1, low0, low1
     cdef uint64_t four[4]
     cdef uint64_t number = first, last = first + n

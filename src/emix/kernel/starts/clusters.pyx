@@ -1,17 +1,17 @@
-# What a start needs: standardized rows, k-means++; from lloyd.pxi k-means, from labels.pxi sums over clusters, and from
-# small_start.pxi all of it in one call.
+# The steps of a start: standardized rows and k-means++. lloyd.pxi adds k-means, labels.pxi sums over clusters, and
+# small_start.pxi all steps in one call.
 #
-# Standardized rows come feature by feature, Z (d, n) with Z.strides[1] that of a number, so that a vector holds one
-# feature of several rows and loops over rows become vectors by themselves. BLOCK rows at a time stay in the first-level
-# cache. This source is compiled once for each instruction-set level.
+# Standardized rows are stored feature by feature, Z (d, n) with Z.strides[1] that of a number. So a vector holds one
+# feature of several rows, and the compiler vectorizes loops over rows by itself. BLOCK rows at a time stay in the
+# first-level cache. This source is compiled once for each instruction-set level.
 #
 #     D²_i = min_k ‖z_i − c_k‖²,  the least over the centres k
 #
-# Sums over rows are taken over chunks of them and these added in order: they do not depend on the number of threads.
-# No loop over rows holds the lock but that of a very small start, and nothing but `small_start` allocates. Calls whose
-# work grows faster than the rows' numbers take a range of rows: their callers make it short enough for signals to be
-# looked at between two.
-# Arguments are taken by their places alone: with names, a module would be larger by a fiftieth.
+# Sums over rows are taken chunk by chunk, and the chunks are added in order. So sums do not depend on the number of
+# threads. Only a very small start holds Python's lock in its loops over rows, and only `small_start` allocates. Calls
+# whose work grows faster than the rows' numbers take a range of rows. Their callers make the range short enough to look
+# at signals between two calls.
+# All arguments are positional: with names, a module would be larger by a fiftieth.
 
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
@@ -22,17 +22,17 @@ include "../shared/checks.pxi"
 
 cdef enum:
     BLOCK = 256     # rows: 20 KiB at d = 10
-    MOST_CANDIDATES = 64    # 2 + log K of them are asked for
-    PARTS = 8       # of a sum, so that it can be done in vectors of any level
-    GROUP_VECTORS = 4   # of rows that are given to their nearest centres together
-    FEW = 32        # rows that are asked together whether one goes over to another centre
+    MOST_CANDIDATES = 64    # callers ask for 2 + log K of them
+    PARTS = 8       # partial sums, so that a sum can be done in vectors of any level
+    GROUP_VECTORS = 4   # vectors of rows whose nearest centres are found together
+    FEW = 32        # rows that are tested together for a change of centre
 
 block_rows = BLOCK
 
 cdef double HUGE = 1.7976931348623157e308
 
-# Of all weight. Where a cluster holds less, roundings of rows that left it may count: in sums of standardized rows they
-# are some eps of the whole for each row that moved.
+# Share of all weight. If a cluster holds less, rounding errors of rows that left it may count. In sums of standardized
+# rows they are some eps of the whole for each row that moved.
 cdef double LEAST_SHARE = 1e-6
 
 
@@ -49,7 +49,7 @@ cdef int check_number(str name, Py_ssize_t found, Py_ssize_t least, Py_ssize_t m
 
 
 cdef int check_features(const double[:, :] Z) except -1:
-    """Are there rows, and does each feature of them lie as the loops take it?"""
+    """ValueError unless there are rows, stored next to each other for each feature"""
     check_some("features", Z.shape[0])
     check_some("rows", Z.shape[1])
     if Z.shape[1] > 1 and Z.strides[1] != sizeof(double):
@@ -58,7 +58,7 @@ cdef int check_features(const double[:, :] Z) except -1:
 
 
 cdef int check_columns(const double[:, ::1] X, const double[:, :] Z) except -1:
-    """Has Z (d, n) room for X (n, d)?"""
+    """ValueError unless Z (d, n) has room for X (n, d)"""
     check_features(Z)
     check_length("a column of X", X.shape[0], Z.shape[1])
     check_length("a row of X", X.shape[1], Z.shape[0])
@@ -97,7 +97,7 @@ cdef void squared_distances(
 
 
 cdef inline double weighted_sum(const double *w, const double *z, int power, Py_ssize_t n) noexcept nogil:
-    """Σ w z^power, for a power of 0, where z may be NULL, 1 or 2: a literal at every call"""
+    """Σ w z^power. The power is 0, 1 or 2, a literal at every call; with 0, z may be NULL."""
     cdef double partial[PARTS]
     cdef double a
     cdef Py_ssize_t i = 0, l
@@ -175,14 +175,14 @@ cdef void standardize_columns(
     const double *X, Py_ssize_t n, Py_ssize_t d, const double *weight,  # IN: (n, d), (n,)
     double *Z, Py_ssize_t stride,                                       # OUT: (d, n)
 ) noexcept nogil:
-    """Everything of `standardize`"""
+    """Z := columns of X with mean 0 and variance 1; a constant column becomes 0"""
     cdef Py_ssize_t i, j
     cdef double total = weighted_sum(weight, NULL, 0, n), mean, deviation, first
     cdef double *z
     to_columns(X, n, d, Z, stride)
     for j in range(d):
         z = Z + j * stride
-        # About the first row, so that a large offset is not rounded n times.
+        # Sums are of differences from the first row, so that a large offset is not rounded n times.
         first = X[j]
         for i in range(n):
             z[i] -= first
@@ -191,7 +191,7 @@ cdef void standardize_columns(
             z[i] -= mean
         deviation = sqrt(weighted_sum(weight, z, 2, n) / total)
         if deviation > 0:
-            # No larger than 5e161: squares of less than the least number are no deviation.
+            # The inverse is no larger than 5e161: the squares of smaller deviations are 0.
             deviation = 1 / deviation
             for i in range(n):
                 z[i] *= deviation
@@ -211,7 +211,7 @@ def standardize(
 
 
 cdef Py_ssize_t place(const double *cumulative, Py_ssize_t n, double target) noexcept nogil:
-    """The first i with cumulative[i] > target, n if there is none"""
+    """The first i with cumulative[i] > target; n if there is none"""
     cdef Py_ssize_t low = 0, high = n, middle
     while low < high:
         middle = (low + high) // 2
@@ -227,7 +227,7 @@ cdef bint draw_rows(
     const double *uniforms, Py_ssize_t n_draws,                     # IN
     double *cumulative, Py_ssize_t *rows,                           # OUT: (n,), (n_draws,)
 ) noexcept nogil:
-    """Draw rows with probabilities proportional to w, or w·D², by inverting the cumulative sums. False if all are 0."""
+    """Draw rows with probabilities proportional to w or w·D², by inverting cumulative sums. False if all are 0."""
     cdef Py_ssize_t i, last = -1
     cdef double total = 0, mass
     for i in range(n):
@@ -268,7 +268,7 @@ cdef Py_ssize_t draw_center(
     const double *nearest, const double *uniforms, Py_ssize_t n_candidates,                 # IN: D² (n,)
     double *cumulative,                                                                     # overwritten, (n,)
 ) noexcept nogil:
-    """Draw a candidate by w·D² for each number: the one that leaves the least Σ w D²; −1 if D² is 0"""
+    """Draw a candidate by w·D² for each number; returns the one that leaves the least Σ w D²; −1 if D² is 0"""
     cdef Py_ssize_t candidates[MOST_CANDIDATES]
     cdef double potential[MOST_CANDIDATES]
     cdef double distance[BLOCK]
@@ -316,7 +316,7 @@ cdef class PlusPlus:
 
     def __cinit__(
         self, const double[:, :] Z, const double[::1] weight,   # IN: (d, n), (n,)
-        double[::1] nearest, double[::1] cumulative,            # D² and cumulative sums will be here: (n,)
+        double[::1] nearest, double[::1] cumulative,            # overwritten: D² and cumulative sums, (n,)
         /,
     ):
         cdef Py_ssize_t i

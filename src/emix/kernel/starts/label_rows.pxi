@@ -1,13 +1,13 @@
-# Sums over rows that are given to labels, where a row's numbers are few: row by row, or by lanes of rows.
+# Sums over rows that have labels, if a row adds few numbers: row by row, or by lanes of rows.
 
 cdef enum:
-    NARROW = 4              # features, up to which matrices too are summed so, not by groups of rows (labels.pxi)
+    NARROW = 4              # most features for which matrices are summed here, not by groups of rows (labels.pxi)
     NARROW_SUMS = 1 + NARROW + NARROW * (NARROW + 1) // 2
-    # Labels up to which, where vectors have more lanes, lanes of rows are taken. Measured for 1 000 rows, d = 1 to 4,
-    # full: at AVX-512 (AVX2) 0.45 (0.5) times as long as row by row with 2 labels, 0.6 (0.7) with 3, 0.95 (0.85) with
-    # 4; at SSE2, of two lanes, 0.7 with one label and 1.2 with 2.
+    # Most labels for which lanes of rows are taken, if vectors have more lanes than labels. Measured for 1 000 rows,
+    # d = 1 to 4, full: at AVX-512 (AVX2) 0.45 (0.5) times as long as row by row with 2 labels, 0.6 (0.7) with 3, 0.95
+    # (0.85) with 4; at SSE2, with two lanes, 0.7 with one label and 1.2 with 2.
     FEW_LABELS = 4
-    LANE_ROWS = 64          # of a panel
+    LANE_ROWS = 64          # rows of a panel
 
 
 cdef void add_vectors(
@@ -17,7 +17,7 @@ cdef void add_vectors(
 ) noexcept nogil:
     """[N | s] += Σ w, Σ w (x − c) of each label's rows;  squares += Σ w (x − c)(x − c)ᵀ in the structure's form
 
-    labels NULL: all rows have the first.
+    If labels is NULL, all rows have the label 0.
     """
     cdef Py_ssize_t step = spread_step(structure, d), i, j, l, k = 0
     cdef double w, product, difference, trace
@@ -42,8 +42,8 @@ cdef void add_vectors(
                 shift[j] += product
                 square[j] += product * difference
         elif structure == SPHERICAL:
-            # Two loops, so that one has no stores: else which of its versions is taken, fused or not, depends on where
-            # the arrays lie, and so would the bits.
+            # Two loops, so that one has no stores. In a loop with stores, the addresses of the arrays would decide
+            # which version of the loop runs, fused or not, and so the bits.
             for j in range(d):
                 shift[j] += w * (x[j] - c[j])
             trace = 0
@@ -65,7 +65,7 @@ cdef void add_lanes_of_rows(
     const double *centers, Py_ssize_t K, Py_ssize_t d,                                      # IN
     double *sums, double *squares, int structure,                                           # INOUT
 ) noexcept nogil:
-    """`add_vectors` for few features and labels, by lanes of rows, of which others than a label's weigh nothing"""
+    """`add_vectors` for few features and labels, by lanes of rows. For each label, rows of the others weigh nothing."""
     cdef double panel[NARROW * LANE_ROWS]
     cdef double held[FEW_LABELS * LANE_ROWS]
     cdef vec totals[FEW_LABELS * NARROW_SUMS]
@@ -94,7 +94,7 @@ cdef void add_lanes_of_rows(
                 held[k * LANE_ROWS + i] = 0
         i = 0
         while i < n_group:
-            # Label by label, so that no sum waits for itself.
+            # Label by label, so that no sum waits for its own last addition.
             for k in range(K):
                 total = totals + k * NARROW_SUMS
                 w = load_unaligned(held + k * LANE_ROWS + i)

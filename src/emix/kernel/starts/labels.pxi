@@ -1,38 +1,38 @@
-# Sums over rows that are given to labels, such as clusters.
+# Sums over rows that have labels, such as clusters.
 #
-# For a scatter of matrices that are not small those of a chunk's rows that have one label are taken together, up to
-# GROUP at a time, so that it is a product of matrices, in tiles that stay in registers:
+# For scatter matrices that are not small, those of a chunk's rows that have the same label are taken together, up to
+# GROUP at a time. Their sum is then a product of matrices, in tiles that stay in registers:
 #
 #     S += Σ_i z_i z_iᵀ,  z_i = √w_i (x_i − c)
 #
-# z lies in panels of two vectors of features; in a panel one row's numbers come behind the other's. The bits do not
-# depend on the number of threads: a chunk is added to a slot by whoever has the slot, chunks of a slot come in order,
-# and the slots are added in order.
+# z is stored in panels of two vectors of features. A panel holds the numbers of one row after another. The bits do not
+# depend on the number of threads: the chunks of a slot are added in order, by the one thread that has the slot, and the
+# slots are added in order.
 
 from libc.stdint cimport uintptr_t
 
 include "label_rows.pxi"
 
 # Measured at AVX2 and AVX-512, 65 536 rows, K 10 and 100: groups of 32 and 128 rows are as fast as those of 64. Without
-# ROWS_AHEAD d = 5 to 10 take 1.3 to 1.9 times as long, d ≥ 32 as long. Groups take 1.1 to 1.4 times as long as a row at
-# a time at d = 2 and 3, as long at d = 4 to 6 (0.95 to 1.2), 0.7 times at d = 8 and 0.4 at d = 32.
+# ROWS_AHEAD, d = 5 to 10 take 1.3 to 1.9 times as long, d ≥ 32 as long as with it. Groups take 1.1 to 1.4 times as long
+# as a row at a time at d = 2 and 3, as long at d = 4 to 6 (0.95 to 1.2), 0.7 times at d = 8 and 0.4 times at d = 32.
 cdef enum:
-    GROUP = 64              # rows: a tile of S is loaded and stored once for them; a panel of them is at most 8 KiB
-    MOST_ROWS = 8192        # of a chunk: their order takes 16 KiB of the stack
-    LINES = 4               # of a tile, of two vectors each: as many sums as hide the latency of one
+    GROUP = 64              # rows: a tile of S is loaded and stored once for them; their panel is at most 8 KiB
+    MOST_ROWS = 8192        # rows of a chunk: their order takes 16 KiB of the stack
+    LINES = 4               # lines of a tile, two vectors each: enough sums to hide the latency of one
     ALIGNMENT = 64          # bytes: the widest vector
-    ROWS_AHEAD = 12         # rows of a label lie scattered: so long before it is read, one is asked for
+    ROWS_AHEAD = 12         # a row is prefetched so many rows ahead: rows of a label lie scattered
 
 most_rows = MOST_ROWS
 
 
 cpdef Py_ssize_t label_workspace(Py_ssize_t n_labels, Py_ssize_t d) noexcept nogil:
-    """Numbers that a slot needs for its sums to be taken: its panels, and where each label's rows begin"""
+    """Size of a slot's work memory, in numbers: its panels, and the places where each label's rows begin"""
     return (d + 2 * LANES) * GROUP + ALIGNMENT // sizeof(double) + n_labels + 1
 
 
 cdef Py_ssize_t first_outside(const Py_ssize_t *labels, Py_ssize_t n, Py_ssize_t K) noexcept nogil:
-    """The first i whose label is none of 0 to K − 1, n if there is none"""
+    """The first i whose label is none of 0 to K − 1; n if there is none"""
     cdef Py_ssize_t i
     for i in range(n):
         if not 0 <= labels[i] < K:
@@ -42,10 +42,10 @@ cdef Py_ssize_t first_outside(const Py_ssize_t *labels, Py_ssize_t n, Py_ssize_t
 
 cdef void gather(
     const double *X, const double *weight, Py_ssize_t d,                                # IN
-    const unsigned short *rows, Py_ssize_t n_rows, Py_ssize_t n_left, const double *c,  # IN: n_left rows follow in all
+    const unsigned short *rows, Py_ssize_t n_rows, Py_ssize_t n_left, const double *c,  # IN: rows (n_left,)
     double *root, double *z,                                                            # OUT
 ) noexcept nogil:
-    """root, z := √w, √w (x − c) of rows; behind the last feature z stays as it is"""
+    """root, z := √w, √w (x − c) of rows; numbers of z behind the last feature do not change"""
     cdef Py_ssize_t i, j, first
     cdef const double *x
     cdef double *panel
@@ -86,11 +86,11 @@ cdef void add_shift(
 
 
 cdef void add_tile(
-    const double *z, const double *panel, Py_ssize_t line, Py_ssize_t n_rows,   # IN: all panels, that of the columns
-    Py_ssize_t n_lines, Py_ssize_t n_numbers, Py_ssize_t d,                     # IN: what of the tile is within S
+    const double *z, const double *panel, Py_ssize_t line, Py_ssize_t n_rows,   # IN: all panels, the columns' panel
+    Py_ssize_t n_lines, Py_ssize_t n_numbers, Py_ssize_t d,                     # IN: the part of the tile within S
     double *S,                                                      # INOUT, (d, d) from the tile's first number on
 ) noexcept nogil:
-    """S += Σ z zᵀ: LINES lines of it from `line` on, and the columns of a panel"""
+    """One tile of S += Σ z zᵀ: LINES lines from `line` on, and the columns of a panel"""
     cdef vec sums[LINES][2]
     cdef vec tile[LINES][2]
     cdef const double *left[LINES]
@@ -105,7 +105,7 @@ cdef void add_tile(
         for a in range(LINES):
             for v in range(2):
                 sums[a][v] += left[a][i * 2 * LANES] * (<const vec *> panel)[2 * i + v]
-    # A copy, so that the sums themselves, of which no address is taken, stay in registers.
+    # A copy, whose address is taken below: the sums themselves have no address and stay in registers.
     for a in range(LINES):
         for v in range(2):
             tile[a][v] = sums[a][v]
@@ -118,7 +118,7 @@ cdef void add_matrix(
     const double *z, Py_ssize_t n_rows, Py_ssize_t d,       # IN
     double *S,                                              # INOUT, (d, d)
 ) noexcept nogil:
-    """S += Σ z zᵀ: the lower triangle, and what of the upper one shares a tile with it"""
+    """S += Σ z zᵀ: the lower triangle, and the part of the upper triangle in the same tiles"""
     cdef Py_ssize_t line = 0, column
     while line < d:
         column = 0
@@ -135,14 +135,14 @@ cdef void add_groups(
     const double *centers, Py_ssize_t K, Py_ssize_t d,                                                  # IN
     double *work, double *sums,                                                         # overwritten; INOUT
 ) noexcept nogil:
-    """Everything of `add_chunk` where S is of matrices"""
+    """sums += [N | s | S] of no more than MOST_ROWS rows, where S holds matrices, by groups of rows"""
     cdef Py_ssize_t n_group, i, k, at = 0
     cdef double *z = <double *> ((<uintptr_t> work + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
     cdef Py_ssize_t *ends = <Py_ssize_t *> (z + (d + 2 * LANES) * GROUP)
     cdef double root[GROUP]
     cdef unsigned short rows[MOST_ROWS]
     memset(z, 0, (d + 2 * LANES) * GROUP * sizeof(double))
-    # Rows label by label, each label's in order; then ends[k] is where those of label k end.
+    # Sort rows by label, and keep their order within a label. At the end, ends[k] is the end of label k's rows.
     memset(ends, 0, (K + 1) * sizeof(Py_ssize_t))
     if labels == NULL:
         ends[0] = n_rows
@@ -185,10 +185,10 @@ cdef void add_chunk(
 
 
 cdef void move_to_means(
-    double *slots, Py_ssize_t n_slots, Py_ssize_t width, Py_ssize_t K, Py_ssize_t d,    # INOUT: N and s are emptied
+    double *slots, Py_ssize_t n_slots, Py_ssize_t width, Py_ssize_t K, Py_ssize_t d,    # INOUT: N and s become 0
     double *centers,                                                                    # INOUT: (K, d)
 ) noexcept nogil:
-    """Everything of `center`"""
+    """centers := the means, from sums about one centre for all, or the mean of all rows if a label holds nothing"""
     cdef Py_ssize_t k, j, slot
     cdef double total = 0, everywhere
     for slot in range(1, n_slots):
@@ -214,7 +214,7 @@ cdef void conclude(
     const double *centers,                                                                                  # IN: (K, d)
     double *statistics,                                                                                     # OUT
 ) noexcept nogil:
-    """Everything of `finish`"""
+    """statistics := [N | s | S | c], the slots added in order, both triangles of S"""
     cdef double *S = statistics + K * (1 + d)
     cdef Py_ssize_t slot, i, j, _
     memcpy(statistics, slots, width * sizeof(double))
@@ -233,7 +233,8 @@ cdef void conclude(
 cdef class LabelSums:
     """N = Σ w, s = Σ w (x − c) and S = Σ w (x − c)(x − c)ᵀ of each label's rows, about centres of the labels.
 
-    `add_up` every chunk of rows, then `finish`; before that, `add_means` of every chunk and `center` for the centres.
+    Call `add_up` for every chunk of rows, then `finish`. To find centres before, call `add_means` for every chunk, then
+    `center`.
     """
 
     cdef int structure
@@ -244,7 +245,7 @@ cdef class LabelSums:
 
     def __cinit__(
         self, int structure, const double[:, ::1] X, const double[::1] weight,  # IN: (n, d), (n,)
-        const Py_ssize_t[::1] labels,                                           # IN: (n,), or None: all rows have one
+        const Py_ssize_t[::1] labels,                                           # IN: (n,), or None: all have label 0
         double[:, ::1] centers,                                                 # INOUT: (n_labels, d)
         double[:, ::1] slots,                                   # INOUT, 0: (n_slots, …), [N | s | S] as in factors.pyx
         double[:, ::1] work,                                    # overwritten, (n_slots, label_workspace)
@@ -274,7 +275,7 @@ cdef class LabelSums:
         self.centers, self.slots, self.work = centers, slots, work
 
     def add_means(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row, /):
-        """slot += N and s alone of rows [first_row, last_row)"""
+        """slot += only N and s of rows [first_row, last_row)"""
         self.add(slot, first_row, last_row, True)
 
     def add_up(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row, /):
@@ -299,9 +300,9 @@ cdef class LabelSums:
         return 0
 
     def center(self):
-        """centers := the means, from sums about one centre for all; where nothing is held, the mean of all rows.
+        """centers := the means, from sums about one centre for all; N, s := 0
 
-        N and s are emptied.
+        A label that holds nothing gets the mean of all rows.
         """
         with nogil:
             move_to_means(

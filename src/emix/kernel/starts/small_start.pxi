@@ -1,24 +1,24 @@
 # The start of a fit of few rows in one call: standardized columns, k-means++, k-means, and the sums of its clusters.
 #
-# Call by call the start of 200 × 2, K 2, takes 35 µs, so 15. The steps are those of clusters.pyx, lloyd.pxi and
-# labels.pxi, and so are the bits: all rows are one chunk, whose sums one thread takes.
+# The start of 200 × 2, K 2, takes 15 µs in one call, and 35 in several. The steps are those of clusters.pyx, lloyd.pxi
+# and labels.pxi, with the same bits: all rows are one chunk, whose sums one thread takes.
 
 from libc.stdlib cimport free, malloc
 
 include "../shared/uniforms.pxi"
 
 
-# Rows × features × (components + features) up to which Python's lock is kept: to have it back from another thread may
+# Rows × features × (components + features) up to which Python's lock is kept: getting it back from another thread may
 # take longer than the start, 30 µs. Fits of 200 × 2 in 2 threads at once took 67 to 71 µs each in 8 measurements of 10,
-# else up to 116; where the lock was released 66 to 70 in 3 of 11, else up to 167.
+# and up to 116 in the others. With the lock released they took 66 to 70 in 3 of 11, and up to 167 in the others.
 cdef Py_ssize_t SHORT = 16000
 
 
 cdef Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
-    """From one column of Z to the next
+    """Numbers from the beginning of one column of Z to the beginning of the next
 
-    Whole vectors, as the start of 1 000 × 4, K 3, takes 44 µs so and 52 where they are aligned to 16 bytes; and a few
-    more numbers, as columns of 8 192 rows right behind each other would share sets of the cache.
+    Whole vectors: the start of 1 000 × 4, K 3, takes 44 µs with them, and 52 with columns aligned to 16 bytes. A few
+    more numbers follow, since columns of 8 192 rows right behind each other would share sets of the cache.
     """
     return (n + 7) // 8 * 8 + 16
 
@@ -31,9 +31,9 @@ def small_start(
     double[::1] statistics,                                             # OUT: [N | s | S | c]
     /,
 ):
-    """Statistics of the clusters of k-means from k-means++; False, and none, where that needs a rule for rare cases.
+    """statistics := those of the clusters of k-means from k-means++; returns False, and none, in rare cases
 
-    Those are rows that coincide, so that there are fewer values than centres, centres that lose all of their rows, and
+    The rare cases need rules of their own: fewer distinct rows than centres, a centre that loses all of its rows, and
     weights of 0 alone.
     """
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], K = n_clusters
@@ -75,11 +75,11 @@ cdef bint start_from_clusters(
     double *work,                                                                                       # overwritten
     double *statistics,                                                                                 # OUT
 ) noexcept nogil:
-    """Everything of `small_start`"""
+    """Steps of `small_start`, in given memory; returns False in rare cases"""
     cdef Py_ssize_t stride = padded(n), width = K * (1 + d) + spread_size(structure, K, d), row, n_empty, i, j, k, _
     cdef double *Z = <double *> ((<uintptr_t> work + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
     cdef double *nearest = Z + d * stride           # D² at first, then the rows' centres
-    cdef double *cumulative = nearest + stride      # and then the labels
+    cdef double *cumulative = nearest + stride      # cumulative sums at first, then the labels
     cdef double *ones = cumulative + stride
     cdef double *uniforms = ones + stride
     cdef double *centers = uniforms + 1 + (K - 1) * n_candidates
@@ -126,7 +126,7 @@ cdef bint start_from_clusters(
             break
     assign_rows(Z, stride, d, centers, K, 0, n, labels, NULL)
 
-    # First about the first row, so that a large offset is not rounded n times; then about the means.
+    # Means from sums about the first row, so that a large offset is not rounded n times; then sums about the means.
     for k in range(K):
         for j in range(d):
             about[k * d + j] = X[j]
