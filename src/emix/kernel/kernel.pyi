@@ -26,6 +26,7 @@ class Accumulator:
         workspaces: NDArray[Any],
         slots: NDArray[np.float64],
         sketch: NDArray[np.float32] | None = None,
+        packing: bool = True,
     ) -> None: ...
     def accumulate(
         self, rows: Rows, thread: int, first_row: int, last_row: int, stop: NDArray[np.int32] | None

@@ -57,11 +57,11 @@ cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) 
 
 cdef Mixture describe(
     int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
-    Py_ssize_t n_rows=SMALL_BLOCK,
+    Py_ssize_t n_rows=SMALL_BLOCK, bint packing=True,
 ):
     """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length
 
-    `n_rows`: of a block
+    `n_rows`: of a block; `packing`: False sets the limits so that no row is packed
     """
     check_sizes(structure, n_components, n_features)
     cdef Mixture mixture
@@ -78,6 +78,8 @@ cdef Mixture describe(
     # At the origin no difference is left to take, and of tied no scatter to sum.
     dense = (d if structure == TIED else 2 * d if structure == DIAG else d + 1) * 1.25 / LANES
     mixture.packed_at_origin = (dense - 2.5) / (8 * width)
+    if not packing:
+        mixture.cost_packed, mixture.packed_below, mixture.packed_at_origin = INFINITY, 0, 0
     mixture.cost_listed = 1 + cost_of_listing(d) / cost_of_log_density(d)
     mixture.sketch = NULL
     mixture.structure = <Structure> structure
@@ -252,16 +254,18 @@ cdef class Accumulator:
     def __cinit__(
         self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
         real[:, ::1] workspaces, double[:, ::1] slots, const float[::1] sketch=None,
+        bint packing=True,
     ):
         """Take the arrays from which parameters will be read (before each pass), and to which sums be added.
 
         `arguments` are [c | b | a | margin | W | m] as in `describe`; `workspaces` has a line of workspace_size numbers
         for each thread; `slots` has a line for each slot. Where components of tied have m for their centre no scatter
-        is summed: see origin.pxi.
+        is summed: see origin.pxi. `packing`: False sums over all rows of a block, however few are live; sums then
+        differ by rounding.
         """
         self.super_block = super_block_rows(n_features)
         self.block_rows = SMALL_BLOCK if self.super_block == SUPER_BLOCK else BLOCK
-        self.mixture = describe(structure, n_components, n_features, arguments, self.block_rows)
+        self.mixture = describe(structure, n_components, n_features, arguments, self.block_rows, packing)
         if workspaces.shape[1] < workspace_size(n_components, n_features):
             raise ValueError(f"a workspace has {workspaces.shape[1]} numbers, fewer than workspace_size tells")
         if slots.shape[0] < 1 or slots.shape[1] != slot_width(&self.mixture):
