@@ -14,13 +14,6 @@
 #
 # A negative `near` says that the component counted in the last pass; 0 that nothing is known.
 
-cdef struct Bounds:
-    const unsigned short *order     # of rows, from the pass's base on
-    float *all_near             # (groups, K): INOUT
-    float *near                 # (K,): INOUT, the group's line of it
-    const float *shrink         # (K,): at most σ_min(T)
-    const float *moved          # (K,): at least ‖W′ (μ − μ′)‖
-    Py_ssize_t n_computed       # INOUT: quarters of log-densities computed: 4 for a whole one, 1 for one begun
 
 cdef:
     # What rounding may add to a measured distance: d κ(W) eps is less for condition numbers κ(Σ) up to 1e16 in double
@@ -32,47 +25,6 @@ cdef:
 
 cdef enum:
     ROWS_AHEAD = 16     # asked for with each component; all of a group with 8 components, as few as are mostly begun
-
-
-cdef void fetch_ahead(Mixture *mixture, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
-    """Ask for some more rows of the next group, which in an order of their own are not where the processor looks ahead.
-
-    A few with each component, so that the memory works while the processor does: all of a group at once, and none where
-    a super-block begins, took 6.9 ms a pass instead of 4.3 (200 000 × 8, K = 128, separate).
-    """
-    cdef Py_ssize_t n_bytes = mixture.n_features * sizeof(real), at
-    cdef const char *row
-    if work.ahead.n_rows == 0 or work.ahead.feature_stride != sizeof(real) or (
-            n_bytes * group_rows(mixture.n_components) > AHEAD):
-        return
-    while n_rows > 0 and work.ahead.n_rows > 0:
-        row = work.ahead.rows + work.ahead.order[0] * work.ahead.row_stride
-        at = 0
-        while at < n_bytes:
-            prefetch(row + at)
-            at += CACHE_LINE
-        # A row need not begin with a line: its end may lie in one more.
-        prefetch(row + n_bytes - 1)
-        work.ahead.order += 1
-        work.ahead.n_rows -= 1
-        n_rows -= 1
-
-
-cdef double measure(
-    Mixture *mixture, Bounds *bounds, Py_ssize_t k, real limit, Workspace *work, Py_ssize_t n_vectors
-) noexcept nogil:
-    """Compute p[k], and near[k] from its largest value, which is returned: ‖W (x − μ)‖² = 2 (a_k − p[k])"""
-    cdef vec largest = vec_of(-<real> INFINITY)
-    cdef double highest = -INFINITY
-    cdef Py_ssize_t v, l
-    log_density(mixture, k, limit, work, n_vectors)
-    fetch_ahead(mixture, work, ROWS_AHEAD)
-    for v in range(n_vectors):
-        largest = vec_max(largest, (<vec *> (work.p + k * STRIDE))[v])
-    for l in range(LANES):
-        highest = max(highest, <double> (<real *> &largest)[l])
-    bounds.near[k] = <float> (sqrt(2 * max(mixture.log_constant[k] - highest, 0.0)) * MEASURED)
-    return highest
 
 
 cdef void log_densities_bounded(
@@ -105,6 +57,47 @@ cdef void log_densities_bounded(
         bounds.n_computed += 4
         work.active[work.n_active] = <int> k
         work.n_active += 1
+
+
+cdef double measure(
+    Mixture *mixture, Bounds *bounds, Py_ssize_t k, real limit, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """Compute p[k], and near[k] from its largest value, which is returned: ‖W (x − μ)‖² = 2 (a_k − p[k])"""
+    cdef vec largest = vec_of(-<real> INFINITY)
+    cdef double highest = -INFINITY
+    cdef Py_ssize_t v, l
+    log_density(mixture, k, limit, work, n_vectors)
+    fetch_ahead(mixture, work, ROWS_AHEAD)
+    for v in range(n_vectors):
+        largest = vec_max(largest, (<vec *> (work.p + k * STRIDE))[v])
+    for l in range(LANES):
+        highest = max(highest, <double> (<real *> &largest)[l])
+    bounds.near[k] = <float> (sqrt(2 * max(mixture.log_constant[k] - highest, 0.0)) * MEASURED)
+    return highest
+
+
+cdef void fetch_ahead(Mixture *mixture, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
+    """Ask for some more rows of the next group, which in an order of their own are not where the processor looks ahead.
+
+    A few with each component, so that the memory works while the processor does: all of a group at once, and none where
+    a super-block begins, took 6.9 ms a pass instead of 4.3 (200 000 × 8, K = 128, separate).
+    """
+    cdef Py_ssize_t n_bytes = mixture.n_features * sizeof(real), at
+    cdef const char *row
+    if work.ahead.n_rows == 0 or work.ahead.feature_stride != sizeof(real) or (
+            n_bytes * group_rows(mixture.n_components) > AHEAD):
+        return
+    while n_rows > 0 and work.ahead.n_rows > 0:
+        row = work.ahead.rows + work.ahead.order[0] * work.ahead.row_stride
+        at = 0
+        while at < n_bytes:
+            prefetch(row + at)
+            at += CACHE_LINE
+        # A row need not begin with a line: its end may lie in one more.
+        prefetch(row + n_bytes - 1)
+        work.ahead.order += 1
+        work.ahead.n_rows -= 1
+        n_rows -= 1
 
 
 cdef void mark_live(Bounds *bounds, Workspace *work) noexcept nogil:

@@ -28,15 +28,6 @@
 # rows are far: they are scored anew about c_k = μ_k (scores.pxi, gaussian/scoring.py). Those of a fit are not that
 # large (rows/validation.py).
 
-cdef bint moderate(const real *w, Py_ssize_t n) noexcept nogil:
-    """Are n numbers, and their squares, far from both ends of the precision?"""
-    cdef double most = 1e15 if sizeof(real) == 4 else 1e150
-    cdef Py_ssize_t j
-    for j in range(n):
-        if not 1 / most < w[j] < most:
-            return False
-    return True
-
 
 cdef void find_at_origin(Mixture *mixture, Workspace *work) noexcept nogil:
     """at_origin[k]: is c_k the origin, w_k moderate;  target[k] = b_k, for spherical b_k / w_k;  far_below"""
@@ -59,6 +50,40 @@ cdef void find_at_origin(Mixture *mixture, Workspace *work) noexcept nogil:
             work.target[k * d + j] = mixture.offset[k * d + j] / scale
         if mixture.structure == SPHERICAL and work.at_origin[k]:
             work.far_below = max(work.far_below, <real> max(-0.25 * <double> REAL_MAX * scale * scale, -REAL_MAX))
+
+
+cdef bint moderate(const real *w, Py_ssize_t n) noexcept nogil:
+    """Are n numbers, and their squares, far from both ends of the precision?"""
+    cdef double most = 1e15 if sizeof(real) == 4 else 1e150
+    cdef Py_ssize_t j
+    for j in range(n):
+        if not 1 / most < w[j] < most:
+            return False
+    return True
+
+
+cdef void move_to_origin(Mixture *mixture, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
+    """z = x − m, and if tied u = W z"""
+    cdef Py_ssize_t d = mixture.n_features, vector = 0, first
+    cdef const real *w = mixture.whitening
+    cdef const real *z
+    cdef real *u
+    center(work.x, mixture.origin, d, n_vectors, work.z)
+    if mixture.structure != TIED:
+        return
+    while vector < n_vectors:
+        z = work.z + vector * LANES
+        u = work.u + vector * LANES
+        for first in range(0, d - 3, 4):
+            whiten_tile(4, w, first, d, z, u)
+        first = d - d % 4
+        if d % 4 == 3:
+            whiten_tile(3, w, first, d, z, u)
+        elif d % 4 == 2:
+            whiten_tile(2, w, first, d, z, u)
+        elif d % 4 == 1:
+            whiten_tile(1, w, first, d, z, u)
+        vector += TILE_VECTORS
 
 
 cdef inline void whiten_tile(
@@ -93,28 +118,32 @@ cdef inline void whiten_tile(
             (<vec *> (u + (first + a) * STRIDE))[v] = vec_select(vec_less(y[a][v], infinite), y[a][v], infinite)
 
 
-cdef void move_to_origin(Mixture *mixture, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
-    """z = x − m, and if tied u = W z"""
-    cdef Py_ssize_t d = mixture.n_features, vector = 0, first
-    cdef const real *w = mixture.whitening
-    cdef const real *z
-    cdef real *u
-    center(work.x, mixture.origin, d, n_vectors, work.z)
-    if mixture.structure != TIED:
-        return
-    while vector < n_vectors:
-        z = work.z + vector * LANES
-        u = work.u + vector * LANES
-        for first in range(0, d - 3, 4):
-            whiten_tile(4, w, first, d, z, u)
-        first = d - d % 4
-        if d % 4 == 3:
-            whiten_tile(3, w, first, d, z, u)
-        elif d % 4 == 2:
-            whiten_tile(2, w, first, d, z, u)
-        elif d % 4 == 1:
-            whiten_tile(1, w, first, d, z, u)
-        vector += TILE_VECTORS
+cdef void log_densities_at_origin(
+    Mixture *mixture, const int *which, Py_ssize_t n, real limit, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """p[k] of the n components `which`;  best = max(best, p[k])"""
+    if mixture.structure == DIAG:
+        log_densities_tiles(True, mixture, which, n, limit, work, n_vectors)
+    else:
+        log_densities_tiles(False, mixture, which, n, limit, work, n_vectors)
+
+
+cdef inline void log_densities_tiles(
+    bint scaled, Mixture *mixture, const int *which, Py_ssize_t n, real limit, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """The same for n components and all rows"""
+    cdef Py_ssize_t first = 0, a
+    while first < n_vectors:
+        for a in range(0, n - 3, 4):
+            log_densities_tile(4, scaled, mixture, which + a, limit, first, work)
+        a = n - n % 4
+        if n % 4 == 3:
+            log_densities_tile(3, scaled, mixture, which + a, limit, first, work)
+        elif n % 4 == 2:
+            log_densities_tile(2, scaled, mixture, which + a, limit, first, work)
+        elif n % 4 == 1:
+            log_densities_tile(1, scaled, mixture, which + a, limit, first, work)
+        first += TILE_VECTORS
 
 
 cdef inline void log_densities_tile(
@@ -169,93 +198,6 @@ cdef inline void log_densities_tile(
         (<vec *> work.best)[first + v] = x[v]
 
 
-cdef inline void log_densities_tiles(
-    bint scaled, Mixture *mixture, const int *which, Py_ssize_t n, real limit, Workspace *work, Py_ssize_t n_vectors
-) noexcept nogil:
-    """The same for n components and all rows"""
-    cdef Py_ssize_t first = 0, a
-    while first < n_vectors:
-        for a in range(0, n - 3, 4):
-            log_densities_tile(4, scaled, mixture, which + a, limit, first, work)
-        a = n - n % 4
-        if n % 4 == 3:
-            log_densities_tile(3, scaled, mixture, which + a, limit, first, work)
-        elif n % 4 == 2:
-            log_densities_tile(2, scaled, mixture, which + a, limit, first, work)
-        elif n % 4 == 1:
-            log_densities_tile(1, scaled, mixture, which + a, limit, first, work)
-        first += TILE_VECTORS
-
-
-cdef void log_densities_at_origin(
-    Mixture *mixture, const int *which, Py_ssize_t n, real limit, Workspace *work, Py_ssize_t n_vectors
-) noexcept nogil:
-    """p[k] of the n components `which`;  best = max(best, p[k])"""
-    if mixture.structure == DIAG:
-        log_densities_tiles(True, mixture, which, n, limit, work, n_vectors)
-    else:
-        log_densities_tiles(False, mixture, which, n, limit, work, n_vectors)
-
-
-cdef inline void products_tile(
-    int n, int m, const real *p, const int *which, const real *columns, Py_ssize_t n_vectors,   # IN
-    double *out, Py_ssize_t step,                                                               # INOUT
-) noexcept nogil:
-    """out[step k + b] += Σ r_k column_b, for n components k and m columns"""
-    cdef vec total[4][4]
-    cdef const vec *r[4]
-    cdef vec x
-    cdef int a, b
-    cdef Py_ssize_t v
-    for a in range(n):
-        r[a] = <const vec *> (p + which[a] * STRIDE)
-        for b in range(m):
-            total[a][b] = vec_of(0)
-    for v in range(n_vectors):
-        for b in range(m):
-            x = (<const vec *> (columns + b * STRIDE))[v]
-            for a in range(n):
-                total[a][b] += r[a][v] * x
-    for a in range(n):
-        for b in range(m):
-            out[which[a] * step + b] += vec_sum(total[a][b])
-
-
-cdef inline void products_columns(
-    int n, const real *p, const int *which, const real *columns, Py_ssize_t n_columns, Py_ssize_t n_vectors,    # IN
-    double *out, Py_ssize_t step,                                                                               # INOUT
-) noexcept nogil:
-    """The same for any number of columns"""
-    cdef Py_ssize_t j = 0
-    while j + TILE_VECTORS <= n_columns:
-        products_tile(n, TILE_VECTORS, p, which, columns + j * STRIDE, n_vectors, out + j, step)
-        j += TILE_VECTORS
-    if n_columns - j == 3:
-        products_tile(n, 3, p, which, columns + j * STRIDE, n_vectors, out + j, step)
-    elif n_columns - j == 2:
-        products_tile(n, 2, p, which, columns + j * STRIDE, n_vectors, out + j, step)
-    elif n_columns - j == 1:
-        products_tile(n, 1, p, which, columns + j * STRIDE, n_vectors, out + j, step)
-
-
-cdef void add_products(
-    const real *p, const int *which, Py_ssize_t n,                          # IN: n components
-    const real *columns, Py_ssize_t n_columns, Py_ssize_t n_vectors,        # IN: (n_columns, STRIDE)
-    double *out, Py_ssize_t step,                                           # INOUT
-) noexcept nogil:
-    """out[step k + j] += Σ r_k column_j"""
-    cdef Py_ssize_t a
-    for a in range(0, n - 3, 4):
-        products_columns(4, p, which + a, columns, n_columns, n_vectors, out, step)
-    a = n - n % 4
-    if n % 4 == 3:
-        products_columns(3, p, which + a, columns, n_columns, n_vectors, out, step)
-    elif n % 4 == 2:
-        products_columns(2, p, which + a, columns, n_columns, n_vectors, out, step)
-    elif n % 4 == 1:
-        products_columns(1, p, which + a, columns, n_columns, n_vectors, out, step)
-
-
 cdef void statistics_at_origin(
     Mixture *mixture, const int *which, Py_ssize_t n, Py_ssize_t n_vectors,     # IN: n components
     Workspace *work,                                                            # IN: z, p; squares: overwritten
@@ -285,3 +227,62 @@ cdef void statistics_at_origin(
             sum[v] = vec_select(vec_less(square, largest), square, largest)
     add_products(work.p, which, n, work.squares, d if mixture.structure == DIAG else 1, n_vectors,
                  slot + K + K * d, mixture.scatter_step)
+
+
+cdef void add_products(
+    const real *p, const int *which, Py_ssize_t n,                          # IN: n components
+    const real *columns, Py_ssize_t n_columns, Py_ssize_t n_vectors,        # IN: (n_columns, STRIDE)
+    double *out, Py_ssize_t step,                                           # INOUT
+) noexcept nogil:
+    """out[step k + j] += Σ r_k column_j"""
+    cdef Py_ssize_t a
+    for a in range(0, n - 3, 4):
+        products_columns(4, p, which + a, columns, n_columns, n_vectors, out, step)
+    a = n - n % 4
+    if n % 4 == 3:
+        products_columns(3, p, which + a, columns, n_columns, n_vectors, out, step)
+    elif n % 4 == 2:
+        products_columns(2, p, which + a, columns, n_columns, n_vectors, out, step)
+    elif n % 4 == 1:
+        products_columns(1, p, which + a, columns, n_columns, n_vectors, out, step)
+
+
+cdef inline void products_columns(
+    int n, const real *p, const int *which, const real *columns, Py_ssize_t n_columns, Py_ssize_t n_vectors,    # IN
+    double *out, Py_ssize_t step,                                                                               # INOUT
+) noexcept nogil:
+    """The same for any number of columns"""
+    cdef Py_ssize_t j = 0
+    while j + TILE_VECTORS <= n_columns:
+        products_tile(n, TILE_VECTORS, p, which, columns + j * STRIDE, n_vectors, out + j, step)
+        j += TILE_VECTORS
+    if n_columns - j == 3:
+        products_tile(n, 3, p, which, columns + j * STRIDE, n_vectors, out + j, step)
+    elif n_columns - j == 2:
+        products_tile(n, 2, p, which, columns + j * STRIDE, n_vectors, out + j, step)
+    elif n_columns - j == 1:
+        products_tile(n, 1, p, which, columns + j * STRIDE, n_vectors, out + j, step)
+
+
+cdef inline void products_tile(
+    int n, int m, const real *p, const int *which, const real *columns, Py_ssize_t n_vectors,   # IN
+    double *out, Py_ssize_t step,                                                               # INOUT
+) noexcept nogil:
+    """out[step k + b] += Σ r_k column_b, for n components k and m columns"""
+    cdef vec total[4][4]
+    cdef const vec *r[4]
+    cdef vec x
+    cdef int a, b
+    cdef Py_ssize_t v
+    for a in range(n):
+        r[a] = <const vec *> (p + which[a] * STRIDE)
+        for b in range(m):
+            total[a][b] = vec_of(0)
+    for v in range(n_vectors):
+        for b in range(m):
+            x = (<const vec *> (columns + b * STRIDE))[v]
+            for a in range(n):
+                total[a][b] += r[a][v] * x
+    for a in range(n):
+        for b in range(m):
+            out[which[a] * step + b] += vec_sum(total[a][b])

@@ -4,14 +4,13 @@
 # row is √r (x − c), so that the scatter is Σ z zᵀ: one array to go through where r (x − c) beside x − c would be two.
 
 
-cdef inline bint has_narrow() noexcept nogil:
-    """True if there are tiles of single precision (screen.pxi) that are faster. Without vector types they are not."""
-    return NARROW_TILES == 1 and NARROW_LANES > LANES
-
-
-cdef inline Py_ssize_t whole_vectors(Py_ssize_t n, Py_ssize_t n_lanes) noexcept nogil:
-    """n numbers up to a whole vector"""
-    return (n + n_lanes - 1) // n_lanes * n_lanes
+cdef Py_ssize_t list_to_pack(
+    Mixture *mixture, Py_ssize_t k, Py_ssize_t n_rows, Py_ssize_t n_vectors, Workspace *work,   # IN; OUT: rows
+) noexcept nogil:
+    """Live rows of a component with a matrix; how many, −1 where not packing them is cheaper"""
+    if work.live[k] * mixture.cost_packed < (mixture.cost_dense - LISTING) * n_rows:
+        return list_live(work.p + k * STRIDE, n_vectors, work.rows)
+    return -1
 
 
 cdef Py_ssize_t list_live(const real *r, Py_ssize_t n_vectors, int *live) noexcept nogil:
@@ -20,15 +19,6 @@ cdef Py_ssize_t list_live(const real *r, Py_ssize_t n_vectors, int *live) noexce
     for v in range(n_vectors):
         n_live += list_rows(live + n_live, vec_less(vec_of(0), (<const vec *> r)[v]), <int> v * LANES)
     return n_live
-
-
-cdef Py_ssize_t list_to_pack(
-    Mixture *mixture, Py_ssize_t k, Py_ssize_t n_rows, Py_ssize_t n_vectors, Workspace *work,   # IN; OUT: rows
-) noexcept nogil:
-    """Live rows of a component with a matrix; how many, −1 where not packing them is cheaper"""
-    if work.live[k] * mixture.cost_packed < (mixture.cost_dense - LISTING) * n_rows:
-        return list_live(work.p + k * STRIDE, n_vectors, work.rows)
-    return -1
 
 
 cdef void pack_rows(
@@ -86,6 +76,32 @@ cdef void moments_of_rows(
         shift[j] += (<real *> first)[j]
         if squares:
             scatter[j * square_step] += (<real *> second)[j]
+
+
+cdef inline void pack_rooted(
+    Block *block, const real *c, const real *r, const int *rows, Py_ssize_t n_rows, Py_ssize_t d,   # IN
+    Workspace *work,                                                                # IN: x; OUT: z; scale: overwritten
+    double *weight, double *shift,                                                  # INOUT
+) noexcept nogil:
+    """z := √r (x − c) of rows, features side by side, 0 up to a whole vector;  N += Σ r;  s += Σ r (x − c)"""
+    cdef Py_ssize_t width = whole_vectors(d, LANES), first = 0, left, l
+    for l in range(n_rows):
+        work.scale[l] = r[rows[l]]
+    weight[0] += sum_of(work.scale, n_rows)
+    for l in range(n_rows):
+        work.scale[l] = square_root(work.scale[l])
+    while first < d:
+        left = d - first
+        if left > 3 * LANES:
+            left = min(left, 4 * LANES)
+            pack_columns(4, first, left, block, c, rows, n_rows, width, work, shift)
+        elif left > 2 * LANES:
+            pack_columns(3, first, left, block, c, rows, n_rows, width, work, shift)
+        elif left > LANES:
+            pack_columns(2, first, left, block, c, rows, n_rows, width, work, shift)
+        else:
+            pack_columns(1, first, left, block, c, rows, n_rows, width, work, shift)
+        first += 4 * LANES
 
 
 cdef inline void pack_columns(
@@ -157,92 +173,3 @@ cdef double sum_of(const real *a, Py_ssize_t n) noexcept nogil:
         parts[0] += a[i]
         i += 1
     return ((parts[0] + parts[4]) + (parts[2] + parts[6])) + ((parts[1] + parts[5]) + (parts[3] + parts[7]))
-
-
-cdef inline void pack_rooted(
-    Block *block, const real *c, const real *r, const int *rows, Py_ssize_t n_rows, Py_ssize_t d,   # IN
-    Workspace *work,                                                                # IN: x; OUT: z; scale: overwritten
-    double *weight, double *shift,                                                  # INOUT
-) noexcept nogil:
-    """z := √r (x − c) of rows, features side by side, 0 up to a whole vector;  N += Σ r;  s += Σ r (x − c)"""
-    cdef Py_ssize_t width = whole_vectors(d, LANES), first = 0, left, l
-    for l in range(n_rows):
-        work.scale[l] = r[rows[l]]
-    weight[0] += sum_of(work.scale, n_rows)
-    for l in range(n_rows):
-        work.scale[l] = square_root(work.scale[l])
-    while first < d:
-        left = d - first
-        if left > 3 * LANES:
-            left = min(left, 4 * LANES)
-            pack_columns(4, first, left, block, c, rows, n_rows, width, work, shift)
-        elif left > 2 * LANES:
-            pack_columns(3, first, left, block, c, rows, n_rows, width, work, shift)
-        elif left > LANES:
-            pack_columns(2, first, left, block, c, rows, n_rows, width, work, shift)
-        else:
-            pack_columns(1, first, left, block, c, rows, n_rows, width, work, shift)
-        first += 4 * LANES
-
-
-cdef inline void add_some_lanes(vec total, Py_ssize_t n, double *sums) noexcept nogil:
-    """sums[l] += total[l] of the first n lanes"""
-    cdef Py_ssize_t l
-    if n >= LANES:
-        add_lanes(sums, total)
-    else:
-        for l in range(n):
-            sums[l] += (<real *> &total)[l]
-
-
-cdef inline void scatter_packed_tile(
-    int n_outputs, int n_columns, Py_ssize_t n_rows, Py_ssize_t width,      # IN: n_columns and width in vectors
-    const real *z, Py_ssize_t first, Py_ssize_t column, Py_ssize_t d,       # IN: rows; first output; column's vector
-    double *scatter,                                                        # INOUT, at the tile's corner
-) noexcept nogil:
-    """scatter[a, b] += Σ_rows z_a z_b"""
-    cdef vec total[4][4]
-    cdef int a, v
-    cdef Py_ssize_t i
-    for a in range(n_outputs):
-        for v in range(n_columns):
-            total[a][v] = vec_of(0)
-    for i in range(n_rows):
-        for a in range(n_outputs):
-            for v in range(n_columns):
-                total[a][v] += vec_of(z[i * width * LANES + first + a]) * (<const vec *> z)[i * width + column + v]
-    for a in range(min(<Py_ssize_t> n_outputs, d - first)):
-        for v in range(n_columns):
-            add_some_lanes(total[a][v], d - (column + v) * LANES, scatter + a * d + v * LANES)
-
-
-cdef inline void scatter_packed_panel(
-    int n_outputs, Py_ssize_t first, Py_ssize_t n_rows, const real *z, Py_ssize_t d,    # IN
-    double *scatter,                                                                    # INOUT: (d, d)
-) noexcept nogil:
-    """Rows first, first + 1, … of the scatter, up to the vector with the diagonal of the last of them"""
-    cdef Py_ssize_t column = 0, width = whole_vectors(d, LANES) // LANES
-    cdef Py_ssize_t left = (min(first + n_outputs, d) - 1) // LANES + 1
-    scatter += first * d
-    while left >= TILE_VECTORS:
-        scatter_packed_tile(n_outputs, TILE_VECTORS, n_rows, width, z, first, column, d, scatter + column * LANES)
-        column += TILE_VECTORS
-        left -= TILE_VECTORS
-    if left == 3:
-        scatter_packed_tile(n_outputs, 3, n_rows, width, z, first, column, d, scatter + column * LANES)
-    elif left == 2:
-        scatter_packed_tile(n_outputs, 2, n_rows, width, z, first, column, d, scatter + column * LANES)
-    elif left == 1:
-        scatter_packed_tile(n_outputs, 1, n_rows, width, z, first, column, d, scatter + column * LANES)
-
-
-cdef void scatter_packed(
-    const real *z, Py_ssize_t n_rows, Py_ssize_t d,         # IN: packed rows
-    double *scatter,                                        # INOUT: (d, d)
-) noexcept nogil:
-    """scatter += Σ z zᵀ over packed rows: its lower triangle, and of the upper one what shares a vector with it"""
-    cdef Py_ssize_t first
-    for first in range(0, d - 2, 4):
-        scatter_packed_panel(4, first, n_rows, z, d, scatter)
-    if 0 < d % 4 <= 2:
-        scatter_packed_panel(2, d - d % 4, n_rows, z, d, scatter)

@@ -23,10 +23,13 @@
 # that than its margin would be left out of the row's sums (`exponentials`), and is not computed: what is, and all sums,
 # have the same bits as without the first look.
 
-include "../shared/panels.pxi"
-
 cdef double LARGE_NORM = 1e37       # from here on s is taken for overflowed, which tells nothing
 cdef double CLOSE = 1e-6            # nats
+
+
+cdef inline bint has_narrow() noexcept nogil:
+    """True if there are tiles of single precision (screen.pxi) that are faster. Without vector types they are not."""
+    return NARROW_TILES == 1 and NARROW_LANES > LANES
 
 
 cdef bint is_screened(Mixture *mixture) noexcept nogil:
@@ -37,6 +40,48 @@ cdef bint is_screened(Mixture *mixture) noexcept nogil:
             if mixture.sketch[k] > 0:
                 return True
     return False
+
+
+cdef void log_densities_screened(Mixture *mixture, Block *block, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
+    """p[k] of the components that may count, −inf in rows where they do not;  active: which these are"""
+    cdef Py_ssize_t K = mixture.n_components, k, v, n
+    for k in range(K):
+        if not mixture.sketch[k] > 0:
+            log_density(mixture, k, <real> INFINITY, work, n_vectors)
+    for v in range(n_vectors):
+        (<vec *> work.log_sum)[v] = (<vec *> work.best)[v]
+    for k in range(K):
+        if mixture.sketch[k] > 0:
+            look(mixture, k, work, n_vectors)
+        fetch(&work.next_rows, k, K)
+    work.n_active = 0
+    for k in range(K):
+        if mixture.sketch[k] > 0:
+            n = list_possible(mixture, k, work, block.n_rows)
+            if n == 0:
+                continue
+            if n * mixture.cost_listed < block.n_rows:
+                log_density_of_listed(mixture, block, k, n, work, n_vectors)
+            else:
+                log_density(mixture, k, <real> INFINITY, work, n_vectors)
+        work.active[work.n_active] = <int> k
+        work.n_active += 1
+
+
+cdef void look(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
+    """The component's line of p := s, in single precision;  log_sum = max(log_sum, a_k − ½ s / kept)"""
+    cdef Py_ssize_t d = mixture.n_features, K = mixture.n_components, first = 0, v
+    cdef float *u = <float *> work.squares
+    cdef float *norm = <float *> (work.p + k * STRIDE)
+    cdef real most = <real> (0.5 / mixture.sketch[k])
+    scale_rows(work.x, mixture.center + k * d, mixture.sketch + K + k * d, d, n_vectors, u)
+    # The last tile may go past the rows: what stands there is of no meaning, and not used.
+    while first < n_vectors * LANES:
+        sketch_tile(mixture.sketch + K * (1 + d) + k * panels_size(d), d, u + first, norm + first)
+        first += TILE_VECTORS * NARROW_LANES
+    for v in range(n_vectors):
+        (<vec *> work.log_sum)[v] = vec_max(
+            (<vec *> work.log_sum)[v], mixture.log_constant[k] - widened(norm + v * LANES) * most)
 
 
 cdef void scale_rows(
@@ -91,22 +136,6 @@ cdef inline void sketch_tile(
         (<narrow_vec *> norm)[v] = total[v]
 
 
-cdef void look(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
-    """The component's line of p := s, in single precision;  log_sum = max(log_sum, a_k − ½ s / kept)"""
-    cdef Py_ssize_t d = mixture.n_features, K = mixture.n_components, first = 0, v
-    cdef float *u = <float *> work.squares
-    cdef float *norm = <float *> (work.p + k * STRIDE)
-    cdef real most = <real> (0.5 / mixture.sketch[k])
-    scale_rows(work.x, mixture.center + k * d, mixture.sketch + K + k * d, d, n_vectors, u)
-    # The last tile may go past the rows: what stands there is of no meaning, and not used.
-    while first < n_vectors * LANES:
-        sketch_tile(mixture.sketch + K * (1 + d) + k * panels_size(d), d, u + first, norm + first)
-        first += TILE_VECTORS * NARROW_LANES
-    for v in range(n_vectors):
-        (<vec *> work.log_sum)[v] = vec_max(
-            (<vec *> work.log_sum)[v], mixture.log_constant[k] - widened(norm + v * LANES) * most)
-
-
 cdef Py_ssize_t list_possible(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
     """rows := those in which the component may count; how many. Call when all have been looked at."""
     cdef const float *norm = <const float *> (work.p + k * STRIDE)
@@ -148,29 +177,3 @@ cdef void log_density_of_listed(
     for i in range(n_listed):
         p[rows[i]] = work.scale[i]
         work.best[rows[i]] = max(work.best[rows[i]], work.scale[i])
-
-
-cdef void log_densities_screened(Mixture *mixture, Block *block, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
-    """p[k] of the components that may count, −inf in rows where they do not;  active: which these are"""
-    cdef Py_ssize_t K = mixture.n_components, k, v, n
-    for k in range(K):
-        if not mixture.sketch[k] > 0:
-            log_density(mixture, k, <real> INFINITY, work, n_vectors)
-    for v in range(n_vectors):
-        (<vec *> work.log_sum)[v] = (<vec *> work.best)[v]
-    for k in range(K):
-        if mixture.sketch[k] > 0:
-            look(mixture, k, work, n_vectors)
-        fetch(&work.next_rows, k, K)
-    work.n_active = 0
-    for k in range(K):
-        if mixture.sketch[k] > 0:
-            n = list_possible(mixture, k, work, block.n_rows)
-            if n == 0:
-                continue
-            if n * mixture.cost_listed < block.n_rows:
-                log_density_of_listed(mixture, block, k, n, work, n_vectors)
-            else:
-                log_density(mixture, k, <real> INFINITY, work, n_vectors)
-        work.active[work.n_active] = <int> k
-        work.n_active += 1

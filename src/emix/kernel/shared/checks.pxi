@@ -12,3 +12,11 @@ cdef int check_range(Py_ssize_t first, Py_ssize_t last, Py_ssize_t n, str name="
     if not 0 <= first <= last <= n:
         raise ValueError(f"{name} {first} to {last} are asked for, of {n}")
     return 0
+
+
+cdef int check_shape(
+    str name, Py_ssize_t n_lines, Py_ssize_t n_columns, Py_ssize_t lines_expected, Py_ssize_t columns_expected
+) except -1:
+    if n_lines != lines_expected or n_columns != columns_expected:
+        raise ValueError(f"{name} is {n_lines} × {n_columns}, expected {lines_expected} × {columns_expected}")
+    return 0

@@ -86,3 +86,8 @@ cdef inline double vec_sum_double(vec a) noexcept nogil:
     for i in range(LANES):
         sum += <double> (<real *> &a)[i]
     return sum
+
+
+cdef inline Py_ssize_t whole_vectors(Py_ssize_t n, Py_ssize_t n_lanes) noexcept nogil:
+    """n numbers up to a whole vector"""
+    return (n + n_lanes - 1) // n_lanes * n_lanes

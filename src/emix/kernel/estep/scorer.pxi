@@ -1,7 +1,8 @@
-# What Python calls: scores of rows under parameters that stay as they are.
+# What Python calls to score rows under parameters that stay as they are.
 
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
+
 
 cdef enum:
     # Rows × components × (64 + d²), some 25 µs of scoring, below which Python's lock is kept. To hand it on and to

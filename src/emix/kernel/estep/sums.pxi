@@ -3,25 +3,9 @@
 # Where most rows of a component are live, vectors hold one feature of several rows, and a sum over rows ends with a sum
 # over lanes. Where few are, they are packed (packed.pxi).
 
-cdef void moments_of_squares(
-    const real *z, const real *r, Py_ssize_t n_features, Py_ssize_t n_vectors, Py_ssize_t square_step,  # IN
-    double *weight, double *shift, double *scatter,                                                     # INOUT
-) noexcept nogil:
-    """N += Σ r;  s += Σ r z;  S_j += Σ r z_j² (square_step 0: the trace)"""
-    cdef Py_ssize_t j, v
-    cdef vec first = vec_of(0), second, product
-    for v in range(n_vectors):
-        first += (<const vec *> r)[v]
-    weight[0] += vec_sum(first)
-    for j in range(n_features):
-        first = vec_of(0)
-        second = vec_of(0)
-        for v in range(n_vectors):
-            product = (<const vec *> r)[v] * (<const vec *> (z + j * STRIDE))[v]
-            first += product
-            second += product * (<const vec *> (z + j * STRIDE))[v]
-        shift[j] += vec_sum(first)
-        scatter[j * square_step] += vec_sum(second)
+
+cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
+    return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
 
 
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
@@ -67,3 +51,24 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
         if n_rows > 0:
             pack_rooted(block, c, r, work.rows, n_rows, d, work, slot + k, shift)
             scatter_rows(work, n_rows, d, scatter)
+
+
+cdef void moments_of_squares(
+    const real *z, const real *r, Py_ssize_t n_features, Py_ssize_t n_vectors, Py_ssize_t square_step,  # IN
+    double *weight, double *shift, double *scatter,                                                     # INOUT
+) noexcept nogil:
+    """N += Σ r;  s += Σ r z;  S_j += Σ r z_j² (square_step 0: the trace)"""
+    cdef Py_ssize_t j, v
+    cdef vec first = vec_of(0), second, product
+    for v in range(n_vectors):
+        first += (<const vec *> r)[v]
+    weight[0] += vec_sum(first)
+    for j in range(n_features):
+        first = vec_of(0)
+        second = vec_of(0)
+        for v in range(n_vectors):
+            product = (<const vec *> r)[v] * (<const vec *> (z + j * STRIDE))[v]
+            first += product
+            second += product * (<const vec *> (z + j * STRIDE))[v]
+        shift[j] += vec_sum(first)
+        scatter[j * square_step] += vec_sum(second)
