@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_no_two_files_need_each_other(module: Path) -> None:
         circle = error.args[1]
         links = [
             f"{needing.name} uses {', '.join(sorted(needs[needing][needed]))} of {needed.name}"
-            for needed, needing in zip(circle, circle[1:])
+            for needed, needing in itertools.pairwise(circle)
         ]
         pytest.fail("files need each other in a circle: " + "; ".join(links))
 

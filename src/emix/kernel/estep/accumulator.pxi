@@ -104,8 +104,10 @@ cdef class Accumulator:
         Bounds *bounds, Py_ssize_t base, unsigned short *labels, const int[::1] stop,
     ) except -1:
         """A pass over rows [first_row, last_row); how many responsibilities are above 0"""
-        cdef Workspace work = self.workspace(thread)
+        cdef Workspace work
         cdef Py_ssize_t n_slots = self.slots.shape[0], n_threads = self.workspaces.shape[0]
+        if not 0 <= thread < n_threads:
+            raise ValueError(f"thread {thread} has no workspace: there are {n_threads}")
         # Rounds of super-blocks, one for each slot, that have rows of this pass
         cdef Py_ssize_t first_round = first_row // (self.super_block * n_slots)
         cdef Py_ssize_t n_rounds = (last_row - 1) // (self.super_block * n_slots) + 1 - first_round
@@ -117,6 +119,7 @@ cdef class Accumulator:
             raise ValueError(f"rows have {rows.n_features} features, expected {self.mixture.n_features}")
         check_multiple("first_row", first_row, self.super_block)
         check_region(first_row, last_row, rows.first_row, rows.block.n_rows)
+        lay_out(&self.workspaces[thread, 0], &self.mixture, &work)
         with nogil:
             for step in range(n_shares * n_rounds + 1):
                 if stopped(stop):
@@ -168,8 +171,3 @@ cdef class Accumulator:
                     labels[first + place(&block, i) - base] = found[i]
             start += step
         return n_live
-
-    cdef Workspace workspace(self, Py_ssize_t thread):
-        if not 0 <= thread < self.workspaces.shape[0]:
-            raise ValueError(f"thread {thread} has no workspace: there are {self.workspaces.shape[0]}")
-        return layout(&self.workspaces[thread, 0], &self.mixture)

@@ -20,28 +20,28 @@ cdef void log_densities_triangular(
     cdef Py_ssize_t j, vector = 0
     cdef vec norm[4]
     cdef vec y
-    center(x, c, d, n_vectors, work.z)
+    center(x, c, d, n_vectors, work.whitened)
     # Z := Z Wᵀ; the lower triangle of W in C order is the upper triangle of Wᵀ in Fortran's
     if sizeof(real) == sizeof(double):
         dtrmm(b"R", b"U", b"N", b"N", &rows, &n_features, &one, <double *> w, &n_features,
-              <double *> work.z, &stride)
+              <double *> work.whitened, &stride)
     else:
         strmm(b"R", b"U", b"N", b"N", &rows, &n_features, &one_single, <float *> w, &n_features,
-              <float *> work.z, &stride)
+              <float *> work.whitened, &stride)
     # The last tile may go past the vectors that are asked for: of what stands there nothing is used.
     while vector < n_vectors:
         for v in range(TILE_VECTORS):
             norm[v] = vec_of(0)
         for j in range(d):
             for v in range(TILE_VECTORS):
-                y = (<vec *> (work.z + j * STRIDE))[vector + v] - b[j]
+                y = (<vec *> (work.whitened + j * STRIDE))[vector + v] - b[j]
                 norm[v] += y * y
         put_log_densities(TILE_VECTORS, norm, constant, vector, p, best)
         vector += TILE_VECTORS
 
 
 cdef void moments_triangular(
-    Workspace *work, const real *c, const real *r, Py_ssize_t d, Py_ssize_t n_vectors,  # IN; z and product: overwritten
+    Workspace *work, const real *c, const real *r, Py_ssize_t d, Py_ssize_t n_vectors,  # IN; not kept: roots, rooted
     double *weight, double *shift, double *scatter,                                     # INOUT
 ) noexcept nogil:
     """N += Σ r;  s += Σ r (x − c);  S += Σ (√r (x − c)) (√r (x − c))ᵀ, its lower triangle"""
@@ -53,24 +53,24 @@ cdef void moments_triangular(
     cdef double sum
     for i in range(rows):
         weight[0] += r[i]
-        work.scale[i] = <real> sqrt(r[i])
+        work.roots[i] = <real> sqrt(r[i])
     for j in range(d):
-        z = work.z + j * STRIDE
+        z = work.rooted + j * STRIDE
         sum = 0
         for i in range(rows):
-            z[i] = work.scale[i] * (work.x[j * STRIDE + i] - c[j])
-            sum += work.scale[i] * z[i]
+            z[i] = work.roots[i] * (work.x[j * STRIDE + i] - c[j])
+            sum += work.roots[i] * z[i]
         shift[j] += sum
     if sizeof(real) == sizeof(double):
-        dsyrk(b"U", b"T", &n_features, &rows, &one, <double *> work.z, &stride, &one, scatter, &n_features)
+        dsyrk(b"U", b"T", &n_features, &rows, &one, <double *> work.rooted, &stride, &one, scatter, &n_features)
         return
-    ssyrk(b"U", b"T", &n_features, &rows, &one_single, <float *> work.z, &stride, &zero_single,
+    ssyrk(b"U", b"T", &n_features, &rows, &one_single, <float *> work.rooted, &stride, &zero_single,
           <float *> work.product, &n_features)
     add_product(work, d, scatter)
 
 
 cdef void scatter_rows(
-    Workspace *work, Py_ssize_t n_rows, Py_ssize_t d,   # IN: z, packed; product is overwritten
+    Workspace *work, Py_ssize_t n_rows, Py_ssize_t d,   # IN: packed; product: overwritten
     double *scatter,                                    # INOUT: (d, d)
 ) noexcept nogil:
     """scatter += Σ z zᵀ over packed rows, its lower triangle"""
@@ -79,9 +79,9 @@ cdef void scatter_rows(
     cdef double one = 1
     cdef float one_single = 1, zero_single = 0
     if sizeof(real) == sizeof(double):
-        dsyrk(b"U", b"N", &n_features, &rows, &one, <double *> work.z, &width, &one, scatter, &n_features)
+        dsyrk(b"U", b"N", &n_features, &rows, &one, <double *> work.packed, &width, &one, scatter, &n_features)
         return
-    ssyrk(b"U", b"N", &n_features, &rows, &one_single, <float *> work.z, &width, &zero_single,
+    ssyrk(b"U", b"N", &n_features, &rows, &one_single, <float *> work.packed, &width, &zero_single,
           <float *> work.product, &n_features)
     add_product(work, d, scatter)
 

@@ -27,6 +27,16 @@ cdef enum:
     ROWS_AHEAD = 16     # asked for with each component; all of a group with 8 components, as few as are mostly begun
 
 
+cdef inline bint is_computed_first(float near) noexcept nogil:
+    """True if the component counted in the last pass, or nothing is known of it"""
+    return near <= 0
+
+
+cdef inline float marked(float near) noexcept nogil:
+    """A bound of a component that counted: the next pass computes this one first"""
+    return -near
+
+
 cdef void log_densities_bounded(
     Mixture *mixture, Bounds *bounds, Workspace *work, Py_ssize_t n_vectors
 ) noexcept nogil:
@@ -35,8 +45,8 @@ cdef void log_densities_bounded(
     cdef vec least
     cdef double worst = INFINITY, near, enough
     for k in range(mixture.n_components):
-        work.live[k] = bounds.near[k] <= 0
-        if work.live[k]:
+        work.measured[k] = is_computed_first(bounds.near[k])
+        if work.measured[k]:
             measure(mixture, bounds, k, <real> INFINITY, work, n_vectors)
     least = (<vec *> work.best)[0]
     for v in range(1, n_vectors):
@@ -45,7 +55,7 @@ cdef void log_densities_bounded(
         worst = min(worst, <double> (<real *> &least)[l])
     work.n_active = 0
     for k in range(mixture.n_components):
-        if not work.live[k]:
+        if not work.measured[k]:
             enough = worst - mixture.margin[k]
             near = (<double> bounds.shrink[k] * bounds.near[k] - bounds.moved[k]) * CARRIED
             if near > 0 and mixture.log_constant[k] - 0.5 * near * near < enough:
@@ -106,4 +116,4 @@ cdef void mark_live(Bounds *bounds, Workspace *work) noexcept nogil:
     for a in range(work.n_active):
         k = work.active[a]
         if work.live[k] > 0:
-            bounds.near[k] = -bounds.near[k]
+            bounds.near[k] = marked(bounds.near[k])

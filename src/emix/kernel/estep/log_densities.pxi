@@ -8,7 +8,7 @@ cdef void log_densities(
 
     best is the lowest finite number where every log-density is −inf.
     """
-    cdef Py_ssize_t k, v, n_listed = 0
+    cdef Py_ssize_t k, v, n_together = 0
     for v in range(n_vectors):
         (<vec *> work.best)[v] = vec_of(-REAL_MAX)
     if work.n_at_origin:
@@ -23,12 +23,12 @@ cdef void log_densities(
     for k in range(mixture.n_components):
         work.active[k] = <int> k
         if work.at_origin[k]:
-            work.listed[n_listed] = <int> k
-            n_listed += 1
+            work.together[n_together] = <int> k
+            n_together += 1
         else:
             log_density(mixture, k, <real> INFINITY, work, n_vectors)
         fetch(&work.next_rows, k, mixture.n_components)
         fetch(&work.output, k, mixture.n_components)
-    if n_listed:
-        log_densities_at_origin(mixture, work.listed, n_listed, <real> INFINITY, work, n_vectors)
+    if n_together:
+        log_densities_at_origin(mixture, work.together, n_together, <real> INFINITY, work, n_vectors)
     work.n_active = mixture.n_components

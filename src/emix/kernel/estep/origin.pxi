@@ -18,14 +18,14 @@
 # too, the second adds n eps reach_k at most, reach_k = ‖ |W_k| |μ_k − m| ‖ and n = d + 2 for tied, 2 for the others.
 # So ½‖y‖² errs by n eps ‖y‖ reach_k, and since ‖y‖ ≤ 0.71 (1 + ½‖y‖²), by 0.71 n eps reach_k relative to 1 + ½‖y‖².
 # The sums about m hold N_k (μ_k − m)² beside what is wanted, and lose reach_k² eps of it. gaussian/shortcuts/origin.py
-# has the limit for reach_k; components beyond it keep c_k = μ_k, and the loops of densities.pxi and moments.pxi. Those
+# has the limit for reach_k; components beyond it keep c_k = μ_k, and the loops of log_density.pxi and sums.pxi. Those
 # loops are also for components at the origin whose w, or its square, is near an end of the precision: they know of 0 ·
 # inf.
 #
 # Spherical squares before it scales: ‖z − b_k / w_k‖² may overflow, and log p_k be −inf, where ‖y_k‖² would not. Then
 # log p_k < a_k − 0.49 w_k² REAL_MAX, rounding included. In a row whose best is above −¼ w_k² REAL_MAX that is 8e7 nats
 # below it at least, less a_k ≤ 35 d (1e-15 < w_k < 1e15; in double precision 4e7 and 346 d): nothing is lost. Other
-# rows are far: they are scored anew about c_k = μ_k (scores.pxi, gaussian/scoring.py). Those of a fit are not that
+# rows are far: they are scored anew about c_k = μ_k (scorer.pxi, gaussian/scoring.py). Those of a fit are not that
 # large (rows/validation.py).
 
 
@@ -63,16 +63,16 @@ cdef bint moderate(const real *w, Py_ssize_t n) noexcept nogil:
 
 
 cdef void move_to_origin(Mixture *mixture, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
-    """z = x − m, and if tied u = W z"""
+    """from_origin = x − m, and if tied u = W (x − m)"""
     cdef Py_ssize_t d = mixture.n_features, vector = 0, first
     cdef const real *w = mixture.whitening
     cdef const real *z
     cdef real *u
-    center(work.x, mixture.origin, d, n_vectors, work.z)
+    center(work.x, mixture.origin, d, n_vectors, work.from_origin)
     if mixture.structure != TIED:
         return
     while vector < n_vectors:
-        z = work.z + vector * LANES
+        z = work.from_origin + vector * LANES
         u = work.u + vector * LANES
         for first in range(0, d - 3, 4):
             whiten_tile(4, w, first, d, z, u)
@@ -156,7 +156,7 @@ cdef inline void log_densities_tile(
     and w_k² is neither 0 nor infinite.
     """
     cdef Py_ssize_t d = mixture.n_features, j
-    cdef const real *u = (work.u if mixture.structure == TIED else work.z) + first * LANES
+    cdef const real *u = (work.u if mixture.structure == TIED else work.from_origin) + first * LANES
     cdef const real *b[4]
     cdef const real *w[4]
     cdef real half[4]
@@ -200,7 +200,7 @@ cdef inline void log_densities_tile(
 
 cdef void statistics_at_origin(
     Mixture *mixture, const int *which, Py_ssize_t n, Py_ssize_t n_vectors,     # IN: n components
-    Workspace *work,                                                            # IN: z, p; squares: overwritten
+    Workspace *work,                                                            # IN: from_origin, p; not kept: squares
     double *slot,                                                               # INOUT
 ) noexcept nogil:
     """Add N, s and the squares of S of n components to a slot"""
@@ -213,12 +213,12 @@ cdef void statistics_at_origin(
         for v in range(n_vectors):
             total += (<const vec *> (work.p + which[a] * STRIDE))[v]
         slot[which[a]] += vec_sum(total)
-    add_products(work.p, which, n, work.z, d, n_vectors, slot + K, d)
+    add_products(work.p, which, n, work.from_origin, d, n_vectors, slot + K, d)
     if mixture.structure == TIED:
         return
     # z², or ‖z‖² in the first column; finite, so that rows of responsibility 0 add 0 wherever they lie
     for j in range(d):
-        z = <const vec *> (work.z + j * STRIDE)
+        z = <const vec *> (work.from_origin + j * STRIDE)
         sum = <vec *> (work.squares + (j * STRIDE if mixture.structure == DIAG else 0))
         for v in range(n_vectors):
             square = z[v] * z[v]

@@ -5,11 +5,11 @@
 
 
 cdef Py_ssize_t list_to_pack(
-    Mixture *mixture, Py_ssize_t k, Py_ssize_t n_rows, Py_ssize_t n_vectors, Workspace *work,   # IN; OUT: rows
+    Mixture *mixture, Py_ssize_t k, Py_ssize_t n_rows, Py_ssize_t n_vectors, Workspace *work,   # IN; OUT: live_rows
 ) noexcept nogil:
     """Live rows of a component with a matrix; how many, −1 where not packing them is cheaper"""
     if work.live[k] * mixture.cost_packed < (mixture.cost_dense - LISTING) * n_rows:
-        return list_live(work.p + k * STRIDE, n_vectors, work.rows)
+        return list_live(work.p + k * STRIDE, n_vectors, work.live_rows)
     return -1
 
 
@@ -23,12 +23,12 @@ cdef Py_ssize_t list_live(const real *r, Py_ssize_t n_vectors, int *live) noexce
 
 cdef void pack_rows(
     Block *block, const real *c, Py_ssize_t n_live, Py_ssize_t n_features,      # IN
-    Workspace *work,                                                            # IN: x, rows; OUT: z
+    Workspace *work,                                                            # IN: x, live_rows; OUT: packed
 ) noexcept nogil:
-    """z := the live rows − c, features side by side, 0 up to a whole vector"""
-    cdef const int *live = work.rows
+    """packed := the live rows − c, features side by side, 0 up to a whole vector"""
+    cdef const int *live = work.live_rows
     cdef Py_ssize_t width = whole_vectors(n_features, LANES), l, j
-    cdef real *z = work.z
+    cdef real *z = work.packed
     cdef const real *x
     cdef bint side_by_side = block.feature_stride == sizeof(real)
     for l in range(n_live):
@@ -48,15 +48,15 @@ cdef void pack_rows(
 cdef void moments_of_rows(
     const real *r, Py_ssize_t n_live, Py_ssize_t n_features,                    # IN
     bint squares, Py_ssize_t square_step,                                       # IN: diag and spherical
-    Workspace *work,                                            # IN: rows, z, packed; squares is overwritten
+    Workspace *work,                                            # IN: live_rows, packed; packed_sums: overwritten
     double *weight, double *shift, double *scatter,                             # INOUT
 ) noexcept nogil:
     """N += Σ r;  s += Σ r z;  and with `squares`, S_j += Σ r z_j² (square_step 0: the trace)"""
-    cdef const int *live = work.rows
+    cdef const int *live = work.live_rows
     cdef Py_ssize_t n_vectors = whole_vectors(n_features, LANES) // LANES, l, v, j
-    cdef const vec *z = <const vec *> work.z
+    cdef const vec *z = <const vec *> work.packed
     # Sums over the block's rows
-    cdef vec *first = <vec *> work.squares
+    cdef vec *first = <vec *> work.packed_sums
     cdef vec *second = first + n_vectors
     cdef vec product
     cdef real responsibility
@@ -80,16 +80,16 @@ cdef void moments_of_rows(
 
 cdef inline void pack_rooted(
     Block *block, const real *c, const real *r, const int *rows, Py_ssize_t n_rows, Py_ssize_t d,   # IN
-    Workspace *work,                                                                # IN: x; OUT: z; scale: overwritten
+    Workspace *work,                                                                # IN: x; OUT: packed, roots
     double *weight, double *shift,                                                  # INOUT
 ) noexcept nogil:
-    """z := √r (x − c) of rows, features side by side, 0 up to a whole vector;  N += Σ r;  s += Σ r (x − c)"""
+    """packed := √r (x − c) of rows, features side by side, 0 up to a whole vector;  N += Σ r;  s += Σ r (x − c)"""
     cdef Py_ssize_t width = whole_vectors(d, LANES), first = 0, left, l
     for l in range(n_rows):
-        work.scale[l] = r[rows[l]]
-    weight[0] += sum_of(work.scale, n_rows)
+        work.roots[l] = r[rows[l]]
+    weight[0] += sum_of(work.roots, n_rows)
     for l in range(n_rows):
-        work.scale[l] = square_root(work.scale[l])
+        work.roots[l] = square_root(work.roots[l])
     while first < d:
         left = d - first
         if left > 3 * LANES:
@@ -107,10 +107,10 @@ cdef inline void pack_rooted(
 cdef inline void pack_columns(
     int n_vectors, Py_ssize_t first, Py_ssize_t n_features,     # IN: vectors and the number of features
     Block *block, const real *c, const int *rows, Py_ssize_t n_rows, Py_ssize_t width,      # IN
-    Workspace *work,                                                    # IN: x, roots in scale; OUT: z
+    Workspace *work,                                                    # IN: x, roots; OUT: packed
     double *shift,                                                      # INOUT
 ) noexcept nogil:
-    """z := root (x − c);  s += Σ root² (x − c), of features [first, first + n_features)
+    """packed := root (x − c);  s += Σ root² (x − c), of features [first, first + n_features)
 
     Behind the last feature come zeros, up to a whole vector.
     """
@@ -121,8 +121,8 @@ cdef inline void pack_columns(
     cdef vec numbers = vec_of(0)
     cdef wordvec within
     cdef real *copy = <real *> edge
-    cdef real *z = work.z + first
-    cdef const real *root = work.scale
+    cdef real *z = work.packed + first
+    cdef const real *root = work.roots
     cdef const real *x
     cdef const char *past = block.end - n_vectors * LANES * sizeof(real)
     cdef bint side_by_side = block.feature_stride == sizeof(real)

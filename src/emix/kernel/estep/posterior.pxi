@@ -55,14 +55,15 @@ cdef void put_labels(Workspace *work, Py_ssize_t n_rows, unsigned short *labels)
 
     Call after `posterior`.
     """
+    cdef real largest[BLOCK]
     cdef Py_ssize_t a, i
     cdef const real *p
     for i in range(n_rows):
         labels[i] = 0
-        work.best[i] = 0
+        largest[i] = 0
     for a in range(work.n_active):
         p = work.p + work.active[a] * STRIDE
         for i in range(n_rows):
-            if p[i] > work.best[i]:
-                work.best[i] = p[i]
+            if p[i] > largest[i]:
+                largest[i] = p[i]
                 labels[i] = <unsigned short> work.active[a]

@@ -29,7 +29,7 @@ cdef Py_ssize_t set_far(Py_ssize_t n_components, Workspace *work, Py_ssize_t n_r
 
 
 cdef void find_best(
-    Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows,    # IN; work.scale is overwritten
+    Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows,    # IN; label: overwritten
     Py_ssize_t *labels,                                             # OUT
 ) noexcept nogil:
     """labels := the first k with p[k] = best, or K where none is finite"""
@@ -40,9 +40,9 @@ cdef void find_best(
         for k in range(n_components - 1, -1, -1):
             below = vec_less((<vec *> (work.p + k * STRIDE))[v], (<vec *> work.best)[v])
             label = (below & label) | (~below & (none + <word> k))
-        (<wordvec *> work.scale)[v] = label
+        (<wordvec *> work.label)[v] = label
     for i in range(n_rows):
-        labels[i] = (<word *> work.scale)[i]
+        labels[i] = work.label[i]
 
 
 cdef void put_rows(
@@ -133,7 +133,7 @@ cdef class Scorer:
         cdef real *buffer = <real *> malloc(workspace_size(K, d) * sizeof(real))
         if buffer == NULL:
             raise MemoryError(f"no memory for a workspace of {workspace_size(K, d)} numbers")
-        work = layout(buffer, &mixture)
+        lay_out(buffer, &mixture, &work)
         if (last_row - first_row) * K * (64 + d * d) < HELD:
             n_far = score_rows(
                 &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, labels, stop)

@@ -49,7 +49,7 @@ cdef void log_densities_screened(Mixture *mixture, Block *block, Workspace *work
         if not mixture.sketch[k] > 0:
             log_density(mixture, k, <real> INFINITY, work, n_vectors)
     for v in range(n_vectors):
-        (<vec *> work.log_sum)[v] = (<vec *> work.best)[v]
+        (<vec *> work.at_least)[v] = (<vec *> work.best)[v]
     for k in range(K):
         if mixture.sketch[k] > 0:
             look(mixture, k, work, n_vectors)
@@ -68,11 +68,16 @@ cdef void log_densities_screened(Mixture *mixture, Block *block, Workspace *work
         work.n_active += 1
 
 
+cdef inline float *looked_at(Workspace *work, Py_ssize_t k) noexcept nogil:
+    """s of each row, in single precision: in the component's line of p until its log-densities are computed"""
+    return <float *> (work.p + k * STRIDE)
+
+
 cdef void look(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
-    """The component's line of p := s, in single precision;  log_sum = max(log_sum, a_k − ½ s / kept)"""
+    """looked_at(k) := s;  at_least = max(at_least, a_k − ½ s / kept)"""
     cdef Py_ssize_t d = mixture.n_features, K = mixture.n_components, first = 0, v
-    cdef float *u = <float *> work.squares
-    cdef float *norm = <float *> (work.p + k * STRIDE)
+    cdef float *u = work.scaled
+    cdef float *norm = looked_at(work, k)
     cdef real most = <real> (0.5 / mixture.sketch[k])
     scale_rows(work.x, mixture.center + k * d, mixture.sketch + K + k * d, d, n_vectors, u)
     # The last tile may go past the rows: what stands there is of no meaning, and not used.
@@ -80,8 +85,8 @@ cdef void look(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_vec
         sketch_tile(mixture.sketch + K * (1 + d) + k * panels_size(d), d, u + first, norm + first)
         first += TILE_VECTORS * NARROW_LANES
     for v in range(n_vectors):
-        (<vec *> work.log_sum)[v] = vec_max(
-            (<vec *> work.log_sum)[v], mixture.log_constant[k] - widened(norm + v * LANES) * most)
+        (<vec *> work.at_least)[v] = vec_max(
+            (<vec *> work.at_least)[v], mixture.log_constant[k] - widened(norm + v * LANES) * most)
 
 
 cdef void scale_rows(
@@ -137,19 +142,19 @@ cdef inline void sketch_tile(
 
 
 cdef Py_ssize_t list_possible(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
-    """rows := those in which the component may count; how many. Call when all have been looked at."""
-    cdef const float *norm = <const float *> (work.p + k * STRIDE)
+    """possible := those rows in which the component may count; how many. Call when all have been looked at."""
+    cdef const float *norm = looked_at(work, k)
     cdef real least = <real> (0.5 * mixture.sketch[k]), margin = mixture.margin[k] + <real> CLOSE
     cdef vec large = vec_of(<real> LARGE_NORM), s
     cdef Py_ssize_t n = 0, v
     for v in range(work.n_used):
         s = widened(norm + v * LANES)
         n += list_rows(
-            work.rows + n,
-            ~(vec_less(mixture.log_constant[k] - s * least, (<vec *> work.log_sum)[v] - margin) & vec_less(s, large)),
+            work.possible + n,
+            ~(vec_less(mixture.log_constant[k] - s * least, (<vec *> work.at_least)[v] - margin) & vec_less(s, large)),
             <int> v * LANES)
     # Behind the block's rows come copies of the last.
-    while n > 0 and work.rows[n - 1] >= n_rows:
+    while n > 0 and work.possible[n - 1] >= n_rows:
         n -= 1
     return n
 
@@ -159,21 +164,21 @@ cdef void log_density_of_listed(
 ) noexcept nogil:
     """`log_density` of the listed rows, and −inf in all others"""
     cdef Py_ssize_t d = mixture.n_features, n_used = (n_listed + LANES - 1) // LANES, i, v
-    cdef const int *rows = work.rows
+    cdef const int *rows = work.possible
     cdef real *p = work.p + k * STRIDE
     cdef unsigned short order[BLOCK]
     cdef Block listed = block[0]
     for i in range(n_listed):
         order[i] = <unsigned short> place(block, rows[i])
     listed.order, listed.n_rows = order, n_listed
-    load_rows(&listed, d, work.z)
+    load_rows(&listed, d, work.listed_x)
     for v in range(n_used):
-        (<vec *> work.total)[v] = vec_of(-REAL_MAX)
+        (<vec *> work.listed_best)[v] = vec_of(-REAL_MAX)
     log_densities_triangular(
-        work, work.z, mixture.center + k * d, mixture.whitening + k * d * d, mixture.offset + k * d,
-        mixture.log_constant[k], <real> INFINITY, d, n_used, work.scale, work.total)
+        work, work.listed_x, mixture.center + k * d, mixture.whitening + k * d * d, mixture.offset + k * d,
+        mixture.log_constant[k], <real> INFINITY, d, n_used, work.listed_p, work.listed_best)
     for v in range(n_vectors):
         (<vec *> p)[v] = vec_of(-<real> INFINITY)
     for i in range(n_listed):
-        p[rows[i]] = work.scale[i]
-        work.best[rows[i]] = max(work.best[rows[i]], work.scale[i])
+        p[rows[i]] = work.listed_p[i]
+        work.best[rows[i]] = max(work.best[rows[i]], work.listed_p[i])

@@ -55,28 +55,50 @@ cdef struct Bounds:
 
 
 cdef struct Workspace:
-    real *x             # (d, STRIDE): the block's rows
-    real *z             # (d, STRIDE): centred, of one component; or (n_live, d up to a whole vector)
-    real *squares       # (d, STRIDE): of z; or sums over packed rows
-    real *p             # (K, STRIDE): log p_k, then responsibilities
-    real *live          # (K,): the number of rows with a responsibility above 0
+    # The block
+    real *x             # (d, STRIDE): its rows
     real *weight        # (STRIDE,): sample weights, 0 in rows that only fill the last vector
-    real *best          # (STRIDE,): max_k log p_k
-    real *total         # (STRIDE,): Σ_k exp(log p_k − best)
-    real *log_sum       # (STRIDE,): ℓ
-    real *scale         # (STRIDE,): weight / total, then roots of packed rows
-    int *rows           # (STRIDE,): numbers of the live rows
     Py_ssize_t n_used   # vectors with rows of the block; those up to a whole tile hold copies
-    int *active         # (K,): the components whose log-densities were computed, in ascending order
-    Py_ssize_t n_active
+    # Memory that is asked for while the block is computed
     Block ahead         # the next block, n_rows 0 if there is none; in an order of its own: what was not yet asked for
     Span next_rows      # its memory
-    Span output         # the caller's memory that will be written for this one
-    real *u             # (d, STRIDE): tied: W (x − origin)
-    real *target        # (K, d): b_k, or b_k / w_k, of the components at the origin
+    Span output         # the caller's memory that will be written for this block
+    # Log-densities and responsibilities
+    real *p             # (K, STRIDE): log p_k, then exp(log p_k − best), then w r_k
+    int *active         # (K,): the components whose log-densities were computed, in ascending order
+    Py_ssize_t n_active
+    real *best          # (STRIDE,): max_k log p_k
+    real *total         # (STRIDE,): Σ_k exp(log p_k − best)
+    real *scale         # (STRIDE,): weight / total
+    real *log_sum       # (STRIDE,): ℓ
+    word *label         # (STRIDE,): the best component
+    real *whitened      # (d, STRIDE): W (x − c) of one component, for BLAS
+    # Sums
+    real *live          # (K,): the number of rows with a responsibility above 0
+    int *live_rows      # (STRIDE,): their numbers, of one component
+    real *centered      # (d, STRIDE): x − c of one component
+    real *panel         # (4, STRIDE): w r (x − c) of four features, one component
+    real *packed        # (live rows, d up to a whole vector): packed rows of one component
+    real *roots         # (STRIDE,): √(w r) of rows
+    real *packed_sums   # (2, d up to a whole vector): of packed rows, and of their squares
+    real *rooted        # (d, STRIDE): √(w r) (x − c) of one component, for BLAS
+    real *product       # (d, d): a scatter in single precision, for BLAS
+    # Components about an origin (origin.pxi)
     int *at_origin      # (K,): is the component's centre the origin
     Py_ssize_t n_at_origin
-    real far_below      # a row whose best is no more than this may have log-densities that only overflowed (origin.pxi)
+    int *together       # (K,): those that are taken together
+    real *target        # (K, d): b_k, or b_k / w_k
+    real *from_origin   # (d, STRIDE): x − m
+    real *u             # (d, STRIDE): tied: W (x − m)
+    real *squares       # (d, STRIDE): of x − m
+    real far_below      # a row whose best is no more than this may have log-densities that only overflowed
+    # A first look (screen.pxi)
     bint screened       # is some component's sketch of use
-    int *listed         # (K,): components at the origin that are taken together
-    real *product       # (d, d): for a level that adds to the scatter by way of single precision
+    float *scaled       # (d, STRIDE): D⁻¹ (x − c) of one component
+    real *at_least      # (STRIDE,): what the best log-density is at least
+    int *possible       # (STRIDE,): rows in which a component may count: the listed ones
+    real *listed_x      # (d, STRIDE)
+    real *listed_p      # (STRIDE,): their log-densities
+    real *listed_best   # (STRIDE,): overwritten
+    # Bounds (bounds.pxi)
+    int *measured       # (K,): was the component computed first

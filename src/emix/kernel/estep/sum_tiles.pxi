@@ -2,7 +2,7 @@
 
 
 cdef void moments_triangular(
-    Workspace *work, const real *c, const real *r, Py_ssize_t d, Py_ssize_t n_vectors,  # IN; z: overwritten
+    Workspace *work, const real *c, const real *r, Py_ssize_t d, Py_ssize_t n_vectors,  # IN; panel: overwritten
     double *weight, double *shift, double *scatter,                                     # INOUT
 ) noexcept nogil:
     """N += Σ r;  s += Σ r (x − c);  S += Σ r (x − c) (x − c)ᵀ, its lower triangle"""
@@ -12,14 +12,14 @@ cdef void moments_triangular(
         total += (<const vec *> r)[v]
     weight[0] += vec_sum(total)
     for first in range(0, d - 3, 4):
-        moments_panel(4, first, n_vectors, r, work.x, c, d, work.z, shift, scatter)
+        moments_panel(4, first, n_vectors, r, work.x, c, d, work.panel, shift, scatter)
     first = d - d % 4
     if d % 4 == 3:
-        moments_panel(3, first, n_vectors, r, work.x, c, d, work.z, shift, scatter)
+        moments_panel(3, first, n_vectors, r, work.x, c, d, work.panel, shift, scatter)
     elif d % 4 == 2:
-        moments_panel(2, first, n_vectors, r, work.x, c, d, work.z, shift, scatter)
+        moments_panel(2, first, n_vectors, r, work.x, c, d, work.panel, shift, scatter)
     elif d % 4 == 1:
-        moments_panel(1, first, n_vectors, r, work.x, c, d, work.z, shift, scatter)
+        moments_panel(1, first, n_vectors, r, work.x, c, d, work.panel, shift, scatter)
 
 
 cdef inline void moments_panel(
@@ -132,11 +132,11 @@ cdef inline void put_sums(int n, const vec *sums, double *out) noexcept nogil:
 
 
 cdef void scatter_rows(
-    Workspace *work, Py_ssize_t n_rows, Py_ssize_t d,                   # IN: z, packed
+    Workspace *work, Py_ssize_t n_rows, Py_ssize_t d,                   # IN: packed
     double *scatter,                                                    # INOUT: (d, d)
 ) noexcept nogil:
     """scatter += Σ z zᵀ over packed rows"""
-    scatter_packed(work.z, n_rows, d, scatter)
+    scatter_packed(work.packed, n_rows, d, scatter)
 
 
 cdef void scatter_packed(

@@ -8,9 +8,16 @@ cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
     return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
 
 
+cdef inline bint is_summed_about_origin(
+    Mixture *mixture, Workspace *work, Py_ssize_t k, Py_ssize_t n_rows
+) noexcept nogil:
+    """True if the component is at the origin, and so many rows are live that packing them would cost more"""
+    return work.at_origin[k] and work.live[k] > 0 and work.live[k] >= mixture.packed_at_origin * n_rows
+
+
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
     """Add the block's N, s and S to a slot: [N (K) | s (K, d) | S | log-likelihood]"""
-    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_rows, n_listed = 0
+    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_rows, n_together = 0
     cdef Py_ssize_t n_vectors = whole_vectors(block.n_rows, LANES) // LANES
     cdef bint squares = mixture.structure == DIAG or mixture.structure == SPHERICAL
     cdef Py_ssize_t square_step = mixture.structure == DIAG
@@ -18,38 +25,36 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
     cdef double *scatter
     cdef const real *r
     cdef const real *c
-    # First, while z still holds what was put there for all of them
     for a in range(work.n_active):
         k = work.active[a]
-        if work.at_origin[k] and work.live[k] > 0 and work.live[k] >= mixture.packed_at_origin * block.n_rows:
-            work.listed[n_listed] = <int> k
-            n_listed += 1
-            work.live[k] = -work.live[k]
-    if n_listed:
-        statistics_at_origin(mixture, work.listed, n_listed, n_vectors, work, slot)
+        if is_summed_about_origin(mixture, work, k, block.n_rows):
+            work.together[n_together] = <int> k
+            n_together += 1
+    if n_together:
+        statistics_at_origin(mixture, work.together, n_together, n_vectors, work, slot)
     for a in range(work.n_active):
         k = work.active[a]
-        if work.live[k] <= 0:
+        if work.live[k] == 0 or is_summed_about_origin(mixture, work, k, block.n_rows):
             continue
         r = work.p + k * STRIDE
         c = mixture.center + k * d
         shift = slot + K + k * d
         scatter = slot + K + K * d + k * mixture.scatter_step
         if work.at_origin[k] or (squares and work.live[k] < mixture.packed_below * block.n_rows):
-            n_rows = list_live(r, n_vectors, work.rows)
+            n_rows = list_live(r, n_vectors, work.live_rows)
             pack_rows(block, c, n_rows, d, work)
             moments_of_rows(r, n_rows, d, squares, square_step, work, slot + k, shift, scatter)
             continue
         if squares:
-            center(work.x, c, d, n_vectors, work.z)
-            moments_of_squares(work.z, r, d, n_vectors, square_step, slot + k, shift, scatter)
+            center(work.x, c, d, n_vectors, work.centered)
+            moments_of_squares(work.centered, r, d, n_vectors, square_step, slot + k, shift, scatter)
             continue
         n_rows = list_to_pack(mixture, k, block.n_rows, n_vectors, work)
         if n_rows < 0:
             moments_triangular(work, c, r, d, n_vectors, slot + k, shift, scatter)
             continue
         if n_rows > 0:
-            pack_rooted(block, c, r, work.rows, n_rows, d, work, slot + k, shift)
+            pack_rooted(block, c, r, work.live_rows, n_rows, d, work, slot + k, shift)
             scatter_rows(work, n_rows, d, scatter)
 
 
