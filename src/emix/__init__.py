@@ -13,6 +13,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.statistics import GaussianStatistics
 from emix.kernel.level import show_config
 from emix.normal.multivariate_normal import MultivariateNormal
+from emix.rows.parquet import ParquetSource
 
 if TYPE_CHECKING:
     from emix import faces as faces
@@ -45,6 +46,7 @@ __all__ = [
     "ModelFileError",
     "MultivariateNormal",
     "NotFittedError",
+    "ParquetSource",
     "fit_em",
     "load_faithful",
     "q_function",

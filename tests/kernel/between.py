@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.kernel import factors
+from emix.kernel.layout import arguments_layout, parameters_layout, slot_layout, statistics_layout
 from kernel.naive import STRUCTURES
 
 Array = NDArray[np.float64]
@@ -30,6 +29,15 @@ def packed(*parts: Array) -> Array:
     return np.concatenate([part.ravel() for part in parts])
 
 
+def density(structure: str, pi: Array, mu: Array, sigma: Array, W: Array, log_det: Array) -> Array:
+    """The packed density of a mixture."""
+    with np.errstate(divide="ignore"):
+        parts = np.log(pi), mu, W, log_det
+    if structure not in ("full", "tied"):
+        return packed(*parts)
+    return packed(*parts, np.sqrt(np.diagonal(sigma, axis1=-2, axis2=-1)))
+
+
 class Between:
     """An Exchange and its arrays."""
 
@@ -42,16 +50,15 @@ class Between:
         n_slots: int = 1,
         single: bool = False,
     ) -> None:
-        size = math.prod(in_form(structure, np.zeros((K, d, d))).shape)
-        self.arguments = np.full(2 * K * (1 + d) + size + d, np.nan)
-        self.rounded = np.full(len(self.arguments), np.nan, np.float32) if single else None
-        self.slots = np.full((n_slots, K * (1 + d) + size + 1), np.nan)
         code, eps = STRUCTURES.index(structure), float(np.finfo(np.float32 if single else np.float64).eps)
+        self.arguments = np.full(arguments_layout(code, K, d).size, np.nan)
+        self.rounded = np.full(len(self.arguments), np.nan, np.float32) if single else None
+        self.slots = np.full((n_slots, slot_layout(code, K, d).size), np.nan)
         self.exchange = factors.Exchange(
             code, K, d, 40.0, factors.Columns(eps, column_range), self.arguments, self.rounded, self.slots
         )
-        self.statistics = np.full(K * (1 + 2 * d) + size, np.nan)
-        self.parameters = np.zeros(K * (2 + d) + 2 * size)
+        self.statistics = np.full(statistics_layout(code, K, d).size, np.nan)
+        self.parameters = np.zeros(parameters_layout(code, K, d).size)
 
     def end(self, before: Array | None = None) -> tuple[float, bool, bool, float]:
         return self.exchange.end(before, self.statistics)

@@ -10,6 +10,7 @@ import pytest
 
 from emix.gaussian.parameters import GaussianParameters
 from emix.kernel import factors
+from emix.kernel.layout import parameters_layout
 from kernel.naive import each_structure
 
 K = 4
@@ -30,7 +31,7 @@ def carried(old: GaussianParameters, new: GaussianParameters, parts: Any = ((0, 
     shrink, moved = np.full(K, np.nan, np.float32), np.full(K, np.nan, np.float32)
     d = old.n_features
     for part in parts:
-        factors.carry(old.structure.code, K, d, old.packed, new.packed, *part, shrink, moved, np.empty(d))
+        factors.carry(old.structure.code, K, d, old.density, new.density, *part, shrink, moved, np.empty(d))
     return shrink, moved
 
 
@@ -68,7 +69,7 @@ def test_parts_are_the_whole(structure: str) -> None:
 def test_what_is_not_a_number_bounds_nothing(structure: str) -> None:
     old, new = parameters(structure, 3, 0.0), parameters(structure, 3, 0.01)
     packed = new.packed.copy()
-    packed[K:] = np.nan
+    packed[parameters_layout(new.structure.code, K, 3).density] = np.nan
     shrink, moved = carried(old, replace(new, packed=packed))
     assert (shrink == 0.0).all() and (moved == np.inf).all()
 
@@ -76,7 +77,7 @@ def test_what_is_not_a_number_bounds_nothing(structure: str) -> None:
 def test_arrays_of_another_length_are_refused() -> None:
     old, new = parameters("full", 3, 0.0), parameters("full", 3, 0.01)
     shrink = np.zeros(K, np.float32)
-    with pytest.raises(ValueError, match=r"parameters has \d+ numbers, expected \d+"):
-        factors.carry(0, K, 3, old.packed, new.packed[1:], 0, K, shrink, shrink, np.empty(3))
+    with pytest.raises(ValueError, match=r"density has \d+ numbers, expected \d+"):
+        factors.carry(0, K, 3, old.density, new.density[1:], 0, K, shrink, shrink, np.empty(3))
     with pytest.raises(ValueError, match="components 0 to 5 are asked for, of 4"):
-        factors.carry(0, K, 3, old.packed, new.packed, 0, 5, shrink, shrink, np.empty(3))
+        factors.carry(0, K, 3, old.density, new.density, 0, 5, shrink, shrink, np.empty(3))

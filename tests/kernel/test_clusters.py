@@ -183,8 +183,8 @@ def test_a_small_start_leaves_rare_cases_to_others(clusters: Any) -> None:
         ({"n_candidates": 0}, "the number of candidates is 0, expected 1 to 64"),
         ({"n_candidates": 65}, "the number of candidates is 65, expected 1 to 64"),
         ({"statistics": np.zeros(7)}, "statistics has 7 numbers, expected 27"),
-        ({"structure": 4}, "structure has the code 4, expected 0 to 3"),
-        ({"structure": -1}, "structure has the code -1, expected 0 to 3"),
+        ({"structure": 4}, "the covariance form has the code 4, expected 0 to 3"),
+        ({"structure": -1}, "the covariance form has the code -1, expected 0 to 3"),
     ],
 )
 def test_a_small_start_refuses_what_does_not_fit(clusters: Any, changed: dict[str, Any], text: str) -> None:
@@ -332,8 +332,8 @@ def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
     }
     sums = clusters.LabelSums(*fits.values())
     for name, wrong, text in (
-        ("structure", 4, "structure has the code 4, expected 0 to 3"),
-        ("structure", -1, "structure has the code -1, expected 0 to 3"),
+        ("structure", 4, "the covariance form has the code 4, expected 0 to 3"),
+        ("structure", -1, "the covariance form has the code -1, expected 0 to 3"),
         ("weight", of(n - 1), "weight has 8 numbers, expected 9"),
         ("labels", np.zeros(n + 1, np.intp), "labels has 10 numbers, expected 9"),
         ("labels", np.arange(n), r"labels\[3\] is 3, expected 0 to 2"),

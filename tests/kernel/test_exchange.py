@@ -7,7 +7,8 @@ import pytest
 
 from emix.gaussian import structures
 from emix.kernel import factors
-from kernel.between import SHAPES, Array, Between, packed
+from emix.kernel.layout import FULL, density_layout
+from kernel.between import SHAPES, Array, Between, density, packed
 from kernel.naive import STRUCTURES, each_structure
 
 EPS = np.finfo(np.float64).eps
@@ -68,7 +69,7 @@ def test_a_matrix_without_weight_is_skipped() -> None:
 def test_small_slots_are_not_shared() -> None:
     between = Between("full", 5, 8, np.zeros((2, 8)), n_slots=32)
     assert not between.exchange.shared
-    between.exchange.begin(np.ones(5 * 10 + 2 * 5 * 64), None, None)
+    between.exchange.begin(np.ones(density_layout(FULL, 5, 8).size), None, None)
     assert not between.slots.any()
 
 
@@ -118,7 +119,7 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
     W = {"full": W, "tied": W[0], "diag": W[:, 0], "spherical": W[:, 0, 0]}[structure]
     column_range = np.stack([np.full(d, 9.5), np.full(d, 10.5)])
     between = Between(structure, K, d, column_range, single=single)
-    parameters = packed(pi, mu, np.full(W.shape, np.nan), W, log_det)
+    parameters = density(structure, pi, mu, np.ones((K, d, d) if structure == "full" else (d, d)), W, log_det)
     before = np.zeros(len(between.statistics))
     before[:K] = [8.0, 2.0, 0.0]
     elsewhere = 10.0 + rng.normal(size=(K, d)) / 10.0
@@ -179,8 +180,8 @@ def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(struc
 
 def test_arrays_of_another_length_are_refused() -> None:
     between = Between("diag", 2, 3, np.zeros((2, 3)))
-    with pytest.raises(ValueError, match="parameters has 21 numbers, expected 22"):
-        between.exchange.begin(between.parameters[1:], None, None)
+    with pytest.raises(ValueError, match="density has 15 numbers, expected 16"):
+        between.exchange.begin(np.zeros(15), None, None)
     with pytest.raises(ValueError, match="statistics has 1 numbers, expected 20"):
         between.exchange.end(None, np.zeros(1))
     with pytest.raises(ValueError, match="statistics has 19 numbers, expected 20"):

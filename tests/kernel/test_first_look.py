@@ -185,7 +185,7 @@ def sketch(theta: GaussianParameters, center: Array | None = None) -> Array:
     arguments, slots = np.empty(2 * K * (1 + d) + K * d * d + d), np.zeros((1, K * (1 + d) + K * d * d + 1))
     exchange = factors.Exchange(0, K, d, 40.0, factors.Columns(2e-16, limits), arguments, None, slots, room)
     before = np.ones(K * (1 + 2 * d) + K * d * d)
-    exchange.begin(theta.packed, before, center, False, True)
+    exchange.begin(theta.density, before, center, False, True)
     return room
 
 

@@ -353,7 +353,7 @@ def test_unknown_structures_are_refused(level: str, code: int) -> None:
     case = random_case("full", "float64", 10, 3, 2)
     kernel = kernel_of_level(level, "float64")
     _, *sizes_and_arguments = case.arguments
-    text = f"structure has the code {code}, expected 0 to 3"
+    text = f"the covariance form has the code {code}, expected 0 to 3"
     with pytest.raises(ValueError, match=text):
         kernel.Scorer(code, *sizes_and_arguments)
     workspace, slots = np.zeros((1, kernel.workspace_size(2, 3))), np.zeros((1, 27))

@@ -9,18 +9,19 @@ import pytest
 
 from emix.gaussian import structures
 from emix.kernel import factors
-from kernel.between import Array, Between, in_form, packed
+from emix.kernel.layout import TIED, density_layout
+from kernel.between import Array, Between, density, in_form, packed
 from kernel.naive import STRUCTURES
 
 
 def mixture(structure: str, K: int, d: int, scale: float) -> tuple[Array, Array, Array, Array]:
-    """Weights, means, whitening and packed parameters of a mixture `scale` across."""
+    """Weights, means, whitening and the packed density of a mixture `scale` across."""
     rng = np.random.default_rng([K, d])
     pi, mu = rng.dirichlet(np.ones(K)), scale * rng.normal(size=(K, d))
     A = rng.normal(size=(K, d, d))
     sigma = in_form(structure, A @ A.transpose(0, 2, 1) + np.eye(d))
     W, log_det = structures.STRUCTURES[structure].whiten(sigma, K, d)
-    return pi, mu, W, packed(pi, mu, sigma, W, log_det)
+    return pi, mu, W, density(structure, pi, mu, sigma, W, log_det)
 
 
 def squared_reaches(structure: str, W: Array, away: Array) -> Array:
@@ -78,8 +79,7 @@ def test_tied_stays_where_one_component_is_out_of_reach() -> None:
     factors.prepare(STRUCTURES.index("tied"), K, d, False, 1.0, parameters, found)
     np.testing.assert_array_equal(found, plain)
     # What any evaluation loses is allowed, whatever the limit.
-    sigma = parameters[K + K * d : K + K * d + d * d].reshape(d, d)
-    limit = 16.0 * np.sum((np.abs(W) @ np.sqrt(np.diagonal(sigma))) ** 2)
+    limit = 16.0 * np.sum((np.abs(W) @ parameters[density_layout(TIED, K, d).deviations]) ** 2)
     factor = 0.9 * math.sqrt(limit / squared_reaches("tied", W, mu - pi @ mu).max())
     parameters[K : K + K * d] = (mu * factor).ravel()
     factors.prepare(STRUCTURES.index("tied"), K, d, False, 1.0, parameters, found)

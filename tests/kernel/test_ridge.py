@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from emix.kernel import factors
+from emix.kernel.layout import parameters_layout
 from kernel.between import Array, packed
 from kernel.naive import STRUCTURES, each_structure
 
@@ -132,13 +133,13 @@ def test_arrays_of_another_length_are_refused() -> None:
 def test_own_variances_grow_by_a_few_roundings_of_single_precision(structure: str) -> None:
     X, r = problem()
     sums, code = statistics_of(structure, X, r), STRUCTURES.index(structure)
-    size = {"full": 3 * 9, "tied": 9}[structure]
+    at = parameters_layout(code, 3, 3)
     found = {}
     for epsilon in (EPS, 2.0**-23):
-        parameters = np.empty(3 * 5 + 2 * size)
+        parameters = np.empty(at.size)
         columns = factors.Columns(epsilon, np.stack([X.min(axis=0), X.max(axis=0)]))
         factors.maximize(code, 3, 3, np.nan, columns, sums, parameters)
-        found[epsilon] = parameters[12 : 12 + size].reshape(-1, 3, 3), ridge_of(structure, X, r, epsilon=epsilon)
+        found[epsilon] = parameters[at.covariances].reshape(-1, 3, 3), ridge_of(structure, X, r, epsilon=epsilon)
     (double, of_double), (single, of_single) = found.values()
     for one, other in zip(double, single):
         grown = np.diagonal(other) - of_single

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
 from emix.rows.arrays import ArraySource, as_source
+from emix.rows.sampling import Sample, sample_rows
+from emix.rows.source import RowSource
 
 X = np.random.default_rng(0).normal(size=(50, 3))
 
@@ -111,3 +114,46 @@ def test_the_largest_weight_there_is_has_a_unit() -> None:
     source = ArraySource(np.zeros((1, 1)), np.array([np.finfo(np.float64).max]))
     assert source.weight_unit == 2.0**1023
     assert source.total_weight == np.finfo(np.float64).max
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-200])
+def test_it_is_a_row_source(size: float) -> None:
+    weight = size * np.linspace(0.0, 1.0, 50)
+    source: RowSource = as_source((X, weight))
+    assert (source.n_rows, source.n_features, source.dtype, source.feature_names) == (50, 3, np.float64, None)
+    (batch,) = source.batches(512)
+    assert batch is not source.whole and batch == source.whole
+    assert batch.first_row == 0 and batch.X is X and batch.noise is None and batch.weight is not None
+    np.testing.assert_array_equal(batch.weight * source.weight_unit, weight)
+    sample = Sample(5, 10)
+    summary = source.read(sample)
+    assert source.read() is summary
+    assert summary.n_rows == 50 and summary.n_counted == 49 and summary.first_bad is None
+    assert summary.total_weight == weight.sum() and summary.largest_weight == weight.max()
+    np.testing.assert_array_equal(summary.observed, [50, 50, 50])
+    drawn = sample.drawn()
+    np.testing.assert_array_equal(drawn.rows, sample_rows(50, 5, 10, weight))
+    np.testing.assert_array_equal(drawn.weight, batch.weight[drawn.rows])
+
+
+def test_names_of_columns() -> None:
+    assert as_source(pd.DataFrame(X, columns=["a", "b", "c"])).feature_names == ("a", "b", "c")
+    assert as_source(pd.DataFrame(X)).feature_names is None
+
+
+def test_total_of_many_weights_is_summed_in_slices() -> None:
+    weight = np.random.default_rng(0).uniform(size=200_000)
+    total = 0.0
+    for first in range(0, 200_000, 65_536):
+        total += float(np.sum(weight[first : first + 65_536]))
+    assert ArraySource(np.zeros((200_000, 1)), weight).total_weight == total
+
+
+def test_any_source_is_taken_as_it_is() -> None:
+    class Rows:
+        def read(self, sample: Sample | None = None) -> Any: ...
+
+        def batches(self, unit: int) -> Any: ...
+
+    rows: Any = Rows()
+    assert as_source(rows) is rows

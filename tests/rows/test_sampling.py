@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import scipy.stats
+from numpy.typing import NDArray
 
 from emix.rows import sampling
-from emix.rows.sampling import SAMPLE_ROWS, sample_rows
+from emix.rows.sampling import SAMPLE_ROWS, Drawn, Sample, sample_rows, sample_size
+from emix.rows.source import Batch
 
 # Seeds are fixed, so a test that passes once passes always. A right sampler fails at a new seed with this probability.
 ERROR = 1e-6
@@ -88,3 +93,92 @@ def test_rows_of_weight_zero_are_not_drawn() -> None:
     np.testing.assert_array_equal(sample_rows(3000, 4, 100, few), [5, 77, 2999])
     np.testing.assert_array_equal(sample_rows(50, 4, 100, weight[:50]), np.flatnonzero(weight[:50]))
     np.testing.assert_array_equal(sample_rows(3000, 4, 100, np.full(3000, 0.1)), sample_rows(3000, 4, 100))
+
+
+def cut(X: NDArray[np.float64], weight: NDArray[np.float64] | None, lengths: list[int]) -> Iterator[Batch]:
+    """Batches of these lengths, again and again."""
+    first, i = 0, 0
+    while first < len(X):
+        last = first + lengths[i % len(lengths)]
+        yield Batch(first, X[first:last], None if weight is None else weight[first:last])
+        first, i = last, i + 1
+
+
+def drawn(sample: Sample, batches: Iterator[Batch] | list[Batch]) -> Drawn:
+    for batch in batches:
+        sample.add(batch)
+    return sample.drawn()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("lengths", [[5000], [1, 2, 3], [64], [4999, 1], [0, 700]])
+@pytest.mark.parametrize("size", [1, 7, 500, 4000, 5000, 9000])
+def test_sample_of_batches_is_that_of_the_whole(size: int, lengths: list[int], weighted: bool) -> None:
+    X = np.random.default_rng(0).normal(size=(5000, 2))
+    weight = None
+    if weighted:
+        weight = np.random.default_rng(1).uniform(size=5000)
+        weight[::3] = 0.0
+    found = drawn(Sample(11, size), cut(X, weight, lengths))
+    rows = sample_rows(5000, 11, size, weight)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_array_equal(found.X, X[rows])
+    if weight is None:
+        assert found.weight is None
+    else:
+        np.testing.assert_array_equal(found.weight, weight[rows])
+
+
+def test_sample_of_many_rows() -> None:
+    X = np.arange(300_000, dtype=np.float32)[:, np.newaxis]
+    found = drawn(Sample(-3), cut(X, None, [100_000, 512]))
+    rows = sample_rows(300_000, -3)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_array_equal(found.X, X[rows])
+    assert found.X.dtype == np.float32
+
+
+def test_order_of_batches_does_not_matter() -> None:
+    X = np.random.default_rng(0).normal(size=(3000, 1))
+    found = drawn(Sample(2, 100), list(cut(X, None, [70]))[::-1])
+    np.testing.assert_array_equal(found.rows, sample_rows(3000, 2, 100))
+
+
+def test_sample_can_be_asked_while_it_is_filled() -> None:
+    X = np.random.default_rng(0).normal(size=(3000, 1))
+    sample = Sample(2, 100)
+    assert len(sample.drawn().rows) == 0
+    for batch in cut(X, None, [90]):
+        sample.add(batch)
+        n_rows = batch.first_row + len(batch.X)
+        np.testing.assert_array_equal(sample.drawn().rows, sample_rows(n_rows, 2, 100))
+
+
+def test_unit_of_weights() -> None:
+    X, weight = np.zeros((30, 1)), np.full(30, 3e-300)
+    sample = Sample(2, 10)
+    sample.add(Batch(0, X, weight))
+    sample.divide_weights(2.0**-996)
+    np.testing.assert_array_equal(sample.drawn().weight, np.full(10, 3e-300 * 2.0**996))
+    np.testing.assert_array_equal(weight, np.full(30, 3e-300))
+
+
+@pytest.mark.parametrize(("n_features", "size"), [(1, SAMPLE_ROWS), (113, SAMPLE_ROWS), (1000, 7456), (10**8, 1)])
+def test_long_rows_are_fewer(n_features: int, size: int) -> None:
+    assert sample_size(n_features) == size
+    # With the eighth that waits to be sorted out.
+    assert 1.125 * size * n_features * 8 <= 64 << 20 or size == 1
+
+
+def test_memory_of_a_sample_is_bounded() -> None:
+    X = np.zeros((20_000, 500))
+    sample = Sample(0)
+    tracemalloc.start()
+    try:
+        for first_row in range(0, 400_000, 20_000):
+            sample.add(Batch(first_row, X, None))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The rows held and the keys of a chunk; and the rows of one batch that are on their way, at first most of them.
+    assert peak < (64 << 20) + 65_536 * 40 + X.nbytes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.rows.validation import LARGEST
+from emix.rows.refusals import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

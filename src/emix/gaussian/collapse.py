@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import RegCovar, shown_ridge
 from emix.kernel.factors import Columns
+from emix.kernel.layout import parameters_layout
 
 __all__ = ["Collapse", "ColumnDoubts", "Judgement", "Names", "judge"]
 
@@ -234,10 +235,9 @@ def _covariances_without_ridge(statistics: GaussianStatistics) -> tuple[Array, A
     """Covariances of the components as matrices (K, d, d), and that of all rows in the structure's form (d, d)."""
     structure, K, d = statistics.structure, statistics.n_components, statistics.n_features
     packed, _ = structure.maximize(statistics, 0.0)
-    first = K * (1 + d)
-    size = statistics.in_unit[2].size
-    weights, means = packed[:K], packed[K:first].reshape(K, d)
-    covariances = structure.to_full(packed[first : first + size].reshape(structure.shape(K, d)), K, d)
+    at = parameters_layout(structure.code, K, d)
+    weights, means = packed[at.weights], packed[at.means].reshape(K, d)
+    covariances = structure.to_full(packed[at.covariances].reshape(structure.shape(K, d)), K, d)
     away = means - weights @ means
     total = np.tensordot(weights, covariances, axes=1) + (away.T * weights) @ away
     return covariances, structure.to_full(structure.from_pooled(total, 1), 1, d)[0]

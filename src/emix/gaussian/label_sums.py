@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.gaussian.structures import CovarianceStructure
+from emix.kernel.layout import statistics_layout
 from emix.kernel.level import clusters
 from emix.parallel.chunks import Chunks
 
@@ -49,7 +48,8 @@ def statistics_of_labels(
     """
     n_rows, d = X.shape
     K = n_labels if centers is None else len(centers)
-    width = K * (1 + d) + math.prod(structure.shape(K, d))
+    at = statistics_layout(structure.code, K, d)
+    width = at.center.start
     chunks = Chunks(n_rows, d * d if structure.has_matrices else 4.0 * d, n_threads, max(1, SLOT_BYTES // (8 * width)))
     slots = np.zeros((chunks.n_slots, width))
     work = np.empty((chunks.n_slots, clusters.label_workspace(K, d)))
@@ -63,6 +63,6 @@ def statistics_of_labels(
         chunks.each(sums.add_means)
         sums.center()
     chunks.each(sums.add_up)
-    packed = np.empty(width + K * d)
+    packed = np.empty(at.size)
     sums.finish(packed)
     return packed

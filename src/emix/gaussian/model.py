@@ -19,6 +19,7 @@ from emix.gaussian.shortcuts.origin import CommonOrigin
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import CovarianceStructure, RegCovar, shown_ridge, structure_of
 from emix.kernel import factors
+from emix.kernel.layout import arguments_layout, slot_layout, statistics_layout
 from emix.kernel.level import has_own_threads, kernel_for
 from emix.parallel.threads import plan, run_in_threads
 from emix.rows.arrays import ArraySource, as_source
@@ -89,7 +90,7 @@ class GaussianModel:
 
     def weight(self, data: Any) -> float:
         """Total weight of the rows."""
-        return as_source(data).total_weight
+        return float(as_source(data).total_weight)
 
     def e_step(self, data: Any, parameters: GaussianParameters) -> tuple[GaussianStatistics, float]:
         """Expected sufficient statistics of the rows under the parameters, and the total log-likelihood, nats.
@@ -194,10 +195,9 @@ class GaussianRun:
         self.dtype, self.weight = source.X.dtype, source.total_weight
         self._columns = source.columns
         kernel = kernel_for(self.dtype)
-        spread = math.prod(structure.shape(K, d))
-        self._width = K * (1 + d) + spread
-        self._n_sums = self._width + K * d
-        n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * self._width)))
+        width = slot_layout(structure.code, K, d).size
+        self._n_sums = statistics_layout(structure.code, K, d).size
+        n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * (width - 1))))
         n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
         super_block = kernel.super_block_rows(d)
         n_slots = min(n_slots, -(-source.n_rows // super_block))
@@ -205,8 +205,8 @@ class GaussianRun:
         self._n_threads, self._rows_per_call = plan(
             source.n_rows, operations_of_pass(K, d), super_block, model.n_threads, most
         )
-        slots = np.zeros((n_slots, self._width + 1))
-        arguments = np.empty(2 * K * (1 + d) + spread + d)
+        slots = np.zeros((n_slots, width))
+        arguments = np.empty(arguments_layout(structure.code, K, d).size)
         rounded = np.empty(len(arguments), np.float32) if self.dtype.char == "f" else None
         self._look = None
         if FirstLook.may_pay(kernel, structure, source.n_rows, K, d):
@@ -314,7 +314,7 @@ class GaussianRun:
         """
         origin = origin and self._origin is not None and self._origin.begin_pass()
         if self._passes is None and self._look is None:
-            self._exchange.begin(parameters.packed, before, center, origin)
+            self._exchange.begin(parameters.density, before, center, origin)
             if self._in_one_call:
                 self._accumulator.accumulate(self._rows, 0, 0, self.source.n_rows, None)
             else:
@@ -323,7 +323,7 @@ class GaussianRun:
             parts = [Part(0, self.source.n_rows)] if self._passes is None else self._passes.begin_pass(parameters)
             n_plain = sum(part.last_row - part.first_row for part in parts if part.bounds is None)
             look = self._look is not None and self._look.pays and n_plain > 0
-            self._exchange.begin(parameters.packed, before, center, origin, look)
+            self._exchange.begin(parameters.density, before, center, origin, look)
             n_live, n_computed = self._accumulate_parts(parts)
             if self._passes is not None:
                 self._passes.end_pass(n_live, n_computed, in_full=before is None)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from emix.arguments import check_finite, element_of
 from emix.gaussian.structures import CovarianceStructure, structure_of
 from emix.kernel import factors
+from emix.kernel.layout import ParametersLayout, parameters_layout
 
 __all__ = ["GaussianParameters", "check_shapes", "check_values"]
 
@@ -38,8 +39,9 @@ class GaussianParameters:
     n_components, n_features : int
         K and d.
     packed : ndarray
-        All numbers, as compiled code takes them: [π | μ | Σ | W | log det W]. The arrays below are views of it.
-        It is not copied, and made read-only: W belongs to Σ, and what is derived once, such as the digest, to all.
+        All numbers, as compiled code takes them (`emix.kernel.layout.ParametersLayout`). The arrays below are views
+        of it. It is not copied, and made read-only: W belongs to Σ, and what is derived once, such as the digest, to
+        all.
     weights : ndarray of shape (K,)
         π_k.
     means : ndarray of shape (K, d)
@@ -131,21 +133,32 @@ class GaussianParameters:
     ) -> GaussianParameters:
         """Make parameters from all their parts, which are trusted to belong together."""
         K, d = means.shape
-        parts = (weights, means, covariances, whitening, log_det_whitening)
-        return cls(structure, K, d, np.concatenate([part.ravel() for part in parts]))
+        at = parameters_layout(structure.code, K, d)
+        packed = np.empty(at.size)
+        parts = (weights, covariances, means, whitening, log_det_whitening)
+        for place, part in zip((at.weights, at.covariances, at.means, at.whitening, at.log_det), parts):
+            packed[place] = part.ravel()
+        factors.complete(structure.code, K, d, packed)
+        return cls(structure, K, d, packed)
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Weights, means, covariances and whitening, in half of the time that they take one by one."""
-        K, d, packed = self.n_components, self.n_features, self.packed
-        size = (len(packed) - K * (d + 2)) // 2
-        first = K * (d + 1)
+        K, d, packed, at = self.n_components, self.n_features, self.packed, self._layout()
         shape = self.structure.shape(K, d)
         return (
-            packed[:K],
-            packed[K:first].reshape(K, d),
-            packed[first : first + size].reshape(shape),
-            packed[first + size : first + 2 * size].reshape(shape),
+            packed[at.weights],
+            packed[at.means].reshape(K, d),
+            packed[at.covariances].reshape(shape),
+            packed[at.whitening].reshape(shape),
         )
+
+    def _layout(self) -> ParametersLayout:
+        return parameters_layout(self.structure.code, self.n_components, self.n_features)
+
+    @property
+    def density(self) -> Array:
+        """The part of `packed` that an E-step evaluates (`emix.kernel.layout.DensityLayout`)."""
+        return self.packed[self._layout().density]
 
     @property
     def weights(self) -> Array:
@@ -155,30 +168,25 @@ class GaussianParameters:
     @property
     def means(self) -> Array:
         """μ_k, (K, d)."""
-        K, d = self.n_components, self.n_features
-        return self.packed[K : K + K * d].reshape(K, d)
+        return self.packed[self._layout().means].reshape(self.n_components, self.n_features)
 
     @property
     def covariances(self) -> Array:
         """Σ_k, in the structure's shape."""
-        return self._spread(0)
+        return self._spread(self._layout().covariances)
 
     @property
     def whitening(self) -> Array:
         """W_k, in the structure's shape."""
-        return self._spread(1)
+        return self._spread(self._layout().whitening)
 
     @property
     def log_det_whitening(self) -> Array:
         """Σ_j log W_k[j, j], (K,)."""
-        return self.packed[-self.n_components :]
+        return self.packed[self._layout().log_det]
 
-    def _spread(self, place: int) -> Array:
-        """The first or second array in the structure's shape."""
-        K, d = self.n_components, self.n_features
-        size = (len(self.packed) - K * (d + 2)) // 2
-        first = K * (d + 1) + place * size
-        return self.packed[first : first + size].reshape(self.structure.shape(K, d))
+    def _spread(self, place: slice) -> Array:
+        return self.packed[place].reshape(self.structure.shape(self.n_components, self.n_features))
 
     def __repr__(self) -> str:
         return (
@@ -188,10 +196,8 @@ class GaussianParameters:
 
     def has_precisions_within(self, largest: float) -> bool:
         """True if no precision can be beyond the largest number of a dtype; False is no verdict."""
-        # Σ⁻¹ = WᵀW: a sum of d products. What stands behind W, the logarithms, is far smaller.
-        K, d = self.n_components, self.n_features
-        size = (len(self.packed) - K * (d + 2)) // 2
-        return factors.all_below(self.packed, K * (d + 1) + size, math.sqrt(largest / d))
+        # Σ⁻¹ = WᵀW: a sum of d products.
+        return factors.all_below(self.packed[self._layout().whitening], 0, math.sqrt(largest / self.n_features))
 
     @property
     def n_free_parameters(self) -> int:

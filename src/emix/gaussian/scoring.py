@@ -12,6 +12,7 @@ from emix.gaussian.operations import operations_per_row
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.shortcuts.origin import MAX_REACH, may_pay
 from emix.kernel import factors
+from emix.kernel.layout import arguments_layout
 from emix.kernel.level import has_own_threads, kernel_for
 from emix.parallel.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
@@ -125,9 +126,9 @@ def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: boo
 def _arguments(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> NDArray[Any] | None:
     """What the Scorer takes, about an origin where there is one and it may pay; None if the dtype cannot hold it."""
     structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
-    arguments = np.empty(2 * K * (1 + d) + parameters.covariances.size + d)
+    arguments = np.empty(arguments_layout(structure.code, K, d).size)
     limit = MAX_REACH[dtype.char] if origin and may_pay(structure, K, d) else 0.0
-    factors.prepare(structure.code, K, d, dtype.char == "f", limit, parameters.packed, arguments)
+    factors.prepare(structure.code, K, d, dtype.char == "f", limit, parameters.density, arguments)
     if dtype.char == "d":
         return arguments
     with np.errstate(over="ignore", under="ignore"):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.kernel.factors import Columns
+from emix.kernel.layout import statistics_layout
 
 if TYPE_CHECKING:
     from emix.gaussian.parameters import GaussianParameters
@@ -31,7 +32,7 @@ class GaussianStatistics:
     n_components, n_features : int
         K and d.
     packed : ndarray
-        All sums, as compiled code takes them: [N | s | S | c], for weights in `unit`.
+        All sums, as compiled code takes them (`emix.kernel.layout.StatisticsLayout`), for weights in `unit`.
     unit : float
         Of the weights in `packed`, a power of two; 1 unless all weights are very small or large. Sums of weights of
         2⁻¹⁰⁰⁰ with squares of small numbers would underflow.
@@ -132,8 +133,8 @@ class GaussianStatistics:
     def in_unit(self) -> tuple[Array, Array, Array]:
         """N, s and S for weights in `unit`: views of `packed`."""
         K, d, packed = self.n_components, self.n_features, self.packed
-        first = K * (d + 1)
-        return packed[:K], packed[K:first].reshape(K, d), packed[first : -K * d].reshape(self.structure.shape(K, d))
+        at = statistics_layout(self.structure.code, K, d)
+        return packed[at.weight], packed[at.shift].reshape(K, d), packed[at.scatter].reshape(self.structure.shape(K, d))
 
     def _with_unit(self, sums: Array) -> Array:
         if self.unit == 1.0:

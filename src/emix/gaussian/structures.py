@@ -17,6 +17,7 @@ from emix.arguments import choice_of
 from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.statistics import GaussianStatistics
 from emix.kernel import factors
+from emix.kernel.layout import parameters_layout
 from emix.parallel.threads import part_of_thread, plan_parts, run_in_threads
 
 __all__ = ["STRUCTURES", "CovarianceStructure", "RegCovar", "shown_ridge", "structure_of"]
@@ -92,8 +93,7 @@ class CovarianceStructure(ABC):
         positive definite to working precision, and those behind it, may have no whitening; all else is there.
         """
         K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
-        # Of [N | s | S | c] the parts [π | μ | Σ | W | log det W] come from, S is as large as Σ and as W.
-        packed = np.empty(2 * len(sums) - 3 * K * d)
+        packed = np.empty(parameters_layout(self.code, K, d).size)
         number, columns = _number(reg_covar), statistics.columns
         if n_threads == 1:
             return packed, factors.maximize(self.code, K, d, number, columns, sums, packed)

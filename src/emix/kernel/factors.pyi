@@ -2,16 +2,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 def whiten(
-    structure: int,
+    form: int,
     n_features: int,
     covariances: NDArray[np.float64],
     whitening: NDArray[np.float64],
     log_det: NDArray[np.float64],
 ) -> int: ...
+def complete(form: int, K: int, d: int, parameters: NDArray[np.float64]) -> None: ...
+def layouts(form: int, K: int, d: int) -> dict[str, dict[str, int]]: ...
 def precisions(n_features: int, whitening: NDArray[np.float64], found: NDArray[np.float64]) -> None: ...
 def all_below(numbers: NDArray[np.float64], first: int, limit: float) -> bool: ...
 def maximize(
-    structure: int,
+    form: int,
     K: int,
     d: int,
     reg_covar: float,
@@ -22,7 +24,7 @@ def maximize(
     last: int = -1,
 ) -> int: ...
 def ridge(
-    structure: int,
+    form: int,
     mixes: bool,
     K: int,
     d: int,
@@ -32,7 +34,7 @@ def ridge(
     found: NDArray[np.float64],
 ) -> None: ...
 def is_regular(
-    structure: int,
+    form: int,
     K: int,
     d: int,
     reg_covar: float,
@@ -40,11 +42,11 @@ def is_regular(
     statistics: NDArray[np.float64],
 ) -> bool: ...
 def carry(
-    structure: int,
+    form: int,
     K: int,
     d: int,
     before: NDArray[np.float64],
-    parameters: NDArray[np.float64],
+    density: NDArray[np.float64],
     first: int,
     last: int,
     shrink: NDArray[np.float32],
@@ -52,12 +54,12 @@ def carry(
     row: NDArray[np.float64],
 ) -> None: ...
 def prepare(
-    structure: int,
+    form: int,
     K: int,
     d: int,
     single: bool,
     limit: float,
-    parameters: NDArray[np.float64],
+    density: NDArray[np.float64],
     arguments: NDArray[np.float64],
 ) -> None: ...
 def sketch_size(K: int, d: int) -> int: ...
@@ -73,7 +75,7 @@ class Columns:
 class Exchange:
     def __init__(
         self,
-        structure: int,
+        form: int,
         n_components: int,
         n_features: int,
         negligible: float,
@@ -95,7 +97,7 @@ class Exchange:
     ) -> None: ...
     def begin(
         self,
-        parameters: NDArray[np.float64],
+        density: NDArray[np.float64],
         before: NDArray[np.float64] | None,
         center: NDArray[np.float64] | None,
         about_origin: bool = False,

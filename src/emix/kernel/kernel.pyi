@@ -19,7 +19,7 @@ class Rows:
 class Accumulator:
     def __init__(
         self,
-        structure: int,
+        form: int,
         n_components: int,
         n_features: int,
         arguments: NDArray[Any],
@@ -57,7 +57,7 @@ class Accumulator:
     ) -> float: ...
 
 class Scorer:
-    def __init__(self, structure: int, n_components: int, n_features: int, arguments: NDArray[Any]) -> None: ...
+    def __init__(self, form: int, n_components: int, n_features: int, arguments: NDArray[Any]) -> None: ...
     def score(
         self,
         X: NDArray[Any],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emix.exceptions import shown
 
-__all__ = ["as_numbers", "called", "column_names", "is_frame", "is_ready", "refuse_unread_names"]
+__all__ = ["as_numbers", "called", "column_names", "few", "is_frame", "is_ready", "refuse_unread_names"]
 
 # What to look for in most objects takes ten times as long as to convert one short row.
 _WITHOUT_NAMES = (list, tuple, float, int)
@@ -118,7 +118,7 @@ def refuse_unread_names(X: Any, name: str) -> None:
         return
     if isinstance(X, np.ndarray) and X.dtype.names is not None:
         raise ValueError(
-            f"{name} is a structured array with the fields {_few(X.dtype.names)}, expected numbers in two dimensions. "
+            f"{name} is a structured array with the fields {few(X.dtype.names)}, expected numbers in two dimensions. "
             f"Pass a data frame, such as pandas.DataFrame({name}), or without the names "
             f"numpy.lib.recfunctions.structured_to_unstructured({name})."
         )
@@ -126,7 +126,7 @@ def refuse_unread_names(X: Any, name: str) -> None:
         if (rows := _rows_within(X, name)) is not None:
             raise TypeError(_data_set(X, name, rows))
         raise TypeError(
-            f"{name} is a {type(X).__name__} with the keys {_few(X)}, expected an array or a data frame. Make it one, "
+            f"{name} is a {type(X).__name__} with the keys {few(X)}, expected an array or a data frame. Make it one, "
             f"for example with pandas.DataFrame({name})."
         )
     if is_frame(X) or _is_arrow(X):
@@ -142,7 +142,8 @@ def refuse_unread_names(X: Any, name: str) -> None:
         )
 
 
-def _few(names: Any, most: int = 5) -> str:
+def few(names: Any, most: int = 5) -> str:
+    """Return the first names for a message, quoted; an ellipsis stands for others."""
     listed = [repr(key) for key in names]
     return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.kernel import values
 
-__all__ = ["SAMPLE_ROWS", "sample_rows"]
+if TYPE_CHECKING:
+    from emix.rows.source import Batch
+
+__all__ = ["SAMPLE_ROWS", "Drawn", "Sample", "sample_rows", "sample_size"]
 
 # Enough that means of a component with one row in a thousand are found to an eighth of its standard deviation.
 SAMPLE_ROWS = 65_536
+
+# A sample of long rows has fewer of them.
+_SAMPLE_BYTES = 64 << 20
 
 # Keys of so many rows are held at one time.
 _CHUNK = 1 << 16
@@ -67,3 +74,104 @@ def _with_smallest_keys(
             smallest = keys <= highest
             rows, keys = rows[smallest], keys[smallest]
     return rows
+
+
+def sample_size(n_features: int) -> int:
+    """Return how many rows a start looks at, at most: `SAMPLE_ROWS`, or as many as fit in 64 MB.
+
+    Rows of float32 count as float64, which a start works in: the sample does not depend on the dtype. A `Sample` holds
+    an eighth more rows while it is filled.
+    """
+    return max(1, min(SAMPLE_ROWS, _SAMPLE_BYTES // (9 * n_features)))
+
+
+class Drawn(NamedTuple):
+    """The rows of a sample, in ascending order: their numbers, themselves, and their weights if there are weights."""
+
+    rows: NDArray[np.intp]
+    X: NDArray[Any]
+    weight: NDArray[np.float64] | None
+
+
+class Sample:
+    """The rows of `sample_rows`, drawn from batches that are seen once.
+
+    No more than `size` rows and an eighth are held, each with its key and its weight.
+
+    Parameters
+    ----------
+    seed : int
+    size : int, optional
+        By default `sample_size` of the rows' number of columns.
+    """
+
+    def __init__(self, seed: int, size: int | None = None) -> None:
+        self.seed, self.size = seed, size
+        self._highest, self._n_held = _LARGEST_KEY, 0
+        self._rows, self._keys = np.empty(0, dtype=np.intp), np.empty(0, dtype=np.uint64)
+        self._X: NDArray[Any] = np.empty((0, 0))
+        self._weight: NDArray[np.float64] | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Draw from a batch as well; each row is added once, in any order of batches."""
+        if len(self._rows) == 0:
+            self._make_room(batch)
+        rows, keys = np.empty(_CHUNK, dtype=np.intp), np.empty(_CHUNK, dtype=np.uint64)
+        n_rows = len(batch.X)
+        for start in range(0, n_rows, _CHUNK):
+            stop = min(start + _CHUNK, n_rows)
+            first, last = batch.first_row + start, batch.first_row + stop
+            # The compiled loop counts weights from row 0 of the whole source, so that it cannot leave rows out here.
+            count = values.rows_with_small_keys(first, last, self.seed % 2**64, self._highest, None, rows, keys)
+            found, found_keys = rows[:count], keys[:count]
+            if batch.weight is not None:
+                counted = batch.weight[found - batch.first_row] > 0.0
+                found, found_keys = found[counted], found_keys[counted]
+            while len(found) > 0:
+                room = len(self._rows) - self._n_held
+                self._hold(batch, found[:room], found_keys[:room])
+                found, found_keys = found[room:], found_keys[room:]
+                if self._n_held == len(self._rows):
+                    self._keep_smallest()
+                    small = found_keys <= self._highest
+                    found, found_keys = found[small], found_keys[small]
+
+    def divide_weights(self, unit: float) -> None:
+        """Give the weights in a unit that is known only when all rows have been read."""
+        if self._weight is not None:
+            self._weight /= unit
+
+    def drawn(self) -> Drawn:
+        """Return the rows that were drawn from all batches so far; copies."""
+        if self.size is not None and self._n_held > self.size:
+            self._keep_smallest()
+        order = np.argsort(self._rows[: self._n_held])
+        return Drawn(self._rows[order], self._X[order], None if self._weight is None else self._weight[order])
+
+    def _make_room(self, batch: Batch) -> None:
+        n_features = batch.X.shape[1]
+        if self.size is None:
+            self.size = sample_size(n_features)
+        room = self.size + max(1, self.size // 8)
+        self._rows, self._keys = np.empty(room, dtype=np.intp), np.empty(room, dtype=np.uint64)
+        self._X = np.empty((room, n_features), dtype=batch.X.dtype)
+        self._weight = None if batch.weight is None else np.empty(room)
+
+    def _hold(self, batch: Batch, rows: NDArray[np.intp], keys: NDArray[np.uint64]) -> None:
+        places = slice(self._n_held, self._n_held + len(rows))
+        self._rows[places], self._keys[places], self._X[places] = rows, keys, batch.X[rows - batch.first_row]
+        if self._weight is not None and batch.weight is not None:
+            self._weight[places] = batch.weight[rows - batch.first_row]
+        self._n_held = places.stop
+
+    def _keep_smallest(self) -> None:
+        """Leave out the rows with the largest keys: rows behind the first `size` places move to where one is left."""
+        assert self.size is not None  # since there are rows
+        order = np.argpartition(self._keys[: self._n_held], self.size - 1)
+        self._highest = int(self._keys[order[self.size - 1]])
+        left, moved = order[self.size :], order[: self.size]
+        left, moved = left[left < self.size], moved[moved >= self.size]
+        for held in (self._rows, self._keys, self._X, self._weight):
+            if held is not None:
+                held[left] = held[moved]
+        self._n_held = self.size

@@ -17,6 +17,14 @@ from emix.exceptions import warn
 from emix.kernel.factors import Columns
 from emix.kernel.values import within
 from emix.rows.conversion import as_numbers, called, column_names, is_ready, refuse_unread_names
+from emix.rows.refusals import (
+    LARGEST,
+    check_total_weight,
+    first_bad_weight,
+    first_value,
+    refusal_of_value,
+    refusal_of_weight,
+)
 
 __all__ = [
     "FloatArray",
@@ -31,19 +39,12 @@ __all__ = [
 
 FloatArray: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
 
-# The square of a difference of two such values, summed over any number of features, is far from overflow, and so is
-# its product with a weight.
-LARGEST = {"d": 1e150, "f": 1e15}
-
 # A column that varies by less has squares of differences below the smallest normal number, where digits end: in float64
 # the fifth of a covariance is lost at 3e-156. In float32 that begins at 1e-18, and a component is narrower than all.
 SMALLEST = {"d": 1e-153, "f": 1e-15}
 
 # So few values, if they do not lie side by side, are looked at one by one in less time than NumPy takes to start.
 _FEW = 1 << 10
-
-# A boolean of this many values is the largest temporary of the search for the first value that is not finite.
-_SEARCH = 1 << 18
 
 
 def as_rows(
@@ -106,9 +107,11 @@ def as_rows(
     # NaN and infinities show in the extremes; unlike isfinite, these need no array to write to.
     lowest, highest = np.minimum.reduce(rows, axis=None), np.maximum.reduce(rows, axis=None)
     if not (math.isfinite(lowest) and math.isfinite(highest)):
-        raise ValueError(_not_finite(rows, name, names or column_names(X)))
+        bad = first_value(rows, lambda block: ~np.isfinite(block))
+        raise ValueError(refusal_of_value(bad, kind, names or column_names(X), name=name))
     if to_fit and (highest > LARGEST[kind] or lowest < -LARGEST[kind]):
-        raise ValueError(_too_large(rows, name, names or column_names(X)))
+        bad = first_value(rows, lambda block: np.abs(block) > LARGEST[kind])
+        raise ValueError(refusal_of_value(bad, kind, names or column_names(X), name=name))
     return rows
 
 
@@ -153,25 +156,11 @@ def as_sample_weight(sample_weight: Any, n_samples: int) -> NDArray[np.float64] 
         return weight
     with np.errstate(over="ignore", invalid="ignore"):
         lowest, total = float(np.minimum.reduce(weight)), float(np.add.reduce(weight))
-    if not math.isfinite(total):
-        bad = np.flatnonzero(~np.isfinite(weight))
-        if bad.size:
-            raise ValueError(
-                f"Input {name} contains {_kind(weight[bad[0]])} in row {bad[0]}. Expected finite, non-negative "
-                "weights: give a row that should not count the weight 0."
-            )
-        raise ValueError(f"{name} has a sum that overflows: divide the weights by their largest, {weight.max():g}.")
-    if lowest < 0:
-        row = int(np.flatnonzero(weight < 0)[0])
-        raise ValueError(
-            f"Negative values in {name}: {weight[row]:g} in row {row}. Expected weights that are not negative: "
-            "give a row that should not count the weight 0."
-        )
-    if total == 0:
-        raise ValueError(
-            f"Sample weights must contain at least one non-zero number: all {n_samples} values of {name} are zero. "
-            "Pass sample_weight=None to weight all rows alike."
-        )
+    # A total of finite weights may overflow: only a look at each tells.
+    if not (math.isfinite(total) and lowest >= 0) and (row := first_bad_weight(weight)) is not None:
+        raise ValueError(refusal_of_weight(weight[row], row, name))
+    if not 0 < total < math.inf:
+        check_total_weight(total, float(weight.max()), n_samples, name)
     return weight
 
 
@@ -321,45 +310,6 @@ def _not_two_dimensional(rows: NDArray[Any], name: str) -> str:
         start + f"Reshape your data either using {name}.reshape(-1, 1) if it has a single feature or "
         f"{name}.reshape(1, -1) if it is a single sample."
     )
-
-
-def _not_finite(rows: NDArray[Any], name: str, names: list[Any] | None) -> str:
-    row, column = _first(rows, lambda block: ~np.isfinite(block))
-    kind = _kind(rows[row, column])
-    remedy = "Leave out rows with missing values or fill them in first" if kind == "NaN" else "Leave out such rows"
-    return (
-        f"Input {name} contains {kind}: the first is in row {row}, column {column}{called(column, names)}. Expected "
-        f"finite numbers. {remedy}."
-    )
-
-
-def _too_large(rows: NDArray[Any], name: str, names: list[Any] | None) -> str:
-    limit = LARGEST[rows.dtype.char]
-    row, column = _first(rows, lambda block: np.abs(block) > limit)
-    remedy = "Divide the column by a large number"
-    if rows.dtype == np.float32:
-        remedy += f", or pass float64, which may go to {LARGEST['d']:g}"
-    return (
-        f"Input {name} contains a value too large to fit: {rows[row, column]} in row {row}, column "
-        f"{column}{called(column, names)}. Expected absolute values of at most {limit:g} in {rows.dtype}. {remedy}."
-    )
-
-
-def _first(rows: NDArray[Any], is_bad: Any) -> tuple[int, int]:
-    """Row and column of the first bad value, in order of rows, looking at a few rows at a time."""
-    step = max(1, _SEARCH // rows.shape[1])
-    for start in range(0, rows.shape[0], step):
-        bad = is_bad(rows[start : start + step])
-        if bad.any():
-            row, column = divmod(int(bad.argmax()), rows.shape[1])
-            return start + row, column
-    raise AssertionError("the caller has found a bad value")
-
-
-def _kind(value: Any) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return "infinity" if value > 0 else "-infinity"
 
 
 def _listed(names: list[str], most: int = 5) -> str:

@@ -18,6 +18,7 @@ from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure, shown_ridge
+from emix.kernel.layout import statistics_layout
 from emix.kernel.level import clusters
 from emix.parallel.chunks import Chunks
 from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
@@ -249,7 +250,7 @@ def _statistics_of_few(
 ) -> Array | None:
     """Statistics of the clusters of k-means in one compiled call; None where it is left to the steps one by one."""
     d, K = X.shape[1], n_components
-    packed = np.empty(K * (1 + 2 * d) + math.prod(structure.shape(K, d)))
+    packed = np.empty(statistics_layout(structure.code, K, d).size)
     key = seed % 2**64, restart
     settings = candidates_of(K), MAX_ITERATIONS, SQUARED_STEP
     found = clusters.small_start(structure.code, X, weight, K, *key, *settings, packed)

@@ -77,7 +77,7 @@ class CarriedBounds:
         K, d = parameters.n_components, parameters.n_features
         shrink, moved = np.zeros(K, dtype=np.float32), np.zeros(K, dtype=np.float32)
         if before is not None:
-            code, numbers = parameters.structure.code, (before.packed, parameters.packed)
+            code, numbers = parameters.structure.code, (before.density, parameters.density)
 
             def share(thread: int, stop: NDArray[np.int32] | None) -> None:
                 part = part_of_thread(thread, n_threads, K)

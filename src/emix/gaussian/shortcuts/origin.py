@@ -15,6 +15,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import CovarianceStructure, RegCovar
 from emix.kernel import factors
+from emix.kernel.layout import arguments_layout, slot_layout
 from emix.kernel.level import kernel_for
 from emix.parallel.threads import run_in_threads
 from emix.rows.arrays import ArraySource
@@ -154,10 +155,14 @@ class CommonOrigin:
         """
         source, d, n_threads = self._source, self._source.n_features, self._n_threads
         kernel: Any = kernel_for(np.dtype(np.float64))
-        slots = np.zeros((self._n_slots, 2 + d + d * d))
+        code = self._structure.code
+        at = slot_layout(code, 1, d)
+        slots = np.zeros((self._n_slots, at.size))
         workspaces = np.empty((n_threads, kernel.workspace_size(1, d)))
         # W = 0 and a = 0: densities are 1.
-        arguments = np.concatenate([origin, np.zeros(d + 1), [np.inf], np.zeros(d * d), np.full(d, np.nan)])
+        of = arguments_layout(code, 1, d)
+        arguments = np.zeros(of.size)
+        arguments[of.center], arguments[of.margin], arguments[of.origin] = origin, np.inf, np.nan
         # Others are widened, as many at a time as have a slot each.
         step = source.n_rows if source.X.dtype.char == "d" else self._n_slots * kernel.super_block_rows(d)
         accumulator = kernel.Accumulator(self._structure.code, 1, d, arguments, workspaces, slots)
@@ -167,8 +172,9 @@ class CommonOrigin:
             self._accumulate(accumulator, kernel.Rows(X, weight, start), start, start + len(X))
         total = slots.sum(axis=0)
         # Of densities that are not 1 the logarithms are not 0.
-        scatter = np.tril(total[1 + d : -1].reshape(d, d)) if total[-1] == 0.0 else np.full((d, d), np.nan)
-        return float(total[0]), total[1 : 1 + d], scatter
+        found = total[at.scatter].reshape(d, d)
+        scatter = np.tril(found) if total[at.log_likelihood] == 0.0 else np.full((d, d), np.nan)
+        return float(total[0]), total[at.shift], scatter
 
     def _accumulate(self, accumulator: Any, rows: Any, first_row: int, last_row: int) -> None:
         step = self._rows_per_call

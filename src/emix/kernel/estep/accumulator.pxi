@@ -23,7 +23,7 @@ cdef class Accumulator:
     cdef double[:, ::1] slots
 
     def __cinit__(
-        self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
+        self, int form, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
         real[:, ::1] workspaces, double[:, ::1] slots, const float[::1] sketch=None,
         bint packing=True,
     ):
@@ -36,14 +36,14 @@ cdef class Accumulator:
         """
         self.super_block = super_block_rows(n_features)
         self.block_rows = SMALL_BLOCK if self.super_block == SUPER_BLOCK else BLOCK
-        self.mixture = describe(structure, n_components, n_features, arguments, self.block_rows, packing)
+        self.mixture = describe(form, n_components, n_features, arguments, self.block_rows, packing)
         if workspaces.shape[1] < workspace_size(n_components, n_features):
             raise ValueError(f"a workspace has {workspaces.shape[1]} numbers, fewer than workspace_size tells")
-        if slots.shape[0] < 1 or slots.shape[1] != slot_width(&self.mixture):
+        if slots.shape[0] < 1 or slots.shape[1] != self.mixture.slot.size:
             raise ValueError(
-                f"slots are {slots.shape[0]} × {slots.shape[1]}, expected a width of {slot_width(&self.mixture)}")
+                f"slots are {slots.shape[0]} × {slots.shape[1]}, expected a width of {self.mixture.slot.size}")
         if sketch is not None:
-            if structure != FULL or sketch.shape[0] != n_components * (1 + n_features + panels_size(n_features)):
+            if form != FULL or sketch.shape[0] != n_components * (1 + n_features + panels_size(n_features)):
                 raise ValueError(f"{sketch.shape[0]} numbers are not the sketch of {n_components} full components")
             self.mixture.sketch = &sketch[0]
         self.arguments, self.sketch, self.workspaces, self.slots = arguments, sketch, workspaces, slots

@@ -2,7 +2,7 @@
 # cross-check of the register tiles everywhere. All else is the same source as in kernel.pyx.
 
 include "../shared/lanes.pxi"
-include "../shared/structure.pxi"
+include "../shared/layout.pxi"
 include "../shared/panels.pxi"
 include "../shared/checks.pxi"
 include "structs.pxi"

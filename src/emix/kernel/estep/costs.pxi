@@ -41,7 +41,7 @@ cdef void set_costs(Mixture *mixture, Py_ssize_t n_rows, bint packing) noexcept 
     mixture.cost_packed = 11 + 4 * width + 0.9 * d * (d + LANES) / (2 * LANES)
     mixture.packed_below = (5.0 * d / LANES - LISTING) / (8 * width)
     # At the origin no difference is left to take, and of tied no scatter to sum.
-    dense = (d if mixture.structure == TIED else 2 * d if mixture.structure == DIAG else d + 1) * 1.25 / LANES
+    dense = (d if mixture.form == TIED else 2 * d if mixture.form == DIAG else d + 1) * 1.25 / LANES
     mixture.packed_at_origin = (dense - 2.5) / (8 * width)
     if not packing:
         mixture.cost_packed, mixture.packed_below, mixture.packed_at_origin = INFINITY, 0, 0

@@ -34,6 +34,6 @@ cdef double add_block(
     if bounds != NULL:
         mark_live(bounds, work)
     statistics(mixture, block, work, slot)
-    slot[slot_width(mixture) - 1] += log_likelihood(
+    slot[mixture.slot.log_likelihood] += log_likelihood(
         work, mixture.n_components, block.weight != NULL, block.n_rows, n_vectors)
     return n_live

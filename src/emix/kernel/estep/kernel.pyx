@@ -5,7 +5,7 @@
 # a map and a glossary.
 
 include "../shared/lanes.pxi"
-include "../shared/structure.pxi"
+include "../shared/layout.pxi"
 include "../shared/panels.pxi"
 include "../shared/checks.pxi"
 include "structs.pxi"

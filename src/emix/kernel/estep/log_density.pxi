@@ -17,17 +17,17 @@ cdef void log_density(
     cdef Py_ssize_t v
     if work.at_origin[k]:
         log_densities_at_origin(mixture, &which, 1, limit, work, n_vectors)
-    elif mixture.structure == DIAG:
+    elif mixture.form == DIAG:
         log_densities_diagonal(
             work.x, c, mixture.whitening + k * d, 1, b, mixture.log_constant[k],
             limit, d, n_vectors, p, work.best)
-    elif mixture.structure == SPHERICAL:
+    elif mixture.form == SPHERICAL:
         log_densities_diagonal(
             work.x, c, mixture.whitening + k, 0, b, mixture.log_constant[k],
             limit, d, n_vectors, p, work.best)
     else:
         log_densities_triangular(
-            work, work.x, c, mixture.whitening + (k * d * d if mixture.structure == FULL else 0), b,
+            work, work.x, c, mixture.whitening + (k * d * d if mixture.form == FULL else 0), b,
             mixture.log_constant[k], limit, d, work.n_used, p, work.best)
         for v in range(work.n_used, n_vectors):
             (<vec *> p)[v] = (<vec *> p)[v - 1]

@@ -2,29 +2,30 @@
 
 
 cdef Mixture describe(
-    int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
+    int form, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
     Py_ssize_t n_rows=SMALL_BLOCK, bint packing=True,
 ):
     """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length
 
     `n_rows`: of a block; `packing`: False sets the limits so that no row is packed
     """
-    check_sizes(structure, n_components, n_features)
+    check_sizes(form, n_components, n_features)
     cdef Mixture mixture
     cdef Py_ssize_t K = n_components, d = n_features
+    cdef ArgumentsLayout at = arguments_layout(form, K, d)
     mixture.sketch = NULL
-    mixture.structure = <Structure> structure
+    mixture.form = <Form> form
     mixture.n_components = K
     mixture.n_features = d
-    mixture.scatter_size = spread_size(structure, K, d)
-    mixture.scatter_step = spread_step(structure, d)
-    if arguments.shape[0] != 2 * K * (d + 1) + mixture.scatter_size + d:
+    mixture.slot = slot_layout(form, K, d)
+    mixture.scatter_step = spread_step(form, d)
+    if arguments.shape[0] != at.size:
         raise ValueError(f"{arguments.shape[0]} numbers are not the parameters of {K} components in {d} dimensions")
-    mixture.center = &arguments[0]
-    mixture.offset = mixture.center + K * d
-    mixture.log_constant = mixture.offset + K * d
-    mixture.margin = mixture.log_constant + K
-    mixture.whitening = mixture.margin + K
-    mixture.origin = mixture.whitening + mixture.scatter_size
+    mixture.center = &arguments[at.center]
+    mixture.offset = &arguments[at.offset]
+    mixture.log_constant = &arguments[at.log_constant]
+    mixture.margin = &arguments[at.margin]
+    mixture.whitening = &arguments[at.whitening]
+    mixture.origin = &arguments[at.origin]
     set_costs(&mixture, n_rows, packing)
     return mixture

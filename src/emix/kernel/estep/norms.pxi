@@ -1,4 +1,4 @@
-# From rows to differences, and from squared norms to log-densities: steps that all structures share.
+# From rows to differences, and from squared norms to log-densities: steps that all forms share.
 
 
 cdef void center(

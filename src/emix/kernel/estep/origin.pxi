@@ -33,22 +33,22 @@ cdef void find_at_origin(Mixture *mixture, Workspace *work) noexcept nogil:
     """at_origin[k]: is c_k the origin, w_k moderate;  target[k] = b_k, for spherical b_k / w_k;  far_below"""
     cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, k, j
     # Tied squares nothing of W.
-    cdef Py_ssize_t n_squared = d if mixture.structure == DIAG else 1 if mixture.structure == SPHERICAL else 0
+    cdef Py_ssize_t n_squared = d if mixture.form == DIAG else 1 if mixture.form == SPHERICAL else 0
     cdef real scale
     work.n_at_origin = 0
     work.far_below = -REAL_MAX
     for k in range(K):
-        work.at_origin[k] = mixture.structure != FULL and moderate(mixture.whitening + k * n_squared, n_squared)
+        work.at_origin[k] = mixture.form != FULL and moderate(mixture.whitening + k * n_squared, n_squared)
         for j in range(d if work.at_origin[k] else 0):
             # NaN is like nothing
             if mixture.center[k * d + j] != mixture.origin[j]:
                 work.at_origin[k] = 0
                 break
         work.n_at_origin += work.at_origin[k]
-        scale = mixture.whitening[k] if mixture.structure == SPHERICAL else 1
+        scale = mixture.whitening[k] if mixture.form == SPHERICAL else 1
         for j in range(d if work.at_origin[k] else 0):
             work.target[k * d + j] = mixture.offset[k * d + j] / scale
-        if mixture.structure == SPHERICAL and work.at_origin[k]:
+        if mixture.form == SPHERICAL and work.at_origin[k]:
             work.far_below = max(work.far_below, <real> max(-0.25 * <double> REAL_MAX * scale * scale, -REAL_MAX))
 
 
@@ -69,7 +69,7 @@ cdef void move_to_origin(Mixture *mixture, Workspace *work, Py_ssize_t n_vectors
     cdef const real *z
     cdef real *u
     center(work.x, mixture.origin, d, n_vectors, work.from_origin)
-    if mixture.structure != TIED:
+    if mixture.form != TIED:
         return
     while vector < n_vectors:
         z = work.from_origin + vector * LANES
@@ -122,7 +122,7 @@ cdef void log_densities_at_origin(
     Mixture *mixture, const int *which, Py_ssize_t n, real limit, Workspace *work, Py_ssize_t n_vectors
 ) noexcept nogil:
     """p[k] of the n components `which`;  best = max(best, p[k])"""
-    if mixture.structure == DIAG:
+    if mixture.form == DIAG:
         log_densities_tiles(True, mixture, which, n, limit, work, n_vectors)
     else:
         log_densities_tiles(False, mixture, which, n, limit, work, n_vectors)
@@ -156,7 +156,7 @@ cdef inline void log_densities_tile(
     and w_k² is neither 0 nor infinite.
     """
     cdef Py_ssize_t d = mixture.n_features, j
-    cdef const real *u = (work.u if mixture.structure == TIED else work.from_origin) + first * LANES
+    cdef const real *u = (work.u if mixture.form == TIED else work.from_origin) + first * LANES
     cdef const real *b[4]
     cdef const real *w[4]
     cdef real half[4]
@@ -169,7 +169,7 @@ cdef inline void log_densities_tile(
         half[a] = <real> 0.5
         if scaled:
             w[a] = mixture.whitening + which[a] * d
-        elif mixture.structure == SPHERICAL:
+        elif mixture.form == SPHERICAL:
             half[a] = <real> 0.5 * mixture.whitening[which[a]] * mixture.whitening[which[a]]
         for v in range(TILE_VECTORS):
             norm[a][v] = vec_of(0)
@@ -213,20 +213,20 @@ cdef void statistics_at_origin(
         for v in range(n_vectors):
             total += (<const vec *> (work.p + which[a] * STRIDE))[v]
         slot[which[a]] += vec_sum(total)
-    add_products(work.p, which, n, work.from_origin, d, n_vectors, slot + K, d)
-    if mixture.structure == TIED:
+    add_products(work.p, which, n, work.from_origin, d, n_vectors, slot + mixture.slot.shift, d)
+    if mixture.form == TIED:
         return
     # z², or ‖z‖² in the first column; finite, so that rows of responsibility 0 add 0 wherever they lie
     for j in range(d):
         z = <const vec *> (work.from_origin + j * STRIDE)
-        sum = <vec *> (work.squares + (j * STRIDE if mixture.structure == DIAG else 0))
+        sum = <vec *> (work.squares + (j * STRIDE if mixture.form == DIAG else 0))
         for v in range(n_vectors):
             square = z[v] * z[v]
-            if mixture.structure == SPHERICAL and j > 0:
+            if mixture.form == SPHERICAL and j > 0:
                 square += sum[v]
             sum[v] = vec_select(vec_less(square, largest), square, largest)
-    add_products(work.p, which, n, work.squares, d if mixture.structure == DIAG else 1, n_vectors,
-                 slot + K + K * d, mixture.scatter_step)
+    add_products(work.p, which, n, work.squares, d if mixture.form == DIAG else 1, n_vectors,
+                 slot + mixture.slot.scatter, mixture.scatter_step)
 
 
 cdef void add_products(

@@ -100,9 +100,9 @@ cdef class Scorer:
     cdef Mixture mixture
     cdef const real[::1] arguments      # held for as long as there are pointers into it
 
-    def __cinit__(self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
+    def __cinit__(self, int form, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
         """Take the parameters, [c | b | a | margin | W | m] as in `describe`."""
-        self.mixture = describe(structure, n_components, n_features, arguments)
+        self.mixture = describe(form, n_components, n_features, arguments)
         self.arguments = arguments
 
     def score(

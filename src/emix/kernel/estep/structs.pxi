@@ -10,10 +10,10 @@ cdef extern from "simd.h" nogil:
 
 
 cdef struct Mixture:
-    Structure structure
+    Form form                   # of the covariances
     Py_ssize_t n_components
     Py_ssize_t n_features
-    Py_ssize_t scatter_size     # of all components together
+    SlotLayout slot             # places of the sums in a slot
     Py_ssize_t scatter_step     # from one component's to the next
     const real *center          # (K, d)
     const real *offset          # (K, d): W_k (μ_k − c_k)

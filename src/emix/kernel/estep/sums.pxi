@@ -4,10 +4,6 @@
 # over lanes. Where few are, they are packed (packed.pxi).
 
 
-cdef Py_ssize_t slot_width(Mixture *mixture) noexcept nogil:
-    return mixture.n_components * (1 + mixture.n_features) + mixture.scatter_size + 1
-
-
 cdef inline bint is_summed_about_origin(
     Mixture *mixture, Workspace *work, Py_ssize_t k, Py_ssize_t n_rows
 ) noexcept nogil:
@@ -17,10 +13,10 @@ cdef inline bint is_summed_about_origin(
 
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
     """Add the block's N, s and S to a slot: [N (K) | s (K, d) | S | log-likelihood]"""
-    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, k, n_rows, n_together = 0
+    cdef Py_ssize_t d = mixture.n_features, a, k, n_rows, n_together = 0
     cdef Py_ssize_t n_vectors = whole_vectors(block.n_rows, LANES) // LANES
-    cdef bint squares = mixture.structure == DIAG or mixture.structure == SPHERICAL
-    cdef Py_ssize_t square_step = mixture.structure == DIAG
+    cdef bint squares = mixture.form == DIAG or mixture.form == SPHERICAL
+    cdef Py_ssize_t square_step = mixture.form == DIAG
     cdef double *shift
     cdef double *scatter
     cdef const real *r
@@ -38,8 +34,8 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
             continue
         r = work.p + k * STRIDE
         c = mixture.center + k * d
-        shift = slot + K + k * d
-        scatter = slot + K + K * d + k * mixture.scatter_step
+        shift = slot + mixture.slot.shift + k * d
+        scatter = slot + mixture.slot.scatter + k * mixture.scatter_step
         if work.at_origin[k] or (squares and work.live[k] < mixture.packed_below * block.n_rows):
             n_rows = list_live(r, n_vectors, work.live_rows)
             pack_rows(block, c, n_rows, d, work)

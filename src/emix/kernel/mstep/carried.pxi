@@ -41,18 +41,18 @@ cdef double whitened_square(const double *w, const double *a, const double *b, P
 
 
 def carry(
-    int structure, Py_ssize_t K, Py_ssize_t d,
-    const double[::1] before, const double[::1] parameters,     # IN: parameters, of the last pass and of the next
-    Py_ssize_t first, Py_ssize_t last,                          # IN: components [first, last)
-    float[::1] shrink, float[::1] moved,                        # OUT: (K,) each, rounded to the safe side
-    double[::1] row,                                            # overwritten, (d,)
+    int form, Py_ssize_t K, Py_ssize_t d,
+    const double[::1] before, const double[::1] density,    # IN: densities, of the last pass and of the next
+    Py_ssize_t first, Py_ssize_t last,                      # IN: components [first, last)
+    float[::1] shrink, float[::1] moved,                    # OUT: (K,) each, rounded to the safe side
+    double[::1] row,                                        # overwritten, (d,)
 ):
     """shrink, moved := at most σ_min(T_k), at least ‖W′_k (μ′_k − μ_k)‖"""
-    cdef Py_ssize_t spread = spread_size(structure, K, d), k, j
-    cdef Py_ssize_t step = spread_step(structure, d), next_variance = 1 if structure == DIAG else 0
-    check_sizes(structure, K, d)
-    check_length("before", before.shape[0], K * (2 + d) + 2 * spread)
-    check_length("parameters", parameters.shape[0], before.shape[0])
+    cdef DensityLayout at = density_layout(form, K, d)
+    cdef Py_ssize_t step = spread_step(form, d), next_variance = 1 if form == DIAG else 0, k, j
+    check_sizes(form, K, d)
+    check_length("before", before.shape[0], at.size)
+    check_length("density", density.shape[0], at.size)
     check_length("row", row.shape[0], d)
     if not (0 <= first <= last <= K == shrink.shape[0] == moved.shape[0]):
         raise ValueError(f"components {first} to {last} are asked for, of {K}")
@@ -63,10 +63,10 @@ def carry(
     cdef double least = 0, stretch, square, step_of_mean
     with nogil:
         for k in range(first, last):
-            mean, mean_new = &before[K + k * d], &parameters[K + k * d]
-            w, w_new = &before[K * (1 + d) + spread + k * step], &parameters[K * (1 + d) + spread + k * step]
-            if structure == FULL or structure == TIED:
-                if structure == FULL or k == first:
+            mean, mean_new = &before[at.means + k * d], &density[at.means + k * d]
+            w, w_new = &before[at.whitening + k * step], &density[at.whitening + k * step]
+            if has_matrices(form):
+                if form == FULL or k == first:
                     least = least_stretch(w, w_new, d, &row[0])
                 square = whitened_square(w_new, mean, mean_new, d)
             else:

@@ -52,22 +52,23 @@ cdef bint has_shrunk(const double *before, const double *after, Py_ssize_t K, do
 
 
 cdef bint cancels(
-    int structure, Py_ssize_t K, Py_ssize_t d, double limit, double rounding,   # IN
-    const double *statistics,                                                   # IN
+    int form, Py_ssize_t K, Py_ssize_t d, double limit, double rounding,    # IN
+    const double *statistics,                                               # IN
 ) noexcept nogil:
     """Would the M-step leave less than `limit` of a diagonal of S? That is S[j, j] − N δ_j² < limit · S[j, j].
 
     Spherical: of the trace; tied: of Σ_k S_k. A |δ_j| of no more than `rounding` · |c_j| does not count: other centres
     would be no better.
     """
-    cdef const double *weight = statistics
-    cdef const double *shift = weight + K
-    cdef const double *scatter = shift + K * d
-    cdef const double *center = scatter + spread_size(structure, K, d)
-    cdef Py_ssize_t step = spread_step(structure, d), k, j
+    cdef StatisticsLayout at = statistics_layout(form, K, d)
+    cdef const double *weight = statistics + at.weight
+    cdef const double *shift = statistics + at.shift
+    cdef const double *scatter = statistics + at.scatter
+    cdef const double *center = statistics + at.center
+    cdef Py_ssize_t step = spread_step(form, d), k, j
     cdef double square = 0, delta, moment
     cdef bint far = False
-    if structure == TIED:
+    if form == TIED:
         for j in range(d):
             square, far = 0, False
             for k in range(K):
@@ -87,9 +88,9 @@ cdef bint cancels(
             delta = shift[k * d + j] / weight[k]
             square += shift[k * d + j] * delta
             far = far or fabs(delta) > rounding * fabs(center[k * d + j])
-            if structure == SPHERICAL and j < d - 1:
+            if form == SPHERICAL and j < d - 1:
                 continue
-            moment = scatter[k * step + (j * (d + 1) if structure == FULL else j if structure == DIAG else 0)]
+            moment = scatter[k * step + (j * (d + 1) if form == FULL else j if form == DIAG else 0)]
             if far and moment - square < limit * moment:
                 return True
             square, far = 0, False
@@ -102,8 +103,9 @@ cdef class Exchange:
     The buffers of a fit are asked for once and held.
     """
 
-    cdef int structure
+    cdef int form
     cdef Py_ssize_t K, d
+    cdef SlotLayout slot                # places in a slot, and in statistics up to the centres
     # Are slots large enough for threads to share them? Then each empties its own, and adds up some matrices.
     cdef readonly bint shared
     cdef double negligible, limit, rounding
@@ -122,7 +124,7 @@ cdef class Exchange:
     cdef readonly Py_ssize_t n_moved    # components of this pass that are at the origin
 
     def __cinit__(
-        self, int structure, Py_ssize_t n_components, Py_ssize_t n_features,
+        self, int form, Py_ssize_t n_components, Py_ssize_t n_features,
         double negligible, Columns columns not None,
         double[::1] arguments, float[::1] rounded, double[:, ::1] slots, float[::1] sketch=None,
     ):
@@ -132,23 +134,23 @@ cdef class Exchange:
         precision, or None; `slots` are 0; `sketch` (full): room for what a first look needs (sketch.pxi), or None for
         passes without.
         """
-        cdef Py_ssize_t spread = spread_size(structure, n_components, n_features)
-        check_sizes(structure, n_components, n_features)
+        check_sizes(form, n_components, n_features)
+        self.slot = slot_layout(form, n_components, n_features)
         check_length("column_range", 2 * columns.limits.shape[1], 2 * n_features)
-        check_length("arguments", arguments.shape[0], arguments_size(structure, n_components, n_features))
-        check_length("a slot", slots.shape[1], n_components * (1 + n_features) + spread + 1)
+        check_length("arguments", arguments.shape[0], arguments_layout(form, n_components, n_features).size)
+        check_length("a slot", slots.shape[1], self.slot.size)
         if rounded is not None:
             check_length("rounded", rounded.shape[0], arguments.shape[0])
-        self.structure, self.K, self.d = structure, n_components, n_features
+        self.form, self.K, self.d = form, n_components, n_features
         self.negligible = negligible
         # Of a sum of squares all but six bits must be left: a covariance may need the others, where one of its own
         # eigenvalues is 1e12 times another. Means that move so far, eight of their new standard deviations in one
         # step, are rare: 2 in 10 000 passes over iris, wine, breast_cancer and diabetes. And no mean of rows is more
         # exact than `rounding`.
         self.limit, self.rounding = 1.0 / 64, 16 * columns.epsilon
-        self.shared = structure == FULL and slots.shape[0] * slots.shape[1] * sizeof(double) >= LARGE_SLOTS
+        self.shared = form == FULL and slots.shape[0] * slots.shape[1] * sizeof(double) >= LARGE_SLOTS
         if sketch is not None:
-            check_length("sketch", sketch.shape[0], sketch_size(n_components, n_features) if structure == FULL else 0)
+            check_length("sketch", sketch.shape[0], sketch_size(n_components, n_features) if form == FULL else 0)
             sketch[:n_components] = 0
         self.columns, self.arguments, self.rounded, self.slots = columns, arguments, rounded, slots
         self.sketch = sketch
@@ -167,17 +169,17 @@ cdef class Exchange:
         """
         check_length("least_ridge", least_ridge.shape[0], self.d)
         check_length("own_centers", own_centers.shape[0], self.K * self.d)
-        if self.structure == TIED:
+        if self.form == TIED:
             check_length("fixed", fixed.shape[0], self.d)
             check_length("scatter", scatter.shape[0], self.d * self.d)
         self.reach, self.least_ridge, self.own_centers = limit, least_ridge, own_centers
         self.fixed, self.scatter = fixed, scatter
 
     def begin(
-        self, const double[::1] parameters, const double[::1] before, const double[:, ::1] center,
+        self, const double[::1] density, const double[::1] before, const double[:, ::1] center,
         bint about_origin=False, bint screened=False,
     ):
-        """Fill the arguments, and empty the slots, for a pass under these parameters.
+        """Fill the arguments, and empty the slots, for a pass under a density.
 
         `before`: statistics of the pass before, whose N say what is negligible; None leaves nothing out. `center`: to
         take sums about instead of the means, or None. `about_origin`: move components to one where that is exact
@@ -186,41 +188,41 @@ cdef class Exchange:
         cdef Py_ssize_t K = self.K, d = self.d
         cdef const double *centers = NULL
         cdef const double *weight_before = NULL
-        check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread_size(self.structure, K, d))
+        check_length("density", density.shape[0], density_layout(self.form, K, d).size)
         if before is not None:
-            check_length("before", before.shape[0], K * (1 + 2 * d) + spread_size(self.structure, K, d))
+            check_length("before", before.shape[0], self.slot.log_likelihood + K * d)
             weight_before = &before[0]
         if center is not None:
             check_length("center", center.shape[0] * center.shape[1], K * d)
             centers = &center[0, 0]
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
-            self.prepare(&parameters[0], centers, weight_before, about_origin, screened)
+            self.prepare(&density[0], centers, weight_before, about_origin, screened)
         else:
             with nogil:
-                self.prepare(&parameters[0], centers, weight_before, about_origin, screened)
+                self.prepare(&density[0], centers, weight_before, about_origin, screened)
 
     cdef void prepare(
-        self, const double *parameters, const double *centers, const double *weight_before, bint about_origin,
+        self, const double *density, const double *centers, const double *weight_before, bint about_origin,
         bint screened,
     ) noexcept nogil:
-        """Everything of `begin`"""
+        """`begin`, without its checks"""
+        cdef ArgumentsLayout at = arguments_layout(self.form, self.K, self.d)
         cdef Py_ssize_t i
         prepare_arguments(
-            self.structure, self.K, self.d, self.rounded is not None, self.negligible, parameters,
+            self.form, self.K, self.d, self.rounded is not None, self.negligible, density,
             centers, &self.columns.limits[0, 0], &self.columns.limits[1, 0], weight_before, &self.arguments[0])
         self.n_moved = 0
         if about_origin and self.own_centers is not None and centers == NULL:
             self.n_moved = move_to_origin(
-                self.structure, self.K, self.d, self.rounded is not None, self.reach, parameters,
-                &self.fixed[0] if self.structure == TIED else NULL, &self.arguments[0], &self.own_centers[0])
+                self.form, self.K, self.d, self.rounded is not None, self.reach, density,
+                &self.fixed[0] if self.form == TIED else NULL, &self.arguments[0], &self.own_centers[0])
         if self.rounded is not None:
             for i in range(self.rounded.shape[0]):
                 self.rounded[i] = <float> self.arguments[i]
         if self.sketch is not None:
             if screened:
                 put_sketch(
-                    self.K, self.d, parameters, &self.arguments[self.K * self.d],
-                    &self.arguments[self.K * (2 * self.d + 1)], &self.sketch[0])
+                    self.K, self.d, density, &self.arguments[at.offset], &self.arguments[at.margin], &self.sketch[0])
             else:
                 memset(&self.sketch[0], 0, self.K * sizeof(float))
         if not self.shared:
@@ -232,7 +234,7 @@ cdef class Exchange:
         Matrices of components that had no row in a slot are 0 still. Where few components are alive most are: for
         100 000 × 32, K = 64, separate, to empty and to add them too is a tenth of a pass.
         """
-        cdef Py_ssize_t slot = thread, head = self.K * (1 + self.d), size = self.d * self.d, k
+        cdef Py_ssize_t slot = thread, head = self.slot.scatter, size = self.d * self.d, k
         self.check_share(thread, n_threads)
         with nogil:
             while slot < self.slots.shape[0]:
@@ -240,14 +242,14 @@ cdef class Exchange:
                     if self.slots[slot, k] != 0:
                         memset(&self.slots[slot, head + k * size], 0, size * sizeof(double))
                 memset(&self.slots[slot, 0], 0, head * sizeof(double))
-                self.slots[slot, self.slots.shape[1] - 1] = 0
+                self.slots[slot, self.slot.log_likelihood] = 0
                 slot += n_threads
 
     def add(self, Py_ssize_t thread, Py_ssize_t n_threads, double[::1] statistics):
         """A thread's share of the slots' sum, if they are `shared`: of the matrices of every n_threads-th component."""
         cdef Py_ssize_t k = thread
         self.check_share(thread, n_threads)
-        check_length("statistics", statistics.shape[0], self.slots.shape[1] - 1 + self.K * self.d)
+        check_length("statistics", statistics.shape[0], self.slot.log_likelihood + self.K * self.d)
         with nogil:
             while k < self.K:
                 self.add_matrix(k, &statistics[0])
@@ -260,8 +262,8 @@ cdef class Exchange:
         return check_range(thread, thread + 1, n_threads, "threads")
 
     cdef void add_matrix(self, Py_ssize_t k, double *statistics) noexcept nogil:
-        cdef Py_ssize_t place = self.K * (1 + self.d) + k * self.d * self.d
-        add_lower(self.slots, k if self.structure == FULL else -1, place, self.d, statistics + place)
+        cdef Py_ssize_t place = self.slot.scatter + k * self.d * self.d
+        add_lower(self.slots, k if self.form == FULL else -1, place, self.d, statistics + place)
 
     def end(self, const double[::1] before, double[::1] statistics):
         """statistics := the slots' sum and the centres; of `shared` slots the matrices are left to `add`, before this.
@@ -271,7 +273,7 @@ cdef class Exchange:
         the sums about these centres (`cancels`); by which factor roundings have grown in sums that were taken about an
         origin (`leave_origin`), 1 if they were not.
         """
-        cdef Py_ssize_t width = self.slots.shape[1] - 1
+        cdef Py_ssize_t width = self.slot.log_likelihood
         cdef const double *weight_before = NULL
         cdef double log_likelihood, growth = 1
         cdef bint shrunk = False, useless = False
@@ -290,15 +292,15 @@ cdef class Exchange:
         self, const double *weight_before,                          # IN, or NULL
         double *statistics, bint *shrunk, bint *useless, double *growth,    # OUT
     ) noexcept nogil:
-        """Everything of `end`; the log-likelihood"""
-        cdef Py_ssize_t K = self.K, d = self.d, width = self.slots.shape[1] - 1, i
+        """`end`, without its checks; the log-likelihood"""
+        cdef Py_ssize_t K = self.K, d = self.d, head = self.slot.scatter, width = self.slot.log_likelihood, i
         cdef double log_likelihood
-        add_numbers(self.slots, 0, K * (1 + d), statistics)
+        add_numbers(self.slots, 0, head, statistics)
         add_numbers(self.slots, width, 1, &log_likelihood)
-        if self.structure == TIED:
+        if self.form == TIED:
             self.add_matrix(0, statistics)
-        elif self.structure != FULL:
-            add_numbers(self.slots, K * (1 + d), width - K * (1 + d), statistics + K * (1 + d))
+        elif self.form != FULL:
+            add_numbers(self.slots, head, width - head, statistics + head)
         elif not self.shared:
             for i in range(K):
                 self.add_matrix(i, statistics)
@@ -306,8 +308,8 @@ cdef class Exchange:
             statistics[width + i] = self.own_centers[i] if self.n_moved else self.arguments[i]
         if self.n_moved:
             growth[0] = leave_origin(
-                self.structure, K, d, &self.least_ridge[0], &self.arguments[0],
-                &self.scatter[0] if self.structure == TIED else NULL, statistics)
+                self.form, K, d, &self.least_ridge[0], &self.arguments[0],
+                &self.scatter[0] if self.form == TIED else NULL, statistics)
         shrunk[0] = weight_before != NULL and has_shrunk(weight_before, statistics, K, 20)
-        useless[0] = cancels(self.structure, K, d, self.limit, self.rounding, statistics)
+        useless[0] = cancels(self.form, K, d, self.limit, self.rounding, statistics)
         return log_likelihood

@@ -1,33 +1,20 @@
 # The small steps of an iteration: slots → statistics → parameters → arguments of the kernel.
 #
-# Arrays in a covariance structure's shape come flat: full K × d × d, tied d × d, diag K × d, spherical K numbers. W is
-# the whitening of whitening.pxi, which is included here. All loops run along rows, so that the compiler turns them into
-# vectors without reordering a sum. What belongs together comes as one array, for asking for a buffer takes longer than
-# the arithmetic of a small one:
-#
-#     slot        [N (K) | s (K, d) | S | log-likelihood]
-#     statistics  [N (K) | s (K, d) | S | c (K, d)]
-#     parameters  [π (K) | μ (K, d) | Σ | W | log_det (K)]
-#     arguments   [c (K, d) | b (K, d) | a (K) | margin (K) | W | m (d)], what the kernel takes
-#
-# m is the origin that components share (moved_origin.pxi), NaN where they do not.
+# Packed arrays are laid out as shared/layout.pxi says. W is the whitening of whitening.pxi. All loops run along rows,
+# so that the compiler turns them into vectors without reordering a sum.
 
-from libc.math cimport INFINITY, NAN, fabs, isnan, log, sqrt
+from libc.math cimport INFINITY, NAN, exp, fabs, isnan, log, sqrt
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cdef double LOG_TWO_PI = 1.8378770664093453
 
-include "../shared/structure.pxi"
+include "../shared/layout.pxi"
 include "../shared/checks.pxi"
 
 # Work on no more numbers than this, some microseconds, does not release Python's lock: to have it back from another
 # thread takes longer.
 cdef Py_ssize_t SHORT = 4096
-
-
-cdef Py_ssize_t arguments_size(int structure, Py_ssize_t K, Py_ssize_t d) noexcept nogil:
-    return 2 * K * (1 + d) + spread_size(structure, K, d) + d
 
 
 include "whitening.pxi"
@@ -37,21 +24,43 @@ include "moved_origin.pxi"
 
 
 def whiten(
-    int structure, Py_ssize_t n_features, const double[::1] covariances,    # IN
-    double[::1] whitening, double[::1] log_det,                             # OUT, log_det (K,)
+    int form, Py_ssize_t n_features, const double[::1] covariances,     # IN
+    double[::1] whitening, double[::1] log_det,                         # OUT, log_det (K,)
 ):
     """whitening, log_det := W, log det W of each covariance. Of matrices only the lower triangles are read.
 
     Returns the first component whose covariance is not positive definite, or −1.
     """
-    cdef Py_ssize_t failed, spread = spread_size(structure, log_det.shape[0], n_features)
-    check_sizes(structure, log_det.shape[0], n_features)
+    cdef Py_ssize_t failed, spread = spread_size(form, log_det.shape[0], n_features)
+    check_sizes(form, log_det.shape[0], n_features)
     check_length("covariances", covariances.shape[0], spread)
     check_length("whitening", whitening.shape[0], spread)
     with nogil:
         failed = whiten_spread(
-            structure, log_det.shape[0], n_features, &covariances[0], &whitening[0], &log_det[0])
+            form, log_det.shape[0], n_features, &covariances[0], &whitening[0], &log_det[0])
     return failed
+
+
+def complete(
+    int form, Py_ssize_t K, Py_ssize_t d,   # IN
+    double[::1] parameters,                 # INOUT
+):
+    """Fill in what π and Σ alone give of packed parameters: log π, and √diag Σ of matrices."""
+    check_sizes(form, K, d)
+    check_length("parameters", parameters.shape[0], parameters_layout(form, K, d).size)
+    complete_density(form, K, d, 0, K, &parameters[0])
+
+
+def layouts(int form, Py_ssize_t K, Py_ssize_t d):
+    """Offsets and sizes of the packed arrays, by name, for the test that compares them with kernel/layout.py"""
+    check_sizes(form, K, d)
+    return {
+        "slot": slot_layout(form, K, d),
+        "statistics": statistics_layout(form, K, d),
+        "density": density_layout(form, K, d),
+        "parameters": parameters_layout(form, K, d),
+        "arguments": arguments_layout(form, K, d),
+    }
 
 
 def precisions(
@@ -78,7 +87,7 @@ def all_below(const double[::1] numbers, Py_ssize_t first, double limit):
 
 
 def maximize(
-    int structure, Py_ssize_t K, Py_ssize_t d,                              # IN
+    int form, Py_ssize_t K, Py_ssize_t d,                                   # IN
     double reg_covar, Columns columns, const double[::1] statistics,        # IN: see `ridge`
     double[::1] parameters,                                                 # OUT
     Py_ssize_t first=0, Py_ssize_t last=-1,                                 # IN
@@ -91,66 +100,73 @@ def maximize(
 
     For full, components [first, last) alone may be asked for: others stay as they are. −1 is K.
     """
-    cdef Py_ssize_t spread = spread_size(structure, K, d), failed
-    check_sizes(structure, K, d)
+    cdef Py_ssize_t failed
+    check_sizes(form, K, d)
     cdef const double *limits = range_of(columns, d)
     cdef double epsilon = epsilon_of(columns)
-    check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread)
-    check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread)
+    check_length("statistics", statistics.shape[0], statistics_layout(form, K, d).size)
+    check_length("parameters", parameters.shape[0], parameters_layout(form, K, d).size)
     last = K if last < 0 else last
-    if not 0 <= first <= last <= K or structure != FULL and last - first < K:
+    if not 0 <= first <= last <= K or form != FULL and last - first < K:
         raise ValueError(f"components {first} to {last} are asked for, of {K}")
     if first == last:
         return -1
-    if K * (1 + d) + spread <= SHORT:
+    if slot_layout(form, K, d).size <= SHORT:
         return maximize_part(
-            structure, K, d, reg_covar, epsilon, limits, &statistics[0], &parameters[0], first, last)
+            form, K, d, reg_covar, epsilon, limits, &statistics[0], &parameters[0], first, last)
     with nogil:
         failed = maximize_part(
-            structure, K, d, reg_covar, epsilon, limits, &statistics[0], &parameters[0], first, last)
+            form, K, d, reg_covar, epsilon, limits, &statistics[0], &parameters[0], first, last)
     return failed
 
 
 cdef Py_ssize_t maximize_part(
-    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, double epsilon, const double *column_range,    # IN
-    const double *statistics,                                                                                   # IN
-    double *parameters,                                                                                         # OUT
-    Py_ssize_t first, Py_ssize_t last,                                                                          # IN
+    int form, Py_ssize_t K, Py_ssize_t d, double reg_covar, double epsilon, const double *column_range,     # IN
+    const double *statistics,                                                                               # IN
+    double *parameters,                                                                                     # OUT
+    Py_ssize_t first, Py_ssize_t last,                                                                      # IN
 ) noexcept nogil:
-    cdef Py_ssize_t spread = spread_size(structure, K, d), failed
-    cdef double *sigma = parameters + K * (1 + d)
-    cdef double *w = sigma + spread
+    cdef ParametersLayout at = parameters_layout(form, K, d)
+    cdef DensityLayout of_density = density_layout(form, K, d)
+    cdef Py_ssize_t failed
+    cdef double *sigma = parameters + at.covariances
+    cdef double *w = parameters + at.density + of_density.whitening
+    cdef double *log_det = parameters + at.density + of_density.log_det
     # R lies where the part's first W will be, which is made when R has been added.
-    cdef double *ridge = w + first * spread_step(structure, d)
-    find_ridge(structure, structure == SPHERICAL, K, d, reg_covar, epsilon, column_range, statistics, ridge)
-    maximize_q(structure, K, d, own_growth(reg_covar, epsilon), ridge, statistics, parameters, first, last)
-    if structure != FULL:
-        return whiten_spread(structure, K, d, sigma, w, w + spread)
-    failed = whiten_matrices(sigma + first * d * d, last - first, d, w + first * d * d, w + spread + first)
+    cdef double *ridge = w + first * spread_step(form, d)
+    find_ridge(form, form == SPHERICAL, K, d, reg_covar, epsilon, column_range, statistics, ridge)
+    maximize_q(form, K, d, own_growth(reg_covar, epsilon), ridge, statistics, parameters, first, last)
+    complete_density(form, K, d, first, last, parameters)
+    if form != FULL:
+        return whiten_spread(form, K, d, sigma, w, log_det)
+    failed = whiten_matrices(sigma + first * d * d, last - first, d, w + first * d * d, log_det + first)
     return failed if failed < 0 else first + failed
 
 
 cdef void maximize_q(
-    int structure, Py_ssize_t K, Py_ssize_t d,                                                  # IN
-    double growth, const double *ridge, const double *statistics,                               # IN
-    double *parameters,                                                                         # OUT: π, μ and Σ
-    Py_ssize_t first, Py_ssize_t last,                                                          # IN
+    int form, Py_ssize_t K, Py_ssize_t d,                               # IN
+    double growth, const double *ridge, const double *statistics,       # IN
+    double *parameters,                                                 # OUT: π, μ and Σ
+    Py_ssize_t first, Py_ssize_t last,                                  # IN
 ) noexcept nogil:
-    cdef const double *weight = statistics
-    cdef const double *shift = weight + K
-    cdef const double *S = shift + K * d
-    cdef const double *center = S + spread_size(structure, K, d)
-    cdef double *weights = parameters
-    cdef double *delta = weights + K    # δ, until the centre is added
-    cdef double *sigma = delta + K * d
+    cdef StatisticsLayout at = statistics_layout(form, K, d)
+    cdef ParametersLayout of_parameters = parameters_layout(form, K, d)
+    cdef const double *weight = statistics + at.weight
+    cdef const double *shift = statistics + at.shift
+    cdef const double *S = statistics + at.scatter
+    cdef const double *center = statistics + at.center
+    cdef double *weights = parameters + of_parameters.weights
+    # δ, until the centre is added
+    cdef double *delta = parameters + of_parameters.density + density_layout(form, K, d).means
+    cdef double *sigma = parameters + of_parameters.covariances
     cdef Py_ssize_t k, i, j
     cdef double total = 0, divisor, square, share
     for k in range(K):
         total += weight[k]
-    if structure == TIED:
+    if form == TIED:
         for i in range(d * d):
             sigma[i] = S[i] / total
-    elif structure == FULL:
+    elif form == FULL:
         S += first * d * d
         sigma += first * d * d
     delta += first * d
@@ -163,7 +179,7 @@ cdef void maximize_q(
         for i in range(d):
             delta[i] = shift[i] / divisor
             square += delta[i] * delta[i]
-        if structure == FULL:
+        if form == FULL:
             for i in range(d):
                 for j in range(i + 1):
                     sigma[i * d + j] = S[i * d + j] / divisor - delta[i] * delta[j]
@@ -171,12 +187,12 @@ cdef void maximize_q(
                 sigma[i * d + i] = growth * sigma[i * d + i] + ridge[i]
             sigma += d * d
             S += d * d
-        elif structure == TIED:
+        elif form == TIED:
             share = weight[k] / total
             for i in range(d):
                 for j in range(d):
                     sigma[i * d + j] -= share * delta[i] * delta[j]
-        elif structure == DIAG:
+        elif form == DIAG:
             for i in range(d):
                 sigma[i] = S[i] / divisor - delta[i] * delta[i] + ridge[i]
             sigma += d
@@ -188,7 +204,7 @@ cdef void maximize_q(
         delta += d
         shift += d
         center += d
-    if structure == TIED:
+    if form == TIED:
         for i in range(d):
             for j in range(i):
                 sigma[j * d + i] = sigma[i * d + j]
@@ -203,7 +219,7 @@ cdef double held(double value, Py_ssize_t j, const double *least, const double *
 
 
 cdef void prepare_arguments(
-    int structure, Py_ssize_t K, Py_ssize_t d, bint single, double negligible, const double *parameters,    # IN
+    int form, Py_ssize_t K, Py_ssize_t d, bint single, double negligible, const double *density,    # IN
     const double *centers,                                  # IN: (K, d), NULL for the means
     const double *least, const double *greatest,            # IN: (d,) each, or NULL
     const double *weight_before,                            # IN: N (K,) or NULL
@@ -214,28 +230,27 @@ cdef void prepare_arguments(
     c is the centre, or μ, clamped to the columns' range and, with `single`, rounded to single precision; a_k = log π_k
     − d/2 · log 2π + Σ_j log W_k[j, j]; the margin is `negligible` + log (Σ N / N_k), infinite without `weight_before`.
     """
-    cdef Py_ssize_t spread = spread_size(structure, K, d), k, i, j
-    cdef Py_ssize_t step = spread_step(structure, d)
-    cdef const double *weights = parameters
-    cdef const double *mean = weights + K
-    cdef const double *w = mean + K * d + spread
-    cdef const double *log_det = w + spread
+    cdef DensityLayout of_density = density_layout(form, K, d)
+    cdef ArgumentsLayout at = arguments_layout(form, K, d)
+    cdef Py_ssize_t step = spread_step(form, d), k, i, j
+    cdef const double *log_weights = density + of_density.log_weights
+    cdef const double *mean = density + of_density.means
+    cdef const double *w = density + of_density.whitening
+    cdef const double *log_det = density + of_density.log_det
     cdef const double *place = mean if centers == NULL else centers
-    cdef double *center = arguments
-    cdef double *offset = center + K * d
-    cdef double *constant = offset + K * d
-    cdef double *margin = constant + K
-    cdef double *matrices = margin + K
+    cdef double *center = arguments + at.center
+    cdef double *offset = arguments + at.offset
+    cdef double *constant = arguments + at.log_constant
+    cdef double *margin = arguments + at.margin
     cdef double total = 0
-    for i in range(spread):
-        matrices[i] = w[i]
-    for i in range(d):
-        matrices[spread + i] = NAN
+    memcpy(arguments + at.whitening, w, (at.origin - at.whitening) * sizeof(double))
+    for i in range(at.origin, at.size):
+        arguments[i] = NAN
     if weight_before != NULL:
         for k in range(K):
             total += weight_before[k]
     for k in range(K):
-        constant[k] = log(weights[k]) + log_det[k] - 0.5 * d * LOG_TWO_PI
+        constant[k] = log_weights[k] + log_det[k] - 0.5 * d * LOG_TWO_PI
         margin[k] = INFINITY
         if weight_before != NULL:
             margin[k] = negligible + log(total / weight_before[k])
@@ -246,11 +261,11 @@ cdef void prepare_arguments(
             # Zero for float64 rows unless a mean lies outside of the data; else what single precision cannot hold.
             if mean[j] == center[j]:
                 continue
-            if structure == FULL or structure == TIED:
+            if has_matrices(form):
                 for i in range(j, d):
                     offset[i] += w[i * d + j] * (mean[j] - center[j])
             else:
-                offset[j] = w[j if structure == DIAG else 0] * (mean[j] - center[j])
+                offset[j] = w[j if form == DIAG else 0] * (mean[j] - center[j])
         mean += d
         place += d
         center += d
@@ -259,20 +274,20 @@ cdef void prepare_arguments(
 
 
 def prepare(
-    int structure, Py_ssize_t K, Py_ssize_t d, bint single, double limit, const double[::1] parameters,     # IN
-    double[::1] arguments,                                                                                  # OUT
+    int form, Py_ssize_t K, Py_ssize_t d, bint single, double limit, const double[::1] density,     # IN
+    double[::1] arguments,                                                                          # OUT
 ):
     """arguments := those of a pass that leaves nothing out, centred at the means, or about an origin within the limit
 
     The limit is that of `move_to_origin`; 0 for no origin.
     """
-    check_sizes(structure, K, d)
-    check_length("parameters", parameters.shape[0], K * (2 + d) + 2 * spread_size(structure, K, d))
-    check_length("arguments", arguments.shape[0], arguments_size(structure, K, d))
+    check_sizes(form, K, d)
+    check_length("density", density.shape[0], density_layout(form, K, d).size)
+    check_length("arguments", arguments.shape[0], arguments_layout(form, K, d).size)
     with nogil:
-        prepare_arguments(structure, K, d, single, 0, &parameters[0], NULL, NULL, NULL, NULL, &arguments[0])
+        prepare_arguments(form, K, d, single, 0, &density[0], NULL, NULL, NULL, NULL, &arguments[0])
         if limit > 0:
-            move_to_origin(structure, K, d, single, limit, &parameters[0], NULL, &arguments[0], NULL)
+            move_to_origin(form, K, d, single, limit, &density[0], NULL, &arguments[0], NULL)
 
 
 include "regularity.pxi"

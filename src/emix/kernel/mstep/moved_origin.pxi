@@ -3,21 +3,21 @@
 # origin.pxi has what the origin is for.
 
 cdef double reach(
-    int structure, const double *w, const double *mu, const double *m, Py_ssize_t d,    # IN: W_k, μ_k, m
-    double *b,                                                                          # OUT, or NULL: W_k (μ_k − m)
+    int form, const double *w, const double *mu, const double *m, Py_ssize_t d,     # IN: W_k, μ_k, m
+    double *b,                                                                      # OUT, or NULL: W_k (μ_k − m)
 ) noexcept nogil:
     """‖ |W_k| |μ_k − m| ‖, squared; absolute values of each number"""
     cdef Py_ssize_t i, j
     cdef double term, product, absolute, square = 0
     for i in range(d):
         product, absolute = 0, 0
-        if structure == TIED:
+        if form == TIED:
             for j in range(i + 1):
                 term = w[i * d + j] * (mu[j] - m[j])
                 product += term
                 absolute += fabs(term)
         else:
-            product = absolute = w[i if structure == DIAG else 0] * (mu[i] - m[i])
+            product = absolute = w[i if form == DIAG else 0] * (mu[i] - m[i])
         square += absolute * absolute
         if b != NULL:
             b[i] = product
@@ -25,7 +25,7 @@ cdef double reach(
 
 
 cdef Py_ssize_t move_to_origin(
-    int structure, Py_ssize_t K, Py_ssize_t d, bint single, double limit, const double *parameters,     # IN
+    int form, Py_ssize_t K, Py_ssize_t d, bint single, double limit, const double *density,     # IN
     const double *fixed,            # IN: (d,) the origin, or NULL for Σ π_k c_k
     double *arguments,              # INOUT: as `prepare_arguments` leaves them
     double *own_centers,            # OUT, or NULL: (K, d) centres before
@@ -36,40 +36,42 @@ cdef Py_ssize_t move_to_origin(
     what a component's reach is. All components of tied move, or none; their limit is 16 ‖ |W| √diag Σ ‖² if that is
     more: a quarter of such an error stands in W (x − c) anyway, whatever c is, for rows within their component.
     """
-    cdef Py_ssize_t spread = spread_size(structure, K, d), k, j, n_moved = 0
-    cdef Py_ssize_t step = spread_step(structure, d)
-    cdef const double *weights = parameters
-    cdef const double *mean = weights + K
-    cdef const double *sigma = mean + K * d
-    cdef const double *w = sigma + spread
-    cdef double *center = arguments
-    cdef double *m = arguments + 2 * K * (1 + d) + spread
+    cdef DensityLayout of_density = density_layout(form, K, d)
+    cdef ArgumentsLayout at = arguments_layout(form, K, d)
+    cdef Py_ssize_t step = spread_step(form, d), k, j, n_moved = 0
+    cdef const double *log_weights = density + of_density.log_weights
+    cdef const double *mean = density + of_density.means
+    cdef const double *w = density + of_density.whitening
+    cdef const double *deviations = density + of_density.deviations
+    cdef double *center = arguments + at.center
+    cdef double *offset = arguments + at.offset
+    cdef double *m = arguments + at.origin
     cdef double total = 0, value, square = 0
-    if structure == FULL:
+    if form == FULL:
         return 0
-    for k in range(d if structure == TIED else 0):
+    for k in range(d if form == TIED else 0):
         value = 0
         for j in range(k + 1):
-            value += fabs(w[k * d + j]) * sqrt(sigma[j * (d + 1)])
+            value += fabs(w[k * d + j]) * deviations[j]
         square += value * value
     limit = max(limit, 16 * square)
     for k in range(K):
-        total += weights[k]
+        total += exp(log_weights[k])
     for j in range(d):
         value = 0
         for k in range(K):
             if own_centers != NULL:
                 own_centers[k * d + j] = center[k * d + j]
-            value += weights[k] * center[k * d + j]
+            value += exp(log_weights[k]) * center[k * d + j]
         value = value / total if fixed == NULL else fixed[j]
         m[j] = <double> <float> value if single else value
     for k in range(K):
-        n_moved += reach(structure, w + k * step, mean + k * d, m, d, NULL) <= limit
-    if structure == TIED and n_moved < K:
+        n_moved += reach(form, w + k * step, mean + k * d, m, d, NULL) <= limit
+    if form == TIED and n_moved < K:
         n_moved = 0
     for k in range(K if n_moved else 0):
-        if reach(structure, w + k * step, mean + k * d, m, d, NULL) <= limit:
-            reach(structure, w + k * step, mean + k * d, m, d, center + (K + k) * d)
+        if reach(form, w + k * step, mean + k * d, m, d, NULL) <= limit:
+            reach(form, w + k * step, mean + k * d, m, d, offset + k * d)
             for j in range(d):
                 center[k * d + j] = m[j]
     for j in range(d if n_moved == 0 else 0):
@@ -78,7 +80,7 @@ cdef Py_ssize_t move_to_origin(
 
 
 cdef double leave_origin(
-    int structure, Py_ssize_t K, Py_ssize_t d,
+    int form, Py_ssize_t K, Py_ssize_t d,
     const double *least_ridge,      # IN: (d,), at most what the M-step adds to the variances
     const double *origin,           # IN: (K, d), the centres of the sums
     const double *scatter,          # IN: tied: Σ w z zᵀ about the origin; else NULL
@@ -89,50 +91,51 @@ cdef double leave_origin(
     Returns the largest ratio of what stands in a diagonal about the origin to what the M-step will leave of it,
     the least ridge included: so much larger are roundings of S in the covariance. Infinite if nothing is left.
     """
-    cdef double *N = statistics
-    cdef double *s = N + K
-    cdef double *S = s + K * d
-    cdef const double *center = S + spread_size(structure, K, d)
+    cdef StatisticsLayout at = statistics_layout(form, K, d)
+    cdef double *N = statistics + at.weight
+    cdef double *s = statistics + at.shift
+    cdef double *S = statistics + at.scatter
+    cdef const double *center = statistics + at.center
     cdef Py_ssize_t k, i, j
     cdef double e, left, before = 0, squares = 0, weight = 0, largest = 1, sum_of_ridge = 0
     cdef bint moved = False
     for i in range(d):
         sum_of_ridge += least_ridge[i]
-    if structure == TIED:
+    if form == TIED:
         for i in range(d):
             for j in range(i + 1):
                 S[i * d + j] = scatter[i * d + j]
     for k in range(K):
-        if structure == SPHERICAL:
+        if form == SPHERICAL:
             before, squares, moved = S[k], 0, False
         for i in range(d):
             e = origin[i] - center[i]
             moved = moved or e != 0
-            if structure == TIED:
+            if form == TIED:
                 # s_i e_j + e_i s_j + N e_i e_j, of which s_j + N e_j is there already
                 for j in range(i):
                     S[i * d + j] += s[i] * (origin[j] - center[j]) + s[j] * e
                 S[i * d + i] += (2 * s[i] + N[k] * e) * e
-            elif structure == DIAG:
+            elif form == DIAG:
                 before = S[i]
                 S[i] += (2 * s[i] + N[k] * e) * e
             else:
                 S[k] += (2 * s[i] + N[k] * e) * e
             s[i] += N[k] * e
-            if structure == DIAG and N[k] > 0 and e != 0:
+            if form == DIAG and N[k] > 0 and e != 0:
                 largest = max(largest, ratio(before, S[i] - s[i] * (s[i] / N[k]) + N[k] * least_ridge[i]))
-            if structure == SPHERICAL and N[k] > 0:
+            if form == SPHERICAL and N[k] > 0:
                 squares += s[i] * (s[i] / N[k])
-        if structure == SPHERICAL and N[k] > 0 and moved:
+        if form == SPHERICAL and N[k] > 0 and moved:
             largest = max(largest, ratio(before, S[k] - squares + N[k] * sum_of_ridge))
         weight += N[k]
         s += d
         origin += d
         center += d
-        if structure == DIAG:
+        if form == DIAG:
             S += d
-    if structure == TIED:
-        s = N + K
+    if form == TIED:
+        s = statistics + at.shift
         for i in range(d):
             left = S[i * d + i] + weight * least_ridge[i]
             for k in range(K):

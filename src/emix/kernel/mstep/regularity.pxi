@@ -33,43 +33,44 @@ cdef double suspicion(
 
 
 cdef bint all_regular(
-    int structure, Py_ssize_t K, Py_ssize_t d, double reg_covar, double epsilon, const double *column_range,    # IN
-    const double *statistics,                                                                                   # IN
+    int form, Py_ssize_t K, Py_ssize_t d, double reg_covar, double epsilon, const double *column_range,     # IN
+    const double *statistics,                                                                               # IN
     double *work,               # overwritten: parameters, and d (d + 2) numbers more
 ) noexcept nogil:
-    """Everything of `is_regular`"""
-    cdef Py_ssize_t spread = spread_size(structure, K, d), size = spread_step(structure, d), i, k
-    cdef bint matrices = structure == FULL or structure == TIED
-    cdef double *weights = work
-    cdef double *sigma = weights + K * (1 + d)
-    cdef double *w = sigma + spread
-    cdef double *yardstick = w + spread + K
+    """`is_regular`, without its checks"""
+    cdef ParametersLayout at = parameters_layout(form, K, d)
+    cdef Py_ssize_t size = spread_step(form, d), i, k
+    cdef bint matrices = has_matrices(form)
+    cdef double *weights = work + at.weights
+    cdef double *sigma = work + at.covariances
+    cdef double *w = work + at.density + density_layout(form, K, d).whitening
+    cdef double *yardstick = work + at.size
     cdef double *row = yardstick + d * d
     cdef double *ridge = row + d
     cdef double least = max(4 * d, 512) * epsilon, spacing, rounding = 0
-    if maximize_part(structure, K, d, reg_covar, epsilon, column_range, statistics, work, 0, K) >= 0:
+    if maximize_part(form, K, d, reg_covar, epsilon, column_range, statistics, work, 0, K) >= 0:
         return False
-    if structure == TIED:
+    if form == TIED:
         size = d * d
     for i in range(size):
         yardstick[i] = 0
-    for k in range(K if structure != TIED else 0):
+    for k in range(K if form != TIED else 0):
         for i in range(size):
             yardstick[i] += LEAST_SHARE * weights[k] * sigma[k * size + i]
-    find_ridge(structure, structure == SPHERICAL, K, d, reg_covar, epsilon, column_range, statistics, ridge)
+    find_ridge(form, form == SPHERICAL, K, d, reg_covar, epsilon, column_range, statistics, ridge)
     for i in range(d):
         if column_range != NULL:
             if column_range[i] == column_range[d + i]:
                 return False        # a constant column, which spherical would hide
             spacing = epsilon * max(fabs(column_range[i]), fabs(column_range[d + i]))
             rounding = 4 * spacing * spacing
-        if structure == SPHERICAL:
+        if form == SPHERICAL:
             yardstick[0] += ROUNDINGS * rounding / d
         else:
             yardstick[i * (d + 1) if matrices else i] += RIDGES * ridge[i] + ROUNDINGS * rounding
-    if structure == SPHERICAL:
+    if form == SPHERICAL:
         yardstick[0] += RIDGES * ridge[0]
-    for k in range(K if structure != TIED else 1):
+    for k in range(K if form != TIED else 1):
         # Not so for NaN
         if not suspicion(w + k * size, sigma + k * size, yardstick, d if size > 1 else 1, matrices, least, row) <= 1:
             return False
@@ -77,7 +78,7 @@ cdef bint all_regular(
 
 
 def is_regular(
-    int structure, Py_ssize_t K, Py_ssize_t d,                              # IN
+    int form, Py_ssize_t K, Py_ssize_t d,                                   # IN
     double reg_covar, Columns columns, const double[::1] statistics,        # IN: see `ridge`
 ):
     """Is every component, in every direction, far from a collapse, from rounding, and from being held up by R?
@@ -85,21 +86,20 @@ def is_regular(
     True is certain. False says that it has to be looked at. Σ_k ≥ Y in every direction if the largest eigenvalue of
     W_k Y W_kᵀ is at most 1, and that is no larger than the trace, which a fit pays for in microseconds.
     """
-    cdef Py_ssize_t spread = spread_size(structure, K, d)
     cdef const double *limits = NULL
     cdef double *work
     cdef double epsilon = epsilon_of(columns)
     cdef bint found
-    check_sizes(structure, K, d)
+    check_sizes(form, K, d)
     limits = range_of(columns, d)
-    check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread)
-    work = <double *> malloc(sizeof(double) * (K * (2 + d) + 2 * spread + d * (d + 2)))
+    check_length("statistics", statistics.shape[0], statistics_layout(form, K, d).size)
+    work = <double *> malloc(sizeof(double) * (parameters_layout(form, K, d).size + d * (d + 2)))
     if work == NULL:
         raise MemoryError(f"there is no memory for covariances of {K} components in {d} dimensions")
-    if K * (1 + d) + spread <= SHORT:
-        found = all_regular(structure, K, d, reg_covar, epsilon, limits, &statistics[0], work)
+    if slot_layout(form, K, d).size <= SHORT:
+        found = all_regular(form, K, d, reg_covar, epsilon, limits, &statistics[0], work)
     else:
         with nogil:
-            found = all_regular(structure, K, d, reg_covar, epsilon, limits, &statistics[0], work)
+            found = all_regular(form, K, d, reg_covar, epsilon, limits, &statistics[0], work)
     free(work)
     return found

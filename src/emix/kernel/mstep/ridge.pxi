@@ -36,22 +36,23 @@ cdef inline double rounding_variance(double epsilon, double least, double greate
 
 
 cdef inline double within_components(
-    int structure, Py_ssize_t K, Py_ssize_t d, Py_ssize_t j, double weight, const double *statistics,   # IN
-    double *between,                                                                                    # OUT
+    int form, Py_ssize_t K, Py_ssize_t d, Py_ssize_t j, double weight, const double *statistics,    # IN
+    double *between,                                                                                # OUT
 ) noexcept nogil:
     """The variance of column j within components, pooled; `between` := that of their means
 
     Spherical: only what column j takes off the traces, −Σ_k N_k δ_kj² / Σ N.
     """
-    cdef const double *N = statistics
-    cdef const double *shift = N + K
-    cdef const double *S = shift + K * d
-    cdef const double *center = S + spread_size(structure, K, d)
-    cdef Py_ssize_t step = spread_step(structure, d), k
-    cdef Py_ssize_t place = j if structure == DIAG else j * (d + 1)
+    cdef StatisticsLayout at = statistics_layout(form, K, d)
+    cdef const double *N = statistics + at.weight
+    cdef const double *shift = statistics + at.shift
+    cdef const double *S = statistics + at.scatter
+    cdef const double *center = statistics + at.center
+    cdef Py_ssize_t step = spread_step(form, d), k
+    cdef Py_ssize_t place = j if form == DIAG else j * (d + 1)
     cdef double within = 0, mean = 0, away
     between[0] = 0
-    if structure == TIED:
+    if form == TIED:
         within = S[place] / weight
     # Shares of the weight come first: sums of squares of rows of 1e150 would overflow.
     for k in range(K):
@@ -59,7 +60,7 @@ cdef inline double within_components(
             continue
         away = shift[k * d + j] / N[k]
         mean += N[k] / weight * (center[k * d + j] + away)
-        if structure == FULL or structure == DIAG:
+        if form == FULL or form == DIAG:
             within += S[k * step + place] / weight
         within -= N[k] / weight * away * away
     for k in range(K):
@@ -70,7 +71,7 @@ cdef inline double within_components(
 
 
 cdef void find_ridge(
-    int structure, bint mixes, Py_ssize_t K, Py_ssize_t d, double reg_covar, double epsilon,    # IN
+    int form, bint mixes, Py_ssize_t K, Py_ssize_t d, double reg_covar, double epsilon,     # IN
     const double *column_range,     # IN: (2, d) least and greatest values, or NULL: nothing is known of rounding
     const double *statistics,       # IN
     double *ridge,                  # OUT: (d,); spherical: one number
@@ -79,24 +80,25 @@ cdef void find_ridge(
 
     `mixes`: a column of zeros gets the mean of the others' R. `epsilon`: of the rows' precision.
     """
+    cdef StatisticsLayout at = statistics_layout(form, K, d)
     cdef Py_ssize_t n_zeros = 0, j, k
     cdef double weight = 0, rounding = 0, traces = 0, totals = 0, sum_of_ridge = 0, within, between
     cdef double least = LEAST_CONSTANT_SINGLE if epsilon > SINGLE else LEAST_CONSTANT
     cdef bint constant = False
     if not isnan(reg_covar):
-        for j in range(1 if structure == SPHERICAL else d):
+        for j in range(1 if form == SPHERICAL else d):
             ridge[j] = reg_covar
         return
     for k in range(K):
-        weight += statistics[k]
-    for k in range(K if structure == SPHERICAL else 0):
-        traces += statistics[K * (1 + d) + k] / weight
+        weight += statistics[at.weight + k]
+    for k in range(K if form == SPHERICAL else 0):
+        traces += statistics[at.scatter + k] / weight
     for j in range(d):
         if column_range != NULL:
             rounding = rounding_variance(epsilon, column_range[j], column_range[d + j])
             constant = column_range[j] == column_range[d + j]
-        within = within_components(structure, K, d, j, weight, statistics, &between)
-        if structure == SPHERICAL:
+        within = within_components(form, K, d, j, weight, statistics, &between)
+        if form == SPHERICAL:
             traces += within
             totals += between
             sum_of_ridge += rounding
@@ -108,7 +110,7 @@ cdef void find_ridge(
                 ridge[j] = 0
             n_zeros += ridge[j] == 0
             sum_of_ridge += ridge[j]
-    if structure == SPHERICAL:
+    if form == SPHERICAL:
         traces = max(traces, 0)
         sum_of_ridge += SHARE_OF_WITHIN * traces + SHARE_OF_TOTAL * (traces + totals)
         ridge[0] = sum_of_ridge / (d - n_zeros) if sum_of_ridge > 0 and n_zeros < d else 1
@@ -119,13 +121,13 @@ cdef void find_ridge(
 
 
 def ridge(
-    int structure, bint mixes, Py_ssize_t K, Py_ssize_t d,                  # IN
+    int form, bint mixes, Py_ssize_t K, Py_ssize_t d,                       # IN
     double reg_covar, Columns columns, const double[::1] statistics,        # IN: without columns no part for rounding
     double[::1] found,                                                      # OUT: (d,); spherical: one number
 ):
     """found := R of the M-step with these statistics; see `find_ridge`"""
-    check_sizes(structure, K, d)
+    check_sizes(form, K, d)
     cdef const double *limits = range_of(columns, d)
-    check_length("statistics", statistics.shape[0], K * (1 + 2 * d) + spread_size(structure, K, d))
-    check_length("the ridge", found.shape[0], 1 if structure == SPHERICAL else d)
-    find_ridge(structure, mixes, K, d, reg_covar, epsilon_of(columns), limits, &statistics[0], &found[0])
+    check_length("statistics", statistics.shape[0], statistics_layout(form, K, d).size)
+    check_length("the ridge", found.shape[0], 1 if form == SPHERICAL else d)
+    find_ridge(form, mixes, K, d, reg_covar, epsilon_of(columns), limits, &statistics[0], &found[0])

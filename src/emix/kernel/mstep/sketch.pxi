@@ -6,17 +6,16 @@ include "../shared/panels.pxi"
 
 
 cdef double put_panels(
-    const double *w, const double *sigma, Py_ssize_t d,     # IN: W and Σ of one component
-    float *inverse, float *panels,                          # OUT
+    const double *w, const double *deviations, Py_ssize_t d,    # IN: W and √diag Σ of one component
+    float *inverse, float *panels,                              # OUT
 ) noexcept nogil:
     """inverse := 1 / √diag Σ, panels := W D;  Σ_j Σ[j, j] Σ⁻¹[j, j], infinite where single precision is too narrow"""
     cdef Py_ssize_t i, j, first, a
     cdef double value, inflation = 0
     cdef bint narrow = False
     for j in range(d):
-        value = sqrt(sigma[j * (d + 1)])
-        narrow = narrow or not 1e-30 < value < 1e30
-        inverse[j] = <float> (1 / value)
+        narrow = narrow or not 1e-30 < deviations[j] < 1e30
+        inverse[j] = <float> (1 / deviations[j])
     for first in range(0, d, 4):
         for j in range(first + PANEL):
             for a in range(PANEL):
@@ -41,12 +40,13 @@ cdef double share_kept(double inflation, Py_ssize_t d) noexcept nogil:
 
 
 cdef void put_sketch(
-    Py_ssize_t K, Py_ssize_t d, const double *parameters, const double *offset, const double *margin,   # IN
-    float *sketch,                                                                                      # OUT
+    Py_ssize_t K, Py_ssize_t d, const double *density, const double *offset, const double *margin,  # IN
+    float *sketch,                                                                                  # OUT
 ) noexcept nogil:
     """sketch := [kept (K,) | 1 / √diag Σ (K, d) | W D (K, panels)]; a component about another centre has 0 kept"""
-    cdef const double *sigma = parameters + K * (1 + d)
-    cdef const double *w = sigma + K * d * d
+    cdef DensityLayout at = density_layout(FULL, K, d)
+    cdef const double *w = density + at.whitening
+    cdef const double *deviations = density + at.deviations
     cdef Py_ssize_t k, j
     cdef bint centred
     for k in range(K):
@@ -57,7 +57,7 @@ cdef void put_sketch(
         if centred and margin[k] < INFINITY:
             sketch[k] = <float> share_kept(
                 put_panels(
-                    w + k * d * d, sigma + k * d * d, d,
+                    w + k * d * d, deviations + k * d, d,
                     sketch + K + k * d, sketch + K * (1 + d) + k * panels_size(d)),
                 d)
 

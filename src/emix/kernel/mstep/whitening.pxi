@@ -143,21 +143,44 @@ cdef Py_ssize_t whiten_variances(
 
 
 cdef Py_ssize_t whiten_spread(
-    int structure, Py_ssize_t K, Py_ssize_t d, const double *covariances,   # IN
-    double *whitening, double *log_det,                                     # OUT, log_det (K,)
+    int form, Py_ssize_t K, Py_ssize_t d, const double *covariances,    # IN
+    double *whitening, double *log_det,                                 # OUT, log_det (K,)
 ) noexcept nogil:
     """The first component whose covariance is not positive definite, or −1"""
     cdef Py_ssize_t k, failed
-    if structure == FULL:
+    if form == FULL:
         failed = whiten_matrices(covariances, K, d, whitening, log_det)
-    elif structure == TIED:
+    elif form == TIED:
         failed = whiten_matrices(covariances, 1, d, whitening, log_det)
         for k in range(1, K):
             log_det[k] = log_det[0]
-    elif structure == DIAG:
+    elif form == DIAG:
         failed = whiten_variances(covariances, K, d, whitening, log_det)
     else:
         failed = whiten_variances(covariances, K, 1, whitening, log_det)
         for k in range(K):
             log_det[k] *= d
     return failed
+
+
+cdef void complete_density(
+    int form, Py_ssize_t K, Py_ssize_t d, Py_ssize_t first, Py_ssize_t last,    # IN: components [first, last)
+    double *parameters,                                                         # INOUT: π, Σ; log π, √diag Σ
+) noexcept nogil:
+    """The numbers of a density that π and Σ alone give: log π_k, and for forms with matrices √diag Σ_k"""
+    cdef ParametersLayout at = parameters_layout(form, K, d)
+    cdef DensityLayout of_density = density_layout(form, K, d)
+    cdef const double *weights = parameters + at.weights
+    cdef double *log_weights = parameters + at.density + of_density.log_weights
+    cdef const double *sigma = parameters + at.covariances + first * spread_step(form, d)
+    cdef double *deviations = parameters + at.density + of_density.deviations + first * deviations_step(form, d)
+    cdef Py_ssize_t k, j
+    for k in range(first, last):
+        log_weights[k] = log(weights[k])
+    if not has_matrices(form):
+        return
+    for k in range(first, last if form == FULL else first + 1):
+        for j in range(d):
+            deviations[j] = sqrt(sigma[j * (d + 1)])
+        sigma += d * d
+        deviations += d

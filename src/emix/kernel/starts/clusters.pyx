@@ -17,7 +17,7 @@ from libc.math cimport INFINITY, sqrt
 from libc.string cimport memcpy, memset
 
 include "../shared/lanes.pxi"
-include "../shared/structure.pxi"
+include "../shared/layout.pxi"
 include "../shared/checks.pxi"
 
 cdef enum:
