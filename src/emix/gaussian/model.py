@@ -28,9 +28,9 @@ __all__ = ["GaussianModel", "GaussianParameters", "q_function"]
 
 Array = NDArray[np.float64]
 
-# A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best adds
-# exp(−40) = 4e-18 of the row's weight at most: less than rounding in its sums and in the others'.
-NEGLIGIBLE = 40.0
+# Nats. A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best is
+# left out of the row's sums; kernel/shared/limits.pxi has the reason.
+NEGLIGIBLE: float = factors.negligible
 
 # Statistics are gathered in this many slots (fewer where they are large: SLOT_BYTES in all, MIN_SLOTS at least), a
 # number that depends on neither rows nor threads, so that the order of the sums does not either.

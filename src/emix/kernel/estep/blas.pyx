@@ -1,6 +1,7 @@
 # The E-step with its two heavy steps in BLAS: the level for large d where no wide vectors are at hand, and a
 # cross-check of the register tiles everywhere. All else is the same source as in kernel.pyx.
 
+include "../shared/limits.pxi"
 include "../shared/lanes.pxi"
 include "../shared/layout.pxi"
 include "../shared/panels.pxi"

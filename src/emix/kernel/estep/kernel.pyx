@@ -4,6 +4,7 @@
 # read them: the arrays; the E-step of a block and its steps; shortcuts; what Python calls. emix/kernel/__init__.py has
 # a map and a glossary.
 
+include "../shared/limits.pxi"
 include "../shared/lanes.pxi"
 include "../shared/layout.pxi"
 include "../shared/panels.pxi"

@@ -1,4 +1,5 @@
-# Components whose centre is one common origin m: what is done once for each row instead of once for each component.
+# Components whose centre is one common origin m. Part of the work is then done once for a row, not once for each of its
+# components.
 #
 # With z = x − m, computed once for a row,
 #
@@ -10,10 +11,10 @@
 #
 #     N_k += Σ r        s_k += Σ r z        diag S_k[j] += Σ r z_j²        spherical S_k += Σ r ‖z‖²
 #
-# The scatter of tied is not summed: Σ_k r_k = 1, so Σ_k S_k = Σ_rows w z zᵀ whatever the parameters are, and whoever
-# calls knows it (gaussian/shortcuts/origin.py).
+# The scatter of tied is not summed: Σ_k r_k = 1, so Σ_k S_k = Σ_rows w z zᵀ whatever the parameters are. The caller
+# sums it once for a fit (gaussian/shortcuts/origin.py).
 #
-# What it costs in accuracy. y_k is the difference of W_k z and b_k = W_k (μ_k − m), each rounded. With x = μ_k + δ,
+# Accuracy. y_k is the difference of W_k z and b_k = W_k (μ_k − m), each rounded. With x = μ_k + δ,
 # |W_k| |z| ≤ |W_k| |δ| + |W_k| |μ_k − m| (absolute values of each number): the first part is what W_k (x − c_k) errs by
 # too, the second adds n eps reach_k at most, reach_k = ‖ |W_k| |μ_k − m| ‖ and n = d + 2 for tied, 2 for the others.
 # So ½‖y‖² errs by n eps ‖y‖ reach_k, and since ‖y‖ ≤ 0.71 (1 + ½‖y‖²), by 0.71 n eps reach_k relative to 1 + ½‖y‖².
@@ -53,8 +54,8 @@ cdef void find_at_origin(Mixture *mixture, Workspace *work) noexcept nogil:
 
 
 cdef bint moderate(const real *w, Py_ssize_t n) noexcept nogil:
-    """Are n numbers, and their squares, far from both ends of the precision?"""
-    cdef double most = 1e15 if sizeof(real) == 4 else 1e150
+    """True if n numbers, and their squares, are far from both ends of the precision (limits.pxi)"""
+    cdef double most = LARGEST_SINGLE if sizeof(real) == 4 else LARGEST_DOUBLE
     cdef Py_ssize_t j
     for j in range(n):
         if not 1 / most < w[j] < most:
@@ -131,7 +132,7 @@ cdef void log_densities_at_origin(
 cdef inline void log_densities_tiles(
     bint scaled, Mixture *mixture, const int *which, Py_ssize_t n, real limit, Workspace *work, Py_ssize_t n_vectors
 ) noexcept nogil:
-    """The same for n components and all rows"""
+    """log_densities_tile for n components and all rows"""
     cdef Py_ssize_t first = 0, a
     while first < n_vectors:
         for a in range(0, n - 3, 4):
@@ -204,7 +205,7 @@ cdef void statistics_at_origin(
     double *slot,                                                               # INOUT
 ) noexcept nogil:
     """Add N, s and the squares of S of n components to a slot"""
-    cdef Py_ssize_t K = mixture.n_components, d = mixture.n_features, a, j, v
+    cdef Py_ssize_t d = mixture.n_features, a, j, v
     cdef vec largest = vec_of(REAL_MAX), square, total
     cdef const vec *z
     cdef vec *sum
@@ -251,7 +252,7 @@ cdef inline void products_columns(
     int n, const real *p, const int *which, const real *columns, Py_ssize_t n_columns, Py_ssize_t n_vectors,    # IN
     double *out, Py_ssize_t step,                                                                               # INOUT
 ) noexcept nogil:
-    """The same for any number of columns"""
+    """products_tile for any number of columns"""
     cdef Py_ssize_t j = 0
     while j + TILE_VECTORS <= n_columns:
         products_tile(n, TILE_VECTORS, p, which, columns + j * STRIDE, n_vectors, out + j, step)

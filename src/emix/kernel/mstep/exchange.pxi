@@ -268,7 +268,7 @@ cdef class Exchange:
     def end(self, const double[::1] before, double[::1] statistics):
         """statistics := the slots' sum and the centres; of `shared` slots the matrices are left to `add`, before this.
 
-        Returns the log-likelihood, and what a further pass is for: whether a component has shrunk twentyfold since
+        Returns the log-likelihood, and what a further pass is for: whether a component has shrunk SHRUNK times since
         `before`, so that what was negligible for it may not be; whether the M-step would find nothing but rounding in
         the sums about these centres (`cancels`); by which factor roundings have grown in sums that were taken about an
         origin (`leave_origin`), 1 if they were not.
@@ -310,6 +310,6 @@ cdef class Exchange:
             growth[0] = leave_origin(
                 self.form, K, d, &self.least_ridge[0], &self.arguments[0],
                 &self.scatter[0] if self.form == TIED else NULL, statistics)
-        shrunk[0] = weight_before != NULL and has_shrunk(weight_before, statistics, K, 20)
+        shrunk[0] = weight_before != NULL and has_shrunk(weight_before, statistics, K, SHRUNK)
         useless[0] = cancels(self.form, K, d, self.limit, self.rounding, statistics)
         return log_likelihood
