@@ -1,4 +1,4 @@
-# What Python calls in a fit: E-steps over ranges of rows.
+# The Accumulator, which Python calls in a fit: E-steps over ranges of rows, added to slots.
 
 
 cdef enum:

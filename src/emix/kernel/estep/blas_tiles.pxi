@@ -28,7 +28,7 @@ cdef void log_densities_triangular(
     else:
         strmm(b"R", b"U", b"N", b"N", &rows, &n_features, &one_single, <float *> w, &n_features,
               <float *> work.whitened, &stride)
-    # The last tile may go past the vectors that are asked for: of what stands there nothing is used.
+    # The last tile may go past the vectors that are asked for. Nothing reads the numbers there.
     while vector < n_vectors:
         for v in range(TILE_VECTORS):
             norm[v] = vec_of(0)

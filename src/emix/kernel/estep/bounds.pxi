@@ -7,19 +7,19 @@
 # and σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius). `near` keeps, for each group of rows and component, a lower bound of the
 # smallest ‖W (x − μ)‖ in the group: measured when the component was last computed, carried by the line above since.
 # Then log p_k(x) ≤ a_k − ½ near² for every row of the group. The components that counted in the last pass are computed
-# first. The least of their rows' best log-densities is a lower bound of every row's best; a component that stays below
-# it by its margin (as in `exponentials`) would have been left out of every row's sums, and is not computed. One of
-# which the bound says too little is computed as far as it takes to see the same: its squares add up, and part of the
-# sum is a lower bound of the distance too.
+# first. The least of their rows' best log-densities is a lower bound of every row's best. A component that stays below
+# it by its margin (as in `exponentials`) would be left out of every row's sums, and is not computed. Where the bound is
+# too low to show that, the component's squares are added up until their sum, itself a lower bound of the squared
+# distance, shows it.
 #
-# A negative `near` says that the component counted in the last pass; 0 that nothing is known.
+# `near` is negative for a component that counted in the last pass, and 0 where nothing is known of the distance.
 
 
 cdef:
-    # What rounding may add to a measured distance: d κ(W) eps is less for condition numbers κ(Σ) up to 1e16 in double
-    # precision. In single it may be more, by κ(W) = 1e3 and d = 32 0.4 % of the distance squared: 0.2
-    # nats where 40 decide, as there 2 · 40 nats and more lie between a component and the best. So is what an origin
-    # (origin.pxi) adds, n eps reach.
+    # Rounding of a measured distance, relative: d κ(W) eps is below 1e-4 in double precision for condition numbers κ(Σ)
+    # up to 1e16. In single precision it may be above: for κ(W) = 1e3 and d = 32 the square errs by 0.4 %, which is 0.2
+    # nats at the NEGLIGIBLE = 40 nats that decide. The rounding that an origin adds (origin.pxi), n eps reach, is
+    # covered alike.
     double MEASURED = 1 - 1e-4
     double CARRIED = 1 - 1e-6
 
@@ -40,7 +40,7 @@ cdef inline float marked(float near) noexcept nogil:
 cdef void log_densities_bounded(
     Mixture *mixture, Bounds *bounds, Workspace *work, Py_ssize_t n_vectors
 ) noexcept nogil:
-    """p[k] of the components that may count;  active: which these are"""
+    """p[k] of the components that may count, which become the active ones"""
     cdef Py_ssize_t k, v, l
     cdef vec least
     cdef double worst = INFINITY, near, enough
@@ -87,7 +87,7 @@ cdef double measure(
 
 
 cdef void fetch_ahead(Mixture *mixture, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
-    """Ask for some more rows of the next group, which in an order of their own are not where the processor looks ahead.
+    """Ask for some more rows of the next group. In an order of their own they are not where the processor looks ahead.
 
     A few with each component, so that the memory works while the processor does: all of a group at once, and none where
     a super-block begins, took 6.9 ms a pass instead of 4.3 (200 000 × 8, K = 128, separate).
@@ -111,7 +111,7 @@ cdef void fetch_ahead(Mixture *mixture, Workspace *work, Py_ssize_t n_rows) noex
 
 
 cdef void mark_live(Bounds *bounds, Workspace *work) noexcept nogil:
-    """Tell the next pass which components counted"""
+    """Mark the components that counted, for the next pass"""
     cdef Py_ssize_t a, k
     for a in range(work.n_active):
         k = work.active[a]

@@ -1,24 +1,24 @@
-# What log-densities and sums cost in cycles, by which the cheaper of two ways is chosen.
+# Costs of log-densities and sums, in cycles. They decide between two ways of computing the same.
 
 
-cdef double LISTING = 2     # cycles that a row takes to be listed, or not
+cdef double LISTING = 2     # cycles to list a row, or not to list it
 
 
 cdef inline double cost_of_log_density(double d) noexcept nogil:
-    """Cycles for one of a full covariance"""
+    """Cycles of the log-density of one row under a full covariance"""
     return 1.06 * d * (d + 3) / (2 * LANES)
 
 
 cdef inline double cost_of_listing(double d) noexcept nogil:
-    """What one of a listed row (screen.pxi) takes more: to load it once more, and what fills up its vectors"""
+    """Cycles by which a listed row (screen.pxi) costs more: it is loaded once more, and its vectors are filled up"""
     return 0.8 * d + 0.1 * cost_of_log_density(d)
 
 
 cpdef double cost_of_first_look(Py_ssize_t n_features, double live_share) noexcept nogil:
-    """What the log-densities of a pass with a first look cost, over that without (full); 2 where there is none
+    """Cost of the log-densities of a pass with a first look (full), over that without; 2 at levels that have none
 
-    `live_share`: of the responsibilities that are above 0. Fitted to times measured with AVX-512 for d from 24 to 128
-    and shares from 0.04 to 0.35.
+    `live_share`: the share of responsibilities that are above 0. Fitted to times measured with AVX-512 for d from 24 to
+    128 and shares from 0.04 to 0.35.
     """
     cdef double d = n_features, plain = cost_of_log_density(d)
     if not has_narrow():

@@ -23,7 +23,7 @@
 cdef double add_block(
     Mixture *mixture, Block *block, Bounds *bounds, Workspace *work, double *slot
 ) noexcept nogil:
-    """E-step of a block, added to a slot; how many responsibilities are above 0"""
+    """Add the sums and the log-likelihood of a block to a slot. How many responsibilities are above 0"""
     cdef Py_ssize_t n_vectors = load(block, mixture.n_features, work), a
     cdef double n_live = 0
     log_densities(mixture, block, bounds, work, n_vectors)

@@ -1,4 +1,4 @@
-# Loading: a block of the caller's rows, transposed into lanes; the next block's memory is asked for meanwhile.
+# Loading: a block of the caller's rows is transposed into lanes. Memory of the next block is asked for ahead.
 
 
 cdef enum:
@@ -7,7 +7,7 @@ cdef enum:
 
 
 cdef Py_ssize_t load(Block *block, Py_ssize_t n_features, Workspace *work) noexcept nogil:
-    """Transpose a block into the workspace; rows that only fill its last tile have weight 0. The vectors in use."""
+    """Transpose a block into the workspace; rows that only fill its last tile have weight 0. Returns its vectors."""
     cdef Py_ssize_t n_filled = load_rows(block, n_features, work.x), n_rows = block.n_rows, i
     for i in range(n_rows):
         work.weight[i] = 1
@@ -21,7 +21,7 @@ cdef Py_ssize_t load(Block *block, Py_ssize_t n_features, Workspace *work) noexc
 
 
 cdef Py_ssize_t load_rows(Block *block, Py_ssize_t n_features, real *x) noexcept nogil:
-    """Transpose a block into lanes, and fill its last tile with copies of its last row. The number of rows then."""
+    """Transpose a block into lanes, and fill its last tile with copies of its last row. Returns the rows with them."""
     cdef Py_ssize_t tile = TILE_VECTORS * LANES
     cdef Py_ssize_t n_rows = block.n_rows, n_filled = (n_rows + tile - 1) // tile * tile
     cdef Py_ssize_t i, j = 0
@@ -96,7 +96,7 @@ cdef Span span_of(Block *block, Py_ssize_t n_features) noexcept nogil:
 
 
 cdef inline void fetch(Span *span, Py_ssize_t part, Py_ssize_t n_parts) noexcept nogil:
-    """Ask for one of n_parts parts of what will be needed soon.
+    """Ask for one of n_parts parts of memory that will be needed soon.
 
     A part with each component, so that the memory works while the processor does: asked for at once, or found only by
     the processor itself, which starts anew with every block, `load` takes twice as long. Measured, d = 10, K = 10:

@@ -1,13 +1,13 @@
-# The parameters, as Python hands them over.
+# From the array of arguments that Python passes to a Mixture: pointers to the parameters, and costs.
 
 
 cdef Mixture describe(
     int form, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments,
     Py_ssize_t n_rows=SMALL_BLOCK, bint packing=True,
 ):
-    """The parameters in C, from one array [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)] of that length
+    """Point into the arguments, [c (K, d) | b (K, d) | a (K,) | margin (K,) | W | m (d,)], and set costs and limits.
 
-    `n_rows`: of a block; `packing`: False sets the limits so that no row is packed
+    `n_rows`: rows of a block; `packing`: False sets the limits so that no row is packed.
     """
     check_sizes(form, n_components, n_features)
     cdef Mixture mixture

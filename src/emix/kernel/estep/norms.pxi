@@ -27,7 +27,7 @@ cdef inline void put_log_densities(
 
 
 cdef inline bint all_above(int n_tile, const vec *norm, real limit) noexcept nogil:
-    """Is every number of a tile above the limit? False where one is NaN."""
+    """True if every number of a tile is above the limit; NaN is not"""
     cdef wordvec above = vec_less(vec_of(limit), norm[0])
     cdef int v
     for v in range(1, n_tile):

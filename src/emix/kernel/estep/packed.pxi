@@ -1,20 +1,21 @@
-# Rows of which few are live: they are packed, features side by side, so that vectors hold several features of one row.
+# Packing: where few rows of a component are live, these are copied, features side by side, so that a vector holds
+# several features of one row.
 #
-# There is no sum over lanes then, and nothing is spent on rows that are not live. For a scatter of matrices a packed
-# row is √r (x − c), so that the scatter is Σ z zᵀ: one array to go through where r (x − c) beside x − c would be two.
+# Sums then end without sums over lanes, and rows that are not live cost nothing. For a scatter of matrices a packed row
+# is √r (x − c), so that the scatter is Σ z zᵀ and reads one array; r (x − c) beside x − c would be two.
 
 
 cdef Py_ssize_t list_to_pack(
     Mixture *mixture, Py_ssize_t k, Py_ssize_t n_rows, Py_ssize_t n_vectors, Workspace *work,   # IN; OUT: live_rows
 ) noexcept nogil:
-    """Live rows of a component with a matrix; how many, −1 where not packing them is cheaper"""
+    """List the live rows of a component with a matrix. Their number, or −1 where sums over all rows are cheaper"""
     if work.live[k] * mixture.cost_packed < (mixture.cost_dense - LISTING) * n_rows:
         return list_live(work.p + k * STRIDE, n_vectors, work.live_rows)
     return -1
 
 
 cdef Py_ssize_t list_live(const real *r, Py_ssize_t n_vectors, int *live) noexcept nogil:
-    """Numbers of the rows whose responsibility is not 0; how many"""
+    """live := numbers of the rows whose responsibility is above 0. How many there are"""
     cdef Py_ssize_t n_live = 0, v
     for v in range(n_vectors):
         n_live += list_rows(live + n_live, vec_less(vec_of(0), (<const vec *> r)[v]), <int> v * LANES)

@@ -1,8 +1,8 @@
-# Rows, as Python hands them over.
+# Rows of the caller: the class Rows, and blocks of it.
 
 
 cdef Block whole(const real[:, :] X, const double[:] sample_weight):
-    """All rows of X"""
+    """All rows of X as one block"""
     cdef Block block
     if X.shape[0] < 1 or X.shape[1] < 1:
         raise ValueError(f"X is {X.shape[0]} × {X.shape[1]}, expected one row and one feature at least")
@@ -26,7 +26,7 @@ cdef Block whole(const real[:, :] X, const double[:] sample_weight):
 
 
 cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """Rows [first, last)"""
+    """Rows [first, last) of a block, counted from its first"""
     cdef Block block = rows[0]
     block.rows += first * rows.row_stride
     if rows.weight != NULL:
@@ -36,7 +36,7 @@ cdef Block part(Block *rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
 
 
 cdef class Rows:
-    """Rows that passes read, and their weights: a whole source, or a batch of one."""
+    """Rows and their weights, for passes to read: a whole source, or a batch of it."""
 
     cdef Block block                            # all of them
     cdef Py_ssize_t first_row, n_features
@@ -57,20 +57,21 @@ cdef class Rows:
 
 
 cdef int check_multiple(str name, Py_ssize_t row, Py_ssize_t super_block) except -1:
+    """Refuse a row with which no super-block begins."""
     if row < 0 or row % super_block:
         raise ValueError(f"{name} is {row}, expected a multiple of super_block_rows, {super_block}")
     return 0
 
 
 cdef int check_region(Py_ssize_t first, Py_ssize_t last, Py_ssize_t start, Py_ssize_t n) except -1:
-    """Rows [first, last) are among the n from `start` on"""
+    """Refuse rows [first, last) unless they are among the n rows from `start` on."""
     if not start <= first <= last <= start + n:
         raise ValueError(f"rows {first} to {last} are asked for, of the {n} from row {start} on")
     return 0
 
 
 cdef Block block_of(Rows rows, Py_ssize_t start, Py_ssize_t last, Bounds *bounds, Py_ssize_t base) noexcept nogil:
-    """Rows [start, last), or places [start, last) in the order of the bounds, which lie in one window"""
+    """Rows [start, last) of the whole source; with bounds, places [start, last) of their order, all in one window"""
     cdef Py_ssize_t first = start - rows.first_row, window = start // WINDOW * WINDOW
     cdef Block block
     if bounds == NULL:

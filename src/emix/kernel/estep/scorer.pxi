@@ -1,4 +1,4 @@
-# What Python calls to score rows under parameters that stay as they are.
+# The Scorer, which Python calls for scores of rows under parameters that stay as they are.
 
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy

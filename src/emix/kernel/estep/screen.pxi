@@ -1,5 +1,5 @@
-# A first look in single precision: which rows of a component may count is seen at half the cost of their
-# log-densities, and only these are computed.
+# A first look in single precision shows, at half the cost of log-densities, in which rows a component may count. Only
+# the log-densities of these rows are computed.
 #
 # Let D hold the standard deviations, d_j² = Σ[j, j], so that y = (W D) D⁻¹z, z = x − μ. Both factors, of which no
 # number is large where y is not, are rounded to single precision, and ỹ is their product in it. Each y_j is a sum of at
@@ -15,15 +15,15 @@
 # less what a sum of d squares is rounded. sketch.pxi computes it; it is 0, which tells nothing of y, where ρ is above
 # 1/64.
 #
-# What vanishes below 2⁻¹⁵⁰ is far below a unit of double precision of log p. That is computed in double precision,
-# whose errors in y are 2⁻²⁹ of these. What they and the roundings of a comparison make in log p is covered by a factor
-# of 1 − 10⁻⁶ in kept as far as it grows with ‖y‖², by CLOSE as far as it does not.
+# Numbers that vanish below 2⁻¹⁵⁰ are far below a unit of double precision of log p. log p itself is computed in double
+# precision, whose errors in y are 2⁻²⁹ of those above. Its rounding, and that of a comparison, is covered by a factor
+# of 1 − 10⁻⁶ in kept as far as it grows with ‖y‖², and by CLOSE as far as it does not.
 #
-# Of each row the largest a_k − ½ s / kept is below its best log-density. A component with a_k − ½ kept s further below
-# that than its margin would be left out of the row's sums (`exponentials`), and is not computed: what is, and all sums,
-# have the same bits as without the first look.
+# The largest a_k − ½ s / kept of a row is below its best log-density. A component with a_k − ½ kept s further below
+# that than its margin would be left out of the row's sums (`exponentials`), and is not computed. All sums have the bits
+# that they have without a first look.
 
-cdef double LARGE_NORM = 1e37       # from here on s is taken for overflowed, which tells nothing
+cdef double LARGE_NORM = 1e37       # from here on s counts as overflowed and tells nothing
 cdef double CLOSE = 1e-6            # nats
 
 
@@ -33,7 +33,7 @@ cdef inline bint has_narrow() noexcept nogil:
 
 
 cdef bint is_screened(Mixture *mixture) noexcept nogil:
-    """Is there a component of which a first look tells enough?"""
+    """True if a first look can tell something of some component"""
     cdef Py_ssize_t k
     if mixture.sketch != NULL:
         for k in range(mixture.n_components):
@@ -43,7 +43,7 @@ cdef bint is_screened(Mixture *mixture) noexcept nogil:
 
 
 cdef void log_densities_screened(Mixture *mixture, Block *block, Workspace *work, Py_ssize_t n_vectors) noexcept nogil:
-    """p[k] of the components that may count, −inf in rows where they do not;  active: which these are"""
+    """p[k] of the components that may count, which become the active ones, and −inf in rows in which they do not"""
     cdef Py_ssize_t K = mixture.n_components, k, v, n
     for k in range(K):
         if not mixture.sketch[k] > 0:
@@ -142,7 +142,7 @@ cdef inline void sketch_tile(
 
 
 cdef Py_ssize_t list_possible(Mixture *mixture, Py_ssize_t k, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
-    """possible := those rows in which the component may count; how many. Call when all have been looked at."""
+    """possible := the rows in which the component may count. How many; call when all components have been looked at."""
     cdef const float *norm = looked_at(work, k)
     cdef real least = <real> (0.5 * mixture.sketch[k]), margin = mixture.margin[k] + <real> CLOSE
     cdef vec large = vec_of(<real> LARGE_NORM), s

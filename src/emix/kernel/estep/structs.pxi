@@ -1,4 +1,4 @@
-# What the steps of an E-step read and write: parameters, rows, and the arrays of one thread.
+# The structs that the steps of an E-step share: parameters, a block of rows, bounds, and the arrays of one thread.
 
 from libc.math cimport INFINITY, exp, sqrt
 

@@ -26,7 +26,7 @@ cdef inline void moments_panel(
     int n_outputs, Py_ssize_t first, Py_ssize_t n_vectors, const real *r, const real *x, const real *c, Py_ssize_t d,
     real *kept, double *shift, double *scatter,
 ) noexcept nogil:
-    """The same; r z of the panel's rows is kept where two tiles and more need it
+    """moments_tiles, with r z of the panel's rows kept where at least two tiles use it
 
     Multiplied anew in each tile, once for every four multiply-adds, it was 9 % of the sums at d = 32, 17 % at d = 128.
     """
@@ -116,7 +116,7 @@ cdef inline void moments_corner(
                 second[a][b] += rz[a] * z
     put_sums(n_outputs, first, shift)
     for a in range(n_outputs):
-        # What lies right of the diagonal gets zeros, four in one go.
+        # Numbers right of the diagonal get zeros, four in one go.
         put_sums(4 if n_outputs == 4 else a + 1, second[a], scatter + a * d)
 
 

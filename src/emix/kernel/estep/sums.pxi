@@ -4,15 +4,8 @@
 # over lanes. Where few are, they are packed (packed.pxi).
 
 
-cdef inline bint is_summed_about_origin(
-    Mixture *mixture, Workspace *work, Py_ssize_t k, Py_ssize_t n_rows
-) noexcept nogil:
-    """True if the component is at the origin, and so many rows are live that packing them would cost more"""
-    return work.at_origin[k] and work.live[k] > 0 and work.live[k] >= mixture.packed_at_origin * n_rows
-
-
 cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *slot) noexcept nogil:
-    """Add the block's N, s and S to a slot: [N (K) | s (K, d) | S | log-likelihood]"""
+    """Add N, s and S of a block to a slot: components about the origin together, then each of the others"""
     cdef Py_ssize_t d = mixture.n_features, a, k, n_rows, n_together = 0
     cdef Py_ssize_t n_vectors = whole_vectors(block.n_rows, LANES) // LANES
     cdef bint squares = mixture.form == DIAG or mixture.form == SPHERICAL
@@ -52,6 +45,13 @@ cdef void statistics(Mixture *mixture, Block *block, Workspace *work, double *sl
         if n_rows > 0:
             pack_rooted(block, c, r, work.live_rows, n_rows, d, work, slot + k, shift)
             scatter_rows(work, n_rows, d, scatter)
+
+
+cdef inline bint is_summed_about_origin(
+    Mixture *mixture, Workspace *work, Py_ssize_t k, Py_ssize_t n_rows
+) noexcept nogil:
+    """True if the component is at the origin, and so many rows are live that packing them would cost more"""
+    return work.at_origin[k] and work.live[k] > 0 and work.live[k] >= mixture.packed_at_origin * n_rows
 
 
 cdef void moments_of_squares(

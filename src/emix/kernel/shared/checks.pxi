@@ -8,7 +8,7 @@ cdef int check_length(str name, Py_ssize_t found, Py_ssize_t expected) except -1
 
 
 cdef int check_range(Py_ssize_t first, Py_ssize_t last, Py_ssize_t n, str name="rows") except -1:
-    """A call stays within what there is"""
+    """Refuse [first, last) unless it lies within n."""
     if not 0 <= first <= last <= n:
         raise ValueError(f"{name} {first} to {last} are asked for, of {n}")
     return 0
