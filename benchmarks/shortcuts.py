@@ -96,15 +96,15 @@ SHORTCUTS = {
     "bounds": Shortcut(
         "log-densities that bounds of the pass before prove negligible are not computed",
         (
-            f"{_MODELS}/bounded_passes.py",
+            f"{_MODELS}/bounds.py",
             f"{_MODELS}/bounds.py",
             f"{_KERNEL}/bounds.pxi",
-            f"{_KERNEL}/carried.pxi",
+            f"{_KERNEL}/mstep/bounds.pxi",
             *(f"{_KERNEL}/passes.pxi::{name}" for name in ("group_rows", "put_labels", "check_region")),
             *(f"{_KERNEL}/passes.pxi::{name}" for name in ("accumulate_labelled", "accumulate_bounded")),
         ),
         (
-            "tests/models/test_bounded_passes.py",
+            "tests/models/test_bounds.py",
             "tests/models/test_bounds.py",
             "tests/models/bounded.py",
             "tests/kernel/test_carried.py",
@@ -113,12 +113,12 @@ SHORTCUTS = {
     "screen": Shortcut(
         "a first look in single precision at all log-densities",
         (
-            f"{_MODELS}/first_look.py",
+            f"{_MODELS}/screen.py",
             f"{_KERNEL}/screen.pxi",
-            f"{_KERNEL}/sketch.pxi",
+            f"{_KERNEL}/mstep/screen.pxi",
             *(f"{_KERNEL}/passes.pxi::{name}" for name in ("cost_of_listing", "cost_of_first_look")),
         ),
-        ("tests/kernel/test_first_look.py",),
+        ("tests/kernel/test_screen.py",),
     ),
     "origin": Shortcut(
         "one origin for all components, in a fit (in scoring it stays)",
@@ -131,12 +131,12 @@ SHORTCUTS = {
     ),
     "light": Shortcut(
         "rows of small responsibility are added to a scatter in single precision",
-        tuple(f"{_KERNEL}/packed.pxi::{name}" for name in ("find_light", "list_heavy_and_light")),
+        tuple(f"{_KERNEL}/packing.pxi::{name}" for name in ("find_light", "list_heavy_and_light")),
         ("tests/kernel/test_light.py",),
     ),
     "packing": Shortcut(
         "where few rows are live they are packed, light or not",
-        (f"{_KERNEL}/packed.pxi",),
+        (f"{_KERNEL}/packing.pxi",),
         ("tests/kernel/test_light.py", "tests/kernel/test_kernel.py::test_few_live_rows_are_gathered"),
     ),
     "larger blocks": Shortcut(

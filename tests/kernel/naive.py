@@ -153,18 +153,20 @@ def in_structure(structure: str, matrices: Array) -> Array:
     return diagonals if structure == "diag" else diagonals.sum(axis=1)
 
 
-def accumulator(kernel: Any, case: Case, slots: Array, n_threads: int = 1) -> Any:
+def accumulator(kernel: Any, case: Case, slots: Array, n_threads: int = 1, packing: bool = True) -> Any:
     """An Accumulator with workspaces full of NaN: whatever is read before it is written shows."""
     workspaces = np.full((n_threads, kernel.workspace_size(*case.center.shape)), np.nan, dtype=case.X.dtype)
-    return kernel.Accumulator(*case.arguments, workspaces, slots)
+    return kernel.Accumulator(*case.arguments, workspaces, slots, packing=packing)
 
 
-def accumulate(level: str, case: Case, *, n_threads: int = 1, n_slots: int = 3, splits: tuple[int, ...] = ()) -> Array:
+def accumulate(
+    level: str, case: Case, *, n_threads: int = 1, n_slots: int = 3, splits: tuple[int, ...] = (), packing: bool = True
+) -> Array:
     """The kernel's slots, with the shares of `n_threads` threads done one after another."""
     K, d = case.center.shape
     slots = np.zeros((n_slots, K + K * d + case.whitening.size + 1))
     kernel = kernel_of_level(level, case.X.dtype.name)
-    run, rows = accumulator(kernel, case, slots, n_threads), kernel.Rows(case.X, case.sample_weight)
+    run, rows = accumulator(kernel, case, slots, n_threads, packing), kernel.Rows(case.X, case.sample_weight)
     for thread in reversed(range(n_threads)):
         for first, last in itertools.pairwise((0, *splits, len(case.X))):
             run.accumulate(rows, thread, first, last, None)

@@ -330,6 +330,8 @@ def test_what_does_not_belong_together_is_refused(level: str) -> None:
     run, rows = accumulator(kernel, case, slots), kernel.Rows(case.X, case.sample_weight)
     with pytest.raises(ValueError, match="thread 1 has no workspace: there are 1"):
         run.accumulate(rows, 1, 0, 10, None)
+    with pytest.raises(ValueError, match="thread 0 has no workspace: there are 0"):
+        accumulator(kernel, case, slots, n_threads=0).accumulate(rows, 0, 0, 10, None)
     with pytest.raises(ValueError, match="rows 0 to 11 are asked for, of the 10 from row 0 on"):
         run.accumulate(rows, 0, 0, 11, None)
     with pytest.raises(ValueError, match="first_row is 5, expected a multiple of super_block_rows, 512"):

@@ -28,9 +28,9 @@ Array = NDArray[np.float64]
 # number that depends on neither rows nor threads, so that the order of the sums does not either.
 MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
 
-# A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best adds
-# exp(−40) = 4e-18 of the row's weight at most: less than rounding in its sums and in the others'.
-NEGLIGIBLE = 40.0
+# Nats. A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best is
+# left out of the row's sums; kernel/shared/limits.pxi has the reason.
+NEGLIGIBLE: float = factors.negligible
 
 
 class KernelDensity(NamedTuple):
@@ -236,7 +236,7 @@ class LocalSums:
         self._n_sums = statistics_layout(form, K, d).size
         self._buffers = factors.PassBuffers(form, K, d, NEGLIGIBLE, arguments, rounded, slots, sketch)
         self._accumulator = kernel.Accumulator(
-            form, K, d, arguments if rounded is None else rounded, workspaces, slots, sketch
+            form, K, d, arguments if rounded is None else rounded, workspaces, slots, sketch, packing
         )
         self._origin: OriginPart | None = None
         whole = source.whole

@@ -1,6 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+negligible: float
+
 def whiten(
     form: int,
     n_features: int,

@@ -19,13 +19,14 @@ class Rows:
 class Accumulator:
     def __init__(
         self,
-        structure: int,
+        form: int,
         n_components: int,
         n_features: int,
         arguments: NDArray[Any],
         workspaces: NDArray[Any],
         slots: NDArray[np.float64],
         sketch: NDArray[np.float32] | None = None,
+        packing: bool = True,
     ) -> None: ...
     def accumulate(
         self, rows: Rows, thread: int, first_row: int, last_row: int, stop: NDArray[np.int32] | None
@@ -56,7 +57,7 @@ class Accumulator:
     ) -> float: ...
 
 class Scorer:
-    def __init__(self, structure: int, n_components: int, n_features: int, arguments: NDArray[Any]) -> None: ...
+    def __init__(self, form: int, n_components: int, n_features: int, arguments: NDArray[Any]) -> None: ...
     def score(
         self,
         X: NDArray[Any],

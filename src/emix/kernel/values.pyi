@@ -3,6 +3,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+largest_double: float
+largest_single: float
+least_weight: float
+most_weight: float
+most_weight_all_features: float
+single_block: int
+
 def within(X: NDArray[Any], single: bool, limit: float) -> bool: ...
 def column_range(
     X: NDArray[Any], weight: NDArray[np.float64] | None, single: bool, extremes: NDArray[np.float64]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.kernel.values import within
+from emix.kernel import values
 from emix.rows.conversion import called
 
 __all__ = [
@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 # The square of a difference of two such values, summed over any number of features, is far from overflow, and so is
-# its product with a weight.
-LARGEST = {"d": 1e150, "f": 1e15}
+# its product with a weight (kernel/shared/limits.pxi).
+LARGEST = {"d": values.largest_double, "f": values.largest_single}
 
 # A boolean of this many values is the largest temporary of the search for the first value that is not finite.
 _SEARCH = 1 << 18
@@ -44,7 +44,7 @@ class BadValue(NamedTuple):
 def first_bad_value(rows: NDArray[Any]) -> BadValue | None:
     """Return the first value, in order of rows, that is not finite or beyond `LARGEST`; None if there is none."""
     kind = rows.dtype.char
-    if rows.size == 0 or within(rows, kind == "f", LARGEST[kind]):
+    if rows.size == 0 or values.within(rows, kind == "f", LARGEST[kind]):
         return None
     return first_value(rows, lambda block: ~(np.abs(block) <= LARGEST[kind]))
 

@@ -203,11 +203,8 @@ def weight_unit(largest: float, n_features: int) -> float:
 
     It is 1 unless the largest weight is out of the ordinary.
     """
-    # Rows go up to 1e15, their distance from an origin up to 2e15 in each of d features, and where ‖z‖² is one number
-    # for all features (kernel/origin.pxi), a block of 512 rows adds up 512 w d 4e30 before it is widened: w d ≤ 1.5e5
-    # keeps that below 3.1e38, as w ≤ 1e5 does what is summed feature by feature, or as light rows (kernel/packed.pxi).
-    # Of these 3e-33 n / Σ w of a variance may vanish: 3e-15 for 1e8 rows at the lower end.
-    if 1e-10 < largest < min(1e5, 1.5e5 / n_features):
+    # kernel/shared/limits.pxi has the reason for these limits.
+    if values.least_weight < largest < min(values.most_weight, values.most_weight_all_features / n_features):
         return 1.0
     return math.ldexp(0.5, math.frexp(largest)[1])
 

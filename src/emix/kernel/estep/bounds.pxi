@@ -7,26 +7,19 @@
 # and σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius). `near` keeps, for each group of rows and component, a lower bound of the
 # smallest ‖W (x − μ)‖ in the group: measured when the component was last computed, carried by the line above since.
 # Then log p_k(x) ≤ a_k − ½ near² for every row of the group. The components that counted in the last pass are computed
-# first. The least of their rows' best log-densities is a lower bound of every row's best; a component that stays below
-# it by its margin (as in `exponentials`) would have been left out of every row's sums, and is not computed. One of
-# which the bound says too little is computed as far as it takes to see the same: its squares add up, and part of the
-# sum is a lower bound of the distance too.
+# first. The least of their rows' best log-densities is a lower bound of every row's best. A component that stays below
+# it by its margin (as in `exponentials`) would be left out of every row's sums, and is not computed. Where the bound is
+# too low to show that, the component's squares are added up until their sum, itself a lower bound of the squared
+# distance, shows it.
 #
-# A negative `near` says that the component counted in the last pass; 0 that nothing is known.
+# `near` is negative for a component that counted in the last pass, and 0 where nothing is known of the distance.
 
-cdef struct Bounds:
-    const unsigned short *order     # of rows, from the pass's base on
-    float *all_near             # (groups, K): INOUT
-    float *near                 # (K,): INOUT, the group's line of it
-    const float *shrink         # (K,): at most σ_min(T)
-    const float *moved          # (K,): at least ‖W′ (μ − μ′)‖
-    Py_ssize_t n_computed       # INOUT: quarters of log-densities computed: 4 for a whole one, 1 for one begun
 
 cdef:
-    # What rounding may add to a measured distance: d κ(W) eps is less for condition numbers κ(Σ) up to 1e16 in double
-    # precision. In single it may be more, by κ(W) = 1e3 and d = 32 0.4 % of the distance squared: 0.2
-    # nats where 40 decide, as there 2 · 40 nats and more lie between a component and the best. So is what an origin
-    # (origin.pxi) adds, n eps reach.
+    # Rounding of a measured distance, relative: d κ(W) eps is below 1e-4 in double precision for condition numbers κ(Σ)
+    # up to 1e16. In single precision it may be above: for κ(W) = 1e3 and d = 32 the square errs by 0.4 %, which is 0.2
+    # nats at the NEGLIGIBLE = 40 nats that decide. The rounding that an origin adds (origin.pxi), n eps reach, is
+    # covered alike.
     double MEASURED = 1 - 1e-4
     double CARRIED = 1 - 1e-6
 
@@ -34,8 +27,67 @@ cdef enum:
     ROWS_AHEAD = 16     # asked for with each component; all of a group with 8 components, as few as are mostly begun
 
 
+cdef inline bint is_computed_first(float near) noexcept nogil:
+    """True if the component counted in the last pass, or nothing is known of it"""
+    return near <= 0
+
+
+cdef inline float marked(float near) noexcept nogil:
+    """A bound of a component that counted: the next pass computes this one first"""
+    return -near
+
+
+cdef void log_densities_bounded(
+    Mixture *mixture, Bounds *bounds, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """p[k] of the components that may count, which become the active ones"""
+    cdef Py_ssize_t k, v, l
+    cdef vec least
+    cdef double worst = INFINITY, near, enough
+    for k in range(mixture.n_components):
+        work.measured[k] = is_computed_first(bounds.near[k])
+        if work.measured[k]:
+            measure(mixture, bounds, k, <real> INFINITY, work, n_vectors)
+    least = (<vec *> work.best)[0]
+    for v in range(1, n_vectors):
+        least = vec_select(vec_less((<vec *> work.best)[v], least), (<vec *> work.best)[v], least)
+    for l in range(LANES):
+        worst = min(worst, <double> (<real *> &least)[l])
+    work.n_active = 0
+    for k in range(mixture.n_components):
+        if not work.measured[k]:
+            enough = worst - mixture.margin[k]
+            near = (<double> bounds.shrink[k] * bounds.near[k] - bounds.moved[k]) * CARRIED
+            if near > 0 and mixture.log_constant[k] - 0.5 * near * near < enough:
+                bounds.near[k] = <float> near
+                continue
+            if measure(mixture, bounds, k, <real> (2 * (mixture.log_constant[k] - enough)), work, n_vectors) < enough:
+                bounds.n_computed += 1
+                continue
+        bounds.n_computed += 4
+        work.active[work.n_active] = <int> k
+        work.n_active += 1
+
+
+cdef double measure(
+    Mixture *mixture, Bounds *bounds, Py_ssize_t k, real limit, Workspace *work, Py_ssize_t n_vectors
+) noexcept nogil:
+    """Compute p[k], and near[k] from its largest value, which is returned: ‖W (x − μ)‖² = 2 (a_k − p[k])"""
+    cdef vec largest = vec_of(-<real> INFINITY)
+    cdef double highest = -INFINITY
+    cdef Py_ssize_t v, l
+    log_density(mixture, k, limit, work, n_vectors)
+    fetch_ahead(mixture, work, ROWS_AHEAD)
+    for v in range(n_vectors):
+        largest = vec_max(largest, (<vec *> (work.p + k * STRIDE))[v])
+    for l in range(LANES):
+        highest = max(highest, <double> (<real *> &largest)[l])
+    bounds.near[k] = <float> (sqrt(2 * max(mixture.log_constant[k] - highest, 0.0)) * MEASURED)
+    return highest
+
+
 cdef void fetch_ahead(Mixture *mixture, Workspace *work, Py_ssize_t n_rows) noexcept nogil:
-    """Ask for some more rows of the next group, which in an order of their own are not where the processor looks ahead.
+    """Ask for some more rows of the next group. In an order of their own they are not where the processor looks ahead.
 
     A few with each component, so that the memory works while the processor does: all of a group at once, and none where
     a super-block begins, took 6.9 ms a pass instead of 4.3 (200 000 × 8, K = 128, separate).
@@ -58,59 +110,10 @@ cdef void fetch_ahead(Mixture *mixture, Workspace *work, Py_ssize_t n_rows) noex
         n_rows -= 1
 
 
-cdef double measure(
-    Mixture *mixture, Bounds *bounds, Py_ssize_t k, real limit, Workspace *work, Py_ssize_t n_vectors
-) noexcept nogil:
-    """Compute p[k], and near[k] from its largest value, which is returned: ‖W (x − μ)‖² = 2 (a_k − p[k])"""
-    cdef vec largest = vec_of(-<real> INFINITY)
-    cdef double highest = -INFINITY
-    cdef Py_ssize_t v, l
-    log_density(mixture, k, limit, work, n_vectors)
-    fetch_ahead(mixture, work, ROWS_AHEAD)
-    for v in range(n_vectors):
-        largest = vec_max(largest, (<vec *> (work.p + k * STRIDE))[v])
-    for l in range(LANES):
-        highest = max(highest, <double> (<real *> &largest)[l])
-    bounds.near[k] = <float> (sqrt(2 * max(mixture.log_constant[k] - highest, 0.0)) * MEASURED)
-    return highest
-
-
-cdef void log_densities_bounded(
-    Mixture *mixture, Bounds *bounds, Workspace *work, Py_ssize_t n_vectors
-) noexcept nogil:
-    """p[k] of the components that may count;  active: which these are"""
-    cdef Py_ssize_t k, v, l
-    cdef vec least
-    cdef double worst = INFINITY, near, enough
-    for k in range(mixture.n_components):
-        work.live[k] = bounds.near[k] <= 0
-        if work.live[k]:
-            measure(mixture, bounds, k, <real> INFINITY, work, n_vectors)
-    least = (<vec *> work.best)[0]
-    for v in range(1, n_vectors):
-        least = vec_select(vec_less((<vec *> work.best)[v], least), (<vec *> work.best)[v], least)
-    for l in range(LANES):
-        worst = min(worst, <double> (<real *> &least)[l])
-    work.n_active = 0
-    for k in range(mixture.n_components):
-        if not work.live[k]:
-            enough = worst - mixture.margin[k]
-            near = (<double> bounds.shrink[k] * bounds.near[k] - bounds.moved[k]) * CARRIED
-            if near > 0 and mixture.log_constant[k] - 0.5 * near * near < enough:
-                bounds.near[k] = <float> near
-                continue
-            if measure(mixture, bounds, k, <real> (2 * (mixture.log_constant[k] - enough)), work, n_vectors) < enough:
-                bounds.n_computed += 1
-                continue
-        bounds.n_computed += 4
-        work.active[work.n_active] = <int> k
-        work.n_active += 1
-
-
 cdef void mark_live(Bounds *bounds, Workspace *work) noexcept nogil:
-    """Tell the next pass which components counted"""
+    """Mark the components that counted, for the next pass"""
     cdef Py_ssize_t a, k
     for a in range(work.n_active):
         k = work.active[a]
         if work.live[k] > 0:
-            bounds.near[k] = -bounds.near[k]
+            bounds.near[k] = marked(bounds.near[k])

@@ -11,6 +11,9 @@ cdef double LOG_TWO_PI = 1.8378770664093453
 
 include "../shared/layout.pxi"
 include "../shared/checks.pxi"
+include "../shared/limits.pxi"
+
+negligible = NEGLIGIBLE
 
 # Work on no more numbers than this, some microseconds, does not release Python's lock. To get the lock back from
 # another thread takes longer.

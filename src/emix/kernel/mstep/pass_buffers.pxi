@@ -172,9 +172,9 @@ cdef class PassBuffers:
     ):
         """Fill the arguments, and empty the slots, for a pass under a density.
 
-        `before` begins with N of the pass before, which say what is negligible; None leaves nothing out. `center`: to take sums
-        about instead of the means, or None. `columns`: of all rows. `about_origin`: move components to one where that
-        is exact enough, after `allow_origin`. `screened`: fill the sketch, too; else nothing is looked at with it.
+        `before` begins with N of the pass before, which say what is negligible; None leaves nothing out. `center`: the
+        centres of the sums, or None for the means. `columns`: of all rows. `about_origin`: move components to one where
+        that is exact enough, after `allow_origin`. `screened`: fill the sketch; else it tells nothing of any component.
         """
         cdef Py_ssize_t K = self.K, d = self.d
         cdef const double *centers = NULL
@@ -300,7 +300,7 @@ def judge(
 ):
     """The use of the sums over all rows: (shrunk, cancels).
 
-    Shrunk: some N is less than a twentieth of that `before` (None: no), so that what was negligible for the component
+    Shrunk: some N times SHRUNK is less than it was `before` (None: no), so that what was negligible for the component
     may not be. Cancels: the M-step would find nothing but rounding in the sums about these centres.
     """
     check_sizes(form, K, d)
@@ -308,7 +308,7 @@ def judge(
     cdef bint shrunk = False
     if before is not None:
         check_at_least("before", before.shape[0], K)
-        shrunk = has_shrunk(&before[0], &statistics[0], K, 20)
+        shrunk = has_shrunk(&before[0], &statistics[0], K, SHRUNK)
     # Of a sum of squares all but six bits must be left: a covariance may need the others, where one of its own
     # eigenvalues is 1e12 times another. Means that move so far, eight of their new standard deviations in one step, are
     # rare: 2 in 10 000 passes over iris, wine, breast_cancer and diabetes. And no mean of rows is more exact than

@@ -4,6 +4,15 @@
 from cython cimport floating
 from libc.math cimport INFINITY, fabs
 
+include "../shared/limits.pxi"
+
+largest_double = LARGEST_DOUBLE
+largest_single = LARGEST_SINGLE
+least_weight = LEAST_WEIGHT
+most_weight = MOST_WEIGHT
+most_weight_all_features = MOST_WEIGHT_ALL_FEATURES
+single_block = SINGLE_BLOCK
+
 
 cdef enum:
     LANES = 8       # partial results, so that a loop can be done in vectors

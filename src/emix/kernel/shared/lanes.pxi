@@ -44,7 +44,7 @@ cdef extern from "simd.h" nogil:
 cdef inline vec vec_exp_above(vec a, vec limit) noexcept nogil:
     """exp(a) for limit < a ≤ 0, to 1 ulp or so: 2^n · exp(f), f = a − n log 2; 0 for a ≤ limit and for NaN.
 
-    limit ≥ EXP_LOWEST: what is computed further down is of no meaning, and not used.
+    limit ≥ EXP_LOWEST: below it the result is meaningless, and not used.
     """
     cdef vec rounded = a * <real> 1.4426950408889634 + ROUNDER
     cdef vec n = rounded - ROUNDER
@@ -86,3 +86,8 @@ cdef inline double vec_sum_double(vec a) noexcept nogil:
     for i in range(LANES):
         sum += <double> (<real *> &a)[i]
     return sum
+
+
+cdef inline Py_ssize_t whole_vectors(Py_ssize_t n, Py_ssize_t n_lanes) noexcept nogil:
+    """n numbers up to a whole vector"""
+    return (n + n_lanes - 1) // n_lanes * n_lanes

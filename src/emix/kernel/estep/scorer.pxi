@@ -1,7 +1,8 @@
-# What Python calls: scores of rows under parameters that stay as they are.
+# The Scorer, which Python calls for scores of rows under parameters that stay as they are.
 
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
+
 
 cdef enum:
     # Rows × components × (64 + d²), some 25 µs of scoring, below which Python's lock is kept. To hand it on and to
@@ -28,7 +29,7 @@ cdef Py_ssize_t set_far(Py_ssize_t n_components, Workspace *work, Py_ssize_t n_r
 
 
 cdef void find_best(
-    Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows,    # IN; work.scale is overwritten
+    Py_ssize_t n_components, Workspace *work, Py_ssize_t n_rows,    # IN; label: overwritten
     Py_ssize_t *labels,                                             # OUT
 ) noexcept nogil:
     """labels := the first k with p[k] = best, or K where none is finite"""
@@ -39,9 +40,9 @@ cdef void find_best(
         for k in range(n_components - 1, -1, -1):
             below = vec_less((<vec *> (work.p + k * STRIDE))[v], (<vec *> work.best)[v])
             label = (below & label) | (~below & (none + <word> k))
-        (<wordvec *> work.scale)[v] = label
+        (<wordvec *> work.label)[v] = label
     for i in range(n_rows):
-        labels[i] = (<word *> work.scale)[i]
+        labels[i] = work.label[i]
 
 
 cdef void put_rows(
@@ -99,9 +100,9 @@ cdef class Scorer:
     cdef Mixture mixture
     cdef const real[::1] arguments      # held for as long as there are pointers into it
 
-    def __cinit__(self, int structure, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
+    def __cinit__(self, int form, Py_ssize_t n_components, Py_ssize_t n_features, const real[::1] arguments):
         """Take the parameters, [c | b | a | margin | W | m] as in `describe`."""
-        self.mixture = describe(structure, n_components, n_features, arguments)
+        self.mixture = describe(form, n_components, n_features, arguments)
         self.arguments = arguments
 
     def score(
@@ -132,7 +133,7 @@ cdef class Scorer:
         cdef real *buffer = <real *> malloc(workspace_size(K, d) * sizeof(real))
         if buffer == NULL:
             raise MemoryError(f"no memory for a workspace of {workspace_size(K, d)} numbers")
-        work = layout(buffer, &mixture)
+        lay_out(buffer, &mixture, &work)
         if (last_row - first_row) * K * (64 + d * d) < HELD:
             n_far = score_rows(
                 &mixture, &rows, first_row, last_row, &work, log_density, responsibilities, labels, stop)
