@@ -55,7 +55,7 @@ class GaussianRun:
         self.dtype, self.weight = source.dtype, source.total_weight
         self._columns, self._unit = source.columns, source.weight_unit
         self._form = model.structure.form.code
-        self._density = parameters_layout(self._form, model.n_components, model.n_features).density
+        self._density: int = parameters_layout(self._form, model.n_components, model.n_features).density.start
         names = model.shortcuts
         self.shortcuts: list[Shortcut] = []
         sketch = None
@@ -65,7 +65,7 @@ class GaussianRun:
                 self.shortcuts.append(shortcut)
                 sketch = shortcut.sketch if isinstance(shortcut, Screen) else sketch
         self.sums = LocalSums(source, self._form, model.n_components, model.n_threads, "packing" in names, sketch)
-        self._before: Array | None = None
+        self._before: PassOutcome | None = None
 
     @property
     def effective_rows(self) -> float:
@@ -88,7 +88,7 @@ class GaussianRun:
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
                 f"{model.structure.name!r} and {(K, d)}, as the model has."
             )
-        density = KernelDensity(self._form, K, d, parameters.packed[self._density])
+        density = KernelDensity(self._form, K, d, parameters.packed, self._density)
         request = PassRequest(density, self._before, None, self._columns)
         self._before = None
         asked, outcome = self._take(request)
@@ -107,7 +107,7 @@ class GaussianRun:
         # Shortcuts learn from the pass that counts, once.
         for shortcut in self.shortcuts:
             shortcut.after(asked, outcome)
-        self._before = outcome.packed
+        self._before = outcome
         log_likelihood = self._unit * outcome.log_likelihood
         statistics = GaussianStatistics(
             model.structure, K, d, outcome.packed, self.weight, self.source.n_rows, log_likelihood, parameters,

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.gaussian.operations import operations_of_pass
-from emix.gaussian.parameters import GaussianParameters
 from emix.kernel import factors
-from emix.kernel.layout import arguments_layout, parameters_layout, slot_layout, statistics_layout
+from emix.kernel.factors import KernelDensity, PassOutcome
+from emix.kernel.layout import arguments_layout, slot_layout, statistics_layout
 from emix.kernel.level import has_own_threads, kernel_for
 from emix.parallel.threads import plan, run_in_threads
 from emix.rows.source import RowSource
 
-__all__ = ["Counts", "KernelDensity", "LocalSums", "OriginPart", "Part", "PassOutcome", "PassRequest", "Sums", "judge"]
+__all__ = [
+    "Counts", "KernelDensity", "LocalSums", "OriginPart", "Part", "PassOutcome", "PassRequest", "Sums", "judge",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -33,40 +35,15 @@ MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
 NEGLIGIBLE: float = factors.negligible
 
 
-class KernelDensity(NamedTuple):
-    """The mixture density that a pass evaluates.
-
-    Attributes
-    ----------
-    form : int
-        Code of the covariance form (`emix.kernel.layout`).
-    n_components, n_features : int
-    packed : ndarray
-        Log-weights, means, whitening, log-determinants and deviations (`emix.kernel.layout.DensityLayout`). Those of
-        a fit are part of its parameters. A variational M-step would make others of its own.
-    """
-
-    form: int
-    n_components: int
-    n_features: int
-    packed: Array
-
-    @classmethod
-    def of(cls, parameters: GaussianParameters) -> KernelDensity:
-        """Return the density of a mixture's parameters."""
-        form, K, d = parameters.structure.form.code, parameters.n_components, parameters.n_features
-        return cls(form, K, d, parameters.packed[parameters_layout(form, K, d).density])
-
-
 class PassRequest(NamedTuple):
     """One pass: all that a worker needs beside its rows.
 
     Attributes
     ----------
     density : KernelDensity
-    before : ndarray or None
-        It begins with N of the pass before, of all rows of all workers, which say what is negligible; packed
-        statistics do. None leaves nothing out.
+    before : PassOutcome or None
+        The pass before, of all rows of all workers; its N say what is negligible, and nothing else of it is read. None
+        leaves nothing out.
     center : ndarray of shape (n_components, n_features) or None
         Centres of the sums. None takes the means, clamped to the columns' range and rounded to the rows' precision.
     columns : Columns
@@ -76,7 +53,7 @@ class PassRequest(NamedTuple):
     """
 
     density: KernelDensity
-    before: Array | None
+    before: PassOutcome | None
     center: Array | None
     columns: factors.Columns
     parts: Mapping[str, Any] = {}
@@ -123,48 +100,6 @@ class Counts(NamedTuple):
         return Counts(self.n_live + other.n_live, self.n_plain + other.n_plain, self.n_computed + other.n_computed)
 
 
-_NOT_COUNTED = Counts()
-
-
-class PassOutcome:
-    """The sums of a pass.
-
-    Parameters
-    ----------
-    packed : ndarray
-        Statistics of the rows (`emix.kernel.layout.StatisticsLayout`).
-    log_likelihood : float
-        Total, nats.
-    counts : Counts
-        Zeros unless a shortcut has asked for them.
-    growth : float
-        Factor by which roundings have grown in sums about a common origin; 1 for others.
-    """
-
-    __slots__ = ("counts", "growth", "log_likelihood", "packed")
-
-    def __init__(
-        self, packed: Array, log_likelihood: float, counts: Counts = _NOT_COUNTED, growth: float = 1.0
-    ) -> None:
-        self.packed, self.log_likelihood, self.counts, self.growth = packed, log_likelihood, counts, growth
-
-    def plus(self, other: PassOutcome, density: KernelDensity) -> PassOutcome:
-        """Return the outcome of both sets of rows together, of passes under this density about equal centres.
-
-        Raises
-        ------
-        ValueError
-            If the centres differ: the requests were not alike.
-        """
-        at = statistics_layout(density.form, density.n_components, density.n_features)
-        if not np.array_equal(self.packed[at.center], other.packed[at.center]):
-            raise ValueError("outcomes about different centres cannot be added: take both passes by one request.")
-        packed = self.packed + other.packed
-        packed[at.center] = self.packed[at.center]
-        counts = self.counts.plus(other.counts)
-        return PassOutcome(packed, self.log_likelihood + other.log_likelihood, counts, max(self.growth, other.growth))
-
-
 def judge(total: PassOutcome, request: PassRequest) -> tuple[bool, bool]:
     """Return the verdict on the sums over all rows. It means nothing for a part of them.
 
@@ -175,8 +110,8 @@ def judge(total: PassOutcome, request: PassRequest) -> tuple[bool, bool]:
     cancels : bool
         A component's mean moves so far that the sums about these centres hold nothing else.
     """
-    (form, K, d, _), before, _, columns, _ = request
-    return factors.judge(form, K, d, before, columns, total.packed)
+    density, before, _, columns, _ = request
+    return factors.judge(density, before, columns, total)
 
 
 class Sums(Protocol):
@@ -220,13 +155,14 @@ class LocalSums:
         sketch: NDArray[np.float32] | None = None,
     ) -> None:
         K, d = n_components, source.n_features
-        self.source, self.form, self.n_components = source, form, K
+        self.source = source
+        self._n_rows = n_rows = source.n_rows
         self.kernel = kernel = kernel_for(source.dtype)
         self._unit: int = kernel.super_block_rows(d)
         width = slot_layout(form, K, d).size
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * (width - 1))))
         n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
-        n_slots = min(n_slots, -(-source.n_rows // self._unit))
+        n_slots = min(n_slots, -(-n_rows // self._unit))
         most = 1 if has_own_threads() else n_slots
         self.n_threads, self._rows_per_call = plan(source.n_rows, operations_of_pass(K, d), self._unit, n_threads, most)
         slots = np.zeros((n_slots, width))
@@ -245,40 +181,40 @@ class LocalSums:
         self._in_one_call = (
             self._rows is not None
             and self.n_threads == 1
-            and source.n_rows <= self._rows_per_call
+            and n_rows <= self._rows_per_call
             and not self._buffers.shared
         )
 
     def take(self, request: PassRequest) -> PassOutcome:
         """Return the sums over all rows under the request's density."""
         density, before, center, columns, parts = request
-        counts = _NOT_COUNTED
+        buffers, outcome = self._buffers, PassOutcome(np.empty(self._n_sums))
         if not parts:
-            self._buffers.begin(density.packed, before, center, columns)
+            buffers.begin(density, before, center, columns)
             if self._in_one_call:
-                self._accumulator.accumulate(self._rows, 0, 0, self.source.n_rows, None)
+                self._accumulator.accumulate(self._rows, 0, 0, self._n_rows, None)
             else:
                 self._sweep()
         else:
             origin: OriginPart | None = parts.get("origin")
             if origin is not None and origin is not self._origin:
-                self._buffers.allow_origin(*origin)
+                buffers.allow_origin(*origin)
                 self._origin = origin
-            self._buffers.begin(density.packed, before, center, columns, origin is not None, parts.get("screen", False))
+            buffers.begin(density, before, center, columns, origin is not None, parts.get("screen", False))
             if "bounds" in parts or "screen" in parts:
-                counts = self._sweep_in_parts(parts.get("bounds") or [Part(0, self.source.n_rows)])
+                outcome.counts = self._sweep_in_parts(parts.get("bounds") or [Part(0, self._n_rows)])
             else:
                 self._sweep()
-        sums = np.empty(self._n_sums)
-        if self._buffers.shared:
-            run_in_threads(lambda thread, stop: self._buffers.add(thread, self.n_threads, sums), self.n_threads)
-        log_likelihood, growth = self._buffers.end(sums)
-        return PassOutcome(sums, log_likelihood, counts, growth)
+        if buffers.shared:
+            sums = outcome.packed
+            run_in_threads(lambda thread, stop: buffers.add(thread, self.n_threads, sums), self.n_threads)
+        buffers.end(outcome)
+        return outcome
 
     def _sweep(self) -> None:
         """Add all rows to the slots."""
         if self._rows is not None:
-            self._sweep_batch(self._rows, 0, self.source.n_rows, first=True)
+            self._sweep_batch(self._rows, 0, self._n_rows, first=True)
             return
         first = True
         for batch in self.source.batches(self._unit):

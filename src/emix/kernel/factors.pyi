@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,13 +76,34 @@ class Columns:
     def column_range(self) -> NDArray[np.float64]: ...
     def first_narrow(self, limit: float) -> int: ...
 
+class KernelDensity:
+    def __init__(
+        self, form: int, n_components: int, n_features: int, packed: NDArray[np.float64], first: int = 0
+    ) -> None: ...
+    @property
+    def form(self) -> int: ...
+    @property
+    def n_components(self) -> int: ...
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def packed(self) -> NDArray[np.float64]: ...
+
+class PassOutcome:
+    counts: Any
+    def __init__(
+        self, packed: NDArray[np.float64], log_likelihood: float = 0.0, counts: Any = None, growth: float = 1.0
+    ) -> None: ...
+    @property
+    def packed(self) -> NDArray[np.float64]: ...
+    @property
+    def log_likelihood(self) -> float: ...
+    @property
+    def growth(self) -> float: ...
+    def plus(self, other: PassOutcome, density: KernelDensity) -> PassOutcome: ...
+
 def judge(
-    form: int,
-    K: int,
-    d: int,
-    before: NDArray[np.float64] | None,
-    columns: Columns,
-    statistics: NDArray[np.float64],
+    density: KernelDensity, before: PassOutcome | None, columns: Columns, total: PassOutcome
 ) -> tuple[bool, bool]: ...
 
 class PassBuffers:
@@ -107,8 +130,8 @@ class PassBuffers:
     ) -> None: ...
     def begin(
         self,
-        density: NDArray[np.float64],
-        before: NDArray[np.float64] | None,
+        density: KernelDensity,
+        before: PassOutcome | None,
         center: NDArray[np.float64] | None,
         columns: Columns,
         about_origin: bool = False,
@@ -118,4 +141,4 @@ class PassBuffers:
     def shared(self) -> bool: ...
     def empty(self, thread: int, n_threads: int) -> None: ...
     def add(self, thread: int, n_threads: int, statistics: NDArray[np.float64]) -> None: ...
-    def end(self, statistics: NDArray[np.float64]) -> tuple[float, float]: ...
+    def end(self, outcome: PassOutcome) -> None: ...

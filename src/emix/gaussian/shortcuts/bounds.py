@@ -246,7 +246,7 @@ class CarriedBounds:
         The density of every pass must come through here, one after the other.
         """
         before, self._before = self._before, density
-        form, K, d, numbers = density
+        form, K, d, numbers = density.form, density.n_components, density.n_features, density.packed
         shrink, moved = np.zeros(K, dtype=np.float32), np.zeros(K, dtype=np.float32)
         if before is not None:
             last = before.packed

@@ -131,7 +131,7 @@ class Origin:
         # Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs by eps ‖ |W| √diag T ‖²; sums for each
         # component have the diagonal of the scatter within components in its place.
         assert self._scatter is not None
-        _, K, d, _ = request.density
+        K, d = request.density.n_components, request.density.n_features
         statistics = GaussianStatistics(self._structure, K, d, outcome.packed, 0.0, 0, 0.0, None, 1.0, request.columns)
         packed, failed = self._structure.maximize(statistics, self._model.reg_covar)
         if failed >= 0:

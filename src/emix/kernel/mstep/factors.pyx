@@ -257,5 +257,6 @@ def prepare(
 
 include "regularity.pxi"
 include "screen.pxi"
+include "pass_values.pxi"
 include "pass_buffers.pxi"
 include "bounds.pxi"

@@ -167,31 +167,34 @@ cdef class PassBuffers:
         self.fixed, self.scatter = fixed, scatter
 
     def begin(
-        self, const double[::1] density, const double[::1] before, const double[:, ::1] center,
+        self, KernelDensity density not None, PassOutcome before, const double[:, ::1] center,
         Columns columns not None, bint about_origin=False, bint screened=False,
     ):
         """Fill the arguments, and empty the slots, for a pass under a density.
 
-        `before` begins with N of the pass before, which say what is negligible; None leaves nothing out. `center`: the
+        `before`: the pass before, whose N say what is negligible; None leaves nothing out. `center`: the
         centres of the sums, or None for the means. `columns`: of all rows. `about_origin`: move components to one where
         that is exact enough, after `allow_origin`. `screened`: fill the sketch; else it tells nothing of any component.
         """
         cdef Py_ssize_t K = self.K, d = self.d
         cdef const double *centers = NULL
         cdef const double *weight_before = NULL
-        check_length("density", density.shape[0], density_layout(self.form, K, d).size)
+        if density.form != self.form or density.n_components != K or density.n_features != d:
+            raise ValueError(
+                f"the density has {density.n_components} components in {density.n_features} dimensions, form "
+                f"{density.form}, expected {K}, {d} and {self.form}")
         if before is not None:
-            check_at_least("before", before.shape[0], K)
-            weight_before = &before[0]
+            check_at_least("before", before.numbers.shape[0], K)
+            weight_before = &before.numbers[0]
         cdef const double *limits = range_of(columns, d)
         if center is not None:
             check_length("center", center.shape[0] * center.shape[1], K * d)
             centers = &center[0, 0]
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
-            self.prepare(&density[0], centers, weight_before, limits, about_origin, screened)
+            self.prepare(density.start, centers, weight_before, limits, about_origin, screened)
         else:
             with nogil:
-                self.prepare(&density[0], centers, weight_before, limits, about_origin, screened)
+                self.prepare(density.start, centers, weight_before, limits, about_origin, screened)
 
     cdef void prepare(
         self, const double *density, const double *centers, const double *weight_before, const double *limits,
@@ -257,20 +260,18 @@ cdef class PassBuffers:
         cdef Py_ssize_t place = self.slot.scatter + k * self.d * self.d
         add_lower(self.slots, k if self.form == FULL else -1, place, self.d, statistics + place)
 
-    def end(self, double[::1] statistics):
-        """statistics := the slots' sum and the centres; of `shared` slots the matrices are left to `add`, before this.
+    def end(self, PassOutcome outcome not None):
+        """outcome := the slots' sum, the centres, the log-likelihood and the growth of roundings (`leave_origin`).
 
-        Returns the log-likelihood, and the factor by which roundings have grown in sums that were taken about an origin
-        (`leave_origin`), 1 if they were not.
+        Of `shared` slots the matrices are left to `add`, before this.
         """
-        cdef double log_likelihood, growth = 1
-        check_length("statistics", statistics.shape[0], self.slot.log_likelihood + self.K * self.d)
+        outcome.growth = 1
+        check_length("statistics", outcome.numbers.shape[0], self.slot.log_likelihood + self.K * self.d)
         if self.slots.shape[0] * self.slots.shape[1] <= SHORT:
-            log_likelihood = self.conclude(&statistics[0], &growth)
+            outcome.log_likelihood = self.conclude(&outcome.numbers[0], &outcome.growth)
         else:
             with nogil:
-                log_likelihood = self.conclude(&statistics[0], &growth)
-        return log_likelihood, growth
+                outcome.log_likelihood = self.conclude(&outcome.numbers[0], &outcome.growth)
 
     cdef double conclude(self, double *statistics, double *growth) noexcept nogil:
         """`end`, without its checks; the log-likelihood"""
@@ -295,22 +296,21 @@ cdef class PassBuffers:
 
 
 def judge(
-    int form, Py_ssize_t K, Py_ssize_t d, const double[::1] before, Columns columns not None,   # IN
-    const double[::1] statistics,                                                               # IN
+    KernelDensity density not None, PassOutcome before, Columns columns not None, PassOutcome total not None,   # IN
 ):
     """The use of the sums over all rows: (shrunk, cancels).
 
     Shrunk: some N times SHRUNK is less than it was `before` (None: no), so that what was negligible for the component
     may not be. Cancels: the M-step would find nothing but rounding in the sums about these centres.
     """
-    check_sizes(form, K, d)
-    check_length("statistics", statistics.shape[0], statistics_layout(form, K, d).size)
+    cdef Py_ssize_t K = density.n_components, d = density.n_features
+    check_length("statistics", total.numbers.shape[0], statistics_layout(density.form, K, d).size)
     cdef bint shrunk = False
     if before is not None:
-        check_at_least("before", before.shape[0], K)
-        shrunk = has_shrunk(&before[0], &statistics[0], K, SHRUNK)
+        check_at_least("before", before.numbers.shape[0], K)
+        shrunk = has_shrunk(&before.numbers[0], &total.numbers[0], K, SHRUNK)
     # Of a sum of squares all but six bits must be left: a covariance may need the others, where one of its own
     # eigenvalues is 1e12 times another. Means that move so far, eight of their new standard deviations in one step, are
     # rare: 2 in 10 000 passes over iris, wine, breast_cancer and diabetes. And no mean of rows is more exact than
     # 16 eps of its column.
-    return shrunk, cancels(form, K, d, 1.0 / 64, 16 * columns.epsilon, &statistics[0])
+    return shrunk, cancels(density.form, K, d, 1.0 / 64, 16 * columns.epsilon, &total.numbers[0])
