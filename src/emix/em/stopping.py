@@ -22,6 +22,7 @@ STOPS = ("log_likelihood", "parameters")
 
 # A change of the log-prior that rounding can make, relative to its size, as for ℓ. The log-prior has double precision
 # whatever the precision of the rows, because it depends on parameters only.
+_DOUBLE = np.dtype(np.float64)
 _ROUNDING_OF_DOUBLES = 8.0 * float(np.finfo(np.float64).eps)
 
 
@@ -124,6 +125,8 @@ def _rounding(run: EMRun[Any, Any]) -> float:
     parameters are rounded in each pass, which moves all rows alike (measured, for 300 to 200 000 rows of 2 to 30
     features: at most 0.45 eps). n counts rows and not their weights, whose unit is the user's.
     """
+    if run.dtype is _DOUBLE:
+        return _ROUNDING_OF_DOUBLES
     eps = _eps(run.dtype)
     if eps < 1e-12:
         return 8.0 * eps

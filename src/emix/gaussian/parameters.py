@@ -152,8 +152,8 @@ class GaussianParameters:
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Weights, means, covariances and whitening, in half of the time that they take one by one."""
-        K, d, packed, at = self.n_components, self.n_features, self.packed, self._layout()
-        shape = self.structure.form.shape(K, d)
+        K, d, packed, form = self.n_components, self.n_features, self.packed, self.structure.form
+        at, shape = parameters_layout(form.code, K, d), form.shape(K, d)
         return (
             packed[at.weights],
             packed[at.means].reshape(K, d),
@@ -207,7 +207,8 @@ class GaussianParameters:
     def has_precisions_within(self, largest: float) -> bool:
         """True if no precision can be beyond the largest number of a dtype; False is no verdict."""
         # Σ⁻¹ = WᵀW: a sum of d products.
-        return factors.all_below(self.packed[self._layout().whitening], 0, math.sqrt(largest / self.n_features))
+        at = parameters_layout(self.structure.form.code, self.n_components, self.n_features).whitening
+        return factors.all_below(self.packed, at.start, at.stop, math.sqrt(largest / self.n_features))
 
     @property
     def n_free_parameters(self) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.shortcuts import LEAST_WORK
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import CovarianceStructure
 from emix.gaussian.sums import OriginPart, PassOutcome, PassRequest
@@ -37,9 +38,8 @@ MAX_RATIO = {"d": 2.0**16, "f": 2.0**10}
 # For tied, whatever its covariance's condition: so many times the error of sums for each component is allowed.
 HARMLESS_RATIO = 16.0
 
-# Features of all components, d K, below which the tiles are hardly filled, and with the rows, n d K, below which the
-# calls cost more than is saved (measured: at d K = 15 and n d K = 20 000 both ways are alike).
-MIN_WIDTH, MIN_WORK = 15, 50_000
+# Features of all components, d K, below which the tiles are hardly filled.
+MIN_WIDTH = 15
 
 # Passes that had to be repeated before a run leaves it.
 MAX_FAILURES = 2
@@ -79,7 +79,7 @@ class Origin:
     def for_run(cls, source: RowSource, model: GaussianModel) -> Self | None:
         """Return the origin of a run, None where it could not pay."""
         K, d, n_rows = model.n_components, model.n_features, source.n_rows
-        if n_rows * K * d < MIN_WORK or not may_pay(model.structure, K, d):
+        if n_rows * K * d < LEAST_WORK or not may_pay(model.structure, K, d):
             return None
         return cls(source, model)
 
