@@ -59,11 +59,7 @@ def test_dotted_names_import(name: str) -> None:
 def test_other_names_stand_in_the_source() -> None:
     known = words_of(CHECKOUT / "src") | words_of(CHECKOUT / "tests") | {path.stem for path in SOURCE.rglob("*")}
     known |= {word for block in FENCED for word in re.findall(r"\w+", block)}
-    unknown = [
-        text
-        for text in QUOTED
-        if text not in PATHS and not set(re.findall(r"[^\W\d]\w*", text)) <= known
-    ]
+    unknown = [text for text in QUOTED if text not in PATHS and not set(re.findall(r"[^\W\d]\w*", text)) <= known]
     assert unknown == []
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["SHORTCUTS", "Shortcut", "shortcut_names"]
 
 SHORTCUTS = ("origin", "bounds", "screen", "packing")
-"""The names, in the order in which a pass asks them."""
+"""The names, in the order in which a pass asks them; packing is not asked."""
 
 
 class Shortcut(Protocol):
