@@ -41,13 +41,14 @@ class StoppingRule:
     tol : float
     stop : {"log_likelihood", "parameters"}
     model : EMModel
-        The rule uses its hooks `distance`, `shortfall` and `shortfall_reason`, and looks if it has a `log_prior`.
+        The rule uses its hooks `distance`, `shortfall` and `shortfall_reason`. Messages say "objective" if it has a
+        `log_prior`.
     run : EMRun
         The rule uses its `weight`, `dtype` and `effective_rows`.
     """
 
     def __init__(self, tol: float, stop: str, model: Any, run: EMRun[Any, Any]) -> None:
-        if not isinstance(tol, (int, float, np.number)):  # a union would be made anew for each fit
+        if not isinstance(tol, (int, float, np.number)):  # int | float would be made anew for each fit
             raise TypeError(f"tol is {shown(tol)}, expected a number.")
         if not tol >= 0.0:
             raise ValueError(f"tol is {shown(tol)}, expected 0 or more.")

@@ -59,7 +59,7 @@ class PassRequest(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Rows [first_row, last_row) of a pass: with bounds, or plain, and then with labels to fill or without."""
+    """Rows [first_row, last_row) of a pass, with bounds or plain. Labels of plain rows are filled if they are there."""
 
     first_row: int
     last_row: int
@@ -113,7 +113,7 @@ def judge(total: PassOutcome, request: PassRequest) -> tuple[bool, bool]:
 
 
 class Sums(Protocol):
-    """Whoever takes sums over the rows of a source."""
+    """Takes sums over the rows of a source, wherever they lie."""
 
     def take(self, request: PassRequest) -> PassOutcome:
         """Return the sums over all rows under the request's density."""

@@ -34,7 +34,7 @@ LEAST_WORK = 50_000
 with 15 features of all components, both ways are alike; the others ask for more)."""
 
 SHORTCUTS = ("origin", "bounds", "screen", "packing")
-"""The names, in the order in which a pass asks them."""
+"""The names, in the order in which a pass asks them; packing is not asked."""
 
 
 class Shortcut(Protocol):

@@ -1,7 +1,7 @@
 """One origin for components of whitened distances that are moderate: when it is used, and what it saves.
 
-kernel/origin.pxi has the forms that are cheaper about an origin m, and the error bounds in which a component's reach
-appears, ‖ |W_k| |μ_k − m| ‖. Whether they are used follows from the parameters, and from the sums that came of it.
+kernel/estep/origin.pxi has the forms that are cheaper about an origin m, and the error bounds in which a component's
+reach appears, ‖ |W_k| |μ_k − m| ‖. The parameters decide if they are used, and so do the sums that came of it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def may_pay(structure: CovarianceStructure, n_components: int, n_features: int) 
 
 
 class Origin:
-    """The common origin of one run: whether to use it, and for tied where it is.
+    """The common origin of one run: when passes use it, and for tied where it lies.
 
     Parameters
     ----------
