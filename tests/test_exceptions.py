@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 import emix
-from emix.exceptions import _current, not_fitted, shown, warn, warn_convergence, warnings_held
+from emix.exceptions import current_class, not_fitted, shown, warn, warn_convergence, warnings_held
 
 
 class Falling:
@@ -170,7 +170,7 @@ def test_errors_and_warnings_come_back_from_other_processes(method: str) -> None
         with pytest.raises(exceptions.NotFittedError, match="not fitted yet") as caught:
             other.submit(emix.GaussianMixture().predict, X).result()
         error = other.submit(not_fitted, "GaussianMixture").result()
-        category = other.submit(_current, "ConvergenceWarning").result()
+        category = other.submit(current_class, "ConvergenceWarning").result()
     assert type(caught.value) is type(error) is type(not_fitted("GaussianMixture"))
     assert error.args == caught.value.args
     assert category is not_converged().category

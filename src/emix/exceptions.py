@@ -99,7 +99,7 @@ class _Joined(type):
 
 
 # A recorded warning holds its class, so that the class is pickled with it.
-copyreg.pickle(_Joined, lambda kind: (_current, (kind.__name__,)))
+copyreg.pickle(_Joined, lambda kind: (current_class, (kind.__name__,)))
 
 
 @cache
@@ -121,16 +121,17 @@ def _by_name(reduced: Any) -> Any:
 
 
 def _instance(name: str, arguments: tuple[Any, ...]) -> Any:
-    return _current(name)(*arguments)
+    return current_class(name)(*arguments)
 
 
-def _current(name: str) -> Any:
+def current_class(name: str) -> Any:
+    """Return the class of this name: joined with scikit-learn's once scikit-learn is loaded."""
     return _joined_with_sklearn(name) if "sklearn.exceptions" in sys.modules else globals()[name]
 
 
 def not_fitted(estimator_name: str) -> Exception:
     """Return the error for a method of an estimator that is not fitted yet."""
-    error: Exception = _current("NotFittedError")(
+    error: Exception = current_class("NotFittedError")(
         f"This {estimator_name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
         "estimator, or make one from known parameters with 'from_parameters'."
     )
@@ -196,7 +197,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 def warn_convergence(message: str) -> None:
     """Warn with a ConvergenceWarning."""
-    warn(message, _current("ConvergenceWarning"))
+    warn(message, current_class("ConvergenceWarning"))
 
 
 def _package(frame: FrameType) -> str:

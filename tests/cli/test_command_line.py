@@ -46,7 +46,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_defaults_are_those_of_the_estimator() -> None:
-    arguments = vars(command_line._parser().parse_args(["fit", "rows.csv", "--components", "2"]))
+    arguments = vars(command_line.make_parser().parse_args(["fit", "rows.csv", "--components", "2"]))
     defaults = {key: value.default for key, value in inspect.signature(emix.GaussianMixture).parameters.items()}
     names = {"covariance": "covariance_type", "init": "init_params", "threads": "n_threads"}
     for name in ("covariance", "init", "tol", "reg_covar", "max_iter", "n_init", "threads"):
@@ -114,9 +114,9 @@ def test_what_is_near_no_option_or_is_none_suggests_nothing(capsys: pytest.Captu
 
 
 def test_column_names_may_hold_commas() -> None:
-    parsed = command_line._parser().parse_args(["fit", "r.csv", "-k", "1", "--columns", '"a,b", c'])
+    parsed = command_line.make_parser().parse_args(["fit", "r.csv", "-k", "1", "--columns", '"a,b", c'])
     assert parsed.columns == ["a,b", "c"]
-    parsed = command_line._parser().parse_args(["fit", "r.csv", "-k", "1", "--columns", '"",a'])
+    parsed = command_line.make_parser().parse_args(["fit", "r.csv", "-k", "1", "--columns", '"",a'])
     assert parsed.columns == ["", "a"]
 
 
@@ -125,7 +125,7 @@ def test_column_names_may_hold_commas() -> None:
 )
 def test_separators_have_names(text: str, separator: str) -> None:
     for command in (["fit", "r.csv", "-k", "1"], ["score", "m.npz", "r.csv"]):
-        assert command_line._parser().parse_args([*command, "--separator", text]).separator == separator
+        assert command_line.make_parser().parse_args([*command, "--separator", text]).separator == separator
 
 
 def test_errors_of_the_data_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 
 import emix
 from emix.cli.command_line import main
-from emix.cli.commands import _Progress
+from emix.cli.commands import Progress
 from emix.datasets.faithful import faithful_csv
 from emix.gaussian.scoring import score_rows
 
@@ -274,7 +274,7 @@ def test_progress_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     target = io.StringIO()
-    progress = _Progress(target, patience=2.0)
+    progress = Progress(target, patience=2.0)
     print("early", file=progress)
     now = 2.5
     print("late", file=progress)

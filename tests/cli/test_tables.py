@@ -371,6 +371,6 @@ def test_columns_are_written_to_the_last_bit(tmp_path: Path, suffix: str) -> Non
 def test_standard_output_is_written_in_pieces(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("emix.cli.tables._CHUNK_ROWS", 2)
+    monkeypatch.setattr("emix.cli.tables.CHUNK_ROWS", 2)
     write_columns({"k": np.arange(5)}, None)
     assert capsys.readouterr().out == "k\n0\n1\n2\n3\n4\n"

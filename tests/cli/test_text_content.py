@@ -79,7 +79,7 @@ def test_closed_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emix.cli.text_content.LONGEST_LINE", 1 << 20)
-    monkeypatch.setattr("emix.cli.text_content._CHUNK", 1000)
+    monkeypatch.setattr("emix.cli.text_content.CHUNK_BYTES", 1000)
     line = b"1" * (1 << 20)
     (tmp_path / "rows.csv").write_bytes(b"a,b\n" + line + b"\n")
     with pytest.raises(ValueError, match="line 2 does not end within 1 MiB: not a table"):

@@ -62,8 +62,8 @@ def make_archive(path: Path, members: dict[str, bytes], compression: int = zipfi
 
 def with_right_digest(envelope: bytes, **arrays: bytes) -> dict[str, bytes]:
     """Members of a file that lies, but whose checksum is right: what a person with intent would make."""
-    members = {"header": model_file._npy_bytes("header", np.frombuffer(envelope, np.uint8)), **arrays}
-    members["sha256"] = model_file._npy_bytes("sha256", model_file._digest(members.items()))
+    members = {"header": model_file.npy_bytes("header", np.frombuffer(envelope, np.uint8)), **arrays}
+    members["sha256"] = model_file.npy_bytes("sha256", model_file.digest_of(members.items()))
     return {f"{name}.npy": data for name, data in members.items()}
 
 
@@ -255,7 +255,7 @@ def test_an_altered_array_under_a_right_crc_is_refused(saved: Path) -> None:
     # zip's own CRC protects against accidents inside a member; rewritten members need the SHA-256.
     with zipfile.ZipFile(saved) as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
-    members["weights.npy"] = model_file._npy_bytes("weights", np.array([0.5, 0.5]))
+    members["weights.npy"] = model_file.npy_bytes("weights", np.array([0.5, 0.5]))
     make_archive(saved, members)
     with pytest.raises(ModelFileError, match="altered or damaged: its SHA-256 does not match"):
         load_model(saved)
@@ -326,7 +326,7 @@ def test_a_zip_bomb_is_refused_before_it_is_read(tmp_path: Path, saved: Path) ->
 
 
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
-    array = model_file._npy_bytes("a", [1.0])
+    array = model_file.npy_bytes("a", [1.0])
     members = with_right_digest(b'{"format": "emix", "format_version": 1, "header": {}, "arrays": ["a", "a"]}', a=array)
     with zipfile.ZipFile(tmp_path / "m", "w") as archive:
         for name in ("header.npy", "a.npy"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import pytest
@@ -11,11 +12,16 @@ from numpy.typing import NDArray
 from emix.gaussian.forms import FORMS, CovarianceForm
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.scoring import _arguments
+from emix.gaussian.run import GaussianRun
+from emix.gaussian.scoring import scorer_arguments
+from emix.gaussian.shortcuts import Shortcut
 from emix.gaussian.structures import STRUCTURES
+from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest
 from emix.kernel.level import kernel_for
+from emix.rows.source import RowSource
 
 Array = NDArray[Any]
+Kind = TypeVar("Kind", bound=Shortcut)
 
 each_structure = pytest.mark.parametrize("structure", STRUCTURES)
 # Those that scikit-learn has too.
@@ -60,6 +66,63 @@ def after(n_iter: int, structure: str, data: Any, theta: GaussianParameters, reg
     return theta, np.array(history)
 
 
+def density_of(theta: GaussianParameters) -> KernelDensity:
+    return KernelDensity(theta.structure.form.code, theta.n_components, theta.n_features, theta.density)
+
+
+def request_of(
+    theta: GaussianParameters, source: RowSource, before: PassOutcome | None = None, center: Array | None = None
+) -> PassRequest:
+    """A plain pass over a source under the parameters."""
+    return PassRequest(density_of(theta), before, center, source.columns)
+
+
+def sums_of(source: RowSource, theta: GaussianParameters, n_threads: int | None = None, **settings: Any) -> LocalSums:
+    """Sums over a source for passes under such parameters."""
+    return LocalSums(source, theta.structure.form.code, theta.n_components, n_threads, **settings)
+
+
+def shortcut_of(run: GaussianRun, kind: type[Kind]) -> Kind | None:
+    """The shortcut of a kind that a run may take."""
+    return next((one for one in run.shortcuts if isinstance(one, kind)), None)
+
+
+class Recorder:
+    """A shortcut that saves nothing, for `run.shortcuts`: it keeps what `look` says of passes.
+
+    Attributes
+    ----------
+    taken, counted : list
+        Of all passes; of those that count, one for each E-step.
+    """
+
+    name: ClassVar[str] = "recorder"
+
+    def __init__(self, look: Callable[[PassRequest, PassOutcome], Any]) -> None:
+        self.look = look
+        self.taken: list[Any] = []
+        self.counted: list[Any] = []
+
+    @classmethod
+    def for_run(cls, source: RowSource, model: GaussianModel) -> Self | None:
+        return None
+
+    def before(self, request: PassRequest) -> PassRequest:
+        return request
+
+    def holds(self, request: PassRequest, outcome: PassOutcome) -> bool:
+        self.taken.append(self.look(request, outcome))
+        return True
+
+    def after(self, request: PassRequest, outcome: PassOutcome) -> None:
+        self.counted.append(self.look(request, outcome))
+
+
+def bits_of(outcome: PassOutcome) -> bytes:
+    """Sums and log-likelihood."""
+    return outcome.packed.tobytes() + np.float64(outcome.log_likelihood).tobytes()
+
+
 def naive_joint(X: Array, theta: GaussianParameters) -> Array:
     """log π_k p_k(x)."""
     K, d = theta.means.shape
@@ -75,7 +138,8 @@ def naive_joint(X: Array, theta: GaussianParameters) -> Array:
 def joint_scores(X: Array, theta: GaussianParameters) -> Array:
     """log π_k p_k(x) by the kernel: to the bit its log-density where the other components' constants are −∞."""
     K, d = theta.means.shape
-    arguments = _arguments(theta, X.dtype)
+    arguments = scorer_arguments(theta, X.dtype)
+    assert arguments is not None
     constant = arguments[2 * K * d : 2 * K * d + K]
     values = constant.copy()
     joint = np.empty((K, len(X)), X.dtype)

@@ -152,7 +152,7 @@ def test_a_small_start_is_its_steps(
     ones = weight if weighted else np.ones(n)
     for module in (kmeans, label_sums, starts):
         monkeypatch.setattr(module, "clusters", clusters)
-    Z = starts._standardized(X, ones)
+    Z = starts.standardized_rows(X, ones)
     seeds = kmeans.kmeans_plus_plus(Z, ones, K, Uniforms(7, 1))
     _, labels = kmeans.kmeans(Z, ones, Z.take(seeds, axis=0), 1)
     form = list(FORMS.values())[structure]

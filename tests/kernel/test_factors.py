@@ -9,7 +9,7 @@ import pytest
 from emix.kernel import factors
 from emix.kernel.factors import whiten
 from emix.kernel.layout import parameters_layout
-from kernel.between import SHAPES, Array, density, in_form, packed
+from kernel.buffers import SHAPES, Array, density, in_form, packed
 from kernel.naive import STRUCTURES, each_structure
 
 EPS = np.finfo(np.float64).eps
@@ -233,7 +233,8 @@ def test_unknown_forms_and_structures_are_refused_everywhere(code: int) -> None:
         "is_regular": (code, K, d, 0.0, None, few),
         "ridge": (code, False, K, d, 0.0, None, few, few),
         "carry": (code, K, d, few, few, 0, K, np.zeros(K, np.float32), np.zeros(K, np.float32), np.zeros(d)),
-        "Exchange": (code, K, d, 40.0, factors.Columns(1e-16, np.zeros((2, d))), few, None, np.zeros((1, 4))),
+        "KernelDensity": (code, K, d, few),
+        "PassBuffers": (code, K, d, 40.0, few, None, np.zeros((1, 4))),
     }
     for name, arguments in calls.items():
         kind, last = ("structure", 5) if name in ("maximize", "is_regular") else ("form", 3)

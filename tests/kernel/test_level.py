@@ -59,7 +59,7 @@ def test_level_of_the_build_that_the_processor_lacks(monkeypatch: pytest.MonkeyP
         assert level.available_levels() == ("baseline", "blas")
         monkeypatch.setenv("EMIX_LEVEL", "v4")
         with pytest.raises(ImportError, match="set it to one of baseline, blas"):
-            level._choose()
+            level.choose_level()
     finally:
         level.available_levels.cache_clear()
 

@@ -12,7 +12,7 @@ from kernel.naive import each_level
 
 
 def test_what_is_left_out_is_below_rounding() -> None:
-    # `end` asks for another pass where a component has shrunk more than twentyfold (test_exchange.py).
+    # A component that has shrunk more than twentyfold is seen by `judge` (test_pass_buffers.py).
     assert 20 * math.exp(-factors.negligible) < 2.0**-53
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from emix.kernel import factors
 from emix.kernel.layout import parameters_layout
-from kernel.between import Array, packed
+from kernel.buffers import Array, packed
 from kernel.naive import STRUCTURES, each_structure
 
 EPS = float(np.finfo(np.float64).eps)

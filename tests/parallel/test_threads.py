@@ -23,7 +23,7 @@ LONG = 60.0  # seconds that only a defect would last
 def processors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight processors, no quota, nothing in the environment."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    monkeypatch.setattr(threads, "_container_quota", lambda: None)
+    monkeypatch.setattr(threads, "container_quota", lambda: None)
     monkeypatch.delenv("EMIX_NUM_THREADS", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
@@ -86,7 +86,7 @@ def test_number_of_threads_that_is_none(given: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("processors")
 def test_quota_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_container_quota", lambda: 2)
+    monkeypatch.setattr(threads, "container_quota", lambda: 2)
     assert resolve_n_threads(None) == 2
 
 
@@ -102,17 +102,11 @@ def test_quota_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["v2", "v2 below one", "v2 without", "v1", "v1 without", "no control groups"],
 )
-def test_quota_is_read_from_the_control_group(
-    files: dict[str, str], expected: int | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_quota_is_read_from_the_control_group(files: dict[str, str], expected: int | None, tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    root = "/sys/fs/cgroup"
-    monkeypatch.setattr(threads, "_read", lambda path: (tmp_path / path.removeprefix(root + "/")).read_text())
-    threads._container_quota.cache_clear()
-    assert threads._container_quota() == expected
-    threads._container_quota.cache_clear()
+    assert threads.container_quota(str(tmp_path)) == expected
 
 
 def test_plan_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 from matplotlib.patches import Ellipse
+from matplotlib.text import Text
 
 import emix
 from emix.plots.plots import plot_mixture
@@ -30,7 +31,8 @@ def draw(figure: object, path: Path) -> np.ndarray:
     assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 50  # not a blank page
     for axes in figure.axes:
         # A title of its own at the left, a note at the right: neither runs into the other.
-        left, right = axes._left_title, axes._right_title
+        texts = {text.get_text(): text for text in axes.get_children() if isinstance(text, Text)}
+        left, right = (texts[axes.get_title(loc=place)] for place in ("left", "right"))
         if left.get_text() and right.get_text():
             assert not left.get_window_extent().overlaps(right.get_window_extent()), left.get_text()
         if left.get_text() == "Density" and axes.get_legend() is not None:

@@ -48,7 +48,7 @@ def test_seed_decides() -> None:
 @pytest.mark.parametrize("chunk", [1, 7, 1000, 3000, 1 << 20])
 def test_blocks_in_which_rows_come_do_not_matter(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = sample_rows(3000, 3, 200)
-    monkeypatch.setattr(sampling, "_CHUNK", chunk)
+    monkeypatch.setattr(sampling, "CHUNK_ROWS", chunk)
     np.testing.assert_array_equal(sample_rows(3000, 3, 200), expected)
 
 

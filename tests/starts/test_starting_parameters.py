@@ -328,8 +328,8 @@ def test_same_bits_whatever_number_of_threads_the_environment_allows() -> None:
 @pytest.mark.parametrize(("n_rows", "tried"), [(8191, False), (8192, True)])
 def test_tries_are_made_from_8192_rows_on(n_rows: int, tried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    whole = starts._best_of_tries
-    monkeypatch.setattr(starts, "_best_of_tries", lambda *arguments: made.append(arguments) or whole(*arguments))
+    whole = starts.best_of_tries
+    monkeypatch.setattr(starts, "best_of_tries", lambda *arguments: made.append(arguments) or whole(*arguments))
     data = ArraySource(np.random.default_rng(0).normal(size=(n_rows, 1)))
     make_start("kmeans", data, GaussianModel(2, 1), 0, 0)
     assert bool(made) == tried

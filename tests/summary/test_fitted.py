@@ -104,7 +104,7 @@ def arrow(rows: np.ndarray) -> pa.Table:
 def test_assignment_sums_up_responsibilities(
     faithful: np.ndarray, kind: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emix.summary.fitted._ROWS_AT_A_TIME", 100)
+    monkeypatch.setattr("emix.summary.fitted.ROWS_AT_A_TIME", 100)
     X = kind(faithful)
     mixture = emix.GaussianMixture(3, random_state=0).fit(X)
     r = mixture.predict_proba(X)

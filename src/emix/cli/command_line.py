@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     """Run the command; print every expected error as one line, and return its exit code."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = make_parser().parse_args(argv)
         run: Callable[[argparse.Namespace], int] = arguments.run
         return run(arguments)
     except SystemExit as stop:  # argparse: --help, --version and usage errors
@@ -145,7 +145,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return EXIT_ERROR
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with all commands and their options."""
     parser = _Parser(
         prog="emix",
         description="Gaussian mixtures by expectation-maximization.",

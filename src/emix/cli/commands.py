@@ -254,11 +254,11 @@ def _messages_on_stderr() -> Iterator[None]:
 @contextlib.contextmanager
 def _progress_on_stderr(*, at_once: bool) -> Iterator[None]:
     """Send the output of a verbose fit to standard error: standard output is for results."""
-    with contextlib.redirect_stdout(_Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)):
+    with contextlib.redirect_stdout(Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)):
         yield
 
 
-class _Progress(io.TextIOBase):
+class Progress(io.TextIOBase):
     """A stream that drops text at first, and passes it on after some seconds."""
 
     def __init__(self, target: TextIO, patience: float) -> None:

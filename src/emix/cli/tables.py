@@ -37,7 +37,7 @@ _TEXTS = (".csv", ".tsv", ".txt", ".dat")
 READABLE = (*_TEXTS, ".parquet", ".npy")
 WRITABLE = (".csv", ".tsv", ".parquet")
 # Number of rows that are formatted at a time.
-_CHUNK_ROWS = 65_536
+CHUNK_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ def write_columns(columns: Mapping[str, NDArray[Any]], path: str | None) -> None
 
 
 def _csv_pieces(frame: pl.DataFrame, separator: str) -> Iterator[str]:
-    for start in range(0, max(frame.height, 1), _CHUNK_ROWS):
-        yield frame.slice(start, _CHUNK_ROWS).write_csv(include_header=start == 0, separator=separator)
+    for start in range(0, max(frame.height, 1), CHUNK_ROWS):
+        yield frame.slice(start, CHUNK_ROWS).write_csv(include_header=start == 0, separator=separator)
 
 
 def _name(source: str) -> str:

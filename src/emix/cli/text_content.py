@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STANDARD_STREAM = "-"
 _GZIP = b"\x1f\x8b"  # no text in UTF-8 begins so
-_CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 # As long as a row of 3 million numbers. A file without line ends is refused after so many bytes.
 LONGEST_LINE = 1 << 26
 
@@ -97,11 +97,11 @@ def _text_of(stream: BinaryIO) -> bytes:
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
     # The first bytes tell if the stream is compressed. A buffer can show them even if the stream only goes forward.
-    buffered = io.BufferedReader(cast("io.RawIOBase", stream), _CHUNK)
+    buffered = io.BufferedReader(cast("io.RawIOBase", stream), CHUNK_BYTES)
     try:
         packed = buffered.peek(2)[:2] == _GZIP
         reader = gzip.GzipFile(fileobj=buffered) if packed else buffered
-        while chunk := reader.read(_CHUNK):
+        while chunk := reader.read(CHUNK_BYTES):
             yield chunk
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ValueError(f"its gzip compression is damaged or cut off ({error})") from error

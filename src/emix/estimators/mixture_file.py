@@ -85,8 +85,8 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         header["fit"]["columns_in_doubt"] = {name: list(columns) for name, columns in doubts.items()}
         header["fit"]["weighted"] = vars(mixture).get("_fit_weight") is not None
         header["fit"]["messages"] = [report.message for report in mixture.runs_]
-        header["fit"]["runs"], run_columns = _columns("runs", mixture.runs_, RunReport)
-        header["fit"]["history"], history_columns = _columns("history", mixture.history_, EMRecord)
+        header["fit"]["runs"], run_columns = columns_of_records("runs", mixture.runs_, RunReport)
+        header["fit"]["history"], history_columns = columns_of_records("history", mixture.history_, EMRecord)
         arrays.update(run_columns | history_columns)
         arrays["lower_bounds"] = np.asarray(mixture.lower_bounds_, dtype=np.float64)
     return header, arrays
@@ -134,8 +134,8 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
         # Files of 0.1 do not say it; their fits count as fits without weights.
         state["_fit_weight"] = state["total_weight_"] if fit.get("weighted") else None
         state["lower_bounds_"] = arrays["lower_bounds"].tolist()
-        state["history_"] = _records("history", arrays, fit.get("history", {}), EMRecord)
-        runs = _records("runs", arrays, {**fit.get("runs", {}), "message": fit["messages"]}, RunReport)
+        state["history_"] = records_of_columns("history", arrays, fit.get("history", {}), EMRecord)
+        runs = records_of_columns("runs", arrays, {**fit.get("runs", {}), "message": fit["messages"]}, RunReport)
         state["runs_"] = [run._replace(log_likelihood=None) if math.isnan(run.log_likelihood) else run for run in runs]
         # Files of 0.1 have no word of doubts.
         doubts = fit.get("columns_in_doubt", {})
@@ -156,7 +156,7 @@ def _parameters(structure: CovarianceStructure, arrays: dict[str, Any]) -> Gauss
     return GaussianParameters.of_arrays(structure, weights, means, covariances, whitening, log_det)
 
 
-def _columns(prefix: str, records: list[Any], kind: Any) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+def columns_of_records(prefix: str, records: list[Any], kind: Any) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     """Records, field by field: what the header holds (texts, or None here and there), and numbers as arrays.
 
     None for the log-likelihood of a run that did not end becomes NaN in an array, as it was from the first version on.
@@ -176,8 +176,8 @@ def _columns(prefix: str, records: list[Any], kind: Any) -> tuple[dict[str, list
     return listed, arrays
 
 
-def _records(prefix: str, arrays: dict[str, Any], listed: dict[str, list[Any]], kind: Any) -> list[Any]:
-    """Inverse of `_columns`. A field that the file lacks, since it is younger, has its default."""
+def records_of_columns(prefix: str, arrays: dict[str, Any], listed: dict[str, list[Any]], kind: Any) -> list[Any]:
+    """Inverse of `columns_of_records`. A field that the file lacks, since it is younger, has its default."""
     columns: dict[str, list[Any]] = {}
     for name in kind._fields:
         if name in listed:

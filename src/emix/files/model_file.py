@@ -152,7 +152,7 @@ def encode_model(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
                 f"array name {name!r} cannot be stored: expected an ASCII identifier of at most 64 characters "
                 f"other than {_HEADER!r} and {_DIGEST!r}."
             )
-        members[name] = _npy_bytes(name, values)
+        members[name] = npy_bytes(name, values)
     envelope = {"format": FORMAT, "format_version": FORMAT_VERSION, "header": header, "arrays": list(members)}
     text = json.dumps(envelope, sort_keys=True, allow_nan=False)
     if json.loads(text) != envelope:
@@ -161,8 +161,8 @@ def encode_model(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
             "Use lists for tuples and str for keys."
         )
     # The header comes first: a reader of the file learns its version before anything else.
-    members = {_HEADER: _npy_bytes(_HEADER, np.frombuffer(text.encode(), dtype=np.uint8)), **members}
-    members[_DIGEST] = _npy_bytes(_DIGEST, _digest(members.items()))
+    members = {_HEADER: npy_bytes(_HEADER, np.frombuffer(text.encode(), dtype=np.uint8)), **members}
+    members[_DIGEST] = npy_bytes(_DIGEST, digest_of(members.items()))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression=zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
@@ -193,7 +193,7 @@ def _decode(path: str, content: bytes) -> tuple[dict[str, Any], dict[str, np.nda
     if len(members) != len(names):
         raise ModelFileError(path, f"has two members of one name: {names!r:.200}. {_REMEDY}")
     stored = _read_npy(members.pop(_DIGEST))
-    if not np.array_equal(stored, _digest(members.items())):
+    if not np.array_equal(stored, digest_of(members.items())):
         raise ModelFileError(path, f"was altered or damaged: its SHA-256 does not match its content. {_REMEDY}")
     arrays = {name: _read_npy(data) for name, data in members.items() if name != _HEADER}
     return envelope["header"], arrays
@@ -216,7 +216,7 @@ def _read_envelope(path: str, data: bytes) -> dict[str, Any]:
     return envelope
 
 
-def _digest(members: Iterable[tuple[str, bytes]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def digest_of(members: Iterable[tuple[str, bytes]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return the SHA-256 of names and .npy bytes (dtype and shape are in them), each with its length before it."""
     state = hashlib.sha256()
     for name, data in members:
@@ -226,7 +226,8 @@ def _digest(members: Iterable[tuple[str, bytes]]) -> np.ndarray[Any, np.dtype[np
     return np.frombuffer(state.digest(), dtype=np.uint8)
 
 
-def _npy_bytes(name: str, values: Any) -> bytes:
+def npy_bytes(name: str, values: Any) -> bytes:
+    """Return an array as .npy bytes; the name is for the message if its dtype is refused."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(

@@ -17,7 +17,7 @@ from emix.kernel.level import has_own_threads, kernel_for
 from emix.parallel.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
-__all__ = ["Scores", "score_rows"]
+__all__ = ["Scores", "score_rows", "scorer_arguments"]
 
 # Rows that the kernel takes at a time in double precision; in single they are twice as many.
 BLOCK_ROWS: int = kernel_for(np.dtype(np.float64)).block_rows
@@ -113,7 +113,7 @@ def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: boo
     found = parameters.__dict__.get(key) if origin else None
     if found is None:
         sizes = parameters.structure.form.code, parameters.n_components, parameters.n_features
-        arguments = _arguments(parameters, dtype, origin=origin)
+        arguments = scorer_arguments(parameters, dtype, origin=origin)
         if arguments is None:
             return None
         found = kernel_for(dtype).Scorer(*sizes, arguments)
@@ -123,8 +123,13 @@ def _scorer(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: boo
     return found
 
 
-def _arguments(parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True) -> NDArray[Any] | None:
-    """Return the arguments of a Scorer, about an origin where that may pay; None if the dtype cannot hold them."""
+def scorer_arguments(
+    parameters: GaussianParameters, dtype: np.dtype[Any], *, origin: bool = True
+) -> NDArray[Any] | None:
+    """Return the numbers that a Scorer reads: about an origin if that is allowed and may pay.
+
+    None if the dtype cannot hold them.
+    """
     structure, K, d = parameters.structure, parameters.n_components, parameters.n_features
     arguments = np.empty(arguments_layout(structure.form.code, K, d).size)
     limit = MAX_REACH[dtype.char] if origin and may_pay(structure, K, d) else 0.0

@@ -141,6 +141,8 @@ class LocalSums:
         Threads of a pass.
     kernel : module
         The compiled kernel for the rows' dtype.
+    buffers : PassBuffers
+        The arguments of a pass, and its sums.
     """
 
     def __init__(
@@ -165,9 +167,9 @@ class LocalSums:
         self.n_threads, self._rows_per_call = plan(source.n_rows, operations_of_pass(K, d), self._unit, n_threads, most)
         slots = np.zeros((n_slots, width))
         arguments = np.empty(n_arguments)
-        rounded = arguments.astype(np.float32) if source.dtype.char == "f" else None
+        rounded = np.empty(n_arguments, np.float32) if source.dtype.char == "f" else None
         workspaces = np.empty((self.n_threads, kernel.workspace_size(K, d)), source.dtype)
-        self._buffers = factors.PassBuffers(form, K, d, NEGLIGIBLE, arguments, rounded, slots, sketch)
+        self.buffers = factors.PassBuffers(form, K, d, NEGLIGIBLE, arguments, rounded, slots, sketch)
         self._accumulator = kernel.Accumulator(
             form, K, d, arguments if rounded is None else rounded, workspaces, slots, sketch, packing
         )
@@ -176,16 +178,13 @@ class LocalSums:
         self._rows: Any = None if whole is None else kernel.Rows(whole.X, whole.weight)
         # A small pass goes to compiled code at once: through a large one's calls 200 × 2 rows take a seventh longer.
         self._in_one_call = (
-            self._rows is not None
-            and self.n_threads == 1
-            and n_rows <= self._rows_per_call
-            and not self._buffers.shared
+            self._rows is not None and self.n_threads == 1 and n_rows <= self._rows_per_call and not self.buffers.shared
         )
 
     def take(self, request: PassRequest) -> PassOutcome:
         """Return the sums over all rows under the request's density."""
         density, before, center, columns, parts = request
-        buffers, outcome = self._buffers, PassOutcome(np.empty(self._n_sums))
+        buffers, outcome = self.buffers, PassOutcome(np.empty(self._n_sums))
         if not parts:
             buffers.begin(density, before, center, columns)
             if self._in_one_call:
@@ -224,8 +223,8 @@ class LocalSums:
         step = self._rows_per_call
 
         def share(thread: int, stop: NDArray[np.int32] | None) -> None:
-            if first and self._buffers.shared:
-                self._buffers.empty(thread, self.n_threads)
+            if first and self.buffers.shared:
+                self.buffers.empty(thread, self.n_threads)
             for start in range(first_row, last_row, step):
                 self._accumulator.accumulate(rows, thread, start, min(start + step, last_row), stop)
 
@@ -237,8 +236,8 @@ class LocalSums:
         found = np.zeros((self.n_threads, 2))
 
         def share(thread: int, stop: NDArray[np.int32] | None) -> None:
-            if self._buffers.shared:
-                self._buffers.empty(thread, self.n_threads)
+            if self.buffers.shared:
+                self.buffers.empty(thread, self.n_threads)
             for first_row, last_row, bounds, labels in parts:
                 for first in range(first_row, last_row, step):
                     place = rows, thread, first, min(first + step, last_row)

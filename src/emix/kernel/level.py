@@ -38,7 +38,8 @@ def _is_built(level: str) -> bool:
     return importlib.util.find_spec(f"emix.kernel.kernel_{level}_double") is not None
 
 
-def _choose() -> str:
+def choose_level() -> str:
+    """Return the level that EMIX_LEVEL names, else the best."""
     forced = os.environ.get("EMIX_LEVEL", "")
     if not forced:
         return next(level for level in supported_levels() if _is_built(level))
@@ -50,7 +51,7 @@ def _choose() -> str:
     return forced
 
 
-level_in_use = _choose()
+level_in_use = choose_level()
 
 
 @cache

@@ -19,7 +19,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Share", "submit"]
+__all__ = ["Share", "renew", "submit"]
 
 
 class Share:
@@ -30,6 +30,8 @@ class Share:
 
     Attributes
     ----------
+    done : Lock
+        Held until a thread of the pool has finished the share.
     error : BaseException or None
         The error that it raised in a thread of the pool. The stop flag is set then.
     """
@@ -40,8 +42,8 @@ class Share:
         # does no harm, since setting it again gives the same answer.
         self._taken: dict[str, str] = {}
         self._finished = False
-        self._done = threading.Lock()  # held until it is finished
-        self._done.acquire()
+        self.done = threading.Lock()
+        self.done.acquire()
         self.error: BaseException | None = None
 
     def do(self) -> None:
@@ -58,7 +60,7 @@ class Share:
             self._stop[0] = 1
         finally:
             self._finished = True
-            self._done.release()
+            self.done.release()
 
     def wait(self) -> None:
         """Return once the share is done. If nobody has taken it and the pass has not stopped, do it here."""
@@ -69,7 +71,7 @@ class Share:
         # Wait in short turns: Python may look at a signal that came just before a wait only after it. The loop tests a
         # flag, not the lock: after an interrupt just behind acquire, the share is waited for once more.
         while not self._finished:
-            self._done.acquire(timeout=0.1)
+            self.done.acquire(timeout=0.1)
 
 
 class _Pool:
@@ -117,11 +119,14 @@ def submit(share: Share, n_threads: int) -> None:
     _pool.submit(share, n_threads)
 
 
-def _renew() -> None:
-    # A fork copies none of its parent's threads, but it copies their locks, held or not.
+def renew() -> None:
+    """Make a pool without threads in place of the one that there is, as the child of a fork must.
+
+    A fork copies none of its parent's threads, but it copies their locks, held or not.
+    """
     global _pool
     _pool = _Pool()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(after_in_child=renew)

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from emix.parallel.pool import Share, submit
 
-__all__ = ["part_of_thread", "plan", "plan_parts", "plan_runs", "resolve_n_threads", "run_in_threads"]
+__all__ = [
+    "container_quota",
+    "part_of_thread",
+    "plan",
+    "plan_parts",
+    "plan_runs",
+    "resolve_n_threads",
+    "run_in_threads",
+]
 
 # A thread does about this many operations between two looks at pending signals: below a second on any processor.
 OPERATIONS_PER_CALL = 2e9
@@ -54,7 +62,7 @@ def resolve_n_threads(n_threads: int | None) -> int:
         if not isinstance(n_threads, (int, np.integer)) or n_threads < 1:
             raise ValueError(f"n_threads is {n_threads!r}, expected None or an int of 1 or more.")
         return n_threads
-    limits = [_processors(), _container_quota()]
+    limits = [_processors(), container_quota()]
     limits += [_of_emix(), _of_openmp()]
     return max(1, min(limit for limit in limits if limit is not None))
 
@@ -123,14 +131,17 @@ def _processors() -> int:
 
 
 @cache
-def _container_quota() -> int | None:
-    """Processors that the control group allows, rounded up; None without a limit."""
+def container_quota(folder: str = "/sys/fs/cgroup") -> int | None:
+    """Return the number of processors that the control group allows, rounded up; None without a limit.
+
+    `folder` has the files of the control group; each folder is read once.
+    """
     try:
-        quota, period = _read("/sys/fs/cgroup/cpu.max").split()
+        quota, period = _read(f"{folder}/cpu.max").split()
     except (OSError, ValueError):
         try:
-            quota = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-            period = _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+            quota = _read(f"{folder}/cpu/cpu.cfs_quota_us")
+            period = _read(f"{folder}/cpu/cpu.cfs_period_us")
         except OSError:
             return None
     try:

@@ -22,7 +22,7 @@ SAMPLE_ROWS = 65_536
 _SAMPLE_BYTES = 64 << 20
 
 # Keys of so many rows are held at one time.
-_CHUNK = 1 << 16
+CHUNK_ROWS = 1 << 16
 
 _LARGEST_KEY = 2**64 - 1
 
@@ -63,10 +63,10 @@ def _with_smallest_keys(
 ) -> NDArray[np.intp]:
     """Rows with the `size` smallest keys of those up to `highest`."""
     rows, keys = np.empty(0, dtype=np.intp), np.empty(0, dtype=np.uint64)
-    chunk_rows, chunk_keys = np.empty(_CHUNK, dtype=np.intp), np.empty(_CHUNK, dtype=np.uint64)
-    for start in range(0, n_rows, _CHUNK):
+    chunk_rows, chunk_keys = np.empty(CHUNK_ROWS, dtype=np.intp), np.empty(CHUNK_ROWS, dtype=np.uint64)
+    for start in range(0, n_rows, CHUNK_ROWS):
         count = values.rows_with_small_keys(
-            start, min(start + _CHUNK, n_rows), seed % 2**64, highest, sample_weight, chunk_rows, chunk_keys
+            start, min(start + CHUNK_ROWS, n_rows), seed % 2**64, highest, sample_weight, chunk_rows, chunk_keys
         )
         rows, keys = np.concatenate([rows, chunk_rows[:count]]), np.concatenate([keys, chunk_keys[:count]])
         if len(rows) > size:
@@ -116,10 +116,10 @@ class Sample:
         """Draw from a batch as well; each row is added once, in any order of batches."""
         if len(self._rows) == 0:
             self._make_room(batch)
-        rows, keys = np.empty(_CHUNK, dtype=np.intp), np.empty(_CHUNK, dtype=np.uint64)
+        rows, keys = np.empty(CHUNK_ROWS, dtype=np.intp), np.empty(CHUNK_ROWS, dtype=np.uint64)
         n_rows = len(batch.X)
-        for start in range(0, n_rows, _CHUNK):
-            stop = min(start + _CHUNK, n_rows)
+        for start in range(0, n_rows, CHUNK_ROWS):
+            stop = min(start + CHUNK_ROWS, n_rows)
             first, last = batch.first_row + start, batch.first_row + stop
             # The compiled loop counts weights from row 0 of the whole source, so that it cannot leave rows out here.
             count = values.rows_with_small_keys(first, last, self.seed % 2**64, self._highest, None, rows, keys)

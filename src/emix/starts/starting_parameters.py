@@ -115,9 +115,9 @@ def _start_by_steps(
         return _of_random_responsibilities(rows, model, seed, restart)
     if init_params == "random_from_data":
         return _of_means(rows, sample[_distinct_rows(weight, n_components, numbers)], model)
-    standardized = _standardized(sample, weight)
+    standardized = standardized_rows(sample, weight)
     if init_params == "kmeans" and len(sample) >= 2 * TRIED_ROWS and 1 < n_components <= TRIED_ROWS // 16:
-        centers = _best_of_tries(standardized, weight, n_components, numbers, n_threads)
+        centers = best_of_tries(standardized, weight, n_components, numbers, n_threads)
     else:
         chosen = kmeans_plus_plus(standardized, weight, n_components, numbers)
         if init_params == "k-means++":
@@ -150,7 +150,7 @@ def _statistics(
     )
 
 
-def _standardized(X: Array, weight: Array) -> Array:
+def standardized_rows(X: Array, weight: Array) -> Array:
     """Return columns with mean 0 and variance 1, stored one after another; a constant column becomes 0."""
     features = _features(*X.shape)
     clusters.standardize(X, weight, features)
@@ -169,7 +169,7 @@ def _features(n_rows: int, n_features: int) -> Array:
     return numbers[first : first + n_features * step].reshape(n_features, step)[:, :n_rows]
 
 
-def _best_of_tries(Z: Array, weight: Array, n_clusters: int, numbers: RandomNumbers, n_threads: int | None) -> Array:
+def best_of_tries(Z: Array, weight: Array, n_clusters: int, numbers: RandomNumbers, n_threads: int | None) -> Array:
     """Return the best centres from TRIES runs of k-means on TRIED_ROWS rows, which are drawn by their weights.
 
     The best centres have the least Σ ‖z − c‖². Their descent on all rows is short, which pays for the tries.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from emix.estimators.gaussian_mixture import GaussianMixture
 
-_ROWS_AT_A_TIME = 65_536
+ROWS_AT_A_TIME = 65_536
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floatin
     w = row_weights(X, as_sample_weight(sample_weight, len(X)))
     counts = np.zeros(len(estimator.weights_))
     largest = entropy = 0.0
-    for start in range(0, len(X), _ROWS_AT_A_TIME):
-        block = slice(start, start + _ROWS_AT_A_TIME)
+    for start in range(0, len(X), ROWS_AT_A_TIME):
+        block = slice(start, start + ROWS_AT_A_TIME)
         r = responsibilities(estimator, X[block])
         counts += np.bincount(r.argmax(axis=1), weights=w[block], minlength=len(counts))
         largest += float(r.max(axis=1) @ w[block])

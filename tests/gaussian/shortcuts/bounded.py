@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from emix.gaussian.model import GaussianRun
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.shortcuts.bounded_passes import MIN_ROWS, BoundedPasses
-from emix.gaussian.shortcuts.bounds import CarriedBounds
+from emix.gaussian.run import GaussianRun
+from emix.gaussian.shortcuts.bounds import MIN_ROWS, Bounds, CarriedBounds
 from emix.gaussian.structures import STRUCTURES
+from gaussian.examples import shortcut_of
 
 N, K = MIN_ROWS + 700, 12  # the last group and the last super-block are not full
 
@@ -29,14 +29,16 @@ def case(
     )
 
 
-def passes_of(run: GaussianRun) -> BoundedPasses:
-    assert run._passes is not None
-    return run._passes
+def bounds_of(run: GaussianRun) -> Bounds:
+    bounds = shortcut_of(run, Bounds)
+    assert bounds is not None
+    return bounds
 
 
-def bounds_of(run: GaussianRun) -> CarriedBounds | None:
-    return passes_of(run)._bounds
+def carried_by(run: GaussianRun) -> CarriedBounds | None:
+    return bounds_of(run).carried
 
 
 def of_all_rows(run: GaussianRun) -> bool:
-    return bounds_of(run) is not None and passes_of(run)._region == (0, N)
+    """True if the next pass takes all rows with bounds."""
+    return bounds_of(run).region == (0, N)

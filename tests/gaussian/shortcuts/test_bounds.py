@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emix.gaussian.model import GaussianModel, GaussianRun
+from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.run import GaussianRun
 from emix.gaussian.shortcuts.bounds import CarriedBounds
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES
 from emix.kernel import level
-from gaussian.shortcuts.bounded import K, N, bounds_of, case, of_all_rows
+from gaussian.shortcuts.bounded import K, N, carried_by, case, of_all_rows
 
 
 def settled(run: GaussianRun, theta: GaussianParameters) -> None:
@@ -28,13 +29,13 @@ def check_near(bounds: CarriedBounds, X: np.ndarray[Any, Any], theta: GaussianPa
     """No row of a group is nearer to a component, under the parameters of the last pass, than `near` says."""
     rows_of_group = level.kernel_for(X.dtype).group_rows(K)
     window = level.kernel_for(X.dtype).window_rows
-    places = np.arange(N) // window * window + bounds._order
+    places = np.arange(N) // window * window + bounds.order
     W = theta.structure.form.to_full(theta.whitening, K, X.shape[1])
     for k in range(K):
         distance = np.linalg.norm((X[places] - theta.means[k]) @ W[k].T, axis=1)
         least = np.minimum.reduceat(distance, np.arange(0, N, rows_of_group))
         # Rounding of the distances themselves, for float32 rows.
-        assert np.all(np.abs(bounds._near[:, k]) <= least * (1.0 + 1e-6) + 1e-25)
+        assert np.all(np.abs(bounds.near[:, k]) <= least * (1.0 + 1e-6) + 1e-25)
 
 
 def pass_after_change(
@@ -43,7 +44,7 @@ def pass_after_change(
     """What the first pass under moved parameters gives, of a run that has bounds for all rows; they hold after it."""
     run = model.begin(X)
     settled(run, theta)
-    bounds = bounds_of(run)
+    bounds = carried_by(run)
     assert bounds is not None
     found = run.e_step(moved)
     check_near(bounds, X, moved)
@@ -71,9 +72,9 @@ def test_a_pass_with_bounds_gives_the_sums_of_a_plain_one(structure: str, dtype:
         theta = model.m_step(statistics)
     # Components lie 17 standard deviations apart: nearly all of them are left out of nearly all groups.
     assert of_all_rows(run)
-    bounds = bounds_of(run)
+    bounds = carried_by(run)
     assert bounds is not None
-    assert np.mean(bounds._near > 0.0) > 0.75
+    assert np.mean(bounds.near > 0.0) > 0.75
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -98,7 +99,7 @@ def test_near_is_a_lower_bound_through_many_changes(structure: str) -> None:
         covariances = theta.covariances * np.exp(0.02 * rng.normal())
         theta = GaussianParameters.from_covariances(structure, theta.weights, means, covariances)
         run.e_step(theta)
-        bounds = bounds_of(run)
+        bounds = carried_by(run)
         assert bounds is not None
         check_near(bounds, X, theta)
 
@@ -157,7 +158,7 @@ def test_order_is_of_rows_within_windows() -> None:
     kernel, rng = level.kernel_for(np.dtype(np.float64)), np.random.default_rng(0)
     first, n_rows = 100 * kernel.super_block_rows(2), 2 * kernel.window_rows
     labels = rng.integers(0, K, n_rows).astype(np.uint16)
-    order = CarriedBounds(kernel, first, labels, K)._order
+    order = CarriedBounds(kernel, first, labels, K).order
     assert order.dtype == np.uint16
     rows = np.arange(first, first + n_rows)
     windows = rows // kernel.window_rows

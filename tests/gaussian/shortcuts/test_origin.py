@@ -12,13 +12,25 @@ from scipy.special import logsumexp
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian import scoring
-from emix.gaussian.model import GaussianModel, GaussianRun
+from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.run import GaussianRun
 from emix.gaussian.scoring import score_rows
+from emix.gaussian.shortcuts import SHORTCUTS
 from emix.gaussian.shortcuts import origin as module
-from emix.gaussian.shortcuts.origin import MAX_REACH
+from emix.gaussian.shortcuts.origin import MAX_FAILURES, MAX_REACH, Origin
 from emix.gaussian.statistics import GaussianStatistics
-from gaussian.examples import joint_scores, naive_joint, naive_responsibilities, scatter_of
+from emix.rows.arrays import as_source
+from gaussian.examples import (
+    bits_of,
+    joint_scores,
+    naive_joint,
+    naive_responsibilities,
+    request_of,
+    scatter_of,
+    shortcut_of,
+    sums_of,
+)
 
 Array = NDArray[Any]
 each_structure = pytest.mark.parametrize("structure", ["tied", "diag", "spherical"])
@@ -43,18 +55,27 @@ def problem(
 
 
 def begin(data: Any, theta: GaussianParameters, use_origin: bool = True, n_threads: int | None = None) -> GaussianRun:
-    model = GaussianModel(theta.n_components, theta.n_features, theta.structure, n_threads=n_threads)
-    run = model.begin(data)
-    if not use_origin:
-        run._origin = None
-    return run
+    names = [name for name in SHORTCUTS if use_origin or name != "origin"]
+    model = GaussianModel(theta.n_components, theta.n_features, theta.structure, n_threads=n_threads, shortcuts=names)
+    return model.begin(data)
+
+
+def origin_of(run: GaussianRun) -> Origin:
+    origin = shortcut_of(run, Origin)
+    assert origin is not None
+    return origin
+
+
+def n_moved(run: GaussianRun) -> int:
+    """Components that were at the origin in the last pass."""
+    return run.sums.buffers.n_moved
 
 
 def e_step(data: Any, theta: GaussianParameters, use_origin: bool = True) -> tuple[GaussianStatistics, bool]:
     """The statistics, and whether they were taken about an origin."""
     run = begin(data, theta, use_origin)
     statistics, _ = run.e_step(theta)
-    return statistics, run._exchange.n_moved > 0
+    return statistics, n_moved(run) > 0
 
 
 def naive_sums(X: Array, theta: GaussianParameters) -> GaussianStatistics:
@@ -143,7 +164,7 @@ def test_one_component_beyond_the_limit_is_treated_alone(structure: str) -> None
     assert used
     run = begin(X, near)
     run.e_step(near)
-    assert run._exchange.n_moved == 3
+    assert n_moved(run) == 3
     plain, _ = e_step(X, near, use_origin=False)
     np.testing.assert_allclose(found.weight, plain.weight, rtol=1e-12)
     np.testing.assert_allclose(found.scatter, plain.scatter, rtol=1e-11)
@@ -171,10 +192,10 @@ def test_sums_that_cancel_are_taken_again() -> None:
         run, plain = begin(X, theta), begin(X, theta, use_origin=False)
         for _ in range(3):
             assert_same_bits(run.e_step(theta)[0], plain.e_step(theta)[0])
-        assert run._exchange.n_moved == 0
-        run.e_step(theta)
-        assert run._origin is not None
-        assert not run._origin.begin_pass()
+        assert n_moved(run) == 0
+        origin = origin_of(run)
+        assert origin.failures == MAX_FAILURES
+        assert not origin.before(request_of(theta, run.source)).parts
 
 
 def test_columns_that_nearly_depend_on_each_other() -> None:
@@ -186,9 +207,8 @@ def test_columns_that_nearly_depend_on_each_other() -> None:
     theta = GaussianParameters.from_covariances("tied", np.full(5, 1 / 5), means, np.eye(3))
     run = begin(X, theta)
     found, _ = run.e_step(theta)
-    assert run._origin is not None
-    assert run._origin._failures == 1  # it was tried, as no component is far
-    assert run._exchange.n_moved == 0  # and the sums were taken again without
+    assert origin_of(run).failures == 1  # it was tried, as no component is far
+    assert n_moved(run) == 0  # and the sums were taken again without
     assert_same_bits(found, e_step(X, theta, use_origin=False)[0])
 
 
@@ -200,7 +220,7 @@ def test_same_bits_for_any_number_of_threads(structure: str, dtype: str) -> None
     for n_threads in (1, 2, 3):
         run = begin(X, theta, n_threads=n_threads)
         found.append(run.e_step(theta)[0])
-        assert run._exchange.n_moved > 0
+        assert n_moved(run) > 0
     for other in found[1:]:
         assert_same_bits(other, found[0])
 
@@ -208,10 +228,17 @@ def test_same_bits_for_any_number_of_threads(structure: str, dtype: str) -> None
 @each_structure
 def test_what_a_pass_gives_does_not_depend_on_those_before(structure: str) -> None:
     X, theta = problem(structure)
-    run = begin(X, theta)
-    after = run.model.m_step(run.e_step(theta)[0])
-    run._before = None
-    assert_same_bits(run.e_step(after)[0], begin(X, theta).e_step(after)[0])
+    source = as_source(X)
+    model = GaussianModel(theta.n_components, theta.n_features, structure)
+    after = model.m_step(begin(X, theta).e_step(theta)[0])
+
+    def last_of(passes: list[GaussianParameters]) -> bytes:
+        origin, sums = Origin(source, model), sums_of(source, theta)
+        outcome = [sums.take(origin.before(request_of(one, source))) for one in passes][-1]
+        assert sums.buffers.n_moved > 0
+        return bits_of(outcome)
+
+    assert last_of([theta, after]) == last_of([after])
 
 
 @each_structure
@@ -225,37 +252,13 @@ def test_weights_are_repetition(structure: str, dtype: str) -> None:
     assert_same(weighted, repeated, 1e-13 if dtype == "float64" else 1e-5)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 17])
-@each_dtype
-@pytest.mark.parametrize("weighted", [False, True])
-def test_scatter_of_all_rows(d: int, dtype: str, weighted: bool) -> None:
-    rng = np.random.default_rng(d)
-    n, K = 40_000, 15
-    X = ((1e8 if dtype == "float64" else 1e3) + rng.normal(size=(n, d))).astype(dtype)
-    weight = rng.uniform(0.0, 2.0, n) if weighted else None
-    theta = GaussianParameters.from_covariances("tied", np.full(K, 1 / K), X[:K].astype(np.float64), np.eye(d))
-    found = []
-    for n_threads in (1, 2):
-        run = begin((X, weight) if weighted else X, theta, n_threads=n_threads)
-        assert run._origin is not None
-        found.append(run._origin._total_scatter())
-    np.testing.assert_array_equal(found[0][0], found[1][0])
-    np.testing.assert_array_equal(found[0][1], found[1][1])
-    origin, scatter = found[0]
-    w = np.ones(n) if weight is None else weight
-    z = (X - origin).astype(np.longdouble)
-    assert np.abs((w @ z) / w.sum()).max() <= np.finfo(dtype).eps * np.abs(origin).max()
-    # 40 000 terms, each rounded twice; about the middle of the columns first
-    np.testing.assert_allclose(np.tril(scatter), np.tril(((z.T * w) @ z).astype(float)), rtol=0, atol=1e-13 * n)
-
-
 def test_a_scatter_that_overflows_is_left() -> None:
     X, theta = problem("tied")
     # 8 000 rows of weight 29 000, which is no unit of its own: 2.3e308
     rows = np.tile(1e150 * np.sign(X - X.mean(axis=0)), (2, 1))
     run = begin((rows, np.full(len(rows), 2.9e4)), theta)
-    assert run._origin is not None
-    assert not run._origin.begin_pass()
+    assert not origin_of(run).before(request_of(theta, run.source)).parts
+    assert origin_of(run).failures == MAX_FAILURES
 
 
 def test_memory_map(tmp_path: Path) -> None:
@@ -279,12 +282,25 @@ def test_rows_far_out_do_not_move_the_origin_of_tied() -> None:
     np.testing.assert_allclose(found.scatter, plain.scatter, rtol=1e-9, atol=1e-9 * np.abs(plain.scatter).max())
 
 
+def test_sums_about_other_centres_are_no_work_for_it() -> None:
+    X, theta = problem("diag")
+    source = as_source(X)
+    origin = Origin(source, GaussianModel(4, 5, "diag"))
+    asked = origin.before(request_of(theta, source))
+    assert asked.parts.keys() == {"origin"}
+    # One part for all passes: their buffers take it once.
+    assert origin.before(request_of(theta, source)).parts["origin"] is asked.parts["origin"]
+    assert not origin.before(request_of(theta, source, center=theta.means)).parts
+
+
 def test_small_work_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
     X, _ = problem("tied", n=100)
-    assert GaussianModel(4, 5, "tied").begin(X)._origin is None
+    source = as_source(X)
+    assert Origin.for_run(source, GaussianModel(4, 5, "tied")) is None
     monkeypatch.setattr(module, "MIN_WORK", 0)
-    assert GaussianModel(4, 5, "tied").begin(X)._origin is not None
-    assert GaussianModel(4, 5, "full").begin(X)._origin is None
+    assert Origin.for_run(source, GaussianModel(4, 5, "tied")) is not None
+    assert Origin.for_run(source, GaussianModel(4, 5, "full")) is None
+    assert Origin.for_run(source, GaussianModel(2, 5, "tied")) is None
 
 
 @each_structure

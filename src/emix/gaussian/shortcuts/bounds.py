@@ -61,6 +61,13 @@ class Bounds:
     n_rows, n_components, n_features : int
     n_threads : int
         Threads that carry bounds from one density to the next, a matrix product for each component.
+
+    Attributes
+    ----------
+    carried : CarriedBounds or None
+        The bounds that the next pass uses.
+    says_little : bool
+        True if the next pass with bounds will not tell what they save: it computes more than those after it.
     """
 
     name: ClassVar[str] = "bounds"
@@ -72,9 +79,9 @@ class Bounds:
         self._sample = self._rows_of_sample()
         self._region = self._sample
         self._labels: NDArray[np.uint16] | None = self._room()
-        self._bounds: CarriedBounds | None = None
+        self.carried: CarriedBounds | None = None
         self._passes = 0  # with the bounds that there are
-        self._says_little = False  # the next pass with bounds
+        self.says_little = False
         # The share of responsibilities above 0 when they were last tried; None: the next plain pass tells
         self._tried_at: float | None = 1.0
 
@@ -95,7 +102,7 @@ class Bounds:
     @property
     def region(self) -> tuple[int, int] | None:
         """First and last row of those that the next pass takes with bounds, None if there are none."""
-        return None if self._bounds is None else self._region
+        return None if self.carried is None else self._region
 
     def before(self, request: PassRequest) -> PassRequest:
         """Return the request with the parts of the pass."""
@@ -113,10 +120,10 @@ class Bounds:
     def parts(self, density: KernelDensity) -> list[Part]:
         """Return the parts of a pass under the density."""
         first, last = self._region
-        if self._bounds is not None:
+        if self.carried is not None:
             if self._region == self._all and self._passes in REORDERED_AFTER:
                 self._labels = self._room()
-            part = Part(first, last, bounds=self._bounds.arguments(density, self._labels, self._n_threads))
+            part = Part(first, last, bounds=self.carried.arguments(density, self._labels, self._n_threads))
         elif self._labels is not None:
             part = Part(first, last, labels=self._labels)
         else:
@@ -138,12 +145,12 @@ class Bounds:
             exp(−708).
         """
         first, last = self._region
-        n_plain = self._n_rows if self._bounds is None else self._n_rows - (last - first)
+        n_plain = self._n_rows if self.carried is None else self._n_rows - (last - first)
         live_share = n_live / (n_plain * self._n_components) if n_plain else None
-        if self._bounds is None:
+        if self.carried is None:
             if self._labels is not None:
-                self._bounds = CarriedBounds(self._kernel, first, self._labels, self._n_components)
-                self._passes, self._says_little, self._labels = 0, True, None
+                self.carried = CarriedBounds(self._kernel, first, self._labels, self._n_components)
+                self._passes, self.says_little, self._labels = 0, True, None
             elif in_full:
                 return
             elif self._tried_at is None:
@@ -153,26 +160,26 @@ class Bounds:
             return
         if in_full:
             # The next pass computes what counted in this one, however little, and so says nothing either.
-            self._says_little = True
+            self.says_little = True
             return
-        share = n_computed / self._bounds.size
+        share = n_computed / self.carried.size
         self._passes += 1
-        if self._says_little:  # nothing carried yet, in a new order
-            self._says_little = False
+        if self.says_little:  # nothing carried yet, in a new order
+            self.says_little = False
             return
         if share > PAYS:
-            self._bounds = self._labels = None
+            self.carried = self._labels = None
             self._tried_at = live_share
         elif self._region != self._all:
             self._try(self._all)
         elif self._labels is not None:
             if share > GOOD_ENOUGH:
-                self._bounds.order_rows(self._labels)
-                self._says_little = True
+                self.carried.order_rows(self._labels)
+                self.says_little = True
             self._labels = None
 
     def _try(self, region: tuple[int, int]) -> None:
-        self._region, self._bounds = region, None
+        self._region, self.carried = region, None
         self._labels = self._room()
 
     def _room(self) -> NDArray[np.uint16]:
@@ -214,28 +221,33 @@ class CarriedBounds:
     ----------
     size : int
         Groups × components: log-densities of a pass that leaves out none.
+    order : ndarray of shape (n_rows,), uint16
+        The rows in the order of their visits: their places within their windows.
+    near : ndarray of shape (n_groups, n_components), float32
+        Its magnitude is the least whitened distance that any row of a group can have from a component. It is negative
+        for a component that counted in the last pass.
     """
 
     def __init__(self, kernel: Any, first_row: int, labels: NDArray[np.uint16], n_components: int) -> None:
         self._group, self._window = kernel.group_rows(n_components), kernel.window_rows
         self._first_row = first_row
-        self._order = np.empty(len(labels), dtype=np.uint16)
-        self._near = np.empty((-(-len(labels) // self._group), n_components), dtype=np.float32)
+        self.order = np.empty(len(labels), dtype=np.uint16)
+        self.near = np.empty((-(-len(labels) // self._group), n_components), dtype=np.float32)
         self._before: KernelDensity | None = None
-        self.size = self._near.size
+        self.size = self.near.size
         self.order_rows(labels)
 
     def order_rows(self, labels: NDArray[np.uint16]) -> None:
         """Take a new order, in which nothing is known of any distance."""
-        self._near[:] = UNKNOWN
+        self.near[:] = UNKNOWN
         start = 0
         while start < len(labels):
             place = (self._first_row + start) % self._window
             found = labels[start : start + self._window - place]
             # A stable sort of 16-bit numbers is a radix sort.
             order = np.argsort(found, kind="stable")
-            self._order[start : start + len(found)] = order + place
-            self._near[(start + np.arange(len(found))) // self._group, found[order]] = 0.0
+            self.order[start : start + len(found)] = order + place
+            self.near[(start + np.arange(len(found))) // self._group, found[order]] = 0.0
             start += len(found)
 
     def arguments(
@@ -257,4 +269,4 @@ class CarriedBounds:
                 factors.carry(form, K, d, last, numbers, *part, shrink, moved, np.empty(d))
 
             run_in_threads(share, n_threads)
-        return self._first_row, self._order, self._near, shrink, moved, labels
+        return self._first_row, self.order, self.near, shrink, moved, labels

@@ -1,14 +1,19 @@
-"""What an Exchange gives a pass and takes from it: arguments from parameters, statistics from slots."""
+"""PassBuffers take a density to the kernel's arguments, and slots to statistics; the verdict on a total."""
 
 from __future__ import annotations
+
+import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 
 from emix.gaussian import structures
+from emix.gaussian.sums import Counts
 from emix.kernel import factors
-from emix.kernel.layout import FULL, density_layout
-from kernel.between import SHAPES, Array, Between, density, packed
+from emix.kernel.factors import KernelDensity, PassOutcome
+from emix.kernel.layout import FULL, density_layout, parameters_layout
+from kernel.buffers import SHAPES, Array, Buffers, density, packed
 from kernel.naive import STRUCTURES, each_structure
 
 EPS = np.finfo(np.float64).eps
@@ -17,9 +22,9 @@ EPS = np.finfo(np.float64).eps
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 7])
 def test_large_slots_are_emptied_and_added_by_threads(n_threads: int) -> None:
     K, d, n_slots = 5, 64, 52  # 8.8 MB
-    between = Between("full", K, d, np.zeros((2, d)), n_slots)
-    exchange, slots, statistics = between.exchange, between.slots, between.statistics
-    assert exchange.shared
+    between = Buffers("full", K, d, np.zeros((2, d)), n_slots)
+    buffers, slots, statistics = between.buffers, between.slots, between.statistics
+    assert buffers.shared
     rng = np.random.default_rng(0)
     between.arguments[: K * d] = rng.normal(size=K * d)
     # Twice: slots have no row of some components, the second time of others.
@@ -31,12 +36,12 @@ def test_large_slots_are_emptied_and_added_by_threads(n_threads: int) -> None:
         scatter = expected[K + K * d : -1].reshape(K, d, d)
         scatter[:] = np.tril(scatter) + np.tril(scatter, -1).swapaxes(-1, -2)
         for thread in range(n_threads):
-            exchange.add(thread, n_threads, statistics)
-        log_likelihood, *_ = between.end()
+            buffers.add(thread, n_threads, statistics)
+        outcome = between.end()
         np.testing.assert_array_equal(statistics, packed(expected[:-1], between.arguments[: K * d]))
-        assert log_likelihood == expected[-1]
+        assert outcome.log_likelihood == expected[-1]
         for thread in range(n_threads):
-            exchange.empty(thread, n_threads)
+            buffers.empty(thread, n_threads)
         assert not slots.any()
 
 
@@ -56,7 +61,7 @@ def numbers_without(
 def test_a_matrix_without_weight_is_skipped() -> None:
     # Whatever stands there: the N that decides is the slot's and the component's own.
     K, d = 3, 2
-    between = Between("full", K, d, np.zeros((2, d)), n_slots=2)
+    between = Buffers("full", K, d, np.zeros((2, d)), n_slots=2)
     between.arguments[: K * d] = 0.0
     between.slots[:] = 1.0
     for slot, k in ((0, 0), (1, 0), (1, 2)):
@@ -67,9 +72,9 @@ def test_a_matrix_without_weight_is_skipped() -> None:
 
 
 def test_small_slots_are_not_shared() -> None:
-    between = Between("full", 5, 8, np.zeros((2, 8)), n_slots=32)
-    assert not between.exchange.shared
-    between.exchange.begin(np.ones(density_layout(FULL, 5, 8).size), None, None)
+    between = Buffers("full", 5, 8, np.zeros((2, 8)), n_slots=32)
+    assert not between.buffers.shared
+    between.begin(np.ones(density_layout(FULL, 5, 8).size))
     assert not between.slots.any()
 
 
@@ -78,13 +83,13 @@ def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     rng = np.random.default_rng(6)
     K, d = 3, 4
     shape = SHAPES[structure]
-    between = Between(structure, K, d, np.zeros((2, d)), n_slots=5)
+    between = Buffers(structure, K, d, np.zeros((2, d)), n_slots=5)
     slots = rng.normal(size=between.slots.shape) * 10.0 ** rng.integers(-8, 8, size=(5, 1))
     if structure != "tied":  # whose matrix is of all components
         slots = numbers_without(rng, slots.shape, K, d, [(0, 0), (0, 2), (2, 1), (4, 2)])
     between.slots[:] = slots
     between.arguments[: K * d] = rng.normal(size=K * d)
-    log_likelihood, _, _, growth = between.end()
+    outcome = between.end()
     expected = slots[0]
     for slot in slots[1:]:
         expected = expected + slot
@@ -94,19 +99,19 @@ def test_slots_are_added_in_order_and_made_symmetric(structure: str) -> None:
     np.testing.assert_array_equal(
         between.statistics, packed(expected[: K + K * d], scatter, between.arguments[: K * d])
     )
-    assert log_likelihood == expected[-1]
-    assert growth == 1.0
+    assert outcome.packed is between.statistics
+    assert outcome.log_likelihood == expected[-1]
+    assert outcome.growth == 1.0
 
 
 def test_shrinking_twentyfold_is_told() -> None:
-    between = Between("spherical", 2, 1, np.zeros((2, 1)))
+    between = Buffers("spherical", 2, 1, np.zeros((2, 1)))
     between.arguments[:] = 0.0
     between.slots[:] = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]
-    before = np.zeros(len(between.statistics))
     for weights, shrunk in (([20.0, 0.0], False), ([1.0, 20.1], True)):
-        before[:2] = weights
-        assert between.end(before)[1] is shrunk
-    assert between.end(None)[1] is False
+        before = PassOutcome(np.array(weights))
+        assert between.judge(before)[0] is shrunk
+    assert between.judge(None)[0] is False
 
 
 @each_structure
@@ -118,13 +123,12 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
     W = np.tril(rng.normal(size=(K, d, d)))
     W = {"full": W, "tied": W[0], "diag": W[:, 0], "spherical": W[:, 0, 0]}[structure]
     column_range = np.stack([np.full(d, 9.5), np.full(d, 10.5)])
-    between = Between(structure, K, d, column_range, single=single)
+    between = Buffers(structure, K, d, column_range, single=single)
     parameters = density(structure, pi, mu, np.ones((K, d, d) if structure == "full" else (d, d)), W, log_det)
-    before = np.zeros(len(between.statistics))
-    before[:K] = [8.0, 2.0, 0.0]
+    before = PassOutcome(np.array([8.0, 2.0, 0.0]))
     elsewhere = 10.0 + rng.normal(size=(K, d)) / 10.0
     for given in (None, elsewhere):
-        between.exchange.begin(parameters, before, given)
+        between.begin(parameters, before, given)
         found = between.arguments
         center = np.clip(mu, *column_range) if given is None else given
         center = center.astype(np.float32).astype(np.float64) if single else center
@@ -153,7 +157,7 @@ def test_arguments_are_the_formulae(structure: str, single: bool) -> None:
 @each_structure
 def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(structure: str) -> None:
     weight, center = np.array([2.0, 0.0]), np.ones((2, 3))
-    between = Between(structure, 2, 3, np.ones((2, 3)))
+    between = Buffers(structure, 2, 3, np.ones((2, 3)))
     between.arguments[:6] = center.ravel()
 
     def cancels(shift: float, left: float) -> bool:
@@ -167,7 +171,7 @@ def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(struc
         else:
             scatter = np.stack([np.diag(moments), np.zeros((3, 3))])[: 1 if structure == "tied" else 2]
         between.slots[0] = packed(weight, s, scatter, np.zeros(1))
-        return between.end()[2]
+        return between.judge()[1]
 
     assert cancels(1.0, 2.0**-6)
     assert not cancels(1.0, 2.0**-4)
@@ -179,31 +183,92 @@ def test_cancels_where_a_diagonal_of_the_scatter_is_nearly_all_of_the_mean(struc
 
 
 def test_arrays_of_another_length_are_refused() -> None:
-    between = Between("diag", 2, 3, np.zeros((2, 3)))
-    with pytest.raises(ValueError, match="density has 15 numbers, expected 16"):
-        between.exchange.begin(np.zeros(15), None, None)
+    diag = STRUCTURES.index("diag")
+    between = Buffers("diag", 2, 3, np.zeros((2, 3)))
+    text = "the array has 15 numbers, fewer than a density of 2 components in 3 dimensions from number 0 on"
+    with pytest.raises(ValueError, match=text):
+        between.begin(np.zeros(15))
+    with pytest.raises(ValueError, match="fewer than a density .* from number 1 on"):
+        KernelDensity(diag, 2, 3, np.zeros(16), 1)
+    with pytest.raises(ValueError, match="fewer than a density .* from number -1 on"):
+        KernelDensity(diag, 2, 3, np.zeros(16), -1)
+    with pytest.raises(ValueError, match="the density has 1 components in 3 dimensions, form 2, expected 2, 3 and 2"):
+        between.buffers.begin(KernelDensity(diag, 1, 3, np.zeros(16)), None, None, between.columns)
+    with pytest.raises(ValueError, match="before has 1 numbers, expected 2 or more"):
+        between.begin(np.zeros(16), PassOutcome(np.zeros(1)))
+    with pytest.raises(ValueError, match="column_range has 4 numbers, expected 6"):
+        density_of_zeros = KernelDensity(diag, 2, 3, np.zeros(16))
+        between.buffers.begin(density_of_zeros, None, None, factors.Columns(EPS, np.zeros((2, 2))))
     with pytest.raises(ValueError, match="statistics has 1 numbers, expected 20"):
-        between.exchange.end(None, np.zeros(1))
+        between.buffers.end(PassOutcome(np.zeros(1)))
+    with pytest.raises(ValueError, match="statistics has 1 numbers, expected 20"):
+        factors.judge(density_of_zeros, None, between.columns, PassOutcome(np.zeros(1)))
+    parameters = np.zeros(parameters_layout(diag, 2, 3).size)
     with pytest.raises(ValueError, match="statistics has 19 numbers, expected 20"):
-        factors.maximize(STRUCTURES.index("diag"), 2, 3, 0.0, None, between.statistics[1:], between.parameters)
+        factors.maximize(diag, 2, 3, 0.0, None, between.statistics[1:], parameters)
 
 
 def test_slots_that_are_not_shared_are_not_shared_out() -> None:
-    between = Between("diag", 2, 3, np.zeros((2, 3)))
-    for call in (lambda: between.exchange.empty(0, 1), lambda: between.exchange.add(0, 1, between.statistics)):
+    between = Buffers("diag", 2, 3, np.zeros((2, 3)))
+    for call in (lambda: between.buffers.empty(0, 1), lambda: between.buffers.add(0, 1, between.statistics)):
         with pytest.raises(ValueError, match="the slots are not shared"):
             call()
 
 
 @pytest.mark.parametrize("thread", [-1, 2])
 def test_threads_that_are_none_are_refused(thread: int) -> None:
-    K, d = 128, 64
-    slots = np.zeros((2, K * (1 + d + d * d) + 1))
-    arguments = np.empty(2 * K * (1 + d) + K * d * d + d)
-    exchange = factors.Exchange(0, K, d, 40.0, factors.Columns(1e-16, np.zeros((2, d))), arguments, None, slots)
-    assert exchange.shared
+    between = Buffers("full", 128, 64, np.zeros((2, 64)), n_slots=2)
+    assert between.buffers.shared
     text = f"threads {thread} to {thread + 1} are asked for, of 2"
     with pytest.raises(ValueError, match=text):
-        exchange.empty(thread, 2)
+        between.buffers.empty(thread, 2)
     with pytest.raises(ValueError, match=text):
-        exchange.add(thread, 2, np.empty(slots.shape[1] - 1 + K * d))
+        between.buffers.add(thread, 2, between.statistics)
+
+
+# Outcomes
+
+
+def outcome_of(rng: np.random.Generator, center: Array, counts: Counts | None = None, growth: float = 1.0) -> Any:
+    """An outcome with K = 2, d = 3, diag."""
+    sums = rng.normal(size=2 + 6 + 6)
+    return PassOutcome(packed(sums, center), float(rng.normal()), counts, growth)
+
+
+def test_outcomes_add() -> None:
+    rng, center = np.random.default_rng(8), np.arange(6.0)
+    of = KernelDensity(STRUCTURES.index("diag"), 2, 3, np.zeros(16))
+    one = outcome_of(rng, center, Counts(1.0, 2, 3.0), growth=5.0)
+    other, bare = outcome_of(rng, center, Counts(10.0, 20, 30.0), growth=2.0), outcome_of(rng, center)
+    kept = one.packed.copy(), other.packed.copy()
+    both = one.plus(other, of)
+    np.testing.assert_array_equal(both.packed, packed(one.packed[:-6] + other.packed[:-6], center))
+    assert both.log_likelihood == one.log_likelihood + other.log_likelihood
+    assert (both.counts, both.growth) == (Counts(11.0, 22, 33.0), 5.0)
+    # Neither of the two is changed.
+    np.testing.assert_array_equal(packed(one.packed, other.packed), packed(*kept))
+    assert one.plus(bare, of).counts == bare.plus(one, of).counts == one.counts
+    assert bare.plus(bare, of).counts is None
+
+
+def test_outcomes_about_different_centres_are_refused() -> None:
+    rng, of = np.random.default_rng(8), KernelDensity(STRUCTURES.index("diag"), 2, 3, np.zeros(16))
+    one, other = outcome_of(rng, np.zeros(6)), outcome_of(rng, np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1e-300]))
+    with pytest.raises(ValueError, match=r"different centres cannot be added: take both passes by one request"):
+        one.plus(other, of)
+    for sizes in ((STRUCTURES.index("full"), 2, 3), (STRUCTURES.index("diag"), 2, 2)):
+        with pytest.raises(ValueError, match="statistics has 20 numbers, expected"):
+            one.plus(one, KernelDensity(*sizes, np.zeros(40)))
+
+
+def test_densities_and_outcomes_can_be_sent_to_another_process() -> None:
+    rng = np.random.default_rng(8)
+    sent = KernelDensity(STRUCTURES.index("diag"), 2, 3, numbers := rng.normal(size=21), 5)
+    np.testing.assert_array_equal(sent.packed, numbers[5:])
+    found = pickle.loads(pickle.dumps(sent))
+    assert (found.form, found.n_components, found.n_features) == (sent.form, 2, 3)
+    np.testing.assert_array_equal(found.packed, sent.packed)
+    outcome = outcome_of(rng, np.zeros(6), Counts(1.0, 2, 3.0), growth=5.0)
+    back = pickle.loads(pickle.dumps(outcome))
+    np.testing.assert_array_equal(back.packed, outcome.packed)
+    assert (back.log_likelihood, back.counts, back.growth) == (outcome.log_likelihood, Counts(1.0, 2, 3.0), 5.0)

@@ -1,4 +1,4 @@
-"""An Exchange and its arrays, and the forms that numbers have in these."""
+"""PassBuffers with their arrays, and the forms that numbers have in these."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.kernel import factors
-from emix.kernel.layout import arguments_layout, parameters_layout, slot_layout, statistics_layout
+from emix.kernel.factors import KernelDensity, PassOutcome
+from emix.kernel.layout import arguments_layout, density_layout, slot_layout, statistics_layout
 from kernel.naive import STRUCTURES
 
 Array = NDArray[np.float64]
@@ -38,8 +39,8 @@ def density(structure: str, pi: Array, mu: Array, sigma: Array, W: Array, log_de
     return packed(*parts, np.sqrt(np.diagonal(sigma, axis1=-2, axis2=-1)))
 
 
-class Between:
-    """An Exchange and its arrays."""
+class Buffers:
+    """PassBuffers with their arrays."""
 
     def __init__(
         self,
@@ -51,14 +52,27 @@ class Between:
         single: bool = False,
     ) -> None:
         code, eps = STRUCTURES.index(structure), float(np.finfo(np.float32 if single else np.float64).eps)
+        self.sizes = code, K, d
+        self.columns = factors.Columns(eps, column_range)
         self.arguments = np.full(arguments_layout(code, K, d).size, np.nan)
         self.rounded = np.full(len(self.arguments), np.nan, np.float32) if single else None
         self.slots = np.full((n_slots, slot_layout(code, K, d).size), np.nan)
-        self.exchange = factors.Exchange(
-            code, K, d, 40.0, factors.Columns(eps, column_range), self.arguments, self.rounded, self.slots
-        )
+        self.buffers = factors.PassBuffers(code, K, d, 40.0, self.arguments, self.rounded, self.slots)
         self.statistics = np.full(statistics_layout(code, K, d).size, np.nan)
-        self.parameters = np.zeros(parameters_layout(code, K, d).size)
 
-    def end(self, before: Array | None = None) -> tuple[float, bool, bool, float]:
-        return self.exchange.end(before, self.statistics)
+    def begin(
+        self, numbers: Array, before: PassOutcome | None = None, center: Array | None = None, about_origin: bool = False
+    ) -> None:
+        """Begin a pass under a packed density."""
+        self.buffers.begin(KernelDensity(*self.sizes, numbers), before, center, self.columns, about_origin)
+
+    def end(self) -> PassOutcome:
+        """End the pass; its sums are `statistics`."""
+        outcome = PassOutcome(self.statistics)
+        self.buffers.end(outcome)
+        return outcome
+
+    def judge(self, before: PassOutcome | None = None) -> tuple[bool, bool]:
+        """End the pass and return the verdict on its sums: (shrunk, cancels)."""
+        any_density = KernelDensity(*self.sizes, np.zeros(density_layout(*self.sizes).size))
+        return factors.judge(any_density, before, self.columns, self.end())

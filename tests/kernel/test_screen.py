@@ -11,13 +11,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import emix.gaussian.sums
 import emix.kernel.level
 from emix import GaussianModel, GaussianParameters
-from emix.gaussian import model as gaussian_model
-from emix.gaussian.shortcuts.first_look import FirstLook
-from emix.gaussian.structures import STRUCTURES
+from emix.gaussian.shortcuts.bounds import Bounds
+from emix.gaussian.shortcuts.screen import Screen
+from emix.gaussian.sums import Counts, Part
 from emix.kernel import factors
+from emix.kernel.factors import PassOutcome
+from emix.kernel.layout import FULL, TIED
 from emix.kernel.level import available_levels, kernel_for, kernel_of_level
+from emix.rows.arrays import as_source
+from gaussian.examples import bits_of, density_of, request_of, shortcut_of, sums_of
 
 Array = NDArray[np.float64]
 
@@ -42,21 +47,20 @@ def problem(
     return (X, weight), GaussianParameters.from_covariances("full", weights, means + 0.1, covariances)
 
 
-def passes(
-    rows: Any, theta: GaussianParameters, look: bool, monkeypatch: pytest.MonkeyPatch, n_threads: int = 2
-) -> tuple[bytes, Array]:
-    """Bits of the statistics and the log-likelihood of two passes; with `look`, what each component has kept."""
-    monkeypatch.setattr(FirstLook, "may_pay", staticmethod(lambda *_: look))
-    run = GaussianModel(theta.n_components, theta.n_features, n_threads=n_threads).begin(rows)
-    run._passes = None  # with bounds, sums have another order
-    bits, kept = b"", np.empty(0)
-    for _ in range(2):  # the first leaves nothing out
-        statistics, log_likelihood = run.e_step(theta)
-        bits += statistics.packed.tobytes() + np.float64(log_likelihood).tobytes()
-        if look:
-            run._look.pays = True
-            kept = run._look.sketch[: theta.n_components].astype(np.float64)
-    return bits, kept
+def passes(rows: Any, theta: GaussianParameters, look: bool, n_threads: int = 2) -> tuple[bytes, Array]:
+    """Bits of the sums of two passes; with `look`, the second takes a first look, and what each component has kept."""
+    source, K = as_source(rows), theta.n_components
+    screen = Screen(kernel_for(source.dtype), K, theta.n_features)
+    sums = sums_of(source, theta, n_threads, sketch=screen.sketch if look else None)
+    request = request_of(theta, source)  # the first pass leaves nothing out
+    first = sums.take(request)
+    request = request._replace(before=first)
+    if look:
+        screen.pays = True
+        request = screen.before(request)
+        assert request.parts == {"screen": True}
+    second = sums.take(request)
+    return bits_of(first) + bits_of(second), screen.sketch[:K].astype(np.float64) if look else np.empty(0)
 
 
 @each_level_that_has_it
@@ -67,13 +71,13 @@ def test_not_a_bit_changes(
 ) -> None:
     monkeypatch.setattr(emix.kernel.level, "level_in_use", level)
     # 0.01: whether a component counts is as good as tossed in many rows, so that a bound which errs would show.
-    monkeypatch.setattr(gaussian_model, "NEGLIGIBLE", negligible)
+    monkeypatch.setattr(emix.gaussian.sums, "NEGLIGIBLE", negligible)
     rows, theta = problem(*size, separation=2.0 if negligible == 40.0 else 0.1)
-    expected, _ = passes(rows, theta, False, monkeypatch)
-    found, kept = passes(rows, theta, True, monkeypatch)
+    expected, _ = passes(rows, theta, False)
+    found, kept = passes(rows, theta, True)
     assert kept.min() > 0.9
     assert found == expected
-    assert passes(rows, theta, True, monkeypatch, n_threads=1)[0] == expected
+    assert passes(rows, theta, True, n_threads=1)[0] == expected
 
 
 @each_level_that_has_it
@@ -81,7 +85,7 @@ def test_not_a_bit_changes(
 def test_not_a_bit_changes_wherever_rows_lie(level: str, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emix.kernel.level, "level_in_use", level)
     (X, weight), theta = problem(3_000, 4, 27, weighted=True)
-    expected, _ = passes((X, weight), theta, False, monkeypatch)
+    expected, _ = passes((X, weight), theta, False)
     if layout == "columns first":
         other = np.asfortranarray(X)
     elif layout == "backwards":
@@ -90,7 +94,7 @@ def test_not_a_bit_changes_wherever_rows_lie(level: str, layout: str, monkeypatc
         wide = np.zeros((6_000, 54))
         other = wide[::2, ::2]
         other[:] = X
-    assert passes((other, weight), theta, True, monkeypatch)[0] == expected
+    assert passes((other, weight), theta, True)[0] == expected
 
 
 @each_level_that_has_it
@@ -100,15 +104,20 @@ def test_not_a_bit_changes_with_bounds_and_rows_without_weight(level: str, monke
     # Neighbours are of one component, so that whole blocks leave out the first.
     X = X[np.argsort(X[:, 0])]
     weight[::3] = 0.0
-    found = []
+    source, kernel, found = as_source((X, weight)), kernel_for(X.dtype), []
     for look in (False, True):
-        monkeypatch.setattr(FirstLook, "may_pay", staticmethod(lambda *_, look=look: look))
-        run, bits = GaussianModel(24, 32).begin((X, weight)), b""
+        bounds, screen = Bounds(kernel, len(X), 24, 32), Screen(kernel, 24, 32)
+        sums, bits = sums_of(source, theta, sketch=screen.sketch if look else None), b""
+        before = None
         for _ in range(6):
-            bits += run.e_step(theta)[0].packed.tobytes()
+            request = bounds.before(request_of(theta, source, before))
             if look:
-                run._look.pays = True
-        assert run._passes._bounds is not None
+                screen.pays = before is not None
+                request = screen.before(request)
+            before = sums.take(request)
+            bounds.after(request, before)
+            bits += bits_of(before)
+        assert bounds.carried is not None
         found.append(bits)
     assert found[0] == found[1]
 
@@ -127,7 +136,7 @@ def test_nothing_behind_the_rows_is_read(level: str, monkeypatch: pytest.MonkeyP
     protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     assert protect(address + n_bytes, mmap.PAGESIZE, 0) == 0
     try:
-        assert passes((rows, None), theta, True, monkeypatch)[0] == passes((X, None), theta, False, monkeypatch)[0]
+        assert passes((rows, None), theta, True)[0] == passes((X, None), theta, False)[0]
     finally:
         assert protect(address + n_bytes, mmap.PAGESIZE, 3) == 0
 
@@ -138,8 +147,8 @@ def test_not_a_bit_changes_beyond_single_precision(level: str, monkeypatch: pyte
     (X, _), theta = problem(2_300, 4, 26)
     # Rows of which squares, or sums of them, overflow, for all components or nearly
     X[::50] *= np.geomspace(1e3, 1e120, len(X[::50]))[:, np.newaxis]
-    expected, _ = passes((X, None), theta, False, monkeypatch)
-    found, kept = passes((X, None), theta, True, monkeypatch)
+    expected, _ = passes((X, None), theta, False)
+    found, kept = passes((X, None), theta, True)
     assert kept.min() > 0.9
     assert found == expected
 
@@ -152,9 +161,9 @@ def test_columns_may_have_any_units(level: str, monkeypatch: pytest.MonkeyPatch)
     scaled = GaussianParameters.from_covariances(
         "full", theta.weights, theta.means * units, theta.covariances * np.outer(units, units)
     )
-    _, plain = passes((X, None), theta, True, monkeypatch)
-    expected, _ = passes((X * units, None), scaled, False, monkeypatch)
-    found, kept = passes((X * units, None), scaled, True, monkeypatch)
+    _, plain = passes((X, None), theta, True)
+    expected, _ = passes((X * units, None), scaled, False)
+    found, kept = passes((X * units, None), scaled, True)
     np.testing.assert_allclose(kept, plain, rtol=1e-6)  # of single precision
     assert found == expected
 
@@ -171,8 +180,8 @@ def test_components_of_which_a_look_tells_nothing_are_computed(level: str, monke
     covariances[1] = loadings @ loadings.T + 1e-9 * np.eye(26)
     covariances[2] = 1e-90 * np.eye(26)
     theta = GaussianParameters.from_covariances("full", [0.3, 0.3, 0.2, 0.0, 0.2], theta.means, covariances)
-    expected, _ = passes((X, None), theta, False, monkeypatch)
-    found, kept = passes((X, None), theta, True, monkeypatch)
+    expected, _ = passes((X, None), theta, False)
+    found, kept = passes((X, None), theta, True)
     np.testing.assert_array_equal(kept > 0.0, [True, False, False, False, True])
     assert found == expected
 
@@ -183,9 +192,9 @@ def sketch(theta: GaussianParameters, center: Array | None = None) -> Array:
     room = np.full(factors.sketch_size(K, d), np.nan, np.float32)
     limits = np.array([[-1e9] * d, [1e9] * d])
     arguments, slots = np.empty(2 * K * (1 + d) + K * d * d + d), np.zeros((1, K * (1 + d) + K * d * d + 1))
-    exchange = factors.Exchange(0, K, d, 40.0, factors.Columns(2e-16, limits), arguments, None, slots, room)
-    before = np.ones(K * (1 + 2 * d) + K * d * d)
-    exchange.begin(theta.density, before, center, False, True)
+    buffers = factors.PassBuffers(FULL, K, d, 40.0, arguments, None, slots, room)
+    columns, before = factors.Columns(2e-16, limits), PassOutcome(np.ones(K))
+    buffers.begin(density_of(theta), before, center, columns, False, True)
     return room
 
 
@@ -216,9 +225,7 @@ def test_sums_about_other_centres_are_not_looked_at() -> None:
 def test_a_sketch_must_have_its_size() -> None:
     arguments, slots = np.zeros(2 * 2 * 4 + 2 * 9 + 3), np.zeros((1, 2 * 4 + 18 + 1))
     with pytest.raises(ValueError, match="sketch has 5 numbers, expected 40"):
-        factors.Exchange(
-            0, 2, 3, 40.0, factors.Columns(2e-16, np.zeros((2, 3))), arguments, None, slots, np.zeros(5, np.float32)
-        )
+        factors.PassBuffers(FULL, 2, 3, 40.0, arguments, None, slots, np.zeros(5, np.float32))
     kernel = kernel_for(np.dtype(np.float64))
     workspaces = np.empty((1, kernel.workspace_size(2, 3)))
     for code, size in [(0, 5), (1, factors.sketch_size(2, 3))]:
@@ -233,20 +240,52 @@ def test_a_sketch_must_have_its_size() -> None:
 def test_it_is_taken_where_few_responsibilities_are_above_zero(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emix.kernel.level, "level_in_use", level)
     kernel = kernel_for(np.dtype(np.float64))
-    assert FirstLook.may_pay(kernel, STRUCTURES["full"], 3_000, 8, 64)
-    for name, n, K, d in [("tied", 3_000, 8, 64), ("full", 500, 8, 64), ("full", 3_000, 2, 64), ("full", 3_000, 8, 8)]:
-        assert not FirstLook.may_pay(kernel, STRUCTURES[name], n, K, d)
+    assert Screen.may_pay(kernel, FULL, 3_000, 8, 64)
+    for form, n, K, d in [(TIED, 3_000, 8, 64), (FULL, 500, 8, 64), (FULL, 3_000, 2, 64), (FULL, 3_000, 8, 8)]:
+        assert not Screen.may_pay(kernel, form, n, K, d)
     for separation, expected in [(0.05, [False, False, False]), (2.0, [False, True, True])]:
         rows, theta = problem(3_000, 8, 64, separation=separation, condition=1.0)
         run = GaussianModel(8, 64).begin(rows)
+        screen = shortcut_of(run, Screen)
+        assert screen is not None
         found = []
         for _ in range(3):
             run.e_step(theta)
-            found.append(run._look.pays)
+            found.append(screen.pays)
         assert found == expected
+
+
+def test_a_pass_in_full_or_with_bounds_alone_decides_nothing() -> None:
+    """Such a pass says nothing of the share of responsibilities above 0."""
+    rows, theta = problem(3_000, 8, 64)
+    source = as_source(rows)
+    screen, before = Screen(kernel_for(source.dtype), 8, 64), PassOutcome(np.ones(8))
+    for request, counts in (
+        (request_of(theta, source), Counts(n_live=8.0, n_plain=8)),
+        (request_of(theta, source, before), Counts(n_computed=8.0)),
+    ):
+        for pays in (False, True):
+            screen.pays = pays
+            screen.after(request, PassOutcome(np.ones(8), counts=counts))
+            assert screen.pays is pays
+
+
+def test_no_look_is_asked_for_where_all_rows_have_bounds() -> None:
+    rows, theta = problem(3_000, 8, 64)
+    source = as_source(rows)
+    screen, plain = Screen(kernel_for(source.dtype), 8, 64), request_of(theta, source)
+    for pays, parts, expected in (
+        (False, {}, False),
+        (True, {}, True),
+        (True, {"bounds": [Part(0, 3_000, bounds=())]}, False),
+        (True, {"bounds": [Part(0, 512), Part(512, 3_000, bounds=())]}, True),
+        (True, {"bounds": [Part(0, 3_000, labels=np.empty(3_000, np.uint16))]}, True),
+    ):
+        screen.pays = pays
+        assert screen.before(plain._replace(parts=parts)).parts == {**parts, "screen": expected}
 
 
 @pytest.mark.parametrize("level", [level for level in has_none if has_none[level]])
 def test_other_levels_have_none(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emix.kernel.level, "level_in_use", level)
-    assert not FirstLook.may_pay(kernel_for(np.dtype(np.float64)), STRUCTURES["full"], 10**6, 64, 64)
+    assert not Screen.may_pay(kernel_for(np.dtype(np.float64)), FULL, 10**6, 64, 64)

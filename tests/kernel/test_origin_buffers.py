@@ -1,4 +1,4 @@
-"""An Exchange whose components share an origin: which of them move there, and sums that are moved back."""
+"""PassBuffers whose components share an origin: which of them move there, and sums that are moved back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from emix.gaussian import structures
 from emix.kernel import factors
 from emix.kernel.layout import TIED, density_layout
-from kernel.between import Array, Between, density, in_form, packed
+from kernel.buffers import Array, Buffers, density, in_form, packed
 from kernel.naive import STRUCTURES
 
 
@@ -39,13 +39,13 @@ def test_components_within_reach_move_to_the_origin(structure: str, single: bool
     reach = squared_reaches(structure, W, mu - m)
     # Of tied either all move or none.
     limit = 1.01 * reach.max() if structure == "tied" else np.sort(reach)[1:3].mean()
-    between = Between(structure, K, d, np.stack([mu.min(axis=0), mu.max(axis=0)]), single=single)
-    between.exchange.begin(parameters, None, None, True)
+    between = Buffers(structure, K, d, np.stack([mu.min(axis=0), mu.max(axis=0)]), single=single)
+    between.begin(parameters, about_origin=True)
     plain = between.arguments.copy()
     assert np.isnan(plain[-d:]).all()  # before it is allowed
     fixed = (m, np.zeros(d * d)) if structure == "tied" else (None, None)
-    between.exchange.allow_origin(limit, np.zeros(d), np.empty(K * d), *fixed)
-    between.exchange.begin(parameters, None, None, True)
+    between.buffers.allow_origin(limit, np.zeros(d), np.empty(K * d), *fixed)
+    between.begin(parameters, about_origin=True)
     found = between.arguments
     moved = (reach <= limit)[:, np.newaxis]
     assert moved.sum() == (4 if structure == "tied" else 2)
@@ -61,12 +61,12 @@ def test_components_within_reach_move_to_the_origin(structure: str, single: bool
     if between.rounded is not None:
         np.testing.assert_array_equal(between.rounded, found.astype(np.float32))
     for forbidden in ((None, False), (mu, True)):
-        between.exchange.begin(parameters, None, *forbidden)
+        between.begin(parameters, None, *forbidden)
         np.testing.assert_array_equal(between.arguments, plain)
     if structure != "tied" and not single:
         scores = np.empty(len(found))
         factors.prepare(STRUCTURES.index(structure), K, d, False, limit, parameters, scores)
-        between.exchange.begin(parameters, None, None, True)
+        between.begin(parameters, about_origin=True)
         scores[2 * K * d + K : 2 * K * d + 2 * K] = found[2 * K * d + K : 2 * K * d + 2 * K]
         np.testing.assert_array_equal(scores, found)
 
@@ -99,17 +99,17 @@ def test_sums_about_the_origin_are_recentred(structure: str) -> None:
         S = {"tied": S.sum(axis=0), "spherical": np.trace(S, axis1=1, axis2=2)}.get(structure, in_form("diag", S))
         return r.sum(axis=0), np.einsum("ik,ikj->kj", r, z), S
 
-    between = Between(structure, K, d, np.stack([mu.min(axis=0), mu.max(axis=0)]))
+    between = Buffers(structure, K, d, np.stack([mu.min(axis=0), mu.max(axis=0)]))
     m, ridge = rng.normal(size=d), np.array([0.5, 0.25, 1.0, 0.125])
     fixed = (m, sums(np.tile(m, (K, 1)))[2].ravel()) if structure == "tied" else (None, None)
-    between.exchange.allow_origin(1e6, ridge, np.empty(K * d), *fixed)
-    between.exchange.begin(parameters, None, None, True)
+    between.buffers.allow_origin(1e6, ridge, np.empty(K * d), *fixed)
+    between.begin(parameters, about_origin=True)
     about = sums(np.tile(between.arguments[-d:], (K, 1)))
     scatter = np.zeros((d, d)) if structure == "tied" else about[2]
     between.slots[0] = packed(about[0], about[1], scatter, np.array([7.0]))
-    log_likelihood, _, cancels, growth = between.end()
-    assert log_likelihood == 7.0
-    assert not cancels
+    assert between.judge() == (False, False)
+    outcome = between.end()
+    assert outcome.log_likelihood == 7.0
     N, s, S = sums(mu)
     np.testing.assert_allclose(between.statistics, packed(N, s, S, mu), rtol=1e-12, atol=1e-11)
     if structure == "tied":
@@ -119,4 +119,4 @@ def test_sums_about_the_origin_are_recentred(structure: str) -> None:
         kept, before = S - s * s / N[:, np.newaxis] + ridge * N[:, np.newaxis], about[2]
     else:
         kept, before = S - np.sum(s * s, axis=1) / N + ridge.sum() * N, about[2]
-    assert growth == pytest.approx(max(1.0, float(np.max(before / kept))), rel=1e-12)
+    assert outcome.growth == pytest.approx(max(1.0, float(np.max(before / kept))), rel=1e-12)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +10,14 @@ from numpy.typing import NDArray
 
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.shortcuts.bounded_passes import MIN_ROWS, BoundedPasses
-from emix.kernel import level
-from gaussian.examples import each_structure
-from gaussian.shortcuts.bounded import K, N, bounds_of, case, of_all_rows, passes_of
+from emix.gaussian.shortcuts import SHORTCUTS
+from emix.gaussian.shortcuts.bounds import MIN_ROWS, Bounds
+from emix.gaussian.sums import Counts, LocalSums, PassOutcome, PassRequest
+from emix.kernel.layout import FULL
+from emix.kernel.level import kernel_for
+from emix.rows.arrays import as_source
+from gaussian.examples import Recorder, density_of, each_structure, request_of
+from gaussian.shortcuts.bounded import K, N, bounds_of, carried_by, case, of_all_rows
 
 Array = NDArray[np.float64]
 
@@ -23,13 +26,13 @@ def test_they_are_tried_on_a_sample_and_left_where_components_overlap() -> None:
     X, theta = case("full", separation=0.1)
     model = GaussianModel(K, 8)
     run = model.begin(X)
-    first, last = passes_of(run)._region
+    _, (first, last, *_), _ = bounds_of(run).parts(density_of(theta))
     assert 0 < first < last < N
     assert 4 * (last - first) <= N
     found = []
     for _ in range(6):
         theta = model.m_step(run.e_step(theta)[0])
-        found.append(bounds_of(run) is not None)
+        found.append(carried_by(run) is not None)
         assert not of_all_rows(run)
     assert found == [True, True, False, False, False, False]
 
@@ -41,7 +44,7 @@ def test_they_are_tried_again_once_fewer_components_are_alive() -> None:
     wide = GaussianParameters.from_covariances("full", near.weights, near.means, 400.0 * near.covariances)
     for _ in range(4):
         run.e_step(wide)
-    assert bounds_of(run) is None
+    assert carried_by(run) is None
     for _ in range(8):
         run.e_step(near)
     assert of_all_rows(run)
@@ -49,8 +52,8 @@ def test_they_are_tried_again_once_fewer_components_are_alive() -> None:
 
 @pytest.mark.parametrize("shape", [(MIN_ROWS - 1, K, 8), (N, 3, 8), (N, K, 1), (N, 513, 8)])
 def test_small_work_does_without(shape: tuple[int, int, int]) -> None:
-    assert not BoundedPasses.may_pay(*shape)
-    assert BoundedPasses.may_pay(N, K, 8)
+    assert not Bounds.may_pay(*shape)
+    assert Bounds.may_pay(N, K, 8)
 
 
 @pytest.mark.parametrize("structure", ["full", "diag"])
@@ -65,28 +68,29 @@ def test_a_component_that_shrinks_does_not_end_them(structure: str) -> None:
     both, first_alone = with_weights(np.full(K, 1 / K)), np.full(K, 1 / K)
     first_alone[:2] = 1.99 / K, 0.01 / K
     model = GaussianModel(K, 8, structure)
-    run, in_full = model.begin(X), []
+    run = model.begin(X)
     while not of_all_rows(run):
         run.e_step(both)
     for _ in range(3):
         run.e_step(both)
-    passes: Any = passes_of(run)
-    end_pass = passes.end_pass
 
-    def noting(n_live: float, n_computed: float, **named: bool) -> None:
-        in_full.append(bounds_of(run) is not None and n_computed == bounds_of(run).size)
-        end_pass(n_live, n_computed, **named)
+    def in_full(request: PassRequest, outcome: PassOutcome) -> bool:
+        carried = carried_by(run)
+        return carried is not None and outcome.counts.n_computed == carried.size
 
-    passes.end_pass = noting
+    recorder = Recorder(in_full)
+    run.shortcuts.insert(0, recorder)  # before the bounds learn
     found, _ = run.e_step(with_weights(first_alone))
-    assert in_full == [False, True]
+    assert recorder.taken == [False, True]
+    assert recorder.counted == [True]
     expected, _ = model.e_step(X, with_weights(first_alone))
     np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-12)  # sums of 17 000 numbers
     for _ in range(3):
         assert of_all_rows(run)
         run.e_step(with_weights(first_alone))
     # What counted in the pass in full, however little, is computed once more.
-    assert in_full == [False, True, True, False, False]
+    assert recorder.counted == [True, True, False, False]
+    assert recorder.taken == [False, *recorder.counted]
 
 
 def kinds(
@@ -102,13 +106,13 @@ def kinds(
     `live`: the share of responsibilities above 0; `shares`: of log-densities that passes with bounds compute, given
     whether they say little, as just after a new order; both are 1 in passes that are `in_full`.
     """
-    passes = BoundedPasses(level.kernel_for(np.dtype(np.float64)), n_rows, n_components, 2)
+    bounds = Bounds(kernel_for(np.dtype(np.float64)), n_rows, n_components, 2)
     theta = GaussianParameters.from_covariances(
         "diag", np.full(n_components, 1 / n_components), np.zeros((n_components, 2)), np.ones((n_components, 2))
     )
     found = ""
     for number in range(n_passes):
-        parts = passes.begin_pass(theta)
+        parts = bounds.parts(density_of(theta))
         n_plain = sum(part.last_row - part.first_row for part in parts if part.bounds is None)
         kind = "p"
         for part in parts:
@@ -117,10 +121,9 @@ def kinds(
                 labels[:] = np.arange(len(labels)) % n_components
             kind = "b" if part.bounds is not None else "l" if part.labels is not None else kind
         found += kind.upper() if len(parts) == 1 else kind
-        bounds = passes._bounds
-        full = number in in_full
-        n_computed = 0.0 if bounds is None else bounds.size * (1.0 if full else shares(passes._says_little))
-        passes.end_pass((1.0 if full else live) * n_plain * n_components, n_computed, in_full=full)
+        carried, full = bounds.carried, number in in_full
+        n_computed = 0.0 if carried is None else carried.size * (1.0 if full else shares(bounds.says_little))
+        bounds.learn((1.0 if full else live) * n_plain * n_components, n_computed, in_full=full)
     return found
 
 
@@ -163,8 +166,8 @@ def test_a_pass_in_full_decides_nothing_nor_does_the_next() -> None:
 def test_fits_end_where_plain_ones_do(structure: str, separation: float) -> None:
     X, theta = case(structure, separation=separation)
     model = GaussianModel(K, 8, structure)
-    bounded, plain = model.begin(X), model.begin(X)
-    plain._passes = None
+    others = [name for name in SHORTCUTS if name != "bounds"]
+    bounded, plain = model.begin(X), GaussianModel(K, 8, structure, shortcuts=others).begin(X)
     found, used = [theta, theta], False
     for _ in range(20):
         sums = [run.e_step(theta) for run, theta in zip((bounded, plain), found, strict=True)]
@@ -176,3 +179,26 @@ def test_fits_end_where_plain_ones_do(structure: str, separation: float) -> None
     np.testing.assert_allclose(found[0].weights, found[1].weights, rtol=1e-9)
     np.testing.assert_allclose(found[0].means, found[1].means, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(found[0].covariances, found[1].covariances, rtol=1e-9, atol=1e-9)
+
+
+def test_a_forced_pass_of_two_parts_has_the_sums_of_a_plain_one() -> None:
+    """Bounds can be used for few rows too: here for some of 3 000, while the others go without."""
+    X, theta = case("full")
+    source = as_source(X[:3000])
+    bounds, sums = Bounds(kernel_for(X.dtype), 3000, K, 8), LocalSums(source, FULL, K)
+    plain = LocalSums(source, FULL, K).take(request_of(theta, source))
+    before: PassOutcome | None = None
+    for number in range(4):
+        request = bounds.before(request_of(theta, source, before))
+        before = sums.take(request)
+        bounds.after(request, before)
+        # 3 000 numbers in another order
+        np.testing.assert_allclose(before.packed[:K], plain.packed[:K], rtol=1e-12)
+        assert before.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+        counts = before.counts
+        assert counts.n_plain == (3000 if number == 0 else 0)
+        assert (counts.n_computed > 0.0) == (number > 0)
+
+
+def test_counts_add() -> None:
+    assert Counts(1.0, 2, 3.0).plus(Counts(0.5, 20, 30.0)) == Counts(1.5, 22, 33.0)
