@@ -20,9 +20,10 @@ __all__ = ["STOPS", "StoppingRule", "objective_of", "pack", "relative_distance"]
 
 STOPS = ("log_likelihood", "parameters")
 
-# A change of the log-prior that rounding can make, relative to its size, as for ℓ. The log-prior has double precision
-# whatever the precision of the rows, because it depends on parameters only.
 _DOUBLE = np.dtype(np.float64)
+
+# A change that rounding can make, relative to the size of ℓ in double precision, or of the log-prior. The log-prior has
+# double precision whatever the precision of the rows, because it depends on parameters only.
 _ROUNDING_OF_DOUBLES = 8.0 * float(np.finfo(np.float64).eps)
 
 
