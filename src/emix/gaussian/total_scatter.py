@@ -93,7 +93,7 @@ def scatter_about(source: RowSource, center: Array, n_threads: int | None = None
     packed = np.zeros(of.size)
     packed[of.means], packed[of.log_det] = center, 0.5 * d * math.log(2.0 * math.pi)
     columns = factors.Columns(float(np.finfo(np.float64).eps), source.columns.column_range)
-    request = PassRequest(KernelDensity(TIED, 1, d, packed), None, center[np.newaxis], columns)
+    request = PassRequest(KernelDensity(TIED, 1, d, packed), None, center[np.newaxis], columns, source.weight_unit)
     rows: RowSource = source if source.dtype.char == "d" else _Widened(source)
     outcome = LocalSums(rows, TIED, 1, n_threads).take(request)
     # The sum of logarithms of 1 is 0 but for rounding; a row that is too far out has the density 0.
