@@ -246,7 +246,9 @@ def test_reports_of_a_later_version_are_kept_and_earlier_ones_have_the_defaults(
     assert found[0] == later[0]
     assert repr(found[1]) == repr(LaterReport(1, np.nan, "b", None, None, 1.0)).replace("np.nan", "nan")
     earlier = {"runs_run": np.array([0]), "runs_log_likelihood": np.array([-1.5])}
-    assert mixture_file.records_of_columns("runs", earlier, {"message": ["a"]}, LaterReport) == [LaterReport(0, -1.5, "a")]
+    assert mixture_file.records_of_columns("runs", earlier, {"message": ["a"]}, LaterReport) == [
+        LaterReport(0, -1.5, "a")
+    ]
 
 
 def test_a_log_prior_is_kept_and_files_of_fits_without_have_none(tmp_path: Path) -> None:

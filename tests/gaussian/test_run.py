@@ -1,4 +1,4 @@
-"""E-steps of a run: sums of parts of the rows add, the verdict is on their total, and one pass counts for each E-step."""
+"""E-steps of a run: sums of parts of the rows add, their total gets the verdict, one pass counts for each E-step."""
 
 from __future__ import annotations
 

@@ -188,16 +188,16 @@ def test_arrays_of_another_length_are_refused() -> None:
     text = "the array has 15 numbers, fewer than a density of 2 components in 3 dimensions from number 0 on"
     with pytest.raises(ValueError, match=text):
         between.begin(np.zeros(15))
-    with pytest.raises(ValueError, match="fewer than a density .* from number 1 on"):
+    with pytest.raises(ValueError, match=r"fewer than a density .* from number 1 on"):
         KernelDensity(diag, 2, 3, np.zeros(16), 1)
-    with pytest.raises(ValueError, match="fewer than a density .* from number -1 on"):
+    with pytest.raises(ValueError, match=r"fewer than a density .* from number -1 on"):
         KernelDensity(diag, 2, 3, np.zeros(16), -1)
     with pytest.raises(ValueError, match="the density has 1 components in 3 dimensions, form 2, expected 2, 3 and 2"):
         between.buffers.begin(KernelDensity(diag, 1, 3, np.zeros(16)), None, None, between.columns)
     with pytest.raises(ValueError, match="before has 1 numbers, expected 2 or more"):
         between.begin(np.zeros(16), PassOutcome(np.zeros(1)))
+    density_of_zeros = KernelDensity(diag, 2, 3, np.zeros(16))
     with pytest.raises(ValueError, match="column_range has 4 numbers, expected 6"):
-        density_of_zeros = KernelDensity(diag, 2, 3, np.zeros(16))
         between.buffers.begin(density_of_zeros, None, None, factors.Columns(EPS, np.zeros((2, 2))))
     with pytest.raises(ValueError, match="statistics has 1 numbers, expected 20"):
         between.buffers.end(PassOutcome(np.zeros(1)))

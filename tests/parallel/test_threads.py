@@ -102,9 +102,7 @@ def test_quota_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["v2", "v2 below one", "v2 without", "v1", "v1 without", "no control groups"],
 )
-def test_quota_is_read_from_the_control_group(
-    files: dict[str, str], expected: int | None, tmp_path: Path
-) -> None:
+def test_quota_is_read_from_the_control_group(files: dict[str, str], expected: int | None, tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)

@@ -181,10 +181,7 @@ class LocalSums:
         self._rows: Any = None if whole is None else kernel.Rows(whole.X, whole.weight)
         # A small pass goes to compiled code at once: through a large one's calls 200 × 2 rows take a seventh longer.
         self._in_one_call = (
-            self._rows is not None
-            and self.n_threads == 1
-            and n_rows <= self._rows_per_call
-            and not self.buffers.shared
+            self._rows is not None and self.n_threads == 1 and n_rows <= self._rows_per_call and not self.buffers.shared
         )
 
     def take(self, request: PassRequest) -> PassOutcome:

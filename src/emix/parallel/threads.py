@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from emix.parallel.pool import Share, submit
 
-__all__ = ["container_quota", "part_of_thread", "plan", "plan_parts", "plan_runs", "resolve_n_threads", "run_in_threads"]
+__all__ = [
+    "container_quota",
+    "part_of_thread",
+    "plan",
+    "plan_parts",
+    "plan_runs",
+    "resolve_n_threads",
+    "run_in_threads",
+]
 
 # A thread does about this many operations between two looks at pending signals: below a second on any processor.
 OPERATIONS_PER_CALL = 2e9

@@ -56,9 +56,7 @@ def problem(
 
 def begin(data: Any, theta: GaussianParameters, use_origin: bool = True, n_threads: int | None = None) -> GaussianRun:
     names = [name for name in SHORTCUTS if use_origin or name != "origin"]
-    model = GaussianModel(
-        theta.n_components, theta.n_features, theta.structure, n_threads=n_threads, shortcuts=names
-    )
+    model = GaussianModel(theta.n_components, theta.n_features, theta.structure, n_threads=n_threads, shortcuts=names)
     return model.begin(data)
 
 
