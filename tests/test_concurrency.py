@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import emix.gaussian.model
+import emix.gaussian.sums
 import emix.kernel.level
 from emix import GaussianMixture, GaussianModel, GaussianParameters, fit_em
 from emix.gaussian.scoring import score_rows
@@ -98,8 +98,8 @@ def test_iterations_have_the_same_bits_where_threads_share_more_than_the_rows(se
     found = []
     for n_threads in (1, 2, 3, 5):
         model = GaussianModel(K, d, reg_covar=1e-3, n_threads=n_threads)
-        assert (model._threads_of_matrices > 1) == (n_threads > 1)
-        assert model.begin(X)._exchange.shared
+        assert (model.structure.form.threads_of_matrices(K, d, n_threads) > 1) == (n_threads > 1)
+        assert model.begin(X).sums.buffers.shared
         result = fit_em(model, X, start, tol=0.0, max_iter=6)
         history = np.array([record.log_likelihood for record in result.history])
         found.append(result.parameters.packed.tobytes() + history.tobytes())
@@ -204,7 +204,7 @@ def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyP
             super().accumulate(rows, thread, *arguments)
 
     broken = SimpleNamespace(**{**vars(kernel), "Accumulator": Broken})
-    monkeypatch.setattr(emix.gaussian.model, "kernel_for", lambda dtype: broken)
+    monkeypatch.setattr(emix.gaussian.sums, "kernel_for", lambda dtype: broken)
     start = GaussianParameters.from_covariances("spherical", [1.0], [[0.0] * 3], [1.0])
     with pytest.raises(MemoryError, match="in thread 1"):
         fit_em(GaussianModel(1, 3, "spherical", n_threads=2), rows(2000), start, tol=0.0, max_iter=1)

@@ -178,6 +178,65 @@ def test_what_shows_a_fit_uses_only_what_is_public() -> None:
     assert private == []
 
 
+# Names that begin with an underscore and are public all the same: of named tuples, and of protocols.
+PUBLIC_UNDERSCORES = {
+    "_asdict", "_fields", "_make", "_replace",
+    "_repr_html_",  # IPython's
+    "_n_parameters",  # scikit-learn's, which GaussianMixture has too
+}  # fmt: skip
+# Functions that take an attribute's name as text.
+BY_NAME = {"setattr", "getattr", "hasattr", "delattr", "setitem", "attrgetter", "methodcaller", "patch"}
+
+
+def is_private(name: str) -> bool:
+    return re.match(r"_[^_]", name) is not None and name not in PUBLIC_UNDERSCORES
+
+
+def private_names(tree: ast.AST) -> list[str]:
+    """Names of other modules' private parts in a file: attributes, imports, and texts such as monkeypatch takes."""
+    found = []
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Attribute):
+            if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+                names = [node.attr]
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+            names = ".".join([module, *(alias.name for alias in node.names)]).split(".")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in BY_NAME:
+            texts = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+            names = ".".join(texts).split(".")
+        found += [f"{node.lineno}: {name}" for name in names if is_private(name)]
+    return found
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_tests_and_benchmarks_use_only_what_is_public(folder: str) -> None:
+    private = [
+        f"{path.relative_to(CHECKOUT)}:{name}"
+        for path in sorted((CHECKOUT / folder).rglob("*.py"))
+        for name in private_names(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert private == []
+
+
+def test_private_names_are_found() -> None:
+    for text, expected in (
+        ("run._before", ["_before"]),
+        ("a.b._c.d", ["_c"]),
+        ("self._x, cls._y, x.__dict__, x._replace(y=1), x.y_", []),
+        ("self.run._before", ["_before"]),
+        ("from emix.gaussian.scoring import _arguments as arguments, Scores", ["_arguments"]),
+        ("from emix._inner import x", ["_inner"]),
+        ("import emix._inner", ["_inner"]),
+        ("monkeypatch.setattr(run, '_pass', None)", ["_pass"]),
+        ("monkeypatch.setattr('emix.cli.tables._ROWS', 2)", ["_ROWS"]),
+        ("getattr(x, '_y')", ["_y"]),
+        ("def _of_this_file(): return _of_this_file", []),
+    ):
+        assert [name.partition(": ")[2] for name in private_names(ast.parse(text))] == expected, text
+
+
 def test_tolerances_are_those_that_are_written() -> None:
     # Without rtol, assert_allclose adds 1e-7 of the expected numbers to atol.
     unclear = []

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from emix.gaussian import model as gaussian_model
-from emix.gaussian import scoring
+from emix.gaussian import scoring, sums
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
@@ -178,7 +177,7 @@ def test_one_thread_beside_those_of_blas(forced: str, expected: int, monkeypatch
 
     monkeypatch.setattr(level, "level_in_use", forced)
     monkeypatch.setattr(scoring, "run_in_threads", seen)
-    monkeypatch.setattr(gaussian_model, "run_in_threads", seen)
+    monkeypatch.setattr(sums, "run_in_threads", seen)
     X = clusters(5000, 3, 3)
     theta = start("full", X, 3)
     score_rows(X, theta, n_threads=3)

@@ -122,7 +122,7 @@ def test_it_is_a_row_source(size: float) -> None:
     source: RowSource = as_source((X, weight))
     assert (source.n_rows, source.n_features, source.dtype, source.feature_names) == (50, 3, np.float64, None)
     (batch,) = source.batches(512)
-    assert batch is not source.whole and batch == source.whole
+    assert batch is source.whole
     assert batch.first_row == 0 and batch.X is X and batch.noise is None and batch.weight is not None
     np.testing.assert_array_equal(batch.weight * source.weight_unit, weight)
     sample = Sample(5, 10)
