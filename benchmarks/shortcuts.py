@@ -189,6 +189,7 @@ class PassCounter(Policy):
     """Counts the passes of a run, and those that use each of its shortcuts. It leaves nothing out itself."""
 
     name: ClassVar[str] = "counter"
+    room = None
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

@@ -97,6 +97,7 @@ class Recorder:
     """
 
     name: ClassVar[str] = "recorder"
+    room = None
 
     def __init__(self, look: Callable[[PassRequest, PassOutcome], Any]) -> None:
         self.look = look

@@ -191,7 +191,7 @@ def test_arrays_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="density has 17 numbers, expected 16"):
         KernelDensity(diag, 2, 3, np.zeros(of_parameters + 1), True)
     with pytest.raises(ValueError, match="the density has 1 components in 3 dimensions, form 2, expected 2, 3 and 2"):
-        between.buffers.begin(KernelDensity(diag, 1, 3, np.zeros(16)), None, None, between.columns)
+        between.buffers.begin(KernelDensity(diag, 1, 3, np.zeros(density_layout(diag, 1, 3).size)), None, None, between.columns)
     with pytest.raises(ValueError, match="before has 1 numbers, expected 2 or more"):
         between.begin(np.zeros(16), PassOutcome(np.zeros(1)))
     density_of_zeros = KernelDensity(diag, 2, 3, np.zeros(16))
@@ -256,13 +256,15 @@ def test_outcomes_about_different_centres_are_refused() -> None:
         one.plus(other, of)
     for sizes in ((STRUCTURES.index("full"), 2, 3), (STRUCTURES.index("diag"), 2, 2)):
         with pytest.raises(ValueError, match="statistics has 20 numbers, expected"):
-            one.plus(one, KernelDensity(*sizes, np.zeros(40)))
+            one.plus(one, KernelDensity(*sizes, np.zeros(density_layout(*sizes).size)))
 
 
 def test_densities_and_outcomes_can_be_sent_to_another_process() -> None:
     rng = np.random.default_rng(8)
-    sent = KernelDensity(STRUCTURES.index("diag"), 2, 3, numbers := rng.normal(size=21), 5)
-    np.testing.assert_array_equal(sent.packed, numbers[5:])
+    diag = STRUCTURES.index("diag")
+    at = parameters_layout(diag, 2, 3)
+    sent = KernelDensity(diag, 2, 3, numbers := rng.normal(size=at.size), True)
+    np.testing.assert_array_equal(sent.packed, numbers[at.density])
     found = pickle.loads(pickle.dumps(sent))
     assert (found.form, found.n_components, found.n_features) == (sent.form, 2, 3)
     np.testing.assert_array_equal(found.packed, sent.packed)
