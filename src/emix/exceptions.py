@@ -17,6 +17,7 @@ from typing import Any
 __all__ = [
     "ConvergenceWarning",
     "DegenerateCovarianceError",
+    "DegenerateFitError",
     "ModelFileError",
     "NotFittedError",
     "Warned",
@@ -42,13 +43,13 @@ class ConvergenceWarning(UserWarning):
         return _by_name(super().__reduce__())
 
 
-class DegenerateCovarianceError(ValueError):
-    """A component's covariance is not positive definite to working precision.
+class DegenerateFitError(ValueError):
+    """A component of a model has no parameters that mean anything. Other starts may end well.
 
     Attributes
     ----------
     component : int
-        Number of the component; 0 for ``tied``, whose covariance belongs to all.
+        Number of the component; 0 where the parameters in question belong to all.
     n_effective : float or None
         Sum of the component's responsibilities (in rows, or in total sample weight); None if it is not known.
     """
@@ -60,6 +61,18 @@ class DegenerateCovarianceError(ValueError):
 
     def __reduce__(self) -> tuple[type, tuple[str, int, float | None]]:
         return type(self), (str(self), self.component, self.n_effective)
+
+
+class DegenerateCovarianceError(DegenerateFitError):
+    """A component's covariance is not positive definite to working precision.
+
+    Attributes
+    ----------
+    component : int
+        Number of the component; 0 for ``tied``, whose covariance belongs to all.
+    n_effective : float or None
+        Sum of the component's responsibilities (in rows, or in total sample weight); None if it is not known.
+    """
 
 
 class ModelFileError(ValueError):

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from emix import DegenerateCovarianceError, EMResult
+from emix import EMResult
 from emix.em.restarts import Degeneracy, RunReport, best_run
-from emix.exceptions import warn
+from emix.exceptions import DegenerateFitError, warn
 
 LONG = 60.0  # seconds that only a defect would last
 
@@ -21,7 +21,7 @@ Outcome = float | Exception
 Choose = Callable[..., tuple[Any, list[RunReport]]]
 
 
-def of_error(error: DegenerateCovarianceError) -> Degeneracy:
+def of_error(error: DegenerateFitError) -> Degeneracy:
     return Degeneracy(str(error), error.component, None, error.n_effective)
 
 
@@ -55,8 +55,8 @@ def choose(request: pytest.FixtureRequest) -> Choose:
     return choice
 
 
-def collapsed(component: int) -> DegenerateCovarianceError:
-    return DegenerateCovarianceError(f"component {component} collapsed", component, 1.5)
+def collapsed(component: int) -> DegenerateFitError:
+    return DegenerateFitError(f"component {component} collapsed", component, 1.5)
 
 
 def test_highest_log_likelihood_is_kept(choose: Choose) -> None:
@@ -113,7 +113,7 @@ def test_run_that_collapses_is_reported_and_ends_nothing(choose: Choose) -> None
 
 
 def test_error_of_the_first_run_if_all_collapse(choose: Choose) -> None:
-    with pytest.raises(DegenerateCovarianceError, match="component 2 collapsed") as caught:
+    with pytest.raises(DegenerateFitError, match="component 2 collapsed") as caught:
         choose([collapsed(2), collapsed(1)])
     assert (caught.value.component, caught.value.n_effective) == (2, 1.5)
 

@@ -257,6 +257,7 @@ def test_whiten_refuses_arrays_of_another_length() -> None:
 def test_numbers_below_a_limit() -> None:
     numbers = np.array([9.0, -1.0, 0.5, -2.0])
     for first, limit, expected in ((0, 9.5, True), (0, 9.0, False), (1, 2.5, True), (1, 2.0, False), (4, 0.0, True)):
-        assert factors.all_below(numbers, first, limit) is expected
+        assert factors.all_below(numbers, first, 4, limit) is expected
+    assert factors.all_below(numbers, 0, 9, 9.5) and not factors.all_below(numbers, 0, 1, 9.0)
     for wrong in (np.nan, np.inf):
-        assert not factors.all_below(np.array([0.0, wrong, 0.0]), 0, np.inf)
+        assert not factors.all_below(np.array([0.0, wrong, 0.0]), 0, 3, np.inf)

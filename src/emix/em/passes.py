@@ -49,8 +49,11 @@ class _BegunRun:
         self._run = model.begin(data)
         # `begin` may return the model itself, whose `weight` is a method.
         weight: Any = getattr(self._run, "weight", None)
-        self.weight = float(weight) if is_number(weight) else checked_weight(model, data)
-        self.dtype: np.dtype[Any] = np.dtype(getattr(self._run, "dtype", _DOUBLE))
+        if type(weight) is not float:
+            weight = float(weight) if is_number(weight) else checked_weight(model, data)
+        self.weight: float = weight
+        dtype: Any = getattr(self._run, "dtype", _DOUBLE)
+        self.dtype: np.dtype[Any] = dtype if dtype is _DOUBLE else np.dtype(dtype)
 
     @property
     def effective_rows(self) -> float:

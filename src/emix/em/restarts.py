@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from emix.em.result import EMResult
-from emix.exceptions import DegenerateCovarianceError, Warned, warn, warnings_held
+from emix.exceptions import DegenerateFitError, Warned, warn, warnings_held
 from emix.parallel.threads import Task, run_in_threads
 
 __all__ = ["Degeneracy", "RunReport", "best_run"]
@@ -39,8 +38,7 @@ class Degeneracy(NamedTuple):
     effective_rows: float | None = None
 
 
-@dataclass(frozen=True, init=False)
-class RunReport:
+class RunReport(NamedTuple):
     """Report of one run of a fit.
 
     Attributes
@@ -73,31 +71,10 @@ class RunReport:
     degenerate: bool
     chosen: bool
     message: str
-    component: int | None
-    column: int | None
-    effective_rows: float | None
+    component: int | None = None
+    column: int | None = None
+    effective_rows: float | None = None
     log_prior: float = 0.0
-
-    def __init__(
-        self,
-        run: int,
-        log_likelihood: float | None,
-        n_iter: int,
-        converged: bool,
-        degenerate: bool,
-        chosen: bool,
-        message: str,
-        component: int | None = None,
-        column: int | None = None,
-        effective_rows: float | None = None,
-        log_prior: float = 0.0,
-    ) -> None:
-        fields = self.__dict__  # faster than the generated __init__, as in EMRecord
-        fields["run"], fields["log_likelihood"], fields["n_iter"] = run, log_likelihood, n_iter
-        fields["converged"], fields["degenerate"], fields["chosen"] = converged, degenerate, chosen
-        fields["message"] = message
-        fields["component"], fields["column"], fields["effective_rows"] = component, column, effective_rows
-        fields["log_prior"] = log_prior
 
     @property
     def objective(self) -> float | None:
@@ -109,7 +86,7 @@ def best_run(
     run: Run,
     n_init: int,
     degeneracy: Callable[[EMResult], Degeneracy | None],
-    of_error: Callable[[DegenerateCovarianceError], Degeneracy],
+    of_error: Callable[[DegenerateFitError], Degeneracy],
     n_threads: int = 1,
 ) -> tuple[EMResult, list[RunReport]]:
     """Run each start and return the result with the highest objective, and a report of each run.
@@ -121,7 +98,7 @@ def best_run(
     Parameters
     ----------
     run : callable
-        Does one run: (number, stop) -> its result. It may raise DegenerateCovarianceError.
+        Does one run: (number, stop) -> its result. It may raise DegenerateFitError.
     n_init : int
         Number of runs.
     degeneracy : callable
@@ -138,17 +115,17 @@ def best_run(
 
     Raises
     ------
-    DegenerateCovarianceError
+    DegenerateFitError
         If every run raised one: that of the first.
     """
     outcome = _side_by_side(run, n_init, n_threads) if n_threads > 1 else lambda number: run(number, None)
     best: tuple[bool, float, int, EMResult] | None = None
-    failure: DegenerateCovarianceError | None = None
+    failure: DegenerateFitError | None = None
     found: list[tuple[EMResult | None, Degeneracy | None]] = []
     for number in range(n_init):
         try:
             result = outcome(number)
-        except DegenerateCovarianceError as error:
+        except DegenerateFitError as error:
             failure = failure or error
             found.append((None, of_error(error)))
             continue
@@ -188,7 +165,7 @@ def _side_by_side(run: Run, n_init: int, n_threads: int) -> Callable[[int], EMRe
                 # the other.
                 except Exception as error:  # noqa: BLE001 (raised by `outcome`)
                     ends[number] = error
-                    if not isinstance(error, DegenerateCovarianceError):
+                    if not isinstance(error, DegenerateFitError):
                         left.clear()
 
     def outcome(number: int) -> EMResult:
@@ -214,7 +191,7 @@ def _report(number: int, result: EMResult | None, reason: Degeneracy | None, bes
         assert reason is not None
         return RunReport(number, None, 0, False, True, False, *reason)
     if reason is not None:
-        return replace(_report(number, result, None, best), degenerate=True, **reason._asdict())
+        return _report(number, result, None, best)._replace(degenerate=True, **reason._asdict())
     return RunReport(
         number,
         result.log_likelihood,

@@ -6,13 +6,12 @@ The objective is what EM raises: the log-likelihood, plus the log-prior of a mod
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["EMRecord", "EMResult"]
 
 
-@dataclass(frozen=True, init=False)
-class EMRecord:
+class EMRecord(NamedTuple):
     """One E-step of a fit.
 
     Attributes
@@ -37,21 +36,6 @@ class EMRecord:
     seconds: float
     accepted: bool = True
     log_prior: float = 0.0
-
-    def __init__(
-        self,
-        iteration: int,
-        log_likelihood: float,
-        change: float,
-        seconds: float,
-        accepted: bool = True,
-        log_prior: float = 0.0,
-    ) -> None:
-        # The generated __init__ of a frozen dataclass calls object.__setattr__ for each field, in twice the time. Each
-        # iteration makes a record.
-        fields = self.__dict__
-        fields["iteration"], fields["log_likelihood"], fields["change"] = iteration, log_likelihood, change
-        fields["seconds"], fields["accepted"], fields["log_prior"] = seconds, accepted, log_prior
 
     @property
     def objective(self) -> float:
@@ -103,7 +87,8 @@ class EMResult:
         statistics: Any = None,
         log_prior: float = 0.0,
     ) -> None:
-        fields = self.__dict__  # faster than the generated __init__, as in EMRecord
+        # The generated __init__ of a frozen dataclass calls object.__setattr__ for each field, in twice the time.
+        fields = self.__dict__
         fields["parameters"], fields["log_likelihood"], fields["n_iter"] = parameters, log_likelihood, n_iter
         fields["converged"], fields["stopped_by"], fields["history"] = converged, stopped_by, history
         fields["statistics"], fields["log_prior"] = statistics, log_prior

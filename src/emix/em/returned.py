@@ -18,7 +18,7 @@ def checked_e_step(found: Any) -> tuple[Any, float]:
     TypeError
         If they are not a pair of statistics and one number.
     """
-    if type(found) is tuple and len(found) == 2 and type(found[1]) is float:  # as a rule, and each iteration asks
+    if type(found) is tuple and len(found) == 2 and type(found[1]) is float:  # the usual case, in each iteration
         return found
     if not isinstance(found, tuple) or len(found) != 2:
         raise TypeError(f"e_step returned {_kind_of(found)}, expected a tuple: (statistics, log_likelihood).")
@@ -85,7 +85,7 @@ def checked_log_prior(model: Any) -> Callable[[Any], float] | None:
 
 def is_number(value: Any) -> bool:
     """True for a real number of Python's or of an array library, which may be an array without dimensions."""
-    if isinstance(value, (float, int)):  # as a rule
+    if isinstance(value, (float, int)):  # the usual case
         return True
     is_real = hasattr(value, "__float__") and not isinstance(value, (complex, np.complexfloating))
     return is_real and np.shape(value) == ()

@@ -389,7 +389,7 @@ class GaussianMixture(FittedMixture):
 
         if not result.converged and settings.max_iter > 0:
             warn_convergence(_NOT_CONVERGED)
-        chosen = next(report for report in runs if report.chosen)
+        chosen = runs[0] if len(runs) == 1 else next(report for report in runs if report.chosen)
         if chosen.degenerate or doubts:
             warn_of_doubts(source, settings, chosen, doubts, names)
         published = attributes_of(result.parameters, rows.dtype)

@@ -6,7 +6,6 @@ import contextlib
 import copy
 import math
 import os
-from dataclasses import fields, replace
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -137,7 +136,7 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
         state["lower_bounds_"] = arrays["lower_bounds"].tolist()
         state["history_"] = records_of_columns("history", arrays, fit.get("history", {}), EMRecord)
         runs = records_of_columns("runs", arrays, {**fit.get("runs", {}), "message": fit["messages"]}, RunReport)
-        state["runs_"] = [replace(run, log_likelihood=None) if math.isnan(run.log_likelihood) else run for run in runs]
+        state["runs_"] = [run._replace(log_likelihood=None) if math.isnan(run.log_likelihood) else run for run in runs]
         # Files of 0.1 have no word of doubts.
         doubts = fit.get("columns_in_doubt", {})
         state["columns_in_doubt_"] = ColumnDoubts(**{name: tuple(columns) for name, columns in doubts.items()})
@@ -157,14 +156,14 @@ def _parameters(structure: CovarianceStructure, arrays: dict[str, Any]) -> Gauss
     return GaussianParameters.of_arrays(structure, weights, means, covariances, whitening, log_det)
 
 
-def columns_of_records(prefix: str, records: list[Any], kind: type) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+def columns_of_records(prefix: str, records: list[Any], kind: Any) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     """Records, field by field: what the header holds (texts, or None here and there), and numbers as arrays.
 
     None for the log-likelihood of a run that did not end becomes NaN in an array, as it was from the first version on.
     """
     listed: dict[str, list[Any]] = {}
     arrays: dict[str, Any] = {}
-    for name in (field.name for field in fields(kind) if field.name != "message"):
+    for name in (field for field in kind._fields if field != "message"):
         values = [getattr(record, name) for record in records]
         if name == "log_prior" and not any(values):
             continue  # only files of models with a prior have it
@@ -177,10 +176,10 @@ def columns_of_records(prefix: str, records: list[Any], kind: type) -> tuple[dic
     return listed, arrays
 
 
-def records_of_columns(prefix: str, arrays: dict[str, Any], listed: dict[str, list[Any]], kind: type) -> list[Any]:
+def records_of_columns(prefix: str, arrays: dict[str, Any], listed: dict[str, list[Any]], kind: Any) -> list[Any]:
     """Inverse of `columns_of_records`. A field that the file lacks, since it is younger, has its default."""
     columns: dict[str, list[Any]] = {}
-    for name in (field.name for field in fields(kind)):
+    for name in kind._fields:
         if name in listed:
             columns[name] = listed[name]
         elif f"{prefix}_{name}" in arrays:

@@ -14,7 +14,7 @@ from emix.em.loop import EMRecord, EMResult, iterate
 from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.estimators.progress import Progress
-from emix.exceptions import DegenerateCovarianceError
+from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
 from emix.gaussian.collapse import ColumnDoubts, Names, judge
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.operations import operations_of_pass
@@ -65,11 +65,11 @@ class Runs(NamedTuple):
                 "sample_weight by its largest value."
             )
         history = [
-            replace(record, log_likelihood=unit * record.log_likelihood, change=unit * record.change)
+            record._replace(log_likelihood=unit * record.log_likelihood, change=unit * record.change)
             for record in self.result.history
         ]
         reports = [
-            report if report.log_likelihood is None else replace(report, log_likelihood=unit * report.log_likelihood)
+            report if report.log_likelihood is None else report._replace(log_likelihood=unit * report.log_likelihood)
             for report in self.reports
         ]
         return self._replace(
@@ -191,13 +191,13 @@ def _best(
         collapse, columns[id(result)] = judge(result.statistics, settings.reg_covar, source.effective_rows)
         return None if collapse is None else Degeneracy(collapse.message(names), *collapse[:3])
 
-    def of_error(error: DegenerateCovarianceError) -> Degeneracy:
+    def of_error(error: DegenerateFitError) -> Degeneracy:
         held = None if error.n_effective is None else error.n_effective / source.total_weight * source.effective_rows
         return Degeneracy(str(error), error.component, None, held)
 
     try:
         result, reports = best_run(run, n_init, degeneracy, of_error, at_once)
-    except DegenerateCovarianceError as error:
+    except DegenerateFitError as error:
         message = f"{error}{_constant_columns(source, names)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error
     return Runs(result, reports, columns[id(result)])

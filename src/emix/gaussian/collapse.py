@@ -85,7 +85,8 @@ class ColumnDoubts(NamedTuple):
     swamped : tuple of int
         `reg_covar` is more than a hundredth of a component's own variance in them.
     nearly_dependent : tuple of int
-        It is so in a direction in which a component varies much less than in each of these columns.
+        `reg_covar` is more than a hundredth of a component's own variance in a direction of these columns, in which
+        the component varies much less than in each of them.
     """
 
     constant: tuple[int, ...] = ()
@@ -337,7 +338,7 @@ class _Directions:
 
 
 def _with_part_in(directions: Array) -> NDArray[np.bool_]:
-    """Columns with a part in one of the directions that is no small one; a direction is a column of the array."""
+    """Columns with more than a small part in one of the directions, which are the columns of the array."""
     parts = np.abs(directions)
     return np.asarray((parts > SMALL_PART * parts.max(axis=0, initial=0.0)).any(axis=1))
 

@@ -1,4 +1,4 @@
-"""Could a matrix be a covariance? Answers that do not depend on the units of its columns.
+"""Checks of matrices that should be covariances. They do not depend on the units of the columns.
 
 All elements are finite: `emix.arguments.check_finite` comes first. Messages are the callers' own.
 """

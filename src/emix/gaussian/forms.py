@@ -59,7 +59,7 @@ class CovarianceForm(ABC):
         """Shape of the covariances, of their whitenings and of the scatter."""
 
     def threads_of_matrices(self, n_components: int, n_features: int, n_threads: int | None) -> int:
-        """How many threads should factorize, or multiply, the matrices of all components."""
+        """Return the number of threads that factorize, or multiply, the matrices of all components."""
         if not self.has_matrices or self.is_shared:
             return 1
         return plan_parts(n_components, float(n_features) ** 3, n_threads)

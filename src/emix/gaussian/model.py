@@ -61,7 +61,7 @@ class GaussianModel:
         n_threads: int | None = None,
         shortcuts: str | Iterable[str] = "auto",
     ) -> None:
-        # Those of an estimator's fits are plain ints, which this sees in a third of the time of the checks.
+        # The estimator passes plain ints. This condition sees it in a third of the time that the checks take.
         if not (type(n_components) is type(n_features) is int and n_components > 0 < n_features and n_threads is None):
             caller = type(self).__name__
             n_components = integer_in_range("n_components", n_components, 1, caller=caller)
@@ -76,7 +76,7 @@ class GaussianModel:
         self._threads_of_matrices = self.structure.form.threads_of_matrices(n_components, n_features, n_threads)
 
     def begin(self, data: Any) -> GaussianRun:
-        """Return what a fit keeps between its passes over `data`."""
+        """Return the E-steps of one fit to `data`, with all that they keep between passes."""
         return GaussianRun(self, as_source(data))
 
     def weight(self, data: Any) -> float:
@@ -96,8 +96,9 @@ class GaussianModel:
     def m_step(self, statistics: GaussianStatistics) -> GaussianParameters:
         """Parameters that maximize Q given the statistics (with reg_covar, nearly).
 
-        π_k = N_k / Σ N,  μ_k = c_k + s_k/N_k,  Σ_k = S_k/N_k − δδᵀ + R,  δ = s_k/N_k,  R of reg_covar. A component that
-        holds no row keeps its mean at c_k and gets weight zero.
+        π_k = N_k / Σ N and μ_k = c_k + δ_k with δ_k = s_k/N_k. The structure fits the Σ_k to Ŵ_k + R, where
+        Ŵ_k = S_k/N_k − δ_k δ_kᵀ and R is that of reg_covar. A component that holds no row keeps its mean at c_k and
+        gets weight zero.
 
         Raises
         ------

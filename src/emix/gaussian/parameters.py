@@ -36,8 +36,8 @@ class GaussianParameters:
     n_components, n_features : int
         K and d.
     packed : ndarray
-        All numbers, as compiled code takes them (`emix.kernel.layout.ParametersLayout`). The arrays below are views
-        of it. It is not copied. It is made read-only, because W belongs to Σ, and the digest, taken once, to all.
+        All numbers, as compiled code takes them (`emix.kernel.layout.ParametersLayout`). Not copied, but made
+        read-only: W belongs to Σ, and the digest, which is taken once, to all. The arrays below are views of it.
     weights : ndarray of shape (K,)
         π_k.
     means : ndarray of shape (K, d)
@@ -126,7 +126,13 @@ class GaussianParameters:
 
     @classmethod
     def of(cls, structure: CovarianceStructure, weights: Array, means: Array, covariances: Array) -> GaussianParameters:
-        """Make parameters from arrays of the right shapes, of which no one is checked."""
+        """Make parameters from arrays that are trusted to have the right shapes and values.
+
+        Raises
+        ------
+        DegenerateCovarianceError
+            If a covariance is not positive definite to working precision.
+        """
         whitening, log_det = structure.form.whiten(covariances, *means.shape)
         return cls.of_arrays(structure, weights, means, covariances, whitening, log_det)
 
@@ -151,9 +157,9 @@ class GaussianParameters:
         return cls(structure, K, d, packed)
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
-        """Weights, means, covariances and whitening, in half of the time that they take one by one."""
-        K, d, packed, at = self.n_components, self.n_features, self.packed, self._layout()
-        shape = self.structure.form.shape(K, d)
+        """Return weights, means, covariances and whitening, in half of the time of the four properties."""
+        K, d, packed, form = self.n_components, self.n_features, self.packed, self.structure.form
+        at, shape = parameters_layout(form.code, K, d), form.shape(K, d)
         return (
             packed[at.weights],
             packed[at.means].reshape(K, d),
@@ -207,7 +213,8 @@ class GaussianParameters:
     def has_precisions_within(self, largest: float) -> bool:
         """True if no precision can be beyond the largest number of a dtype; False is no verdict."""
         # Σ⁻¹ = WᵀW: a sum of d products.
-        return factors.all_below(self.packed[self._layout().whitening], 0, math.sqrt(largest / self.n_features))
+        at = parameters_layout(self.structure.form.code, self.n_components, self.n_features).whitening
+        return factors.all_below(self.packed, at.start, at.stop, math.sqrt(largest / self.n_features))
 
     @property
     def n_free_parameters(self) -> int:

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
-from emix.gaussian.shortcuts import Shortcut
+from emix.gaussian.shortcuts import LEAST_WORK, Shortcut
 from emix.gaussian.shortcuts.bounds import Bounds
 from emix.gaussian.shortcuts.origin import Origin
 from emix.gaussian.shortcuts.screen import Screen
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest, judge
-from emix.kernel.layout import parameters_layout
 from emix.rows.source import RowSource
 
 if TYPE_CHECKING:
@@ -55,15 +54,15 @@ class GaussianRun:
         self.dtype, self.weight = source.dtype, source.total_weight
         self._columns, self._unit = source.columns, source.weight_unit
         self._form = model.structure.form.code
-        self._density: int = parameters_layout(self._form, model.n_components, model.n_features).density.start
         names = model.shortcuts
         self.shortcuts: list[Shortcut] = []
         sketch = None
-        # Shortcuts need all rows in memory.
-        for one in _POLICIES if source.whole is not None and names else ():
-            if one.name in names and (shortcut := one.for_run(source, model)) is not None:
-                self.shortcuts.append(shortcut)
-                sketch = shortcut.sketch if isinstance(shortcut, Screen) else sketch
+        # Shortcuts need all rows in memory, and enough of them.
+        if source.n_rows * model.n_components * model.n_features >= LEAST_WORK and source.whole is not None:
+            for one in _POLICIES:
+                if one.name in names and (shortcut := one.for_run(source, model)) is not None:
+                    self.shortcuts.append(shortcut)
+                    sketch = shortcut.sketch if isinstance(shortcut, Screen) else sketch
         self.sums = LocalSums(source, self._form, model.n_components, model.n_threads, "packing" in names, sketch)
         self._before: PassOutcome | None = None
 
@@ -88,10 +87,13 @@ class GaussianRun:
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
                 f"{model.structure.name!r} and {(K, d)}, as the model has."
             )
-        density = KernelDensity(self._form, K, d, parameters.packed, self._density)
+        density = KernelDensity(self._form, K, d, parameters.packed, True)
         request = PassRequest(density, self._before, None, self._columns)
         self._before = None
-        asked, outcome = self._take(request)
+        if self.shortcuts:
+            asked, outcome = self._take(request)
+        else:
+            asked, outcome = request, self.sums.take(request)
         shrunk, cancels = judge(outcome, request)
         if shrunk:
             # What was negligible beside the old weight may not be beside the new one.
@@ -118,8 +120,6 @@ class GaussianRun:
     def _take(self, request: PassRequest) -> tuple[PassRequest, PassOutcome]:
         """Take a pass with the shortcuts that serve it; again without one whose sums are not exact enough."""
         shortcuts = self.shortcuts
-        if not shortcuts:
-            return request, self.sums.take(request)
         while True:
             asked = request
             for shortcut in shortcuts:

@@ -163,7 +163,7 @@ def _score_in_double(
 
 
 def _score(X: FloatArray, scorer: Any, n_components: int, n_threads: int | None, scores: Scores) -> int:
-    """Fill what is there of the scores; return how many rows are far from every component."""
+    """Fill the arrays that were asked for; return the number of rows that are far from every component."""
     n_rows, d = X.shape
     # One block, which is one thread's, needs no plan: that would be a sixth of the time for a single row.
     threads, rows_per_call = 1, BLOCK_ROWS
@@ -177,7 +177,7 @@ def _score(X: FloatArray, scorer: Any, n_components: int, n_threads: int | None,
 
 
 def _score_in_threads(X: FloatArray, scorer: Any, scores: Scores, threads: int, rows_per_call: int) -> int:
-    """Score each thread's share of the rows, a while at a time; return how many are far from every component."""
+    """Score each thread's share of the rows, a while at a time; return the number of far rows."""
     n_blocks = -(-len(X) // BLOCK_ROWS)
     n_far = np.zeros(threads, dtype=np.int64)
 

@@ -81,7 +81,7 @@ class GaussianStatistics:
         unit: float = 1.0,
         columns: Columns | None = None,
     ) -> None:
-        # The generated one makes a call for each field; see GaussianParameters.
+        # The generated __init__ makes a call for each field, as that of GaussianParameters.
         fields = self.__dict__
         fields["structure"], fields["n_components"], fields["n_features"] = structure, n_components, n_features
         fields["packed"], fields["total_weight"], fields["n_rows"] = packed, total_weight, n_rows

@@ -23,7 +23,6 @@ from emix.gaussian.forms import FORMS, CovarianceForm
 from emix.gaussian.reg_covar import RegCovar, ridge_of
 from emix.gaussian.statistics import GaussianStatistics
 from emix.kernel import factors, layout
-from emix.kernel.layout import parameters_layout
 from emix.parallel.threads import part_of_thread, run_in_threads
 
 __all__ = ["NAMES", "STRUCTURES", "CovarianceStructure", "structure_of"]
@@ -140,7 +139,7 @@ class _Compiled(CovarianceStructure):
 
     def maximize(self, statistics: GaussianStatistics, reg_covar: RegCovar, n_threads: int = 1) -> tuple[Array, int]:
         K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
-        packed = np.empty(parameters_layout(self.form.code, K, d).size)
+        packed = np.empty(factors.parameters_size(self.form.code, K, d))
         ridge, columns = ridge_of(reg_covar), statistics.columns
         if n_threads == 1 or not self.in_parts:
             return packed, factors.maximize(self.m_step, K, d, ridge, columns, sums, packed)
@@ -263,14 +262,14 @@ _BY_NAME: dict[str, CovarianceStructure] = STRUCTURES | {
 NAMES = tuple(_BY_NAME)
 """All names of structures; `structure_of` knows them."""
 
-# By names and by themselves: to ask the abstract class what it knows takes three times as long.
+# Structures by their names and by themselves: `isinstance` with an abstract class takes three times as long.
 _KNOWN: dict[Any, CovarianceStructure] = {**_BY_NAME, **{structure: structure for structure in STRUCTURES.values()}}
 
 
 def structure_of(
     structure: str | CovarianceStructure, caller: str, *, parameter: str = "structure"
 ) -> CovarianceStructure:
-    """Return a structure, or that of a name.
+    """Return the structure itself, or the structure of a name.
 
     Parameters
     ----------

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from emix.gaussian.operations import operations_of_pass
 from emix.kernel import factors
 from emix.kernel.factors import KernelDensity, PassOutcome
-from emix.kernel.layout import arguments_layout, slot_layout, statistics_layout
 from emix.kernel.level import has_own_threads, kernel_for
 from emix.parallel.threads import plan, run_in_threads
 from emix.rows.source import RowSource
@@ -60,7 +59,7 @@ class PassRequest(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Rows [first_row, last_row) of a pass: with bounds, or plain, and then with labels to fill or without."""
+    """Rows [first_row, last_row) of a pass, with bounds or plain. Labels of plain rows are filled if they are there."""
 
     first_row: int
     last_row: int
@@ -110,12 +109,11 @@ def judge(total: PassOutcome, request: PassRequest) -> tuple[bool, bool]:
     cancels : bool
         A component's mean moves so far that the sums about these centres hold nothing else.
     """
-    density, before, _, columns, _ = request
-    return factors.judge(density, before, columns, total)
+    return factors.judge(request.density, request.before, request.columns, total)
 
 
 class Sums(Protocol):
-    """Whoever takes sums over the rows of a source."""
+    """Takes sums over the rows of a source, wherever they lie."""
 
     def take(self, request: PassRequest) -> PassOutcome:
         """Return the sums over all rows under the request's density."""
@@ -161,17 +159,16 @@ class LocalSums:
         self._n_rows = n_rows = source.n_rows
         self.kernel = kernel = kernel_for(source.dtype)
         self._unit: int = kernel.super_block_rows(d)
-        width = slot_layout(form, K, d).size
+        width, self._n_sums, n_arguments = factors.sizes_of_pass(form, K, d)
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * (width - 1))))
         n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
         n_slots = min(n_slots, -(-n_rows // self._unit))
         most = 1 if has_own_threads() else n_slots
         self.n_threads, self._rows_per_call = plan(source.n_rows, operations_of_pass(K, d), self._unit, n_threads, most)
         slots = np.zeros((n_slots, width))
-        arguments = np.empty(arguments_layout(form, K, d).size)
-        rounded = np.empty(arguments.size, np.float32) if source.dtype.char == "f" else None
+        arguments = np.empty(n_arguments)
+        rounded = np.empty(n_arguments, np.float32) if source.dtype.char == "f" else None
         workspaces = np.empty((self.n_threads, kernel.workspace_size(K, d)), source.dtype)
-        self._n_sums = statistics_layout(form, K, d).size
         self.buffers = factors.PassBuffers(form, K, d, NEGLIGIBLE, arguments, rounded, slots, sketch)
         self._accumulator = kernel.Accumulator(
             form, K, d, arguments if rounded is None else rounded, workspaces, slots, sketch, packing

@@ -11,7 +11,7 @@ from emix.kernel import values
 from emix.kernel.factors import Columns
 from emix.rows.conversion import column_names
 from emix.rows.sampling import Sample
-from emix.rows.source import EPSILON, Batch, RowSource, SummarizedRows, is_source
+from emix.rows.source import EPSILON, Batch, RowSource, is_source
 from emix.rows.summary import RowSummary, WeightSums, weight_unit
 from emix.rows.validation import FloatArray, as_rows, as_sample_weight, check_column_range
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ArraySource", "as_source"]
 
 
-class ArraySource(SummarizedRows):
+class ArraySource:
     """Checked rows in memory: a `RowSource` that has them whole.
 
     Parameters
@@ -43,6 +43,10 @@ class ArraySource(SummarizedRows):
         In `weight_unit`.
     weight_unit : float
         A power of two; 1 unless all weights are very small or large.
+    total_weight : float
+        Sum of the weights, as they were given; without weights the number of rows.
+    kept : dict
+        Results that belong to the rows and their weights, kept by whoever found them for the next run.
     whole : Batch
         All rows.
     """
@@ -53,13 +57,16 @@ class ArraySource(SummarizedRows):
         sample_weight: NDArray[np.float64] | None = None,
         feature_names: tuple[str, ...] | None = None,
     ) -> None:
-        super().__init__()
+        self._columns: Columns | None = None
+        self.kept: dict[str, Any] = {}
         self.X, self.dtype, self.feature_names = X, X.dtype, feature_names
         self.n_rows, self.n_features = X.shape
         self.sample_weight, self.weight_unit = sample_weight, 1.0
         self._weights: WeightSums | None = None
+        self.total_weight = float(self.n_rows)
         if sample_weight is not None:
             self._weights = WeightSums.of(sample_weight)
+            self.total_weight = self._weights.total
             self.weight_unit = weight_unit(self._weights.largest, self.n_features)
             if self.weight_unit != 1.0:
                 self.sample_weight = sample_weight / self.weight_unit
@@ -69,13 +76,6 @@ class ArraySource(SummarizedRows):
     def without_unit(self) -> ArraySource:
         """Return the same rows, their weights given in `weight_unit`: numbers of moderate size."""
         return self if self.weight_unit == 1.0 else ArraySource(self.X, self.sample_weight, self.feature_names)
-
-    # Of these three a small fit asks; to make a whole summary for it would take a thirtieth of its time.
-
-    @property
-    def total_weight(self) -> float:
-        """Sum of the weights, as they were given; without weights the number of rows."""
-        return float(self.n_rows) if self._weights is None else self._weights.total
 
     @property
     def effective_rows(self) -> float:
@@ -92,6 +92,12 @@ class ArraySource(SummarizedRows):
             values.column_range(self.X, self.sample_weight, kind == "f", extremes)
             self._columns = Columns(EPSILON[kind], extremes)
         return self._columns
+
+    @property
+    def column_range(self) -> NDArray[np.float64]:
+        """Least and greatest value of each column (2, d)."""
+        found: NDArray[np.float64] = self.columns.column_range
+        return found
 
     @property
     def summary(self) -> RowSummary:

@@ -40,7 +40,7 @@ __all__ = [
 FloatArray: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
 
 # A column that varies by less has squares of differences below the smallest normal number, where digits end: in float64
-# the fifth of a covariance is lost at 3e-156. In float32 that begins at 1e-18, and a component is narrower than all.
+# the fifth of a variance is lost at 3e-156. In float32 that begins at 1e-18, and a component is narrower than all.
 SMALLEST = {"d": 1e-153, "f": 1e-15}
 
 # So few values, if they do not lie side by side, are looked at one by one in less time than NumPy takes to start.

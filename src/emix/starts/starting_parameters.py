@@ -19,7 +19,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.reg_covar import shown_ridge
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
-from emix.kernel.layout import statistics_layout
+from emix.kernel import factors
 from emix.kernel.level import clusters
 from emix.parallel.chunks import Chunks
 from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
@@ -252,7 +252,8 @@ def _statistics_of_few(
 ) -> Array | None:
     """Return the statistics of k-means' clusters from one compiled call; None if separate steps must do the start."""
     d, K = X.shape[1], n_components
-    packed = np.empty(statistics_layout(structure.form.code, K, d).size)
+    _, n_statistics, _ = factors.sizes_of_pass(structure.form.code, K, d)
+    packed = np.empty(n_statistics)
     key = seed % 2**64, restart
     settings = candidates_of(K), MAX_ITERATIONS, SQUARED_STEP
     found = clusters.small_start(structure.form.code, X, weight, K, *key, *settings, packed)

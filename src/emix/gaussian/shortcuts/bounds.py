@@ -9,7 +9,7 @@ where they are taken: first on a sample of the rows, and once given up, again on
 
     sample labelled → sample bounded, twice → (it pays) all labelled → all bounded, until it no longer pays
 
-A pass in full, which leaves out nothing however negligible, says nothing of the others: it decides nothing.
+A pass in full leaves out nothing, however negligible. It says nothing of other passes, and decides nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ SAMPLE_SHARE, SAMPLE_ROWS, SAMPLE_ROWS_PER_COMPONENT = 16, 4_096, 128
 
 # Bounds pay where no more than this share of the log-densities of groups and components is computed. Measured, the time
 # over that of a plain pass at shares of 0.45, 0.65 and 0.85: full 0.6, 0.9, 1.1; the others, whose plain passes take
-# components in tiles of four (kernel/origin.pxi), 0.8, 0.95, 1.2; within 0.1 for 8 to 128 components, 2 to 32 columns.
+# components in tiles of four (kernel/estep/origin.pxi), 0.8, 0.95, 1.2; within 0.1 for 8 to 128 components, 2 to 32
+# columns.
 PAYS = 0.6
 
 # They are tried anew once the share of responsibilities above 0 has fallen by this factor.
@@ -59,7 +60,7 @@ class Bounds:
         The compiled kernel.
     n_rows, n_components, n_features : int
     n_threads : int
-        To carry bounds, which takes a matrix product for each component.
+        Threads that carry bounds from one density to the next, a matrix product for each component.
 
     Attributes
     ----------
@@ -140,7 +141,7 @@ class Bounds:
         n_computed : float
             Log-densities of a group and component that were computed in the part with bounds.
         in_full : bool
-            Whether nothing was negligible: all log-densities are computed then, and responsibilities count down to
+            True if nothing was negligible: all log-densities were computed, and responsibilities count down to
             exp(−708).
         """
         first, last = self._region

@@ -1,7 +1,7 @@
 """One origin for components of whitened distances that are moderate: when it is used, and what it saves.
 
-kernel/origin.pxi has the forms that are cheaper about an origin m, and the error bounds in which a component's reach
-appears, ‖ |W_k| |μ_k − m| ‖. Whether they are used follows from the parameters, and from the sums that came of it.
+kernel/estep/origin.pxi has the forms that are cheaper about an origin m, and the error bounds in which a component's
+reach appears, ‖ |W_k| |μ_k − m| ‖. The parameters decide if they are used, and so do the sums that came of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.shortcuts import LEAST_WORK
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import CovarianceStructure
 from emix.gaussian.sums import OriginPart, PassOutcome, PassRequest
@@ -37,9 +38,8 @@ MAX_RATIO = {"d": 2.0**16, "f": 2.0**10}
 # For tied, whatever its covariance's condition: so many times the error of sums for each component is allowed.
 HARMLESS_RATIO = 16.0
 
-# Features of all components, d K, below which the tiles are hardly filled, and with the rows, n d K, below which the
-# calls cost more than is saved (measured: at d K = 15 and n d K = 20 000 both ways are alike).
-MIN_WIDTH, MIN_WORK = 15, 50_000
+# Features of all components, d K, below which the tiles are hardly filled.
+MIN_WIDTH = 15
 
 # Passes that had to be repeated before a run leaves it.
 MAX_FAILURES = 2
@@ -51,7 +51,7 @@ def may_pay(structure: CovarianceStructure, n_components: int, n_features: int) 
 
 
 class Origin:
-    """The common origin of one run: whether to use it, and for tied where it is.
+    """The common origin of one run: when passes use it, and for tied where it lies.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Origin:
     def for_run(cls, source: RowSource, model: GaussianModel) -> Self | None:
         """Return the origin of a run, None where it could not pay."""
         K, d, n_rows = model.n_components, model.n_features, source.n_rows
-        if n_rows * K * d < MIN_WORK or not may_pay(model.structure, K, d):
+        if n_rows * K * d < LEAST_WORK or not may_pay(model.structure, K, d):
             return None
         return cls(source, model)
 

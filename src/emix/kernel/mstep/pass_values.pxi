@@ -15,17 +15,18 @@ cdef class KernelDensity:
     cdef const double[::1] numbers
     cdef const double *start
 
-    def __cinit__(self, int form, Py_ssize_t n_components, Py_ssize_t n_features, packed, Py_ssize_t first=0):
-        """Take an array, not copied, in which the density begins at number `first`; layout.pxi has its parts."""
+    def __cinit__(
+        self, int form, Py_ssize_t n_components, Py_ssize_t n_features, packed, bint of_parameters=False
+    ):
+        """Take a packed density, not copied; with `of_parameters`, packed parameters, of which it is the last part."""
+        cdef Py_ssize_t size = density_layout(form, n_components, n_features).size
         check_sizes(form, n_components, n_features)
-        self.numbers = packed
-        if first < 0 or first + density_layout(form, n_components, n_features).size > self.numbers.shape[0]:
-            raise ValueError(
-                f"the array has {self.numbers.shape[0]} numbers, fewer than a density of {n_components} components in "
-                f"{n_features} dimensions from number {first} on")
-        self.form, self.n_components, self.n_features = form, n_components, n_features
-        self.array, self.first = packed, first
-        self.start = &self.numbers[first]
+        self.numbers, self.first = packed, 0
+        if of_parameters:
+            self.first = parameters_layout(form, n_components, n_features).density
+        check_length("density", self.numbers.shape[0] - self.first, size)
+        self.form, self.n_components, self.n_features, self.array = form, n_components, n_features, packed
+        self.start = &self.numbers[self.first]
 
     def __reduce__(self):
         return KernelDensity, (self.form, self.n_components, self.n_features, self.packed.copy())
@@ -33,7 +34,7 @@ cdef class KernelDensity:
     @property
     def packed(self):
         """The density's numbers: a view of the array."""
-        return self.array[self.first : self.first + density_layout(self.form, self.n_components, self.n_features).size]
+        return self.array[self.first :]
 
 
 cdef class PassOutcome:
