@@ -6,7 +6,7 @@ one referee, the log-likelihood of the pure-NumPy baseline: where two libraries 
 rounding apart, that is printed and the exit status is 1.
 
     python benchmarks/compare.py                     # the main sizes
-    python benchmarks/compare.py --all               # other structures, float32, what skipping saves
+    python benchmarks/compare.py --all               # other structures, float32, what shortcuts save
     python benchmarks/compare.py --quick             # small sizes, under a minute
     python benchmarks/compare.py --all --resume      # go on where the last run was interrupted
     python benchmarks/compare.py --python onedal=/path/to/venv/bin/python
@@ -121,7 +121,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
-    sizes.add_argument("--all", action="store_true", help="also other structures, float32 and what skipping saves")
+    sizes.add_argument("--all", action="store_true", help="also other structures, float32 and what shortcuts save")
     parser.add_argument("--only", metavar="TEXT", default="", help="problems whose name contains TEXT")
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated, of %(default)s")
     parser.add_argument("--python", metavar="PEER=PATH", action="append", default=[], help="a peer's interpreter")

@@ -70,8 +70,8 @@ MORE_PROBLEMS = (
     Problem(200_000, 10, 10, dtype="float32", many=18),
 )
 
-#: What skipping saves: components that settle, of which most are far from any row, and heavy overlap,
-#: where nothing can be skipped. From iteration 11 on, when the fit has settled a little.
+#: For what shortcuts save: components that settle, of which most are far from any row, and heavy overlap,
+#: where nothing can be left out. From iteration 11 on, when the fit has settled a little.
 SKIPPING_PROBLEMS = tuple(
     Problem(n, d, K, separation=separation, few=10, many=many, peers=("emix_plain", "emix"))
     for n, d, K, separation, many in (

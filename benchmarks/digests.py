@@ -36,7 +36,8 @@ SHAPES = (
     (2_500, 170, 3, 2.0, 4),
 )
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
+#: Names that fits have in records, so they stay as they are; a new structure comes last.
+STRUCTURES = ("full", "tied", "diag", "spherical", "EEI", "EII")
 
 
 def fits(quick: bool) -> Iterator[tuple[str, Any, NDArray[np.floating], NDArray[np.float64] | None]]:

@@ -10,7 +10,8 @@ from typing import Any
 #: Colours that stay apart for colour-blind readers (Okabe and Ito), and markers that do in grey.
 STYLES = {
     "emix": ("#D55E00", "*"),
-    "emix (no skipping)": ("#F0A070", "x"),
+    "emix (no shortcuts)": ("#F0A070", "x"),
+    "emix (no skipping)": ("#F0A070", "x"),  # its name in files of earlier measurements
     "oneDAL": ("#0072B2", "D"),
     "scikit-learn": ("#E69F00", "o"),
     "Armadillo": ("#009E73", "^"),

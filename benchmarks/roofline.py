@@ -3,9 +3,9 @@
 A full-covariance iteration cannot do with less than 2·n·K·d(d+1) floating-point operations (log-densities and scatter)
 and n·K exponentials, if every row has a part in every component. So three rates are printed:
 
-- dense: components that all overlap, skipping switched off: every operation counted is done;
-- no skipping: the data of the comparison, skipping switched off; responsibilities that underflow stay out;
-- emix: the same, as it is. Operations that are skipped count, so this may lie above the roof.
+- dense: components that all overlap, shortcuts switched off: every operation counted is done;
+- no shortcuts: the data of the comparison, shortcuts switched off; negligible responsibilities are 0;
+- emix: the same, as it is. Operations that are left out count, so this may lie above the roof.
 
 The roof is the slower of dgemm through SciPy's BLAS (flop/s) and NumPy's exp (values/s), both on as many cores.
 
@@ -34,7 +34,7 @@ from workers import Worker, measure, stage
 
 _REST = 0.02
 
-SERIES = ("emix, dense", "emix (no skipping)", "emix")
+SERIES = ("emix, dense", "emix (no shortcuts)", "emix")
 
 
 def dgemm_rate(size: int, repeats: int) -> float:
@@ -131,9 +131,9 @@ def rates_of(record: dict[str, Any]) -> dict[str, float]:
 
 
 def table(results: Results) -> str:
-    """Useful Gflop/s, and their share of dgemm; what skipping saves."""
-    head = ["n × d, K", "dense, Gflop/s", "of dgemm", "no skipping, Gflop/s", "emix, Gflop/s", "skipping saves", "live"]
-    head += ["dense, ms", "no skipping, ms", "emix, ms"]
+    """Useful Gflop/s, and their share of dgemm; what shortcuts save."""
+    head = ["n × d, K", "dense, Gflop/s", "of dgemm", "no shortcuts, Gflop/s", "emix, Gflop/s"]
+    head += ["shortcuts save", "live", "dense, ms", "no shortcuts, ms", "emix, ms"]
     lines = [
         f"dgemm: {results['dgemm'] / 1e9:.0f} Gflop/s; NumPy's exp: {results['exp'] / 1e6:.0f} million a second.",
         "",
@@ -152,7 +152,7 @@ def table(results: Results) -> str:
         lines.append(f"| {record['name']} | {' | '.join(cells)} |")
     lines += [
         "",
-        "Live: responsibilities above zero where the dense run starts. Skipping saves: of the time without it.",
+        "Live: responsibilities above zero where the dense run starts. Shortcuts save: of the time without them.",
         "Milliseconds per iteration: medians of rounds, in brackets the least and the most of them.",
     ]
     return "\n".join(lines)
@@ -193,7 +193,7 @@ def draw(results: Results, path: Path) -> None:
     drawing.unit(axes, "useful Gflop/s: 2·n·K·d(d+1) per iteration (logarithmic)")
     drawing.label_lines(axes, ends, colors)
     below = (
-        "Dense: all components overlap and nothing is skipped. Above the roof: work that is skipped counts as done. "
+        "Dense: all components overlap and nothing is left out. Above the roof: work that is left out counts as done. "
         f"Dashed: dgemm and exp one after the other. {results['threads']} threads. "
     )
     drawing.finish(drawn, path, "Roofline: EM's arithmetic against dgemm and exp", below + caption(results))

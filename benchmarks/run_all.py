@@ -29,7 +29,7 @@ PARTS = {
     "compare": "time of an EM iteration by shape and library; equal results",
     "scans": "time of an iteration by d, K and n",
     "scaling": "threads",
-    "roofline": "arithmetic against dgemm and exp; what skipping saves",
+    "roofline": "arithmetic against dgemm and exp; what shortcuts save",
     "latency": "calls on few rows, small fits",
     "scoring": "a large array; many threads at once",
     "import_time": "import emix",

@@ -113,7 +113,7 @@ def measure_scans(options: argparse.Namespace) -> Results:
     if options.quick:
         by_d, by_K = by_d[::7], by_K[:8:3]
     found: Results = {}
-    workers = {"emix": ("emix", options.threads), "emix (no skipping)": ("emix_plain", options.threads)}
+    workers = {"emix": ("emix", options.threads), "emix (no shortcuts)": ("emix_plain", options.threads)}
     for scan, problems in (("by_d", by_d), ("by_K", by_K)):
         print(f"{scan} …", flush=True)
         found[scan] = _with_workers(problems, workers, repeats)

@@ -1,14 +1,12 @@
 """What each shortcut of a fit saves: an iteration and whole fits without it and with it, by turns.
 
-A shortcut is work that a fit leaves out, or does in a cheaper way, where that changes nothing but last digits. Four of
-them can be switched off (`switched_off`), in a process of its own. What the compiled kernel does by itself needs
-another build of emix, made with the same compiler and options and installed into a folder:
+A shortcut is work that a fit leaves out, or does in a cheaper way, where that changes nothing but last digits. Those
+that `GaussianModel` has a switch for are switched off in a process of their own. Larger blocks have no switch: they
+need another build of emix, made with the same compiler and options and installed into a folder, in which
+`super_block_rows` (kernel/estep/sizes.pxi) always returns SUPER_BLOCK:
 
-    python benchmarks/shortcuts.py [--quick] [--level v4 v3] [--only bounds light]
-    python benchmarks/shortcuts.py --variant packing=FOLDER --variant "larger blocks=FOLDER"
-
-Variant `packing`: in kernel/passes.pxi, `cost_packed` is INFINITY, `has_light` False, `packed_below` and
-`packed_at_origin` 0. Variant `larger blocks`: `super_block_rows` always returns SUPER_BLOCK.
+    python benchmarks/shortcuts.py [--quick] [--level v4 v3] [--only bounds packing]
+    python benchmarks/shortcuts.py --variant "larger blocks=FOLDER"
 
 A shortcut is measured on the shapes on which it is ever on: where passes that use it were counted, and where results
 without it have other bits (the first look changes no bit, so for it the count decides alone).
@@ -32,15 +30,26 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import process_time
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 import drawing
 import fresh
 from compare import log_likelihood
 from data import MAIN_PROBLEMS, MORE_PROBLEMS, QUICK_PROBLEMS, REVISION_PROBLEMS, SKIPPING_PROBLEMS, Problem, Start
+from emix import EMResult, GaussianMixture, GaussianModel, GaussianParameters, fit_em
+from emix.gaussian.run import GaussianRun
+from emix.gaussian.shortcuts import SHORTCUTS as SWITCHES
+from emix.gaussian.shortcuts import Shortcut as Policy
+from emix.gaussian.sums import PassOutcome, PassRequest
+from emix.kernel.level import kernel_for
+from emix.random_source import seed_of
+from emix.rows.arrays import ArraySource
+from emix.rows.source import RowSource
+from emix.starts.starting_parameters import make_start
+from peers import in_structure
 from results import OUTPUT, REPEATS, Results, caption, header, save, versions, write
 from timing import Timing, faster_with_range, ratio_by_round
 from workers import HERE, Worker, measure, stage
@@ -51,6 +60,9 @@ _REST = 0.02
 
 #: A side that has run for so many seconds on a problem has no round beyond the second.
 _BUDGET = 3.0
+
+#: Rows of a fit before those that are timed, which loads what is loaded on first use.
+_FEW_ROWS = 2_000
 
 #: Rows beyond which a problem is halved, at most twice: what a shortcut saves hardly depends on them.
 _ENOUGH_ROWS = 50_000
@@ -64,6 +76,9 @@ _LEAST_SECONDS = 0.3
 #: A shortcut that saves less than this share of the time on every shape is hardly worth its lines.
 WORTH = 0.1
 
+#: Where few rows of a component of variances are live, and rows too few for bounds.
+_SPARSE = Problem(15_000, 64, 32, structure="diag", separation=3.0, few=4, many=16)
+
 #: Fits from start to end with the estimator's defaults.
 FITS = (
     Problem(150, 4, 3),
@@ -74,6 +89,7 @@ FITS = (
     Problem(50_000, 8, 32),
     Problem(50_000, 16, 16, structure="diag"),
     Problem(50_000, 8, 16, structure="spherical"),
+    Problem(15_000, 64, 32, structure="diag", separation=2.0),
 )
 _QUICK_FITS = (Problem(150, 4, 3), Problem(20_000, 8, 8, separation=10.0))
 
@@ -90,171 +106,194 @@ class Shortcut:
     tests: tuple[str, ...] = ()
 
 
-_KERNEL, _MODELS = "src/emix/kernel", "src/emix/models"
+_KERNEL, _GAUSSIAN = "src/emix/kernel", "src/emix/gaussian"
 
 SHORTCUTS = {
     "bounds": Shortcut(
         "log-densities that bounds of the pass before prove negligible are not computed",
         (
-            f"{_MODELS}/bounds.py",
-            f"{_MODELS}/bounds.py",
-            f"{_KERNEL}/bounds.pxi",
+            f"{_GAUSSIAN}/shortcuts/bounds.py",
+            f"{_KERNEL}/estep/bounds.pxi",
             f"{_KERNEL}/mstep/bounds.pxi",
-            *(f"{_KERNEL}/passes.pxi::{name}" for name in ("group_rows", "put_labels", "check_region")),
-            *(f"{_KERNEL}/passes.pxi::{name}" for name in ("accumulate_labelled", "accumulate_bounded")),
+            f"{_KERNEL}/estep/sizes.pxi::group_rows",
+            *(f"{_KERNEL}/estep/accumulator.pxi::accumulate_{name}" for name in ("labelled", "bounded")),
         ),
         (
-            "tests/models/test_bounds.py",
-            "tests/models/test_bounds.py",
-            "tests/models/bounded.py",
+            "tests/gaussian/shortcuts/bounded.py",
+            "tests/gaussian/shortcuts/test_bounds.py",
+            "tests/gaussian/shortcuts/test_bounds_policy.py",
             "tests/kernel/test_carried.py",
         ),
     ),
     "screen": Shortcut(
         "a first look in single precision at all log-densities",
         (
-            f"{_MODELS}/screen.py",
-            f"{_KERNEL}/screen.pxi",
+            f"{_GAUSSIAN}/shortcuts/screen.py",
+            f"{_KERNEL}/estep/screen.pxi",
             f"{_KERNEL}/mstep/screen.pxi",
-            *(f"{_KERNEL}/passes.pxi::{name}" for name in ("cost_of_listing", "cost_of_first_look")),
+            *(f"{_KERNEL}/estep/costs.pxi::cost_of_{name}" for name in ("listing", "first_look")),
         ),
         ("tests/kernel/test_screen.py",),
     ),
     "origin": Shortcut(
         "one origin for all components, in a fit (in scoring it stays)",
         (
-            f"{_MODELS}/origin.py::CommonOrigin",
-            *(f"{_KERNEL}/origin.pxi::{name}" for name in ("products_tile", "products_columns", "add_products")),
-            f"{_KERNEL}/origin.pxi::statistics_at_origin",
+            f"{_GAUSSIAN}/shortcuts/origin.py",
+            f"{_GAUSSIAN}/total_scatter.py",
+            *(f"{_KERNEL}/estep/origin.pxi::products_{name}" for name in ("tile", "columns")),
+            *(f"{_KERNEL}/estep/origin.pxi::{name}" for name in ("add_products", "statistics_at_origin")),
+            f"{_KERNEL}/mstep/origin.pxi::leave_origin",
         ),
-        ("tests/models/test_origin.py",),
-    ),
-    "light": Shortcut(
-        "rows of small responsibility are added to a scatter in single precision",
-        tuple(f"{_KERNEL}/packing.pxi::{name}" for name in ("find_light", "list_heavy_and_light")),
-        ("tests/kernel/test_light.py",),
+        ("tests/gaussian/shortcuts/test_origin.py", "tests/kernel/test_origin_buffers.py"),
     ),
     "packing": Shortcut(
-        "where few rows are live they are packed, light or not",
-        (f"{_KERNEL}/packing.pxi",),
-        ("tests/kernel/test_light.py", "tests/kernel/test_kernel.py::test_few_live_rows_are_gathered"),
+        "rows of a component are packed where few are live",
+        (
+            f"{_KERNEL}/estep/packing.pxi",
+            f"{_KERNEL}/estep/sums.pxi::is_summed_about_origin",
+            f"{_KERNEL}/estep/sum_tiles.pxi::scatter_rows",
+            *(f"{_KERNEL}/estep/sum_tiles.pxi::scatter_packed{name}" for name in ("", "_panel", "_tile")),
+            f"{_KERNEL}/estep/blas_tiles.pxi::scatter_rows",
+        ),
+        ("tests/kernel/test_packing.py", "tests/kernel/test_kernel.py::test_few_live_rows_are_gathered"),
     ),
     "larger blocks": Shortcut(
         "blocks and super-blocks of 1024 rows from 24 to 160 features",
-        (f"{_KERNEL}/passes.pxi::super_block_rows",),
+        (f"{_KERNEL}/estep/sizes.pxi::super_block_rows",),
         ("tests/kernel/test_kernel.py::test_long_super_blocks",),
     ),
 }
 
-#: Shortcuts that need no other build to be switched off.
-SWITCHES = ("bounds", "screen", "origin", "light")
+#: Shortcuts that were measured and taken out, with what they saved at most, by level.
+TAKEN_OUT = {
+    "light": (
+        "rows of small responsibility were added to a scatter in single precision",
+        {"v4": "7 % (50 000 × 50, K 20, full)", "v3": "4 % (50 000 × 32, K 16, full)"},
+        "b1fc0ec",
+    ),
+}
 
 
-def switched_off(name: str) -> None:
-    """Switch a shortcut off in this process, for all fits from here on; nothing if it is no switch.
+def all_but(name: str) -> tuple[str, ...]:
+    """Return the shortcuts of a `GaussianModel` that are left on where one is switched off.
 
     Parameters
     ----------
     name : str
-        One of SWITCHES; others, and an empty text, change nothing.
+        The one. A text that is no switch's name, as the empty one, leaves all on.
     """
-    if name in ("bounds", "screen", "origin"):
-        from emix.models.bounded_passes import BoundedPasses
-        from emix.models.first_look import FirstLook
-        from emix.models.origin import CommonOrigin
-
-        switch: Any = {"bounds": BoundedPasses, "screen": FirstLook, "origin": CommonOrigin}[name]
-        switch.may_pay = staticmethod(lambda *_: False)
-    elif name == "light":
-        from emix.models import gaussian as module
-
-        gaussian: Any = module
-        kernel_for = gaussian.kernel_for
-
-        def without_light_rows(dtype: np.dtype[Any]) -> Any:
-            kernel = kernel_for(dtype)
-            # Argument 8 of an Accumulator is `light`.
-            accumulator = lambda *given: kernel.Accumulator(*given[:8], False, *given[9:])  # noqa: E731
-            return SimpleNamespace(**{**vars(kernel), "Accumulator": accumulator})
-
-        gaussian.kernel_for = without_light_rows
+    return tuple(one for one in SWITCHES if one != name)
 
 
-def counting() -> Counter[str]:
-    """Count the passes of this process's fits from here on, and those of them that use a shortcut."""
-    from emix.models.bounded_passes import BoundedPasses
-    from emix.models.first_look import FirstLook
-    from emix.models.gaussian import GaussianRun
-    from emix.models.origin import CommonOrigin
+class PassCounter(Policy):
+    """Counts the passes of a run, and those that use each of its shortcuts. It leaves nothing out itself."""
 
-    counts: Counter[str] = Counter()
+    name: ClassVar[str] = "counter"
+    room = None
 
-    def count(kind: Any, method: str, name: str, uses: Callable[[Any, Any], bool]) -> None:
-        original = getattr(kind, method)
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
 
-        def counted(self: Any, *given: Any, **named: Any) -> Any:
-            result = original(self, *given, **named)
-            counts[name] += uses(self, result)
-            return result
+    @classmethod
+    def for_run(cls, source: RowSource, model: GaussianModel) -> Self:
+        """Return a counter, which any run can have."""
+        return cls()
 
-        setattr(kind, method, counted)
+    def before(self, request: PassRequest) -> PassRequest:
+        """Return the request as it is."""
+        return request
 
-    count(GaussianRun, "_pass", "passes", lambda run, sums: True)
-    count(BoundedPasses, "begin_pass", "bounds", lambda passes, parts: any(part.bounds for part in parts))
-    count(FirstLook, "end_pass", "screen", lambda look, nothing: look.pays)
-    count(CommonOrigin, "begin_pass", "origin", lambda origin, allowed: allowed)
-    return counts
+    def holds(self, request: PassRequest, outcome: PassOutcome) -> bool:
+        """A counter changes no sums."""
+        return True
+
+    def after(self, request: PassRequest, outcome: PassOutcome) -> None:
+        """Count the pass that counts, and what the other shortcuts have asked for in it."""
+        parts = request.parts
+        self.counts["passes"] += 1
+        self.counts["bounds"] += any(part.bounds is not None for part in parts.get("bounds", ()))
+        self.counts["screen"] += bool(parts.get("screen", False))
+        self.counts["origin"] += parts.get("origin") is not None
+
+
+class CountingModel(GaussianModel):
+    """A model with all shortcuts that counts the passes of its runs.
+
+    Attributes
+    ----------
+    counter : PassCounter
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.counter = PassCounter()
+
+    def begin(self, data: Any) -> GaussianRun:
+        """Return a run that has the counter beside its shortcuts."""
+        run = super().begin(data)
+        run.shortcuts.append(self.counter)
+        return run
+
+    def uses(self, dtype: np.dtype[Any]) -> dict[str, int]:
+        """Passes so far, and how many of them used each shortcut, or could (packing, larger blocks)."""
+        kernel, n_passes = kernel_for(dtype), self.counter.counts["passes"]
+        larger = kernel.super_block_rows(self.n_features) > kernel.super_block_rows(1)
+        return {
+            **self.counter.counts,
+            "packing": n_passes,
+            "larger blocks": n_passes if larger else 0,
+        }
 
 
 def used(data: str, start: str, structure: str, n_iter: int) -> dict[str, int]:
-    """Passes of a fit, and how many of them use each shortcut, or could (light, packing, larger blocks)."""
-    from emix.kernel.level import kernel_for
-    from peers import emix
-
+    """Passes of so many iterations, and how many of them use each shortcut, or could (packing, larger blocks)."""
     X = np.load(data)
-    kernel, d = kernel_for(X.dtype), X.shape[1]
     with np.load(start) as arrays:
         given = Start(arrays["weights"], arrays["means"], arrays["covariances"])
-    counts = counting()
-    emix.prepare(X, given, structure, 2)(n_iter)
-    n_passes = counts["passes"]
-    matrices = structure in ("full", "tied") and X.dtype.char == "d"
-    counts["light"] = n_passes if matrices and kernel.has_light_rows else 0
-    counts["packing"] = n_passes
-    counts["larger blocks"] = n_passes if kernel.super_block_rows(d) > kernel.super_block_rows(1) else 0
-    return dict(counts)
+    model = CountingModel(*given.means.shape, structure)
+    covariances = in_structure(given.covariances, structure)
+    parameters = GaussianParameters.from_covariances(structure, given.weights, given.means, covariances)
+    run = model.begin(X)
+    for _ in range(n_iter):
+        parameters = model.m_step(run.e_step(parameters)[0])
+    run.e_step(parameters)  # the closing one
+    return model.uses(X.dtype)
+
+
+def fit_by_defaults(X: NDArray[np.floating], model: GaussianModel) -> EMResult:
+    """Fit a model as `GaussianMixture` does by default, with random_state 0."""
+    defaults = GaussianMixture()
+    source = ArraySource(X)
+    start = make_start(defaults.init_params, source, model, seed_of(0), 0)
+    return fit_em(model, source, start, tol=defaults.tol, max_iter=defaults.max_iter)
 
 
 def whole_fit(data: str, n_components: int, structure: str, without: str = "") -> dict[str, Any]:
     """Fit with the estimator's defaults, a small one several times; seconds of all threads, the least of them."""
-    switched_off(without)
-    from emix import GaussianMixture
-
     X = np.load(data)
+    model = GaussianModel(n_components, X.shape[1], structure, "auto", shortcuts=all_but(without))
     warnings.simplefilter("ignore")
-    mixture = GaussianMixture(n_components, covariance_type=structure, random_state=0)
-    mixture.fit(X[:2_000])  # what is loaded on first use
+    result = fit_by_defaults(X[:_FEW_ROWS], model)
     seconds: list[float] = []
     while sum(seconds) < _LEAST_SECONDS:
         begin = process_time()
-        mixture.fit(X)
+        result = fit_by_defaults(X, model)
         seconds.append(process_time() - begin)
     return {
         "seconds": min(seconds),
-        "iterations": mixture.n_iter_,
-        "log_likelihood": mixture.log_likelihood_,
-        "bits": hashlib.sha256(mixture.covariances_.tobytes()).hexdigest(),
+        "iterations": result.n_iter,
+        "log_likelihood": result.log_likelihood,
+        "bits": hashlib.sha256(result.parameters.covariances.tobytes()).hexdigest(),
     }
 
 
 def uses_of_whole_fit(data: str, n_components: int, structure: str) -> dict[str, int]:
-    """Passes of a fit with the estimator's defaults, and how many of them use each shortcut that can be counted."""
-    from emix import GaussianMixture
-
-    counts = counting()
+    """Passes of a fit with the estimator's defaults, and how many of them use each shortcut, or could."""
+    X = np.load(data)
+    model = CountingModel(n_components, X.shape[1], structure, "auto")
     warnings.simplefilter("ignore")
-    GaussianMixture(n_components, covariance_type=structure, random_state=0).fit(np.load(data))
-    return dict(counts)
+    fit_by_defaults(X, model)
+    return model.uses(X.dtype)
 
 
 def smaller(problem: Problem) -> Problem:
@@ -267,11 +306,11 @@ def smaller(problem: Problem) -> Problem:
 
 
 def shapes(quick: bool) -> list[Problem]:
-    """The problems of the other measurements, smaller ones, each once."""
+    """The problems of the other measurements, smaller ones, each once; and one more."""
     if quick:
         return [replace(problem, peers=()) for problem in QUICK_PROBLEMS]
     found: dict[str, Problem] = {}
-    for problem in map(smaller, MAIN_PROBLEMS + MORE_PROBLEMS + SKIPPING_PROBLEMS + REVISION_PROBLEMS):
+    for problem in map(smaller, (*MAIN_PROBLEMS, *MORE_PROBLEMS, *SKIPPING_PROBLEMS, *REVISION_PROBLEMS, _SPARSE)):
         found.setdefault(problem.name, problem)
     return list(found.values())
 
@@ -351,7 +390,7 @@ def measure_fits(level: str, problem: Problem, sides: dict[str, dict[str, str]],
             "structure": problem.structure,
         }
         counts = fresh.call("shortcuts:uses_of_whole_fit", options.threads, sides["all"], **what)
-        for name in ("bounds", "screen", "origin"):
+        for name in SHORTCUTS:
             if not counts.get(name):
                 timings.pop(name, None)
         for turn in range(min(options.repeats, 3)):
@@ -370,7 +409,7 @@ def measure_fits(level: str, problem: Problem, sides: dict[str, dict[str, str]],
         values = ends[name]["log_likelihood"], ends["all"]["log_likelihood"]
         iterations = ends[name]["iterations"], ends["all"]["iterations"]
         found[name] = {
-            "used": counts.get(name, counts["passes"]),
+            "used": counts[name],
             "passes": counts["passes"],
             "iterations": iterations,
             **compared(timings[name], timings["all"], values, ends[name]["bits"] == ends["all"]["bits"]),
@@ -439,6 +478,9 @@ def table(results: Results) -> str:
         cells = [_most(results, name, level) for level in levels]
         source, tests = results["lines"][name]
         lines.append(f"| {name}: {SHORTCUTS[name].about} | {' | '.join(cells)} | {source} | {tests} |")
+    for name, (about, saved, _) in TAKEN_OUT.items():
+        cells = [saved.get(level, "–") for level in levels]
+        lines.append(f"| {name}, taken out: {about} | {' | '.join(cells)} | – | – |")
     for name in names:
         shown: dict[str, dict[str, Any]] = {record["name"]: {} for record in results["records"]}
         for record in results["records"]:
@@ -460,7 +502,8 @@ def table(results: Results) -> str:
         "or of a whole fit with the estimator's defaults. In bold by the fastest runs, in brackets the median of the "
         "rounds and their range. After a comma: how many of the passes use the shortcut, where some do not; for whole "
         "fits, iterations without it and with it, where last digits changed their number. Lines are those, not empty, "
-        "of files and functions that only the shortcut needs. Light rows are part of packing. –: not measured."
+        "of files and functions that only the shortcut needs. Taken out: measured at an earlier commit "
+        f"({', '.join(f'{name}: {commit}' for name, (_, _, commit) in TAKEN_OUT.items())}). –: not measured."
     )
     return "\n".join([*lines, "", explained])
 

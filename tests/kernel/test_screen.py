@@ -51,7 +51,7 @@ def passes(rows: Any, theta: GaussianParameters, look: bool, n_threads: int = 2)
     """Bits of the sums of two passes; with `look`, the second takes a first look, and what each component has kept."""
     source, K = as_source(rows), theta.n_components
     screen = Screen(kernel_for(source.dtype), K, theta.n_features)
-    sums = sums_of(source, theta, n_threads, sketch=screen.sketch if look else None)
+    sums = sums_of(source, theta, n_threads, sketch=screen.room if look else None)
     request = request_of(theta, source)  # the first pass leaves nothing out
     first = sums.take(request)
     request = request._replace(before=first)
@@ -60,7 +60,7 @@ def passes(rows: Any, theta: GaussianParameters, look: bool, n_threads: int = 2)
         request = screen.before(request)
         assert request.parts == {"screen": True}
     second = sums.take(request)
-    return bits_of(first) + bits_of(second), screen.sketch[:K].astype(np.float64) if look else np.empty(0)
+    return bits_of(first) + bits_of(second), screen.room[:K].astype(np.float64) if look else np.empty(0)
 
 
 @each_level_that_has_it
@@ -107,7 +107,7 @@ def test_not_a_bit_changes_with_bounds_and_rows_without_weight(level: str, monke
     source, kernel, found = as_source((X, weight)), kernel_for(X.dtype), []
     for look in (False, True):
         bounds, screen = Bounds(kernel, len(X), 24, 32), Screen(kernel, 24, 32)
-        sums, bits = sums_of(source, theta, sketch=screen.sketch if look else None), b""
+        sums, bits = sums_of(source, theta, sketch=screen.room if look else None), b""
         before = None
         for _ in range(6):
             request = bounds.before(request_of(theta, source, before))

@@ -267,7 +267,7 @@ class Progress(io.TextIOBase):
         self._begin = time.monotonic() + patience
 
     def write(self, text: str) -> int:
-        """Pass the text on, once the patience is over."""
+        """Drop the text, or pass it on."""
         if time.monotonic() >= self._begin:
             pass_on(text, self._target)
         return len(text)

@@ -1,4 +1,4 @@
-"""What a fit warns of when it is done: its rows, a component that collapsed, columns, infinite precisions."""
+"""Warnings at the end of a fit: of its rows, a component that collapsed, columns, infinite precisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fitted mixture can do: score rows, tell their components, draw new ones."""
+"""Methods of a fitted mixture: score rows, tell their components, draw new ones."""
 
 from __future__ import annotations
 

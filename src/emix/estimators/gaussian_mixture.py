@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emix.arguments import choice_of
-from emix.em.loop import EMRecord
 from emix.em.restarts import RunReport
+from emix.em.result import EMRecord
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.fit_warnings import warn_of_doubts, warn_of_infinite_precisions
 from emix.estimators.fitted_mixture import FittedMixture

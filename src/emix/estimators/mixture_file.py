@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from emix.em.loop import EMRecord
 from emix.em.restarts import RunReport
+from emix.em.result import EMRecord
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.exceptions import ModelFileError
 from emix.files.model_file import encode_model, load_model, save_model

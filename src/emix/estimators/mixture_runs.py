@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.em.loop import EMRecord, EMResult, iterate
+from emix.em.loop import iterate
 from emix.em.restarts import Degeneracy, RunReport, best_run
+from emix.em.result import EMRecord, EMResult
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.estimators.progress import Progress
 from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
@@ -35,7 +36,7 @@ _COLLAPSED = (
 
 
 class Runs(NamedTuple):
-    """What came of the runs of a fit.
+    """Results of the runs of a fit.
 
     Attributes
     ----------

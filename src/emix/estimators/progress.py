@@ -1,10 +1,10 @@
-"""What a fit prints while it runs, if it is asked to."""
+"""Progress of a fit, printed while it runs if `verbose` asks for it."""
 
 from __future__ import annotations
 
 import time
 
-from emix.em.loop import EMRecord, EMResult
+from emix.em.result import EMRecord, EMResult
 
 __all__ = ["Progress"]
 

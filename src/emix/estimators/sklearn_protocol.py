@@ -1,4 +1,4 @@
-"""What scikit-learn asks of an estimator, without importing scikit-learn.
+"""The protocol of scikit-learn's estimators, without an import of scikit-learn.
 
 scikit-learn recognizes estimators by what they do. This class does what its BaseEstimator, DensityMixin and metadata
 requester do for a density estimator with sample weights. scikit-learn is imported only in the methods that it alone
@@ -18,7 +18,7 @@ from emix.exceptions import shown
 
 __all__ = ["SklearnEstimator"]
 
-# What scikit-learn calls sklearn.utils.metadata_routing.UNCHANGED: "leave this request as it is".
+# sklearn.utils.metadata_routing.UNCHANGED under another name: "leave this request as it is".
 _UNCHANGED = "$UNCHANGED$"
 
 # The longest array, as text, that still goes into a repr.

@@ -12,7 +12,7 @@ __all__ = ["ROUNDED_ELEMENT", "asymmetric_element", "correlations", "least_eigen
 
 Array = NDArray[np.float64]
 
-# How far two elements of a matrix that should be equal may be apart, in units in which its diagonal is 1: numpy.isclose
+# Largest distance of two elements of a matrix that should be equal, in units in which its diagonal is 1: numpy.isclose
 # allows as much.
 ROUNDED_ELEMENT = 1e-5
 

@@ -111,7 +111,7 @@ class GaussianModel:
         return GaussianParameters(self.structure, self.n_components, self.n_features, packed)
 
     def shortfall(self, statistics: GaussianStatistics) -> float:
-        """How far the M-step's Q lies below the highest, for the ridge R that it adds to the variances; total, nats.
+        """Return the shortfall of the M-step's Q below the highest, for the ridge R on the variances; total, nats.
 
         Σ_k N_k/2 · [log det Σ′_k − log det Σ̂_k − tr(Σ′_k⁻¹ (Σ′_k − Σ̂_k))], Σ′ with R and Σ̂ without; infinite where
         Σ̂_k is singular. The log-likelihood can fall by no more than that.
@@ -130,7 +130,7 @@ class GaussianModel:
         return statistics.unit * max(0.0, determinants - 0.5 * squares)
 
     def distance(self, old: GaussianParameters, new: GaussianParameters) -> float:
-        """How far two successive parameters lie apart, free of scale and origin (`GaussianParameters.distance`)."""
+        """Return the distance of two parameters, free of scale and origin (`GaussianParameters.distance`)."""
         return old.distance(new)
 
     def _collapsed(self, component: int, statistics: GaussianStatistics) -> DegenerateCovarianceError:

@@ -19,7 +19,7 @@ __all__ = ["GaussianParameters", "check_shapes", "check_values"]
 
 Array = NDArray[np.float64]
 
-# How far a sum of weights may be from one: they may have been rounded to single precision.
+# Largest distance of a sum of weights from one: they may have been rounded to single precision.
 ROUNDED_SUM = 1e-6
 
 
@@ -255,7 +255,7 @@ class GaussianParameters:
         return GaussianParameters.from_covariances(self.structure, self.weights[index], self.means[index], covariances)
 
     def distance(self, other: GaussianParameters) -> float:
-        """How far `other` is, in units in which neither the data's scale nor their origin counts.
+        """Return the distance to `other`, in units in which neither the data's scale nor their origin counts.
 
         The largest of |Δ log π_k|, ‖W_k Δμ_k‖ and ‖W_k Δ Σ_k W_kᵀ‖ (Frobenius), W of `self`. A component of weight
         zero in both counts for nothing.

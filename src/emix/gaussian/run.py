@@ -26,7 +26,7 @@ __all__ = ["GaussianRun"]
 Array = NDArray[np.float64]
 
 # In the order in which a pass asks them: one that may refuse its sums comes before those that count.
-_POLICIES: tuple[type[Shortcut], ...] = (Origin, Bounds, Screen)
+_POLICIES: tuple[type[Origin], type[Bounds], type[Screen]] = (Origin, Bounds, Screen)
 
 
 class GaussianRun:
@@ -62,7 +62,7 @@ class GaussianRun:
             for one in _POLICIES:
                 if one.name in names and (shortcut := one.for_run(source, model)) is not None:
                     self.shortcuts.append(shortcut)
-                    sketch = shortcut.sketch if isinstance(shortcut, Screen) else sketch
+                    sketch = sketch if shortcut.room is None else shortcut.room
         self.sums = LocalSums(source, self._form, model.n_components, model.n_threads, "packing" in names, sketch)
         self._before: PassOutcome | None = None
 
@@ -88,7 +88,7 @@ class GaussianRun:
                 f"{model.structure.name!r} and {(K, d)}, as the model has."
             )
         density = KernelDensity(self._form, K, d, parameters.packed, True)
-        request = PassRequest(density, self._before, None, self._columns)
+        request = PassRequest(density, self._before, None, self._columns, self._unit)
         self._before = None
         if self.shortcuts:
             asked, outcome = self._take(request)

@@ -112,7 +112,7 @@ class GaussianStatistics:
     def center(self) -> Array:
         """c_k, (K, d)."""
         K, d = self.n_components, self.n_features
-        return self.packed[-K * d :].reshape(K, d)
+        return self.packed[statistics_layout(self.structure.form.code, K, d).center].reshape(K, d)
 
     @property
     def weight(self) -> Array:
@@ -154,10 +154,15 @@ class GaussianStatistics:
         Raises
         ------
         ValueError
-            If they were taken under different parameters: their sum would mean nothing.
+            If they are for different structures, or were taken under different parameters: their sum would mean
+            nothing.
         """
         if not isinstance(other, GaussianStatistics):
             return NotImplemented
+        if self.structure is not other.structure and self.structure.name != other.structure.name:
+            raise ValueError(
+                f"statistics for the structures {self.structure.name!r} and {other.structure.name!r} cannot be added."
+            )
         if self.taken_under is not other.taken_under and self.digest != other.digest:
             raise ValueError(
                 "statistics taken under different parameters cannot be added: "

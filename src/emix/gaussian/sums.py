@@ -47,6 +47,8 @@ class PassRequest(NamedTuple):
         Centres of the sums. None takes the means, clamped to the columns' range and rounded to the rows' precision.
     columns : Columns
         Ranges of the columns and precision, of all rows of all workers.
+    weight_unit : float
+        Unit of the rows' weights, the same for all workers.
     parts : mapping
         Requests of shortcuts, by their names; empty on workers.
     """
@@ -55,6 +57,7 @@ class PassRequest(NamedTuple):
     before: PassOutcome | None
     center: Array | None
     columns: factors.Columns
+    weight_unit: float = 1.0
     parts: Mapping[str, Any] = {}
 
 
@@ -68,7 +71,7 @@ class Part(NamedTuple):
 
 
 class OriginPart(NamedTuple):
-    """What sums about a common origin need (kernel/mstep/pass_buffers.pxi, `allow_origin`)."""
+    """Numbers for sums about a common origin (`allow_origin` of kernel/mstep/pass_buffers.pxi)."""
 
     limit: float
     least_ridge: Array
@@ -183,7 +186,12 @@ class LocalSums:
 
     def take(self, request: PassRequest) -> PassOutcome:
         """Return the sums over all rows under the request's density."""
-        density, before, center, columns, parts = request
+        density, before, center, columns, weight_unit, parts = request
+        if weight_unit != self.source.weight_unit:
+            raise ValueError(
+                f"the weights of the rows are in units of {self.source.weight_unit:g}, expected {weight_unit:g}, the "
+                "unit of all rows: sums in different units cannot be added."
+            )
         buffers, outcome = self.buffers, PassOutcome(np.empty(self._n_sums))
         if not parts:
             buffers.begin(density, before, center, columns)

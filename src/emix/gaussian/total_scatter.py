@@ -1,4 +1,4 @@
-"""The scatter of all rows about their mean, taken once for a source and its weights."""
+"""Weighted scatter of all rows about a point; about their mean, taken once for a source and its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emix.kernel import factors
 from emix.kernel.layout import TIED, density_layout, statistics_layout
 from emix.rows.source import Batch, RowSource
 
-__all__ = ["total_scatter"]
+__all__ = ["scatter_about", "total_scatter"]
 
 Array = NDArray[np.float64]
 
@@ -53,12 +53,12 @@ def _find(source: RowSource, n_threads: int | None) -> tuple[Array, Array]:
     # About the middle of the columns first. Where their mean lies many standard deviations from there, because some
     # rows are far out, once more about the mean.
     middle = source.columns.column_range.mean(axis=0)
-    weight, shift, scatter = _moments(source, middle, n_threads)
+    weight, shift, scatter = scatter_about(source, middle, n_threads)
     # Divided before they are squared, for sums of rows of 1e150
     away = shift / weight
     if not (away * away <= np.diagonal(scatter) / weight * (1.0 - 1.0 / FAR_MIDDLE)).all():
         middle = middle + away
-        weight, shift, scatter = _moments(source, middle, n_threads)
+        weight, shift, scatter = scatter_about(source, middle, n_threads)
     mean = middle + shift / weight
     origin = mean.astype(source.dtype).astype(np.float64)
     moved = middle - origin
@@ -66,11 +66,26 @@ def _find(source: RowSource, n_threads: int | None) -> tuple[Array, Array]:
     return origin, np.tril(scatter + cross + cross.T + weight * np.outer(moved, moved))
 
 
-def _moments(source: RowSource, center: Array, n_threads: int | None) -> tuple[float, Array, Array]:
-    """Σ w, Σ w z and the lower triangle of Σ w z zᵀ, z = x − center; NaN where a row is too far out.
+def scatter_about(source: RowSource, center: Array, n_threads: int | None = None) -> tuple[float, Array, Array]:
+    """Return the sums of all rows about a point within their range: the weighted scatter, and those before it.
 
     They are the sums of a single component of density 1, whose responsibilities are the weights. They are taken in
     double precision whatever the rows are: a scatter about one point holds the distances between components.
+
+    Parameters
+    ----------
+    source : RowSource
+    center : ndarray of shape (n_features,)
+    n_threads : int or None
+
+    Returns
+    -------
+    weight : float
+        Σ w, of weights in the source's `weight_unit`.
+    shift : ndarray of shape (n_features,)
+        Σ w z, z = x − center.
+    scatter : ndarray of shape (n_features, n_features)
+        The lower triangle of Σ w z zᵀ. All three are NaN where a row is too far out.
     """
     d = source.n_features
     of, at = density_layout(TIED, 1, d), statistics_layout(TIED, 1, d)
@@ -78,7 +93,7 @@ def _moments(source: RowSource, center: Array, n_threads: int | None) -> tuple[f
     packed = np.zeros(of.size)
     packed[of.means], packed[of.log_det] = center, 0.5 * d * math.log(2.0 * math.pi)
     columns = factors.Columns(float(np.finfo(np.float64).eps), source.columns.column_range)
-    request = PassRequest(KernelDensity(TIED, 1, d, packed), None, center[np.newaxis], columns)
+    request = PassRequest(KernelDensity(TIED, 1, d, packed), None, center[np.newaxis], columns, source.weight_unit)
     rows: RowSource = source if source.dtype.char == "d" else _Widened(source)
     outcome = LocalSums(rows, TIED, 1, n_threads).take(request)
     # The sum of logarithms of 1 is 0 but for rounding; a row that is too far out has the density 0.

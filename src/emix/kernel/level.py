@@ -19,7 +19,10 @@ import numpy as np
 
 from emix.kernel.processor import supported_levels
 
-__all__ = ["Kernel", "available_levels", "config", "kernel_of_level", "show_config"]
+__all__ = [
+    "Kernel", "available_levels", "clusters", "config", "has_own_threads", "kernel_for", "kernel_of_level",
+    "level_in_use", "show_config",
+]  # fmt: skip
 
 Kernel = ModuleType
 """A compiled kernel module; kernel.pyi declares its contents."""

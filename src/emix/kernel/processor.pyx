@@ -1,4 +1,4 @@
-# What the processor can run.
+# Instruction-set levels that the processor can run.
 
 cdef extern from "processor.h":
     int supports_v3()

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from emix.gaussian.total_scatter import scatter_about
 from emix.normal.covariance_factor import (
     CholeskyFactor,
     CovarianceFactor,
@@ -16,6 +17,7 @@ from emix.normal.covariance_factor import (
     mahalanobis_distance,
     solve_lower,
 )
+from emix.rows.arrays import ArraySource
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -31,40 +33,25 @@ def chunks(rows: FloatArray) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(rows), step))
 
 
-@np.errstate(under="ignore")
+@np.errstate(under="ignore", over="ignore")
 def weighted_moments(rows: FloatArray, weights: Float64Array | None) -> tuple[Float64Array, Float64Array]:
     """Return Σwx / Σw of shape (d,) and Σw(x − mean)(x − mean)ᵀ / Σw of shape (d, d).
 
-    Nothing cancels: the first pass sums differences from a row, the second pass differences from the mean. The last
-    line corrects the rounding error of that mean.
+    Nothing cancels: differences from the middle of the columns give the mean, and differences from the mean the
+    scatter. The last line corrects the rounding error of that mean.
     """
-    if weights is None:
-        total, first = float(len(rows)), 0
-    else:
-        # Products of tiny weights and small squares would underflow. Scaling by a power of two changes no bit.
-        weights = np.ldexp(weights, -np.frexp(weights.max())[1])
-        total, first = float(weights.sum()), int(np.argmax(weights > 0.0))
-    # mean = c + Σw(x − c)/Σw, where c is a row of the data
-    centre = rows[first].astype(np.float64)
-    shift = np.zeros_like(centre)
+    source = ArraySource(rows, weights)
+    least, greatest = source.column_range
+    middle = least + 0.5 * (greatest - least)
+    shift, weight = np.zeros_like(middle), source.sample_weight
     for chunk in chunks(rows):
-        centred = rows[chunk] - centre
-        shift += centred.sum(axis=0) if weights is None else weights[chunk] @ centred
-    mean = centre + shift / total
-    # S = Σw(x − mean)(x − mean)ᵀ; with δ = Σw(x − mean)/Σw, the true mean is mean + δ and its scatter S − Σw·δδᵀ.
-    scatter = np.zeros((len(mean), len(mean)))
-    shift = np.zeros_like(mean)
-    for chunk in chunks(rows):
-        centred = rows[chunk] - mean
-        if weights is None:
-            shift += centred.sum(axis=0)
-        else:
-            shift += weights[chunk] @ centred
-            centred *= np.sqrt(weights[chunk])[:, None]
-        # NumPy multiplies an array by its own transpose with BLAS syrk: the product is exactly symmetric.
-        scatter += centred.T @ centred
+        centred = rows[chunk] - middle
+        shift += centred.sum(axis=0) if weight is None else weight[chunk] @ centred
+    center = np.clip(middle + shift / (source.total_weight / source.weight_unit), least, greatest)
+    # S = Σw(x − c)(x − c)ᵀ; with δ = Σw(x − c)/Σw, the true mean is c + δ and its scatter S − Σw·δδᵀ.
+    total, shift, scatter = scatter_about(source, center)
     delta = shift / total
-    return mean + delta, scatter / total - np.outer(delta, delta)
+    return center + delta, (scatter + np.tril(scatter, -1).T) / total - np.outer(delta, delta)
 
 
 def distances(factor: CovarianceFactor, rows: FloatArray, mean: Float64Array) -> FloatArray:

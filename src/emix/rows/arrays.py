@@ -79,7 +79,7 @@ class ArraySource:
 
     @property
     def effective_rows(self) -> float:
-        """How many rows of equal weight the rows are worth, (Σw)² / Σw²."""
+        """Number of rows of equal weight that the rows are worth, (Σw)² / Σw²."""
         return float(self.n_rows) if self._weights is None else self._weights.effective_rows
 
     @property

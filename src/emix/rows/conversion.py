@@ -14,7 +14,7 @@ from emix.exceptions import shown
 
 __all__ = ["as_numbers", "called", "column_names", "few", "is_frame", "is_ready", "refuse_unread_names"]
 
-# What to look for in most objects takes ten times as long as to convert one short row.
+# A look at the attributes of most objects takes ten times as long as the conversion of one short row.
 _WITHOUT_NAMES = (list, tuple, float, int)
 
 
@@ -71,12 +71,12 @@ def as_numbers(X: Any, name: str) -> NDArray[Any]:
 
 
 def is_ready(X: Any) -> bool:
-    """Is `X` an array that the kernel can read where it lies?"""
+    """True if `X` is an array that the kernel can read where it lies."""
     return type(X) is np.ndarray and X.dtype.char in "df" and X.dtype.isnative and X.flags.aligned
 
 
 def is_frame(X: Any) -> bool:
-    """Is `X` a data frame, of whichever library?"""
+    """True if `X` is a data frame, of any library."""
     # In this order: a lazy frame, which has no to_numpy, would work out its columns.
     return hasattr(X, "to_numpy") and hasattr(X, "columns")
 
@@ -96,7 +96,7 @@ def called(column: int, names: Any) -> str:
 
 
 def _is_arrow(X: Any) -> bool:
-    """Is `X` a Table or RecordBatch of pyarrow?"""
+    """True if `X` is a Table or RecordBatch of pyarrow."""
     arrow = sys.modules.get("pyarrow")
     return arrow is not None and isinstance(X, (arrow.Table, arrow.RecordBatch))
 
@@ -224,7 +224,7 @@ def _data_set(value: Any, name: str, rows: str) -> str:
 
 
 def _rows_within(value: Any, name: str) -> str | None:
-    """How to get at the rows of a data set, of emix or of scikit-learn; None for anything else."""
+    """Return advice for a data set of emix or of scikit-learn: the expression for its rows; None for anything else."""
     if len(getattr(getattr(value, "data", None), "shape", ())) == 2:
         return f"{name}.data"
     if isinstance(value, dict) and len(getattr(value.get("data"), "shape", ())) == 2:

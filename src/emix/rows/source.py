@@ -129,7 +129,7 @@ class SummarizedRows:
 
     @property
     def effective_rows(self) -> float:
-        """How many rows of equal weight the rows are worth, (Σw)² / Σw²."""
+        """Number of rows of equal weight that the rows are worth, (Σw)² / Σw²."""
         return self.summary.effective_rows
 
     @property

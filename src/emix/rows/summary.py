@@ -85,7 +85,7 @@ class RowSummary:
 
     @property
     def effective_rows(self) -> float:
-        """How many rows of equal weight the rows are worth, (Σw)² / Σw²."""
+        """Number of rows of equal weight that the rows are worth, (Σw)² / Σw²."""
         return _weights_of(self).effective_rows
 
     def in_unit(self, unit: float) -> RowSummary:

@@ -1,4 +1,4 @@
-"""What users pass becomes rows, or an error that says which argument, what was found, what was expected, what to do.
+"""Checks of rows and weights. An error names the argument, the value found, the value expected, and a remedy.
 
 A float64 or float32 array passes through as it is, whatever its strides: the checks copy nothing and make no
 temporary as large as the data. Names of columns are kept and compared as scikit-learn does, and where scikit-learn has

@@ -20,6 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emix.exceptions import shown
 from emix.gaussian.sums import PassOutcome, PassRequest
 from emix.rows.source import RowSource
@@ -41,6 +44,8 @@ class Shortcut(Protocol):
     """Policy of one shortcut for one run."""
 
     name: ClassVar[str]
+    room: NDArray[np.float32] | None
+    """Memory that the kernel needs for it, None if none."""
 
     @classmethod
     def for_run(cls, source: RowSource, model: GaussianModel) -> Self | None:

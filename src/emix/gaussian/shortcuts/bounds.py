@@ -71,6 +71,7 @@ class Bounds:
     """
 
     name: ClassVar[str] = "bounds"
+    room: NDArray[np.float32] | None = None
 
     def __init__(self, kernel: Any, n_rows: int, n_components: int, n_features: int, n_threads: int = 1) -> None:
         self._kernel, self._n_rows, self._n_components, self._n_threads = kernel, n_rows, n_components, n_threads

@@ -65,6 +65,7 @@ class Origin:
     """
 
     name: ClassVar[str] = "origin"
+    room: NDArray[np.float32] | None = None
 
     def __init__(self, source: RowSource, model: GaussianModel) -> None:
         self._source, self._model, self._structure = source, model, model.structure

@@ -40,7 +40,7 @@ class Screen:
 
     Attributes
     ----------
-    sketch : ndarray of float32
+    room : ndarray of float32
         Room for what a first look needs of a density.
     pays : bool
         True if the next pass takes one.
@@ -50,7 +50,7 @@ class Screen:
 
     def __init__(self, kernel: Any, n_components: int, n_features: int) -> None:
         self._kernel, self._n_components, self._n_features = kernel, n_components, n_features
-        self.sketch: NDArray[np.float32] = np.empty(factors.sketch_size(n_components, n_features), np.float32)
+        self.room: NDArray[np.float32] | None = np.empty(factors.sketch_size(n_components, n_features), np.float32)
         self.pays = False
 
     @staticmethod

@@ -1,4 +1,4 @@
-# How bounds carry over from one pass to the next: bounds.pxi has the bound, of which the factors are taken here.
+# Factors that carry bounds over from one pass to the next. estep/bounds.pxi has the bound.
 #
 #     σ_min(T) ≥ 1 − ‖T − I‖ (Frobenius)  with  T = W′ W⁻¹,        moved = ‖W′ (μ′ − μ)‖
 #

@@ -94,7 +94,7 @@ def precisions(
 
 
 def all_below(const double[::1] numbers, Py_ssize_t first, Py_ssize_t last, double limit):
-    """Are the absolute values below the limit, from the first on? NaN is not."""
+    """True if the absolute values of numbers [first, last) are below the limit; NaN is not."""
     cdef Py_ssize_t i
     cdef bint found = True
     for i in range(max(first, 0), min(last, numbers.shape[0])):

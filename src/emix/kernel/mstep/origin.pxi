@@ -32,9 +32,9 @@ cdef Py_ssize_t move_to_origin(
 ) noexcept nogil:
     """Give components whose reach² from the origin is at most `limit` the origin as their centre; how many.
 
-    Without `fixed` it is where the mean of the rows lies after any M-step. kernel/origin.pxi has what that is for, and
-    what a component's reach is. All components of tied move, or none; their limit is 16 ‖ |W| √diag Σ ‖² if that is
-    more: a quarter of such an error stands in W (x − c) anyway, whatever c is, for rows within their component.
+    Without `fixed` it is where the mean of the rows lies after any M-step. kernel/estep/origin.pxi has what that is
+    for, and what a component's reach is. All components of tied move, or none; their limit is 16 ‖ |W| √diag Σ ‖² if
+    that is more: a quarter of such an error stands in W (x − c) anyway, whatever c is, for rows within their component.
     """
     cdef DensityLayout of_density = density_layout(form, K, d)
     cdef ArgumentsLayout at = arguments_layout(form, K, d)

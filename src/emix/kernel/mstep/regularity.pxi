@@ -82,7 +82,7 @@ def is_regular(
     int structure, Py_ssize_t K, Py_ssize_t d,                          # IN
     double ridge, Columns columns, const double[::1] statistics,        # IN: see `find_ridge`
 ):
-    """Is every component, in every direction, far from a collapse, from rounding, and from being held up by R?
+    """True if every component, in every direction, is far from a collapse, from rounding, and from being held up by R.
 
     True is certain. False says that it has to be looked at. Σ_k ≥ Y in every direction if the largest eigenvalue of
     W_k Y W_kᵀ is at most 1, and that is no larger than the trace, which a fit pays for in microseconds.

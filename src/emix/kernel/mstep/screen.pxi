@@ -30,7 +30,7 @@ cdef double put_panels(
 
 
 cdef double share_kept(double inflation, Py_ssize_t d) noexcept nogil:
-    """How much less than what is seen of ‖y‖² it may be, as a factor; 0 where that is too much to be of use"""
+    """The factor by which ‖y‖² may be less than its estimate; 0 if the estimate is too rough to be of use"""
     cdef double rounding = (d + 3) * UNIT / (1 - (d + 3) * UNIT)
     cdef double error = rounding * sqrt(d * inflation) * (1 + 1e-6)    # of W and Σ in double precision
     if not error < 1.0 / 64:

@@ -30,12 +30,12 @@ cdef inline int form_of(int structure) noexcept nogil:
 
 
 cdef inline bint mixes_columns(int structure) noexcept nogil:
-    """Is a variance that of several columns?"""
+    """True if a variance is that of several columns"""
     return structure == VII or structure == EII
 
 
 cdef inline bint shares_eigenvalues(int structure) noexcept nogil:
-    """Do the covariances of all components have the same eigenvalues?"""
+    """True if the covariances of all components have the same eigenvalues"""
     return structure == EEE or structure == EEI or structure == EII
 
 
