@@ -120,8 +120,8 @@ SHORTCUTS = {
         ),
         (
             "tests/gaussian/shortcuts/bounded.py",
-            "tests/gaussian/shortcuts/test_bounded_passes.py",
             "tests/gaussian/shortcuts/test_bounds.py",
+            "tests/gaussian/shortcuts/test_bounds_policy.py",
             "tests/kernel/test_carried.py",
         ),
     ),
@@ -133,7 +133,7 @@ SHORTCUTS = {
             f"{_KERNEL}/mstep/screen.pxi",
             *(f"{_KERNEL}/estep/costs.pxi::cost_of_{name}" for name in ("listing", "first_look")),
         ),
-        ("tests/kernel/test_first_look.py",),
+        ("tests/kernel/test_screen.py",),
     ),
     "origin": Shortcut(
         "one origin for all components, in a fit (in scoring it stays)",
@@ -144,7 +144,7 @@ SHORTCUTS = {
             *(f"{_KERNEL}/estep/origin.pxi::{name}" for name in ("add_products", "statistics_at_origin")),
             f"{_KERNEL}/mstep/origin.pxi::leave_origin",
         ),
-        ("tests/gaussian/shortcuts/test_origin.py", "tests/kernel/test_moved_origin.py"),
+        ("tests/gaussian/shortcuts/test_origin.py", "tests/kernel/test_origin_buffers.py"),
     ),
     "packing": Shortcut(
         "rows of a component are packed where few are live",

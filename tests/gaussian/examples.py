@@ -74,7 +74,7 @@ def request_of(
     theta: GaussianParameters, source: RowSource, before: PassOutcome | None = None, center: Array | None = None
 ) -> PassRequest:
     """A plain pass over a source under the parameters."""
-    return PassRequest(density_of(theta), before, center, source.columns)
+    return PassRequest(density_of(theta), before, center, source.columns, source.weight_unit)
 
 
 def sums_of(source: RowSource, theta: GaussianParameters, n_threads: int | None = None, **settings: Any) -> LocalSums:
@@ -97,7 +97,7 @@ class Recorder:
     """
 
     name: ClassVar[str] = "recorder"
-    room = None
+    room: NDArray[np.float32] | None = None
 
     def __init__(self, look: Callable[[PassRequest, PassOutcome], Any]) -> None:
         self.look = look

@@ -119,6 +119,16 @@ def test_outcomes_about_other_centres_are_refused() -> None:
         about_means.plus(elsewhere, density_of(theta))
 
 
+def test_sums_in_other_units_of_weights_are_refused() -> None:
+    X = clusters(300, 2, 2)
+    theta = start("full", X, 2)
+    light, plain = ArraySource(X, np.full(300, 1e-200)), ArraySource(X)
+    assert light.weight_unit != 1.0
+    for source, other in ((light, plain), (plain, light)):
+        with pytest.raises(ValueError, match=r"the weights of the rows are in units of .* cannot be added"):
+            sums_of(source, theta).take(request_of(theta, other))
+
+
 # Passes that count
 
 

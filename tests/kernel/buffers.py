@@ -39,6 +39,10 @@ def density(structure: str, pi: Array, mu: Array, sigma: Array, W: Array, log_de
     return packed(*parts, np.sqrt(np.diagonal(sigma, axis1=-2, axis2=-1)))
 
 
+def density_of_zeros(form: int, K: int, d: int) -> KernelDensity:
+    return KernelDensity(form, K, d, np.zeros(density_layout(form, K, d).size))
+
+
 class Buffers:
     """PassBuffers with their arrays."""
 
@@ -74,5 +78,4 @@ class Buffers:
 
     def judge(self, before: PassOutcome | None = None) -> tuple[bool, bool]:
         """End the pass and return the verdict on its sums: (shrunk, cancels)."""
-        any_density = KernelDensity(*self.sizes, np.zeros(density_layout(*self.sizes).size))
-        return factors.judge(any_density, before, self.columns, self.end())
+        return factors.judge(density_of_zeros(*self.sizes), before, self.columns, self.end())

@@ -13,7 +13,7 @@ from emix.gaussian.sums import Counts
 from emix.kernel import factors
 from emix.kernel.factors import KernelDensity, PassOutcome
 from emix.kernel.layout import FULL, density_layout, parameters_layout
-from kernel.buffers import SHAPES, Array, Buffers, density, packed
+from kernel.buffers import SHAPES, Array, Buffers, density, density_of_zeros, packed
 from kernel.naive import STRUCTURES, each_structure
 
 EPS = np.finfo(np.float64).eps
@@ -191,16 +191,16 @@ def test_arrays_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="density has 17 numbers, expected 16"):
         KernelDensity(diag, 2, 3, np.zeros(of_parameters + 1), True)
     with pytest.raises(ValueError, match="the density has 1 components in 3 dimensions, form 2, expected 2, 3 and 2"):
-        between.buffers.begin(KernelDensity(diag, 1, 3, np.zeros(density_layout(diag, 1, 3).size)), None, None, between.columns)
+        between.buffers.begin(density_of_zeros(diag, 1, 3), None, None, between.columns)
     with pytest.raises(ValueError, match="before has 1 numbers, expected 2 or more"):
         between.begin(np.zeros(16), PassOutcome(np.zeros(1)))
-    density_of_zeros = KernelDensity(diag, 2, 3, np.zeros(16))
+    of = density_of_zeros(diag, 2, 3)
     with pytest.raises(ValueError, match="column_range has 4 numbers, expected 6"):
-        between.buffers.begin(density_of_zeros, None, None, factors.Columns(EPS, np.zeros((2, 2))))
+        between.buffers.begin(of, None, None, factors.Columns(EPS, np.zeros((2, 2))))
     with pytest.raises(ValueError, match="statistics has 1 numbers, expected 20"):
         between.buffers.end(PassOutcome(np.zeros(1)))
     with pytest.raises(ValueError, match="statistics has 1 numbers, expected 20"):
-        factors.judge(density_of_zeros, None, between.columns, PassOutcome(np.zeros(1)))
+        factors.judge(of, None, between.columns, PassOutcome(np.zeros(1)))
     parameters = np.zeros(parameters_layout(diag, 2, 3).size)
     with pytest.raises(ValueError, match="statistics has 19 numbers, expected 20"):
         factors.maximize(diag, 2, 3, 0.0, None, between.statistics[1:], parameters)
@@ -235,7 +235,7 @@ def outcome_of(rng: np.random.Generator, center: Array, counts: Counts | None = 
 
 def test_outcomes_add() -> None:
     rng, center = np.random.default_rng(8), np.arange(6.0)
-    of = KernelDensity(STRUCTURES.index("diag"), 2, 3, np.zeros(16))
+    of = density_of_zeros(STRUCTURES.index("diag"), 2, 3)
     one = outcome_of(rng, center, Counts(1.0, 2, 3.0), growth=5.0)
     other, bare = outcome_of(rng, center, Counts(10.0, 20, 30.0), growth=2.0), outcome_of(rng, center)
     kept = one.packed.copy(), other.packed.copy()
@@ -250,13 +250,13 @@ def test_outcomes_add() -> None:
 
 
 def test_outcomes_about_different_centres_are_refused() -> None:
-    rng, of = np.random.default_rng(8), KernelDensity(STRUCTURES.index("diag"), 2, 3, np.zeros(16))
+    rng, of = np.random.default_rng(8), density_of_zeros(STRUCTURES.index("diag"), 2, 3)
     one, other = outcome_of(rng, np.zeros(6)), outcome_of(rng, np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1e-300]))
     with pytest.raises(ValueError, match=r"different centres cannot be added: take both passes by one request"):
         one.plus(other, of)
     for sizes in ((STRUCTURES.index("full"), 2, 3), (STRUCTURES.index("diag"), 2, 2)):
         with pytest.raises(ValueError, match="statistics has 20 numbers, expected"):
-            one.plus(one, KernelDensity(*sizes, np.zeros(density_layout(*sizes).size)))
+            one.plus(one, density_of_zeros(*sizes))
 
 
 def test_densities_and_outcomes_can_be_sent_to_another_process() -> None:

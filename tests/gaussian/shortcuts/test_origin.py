@@ -297,7 +297,7 @@ def test_small_work_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
     X, _ = problem("tied", n=100)
     source = as_source(X)
     assert Origin.for_run(source, GaussianModel(4, 5, "tied")) is None
-    monkeypatch.setattr(module, "MIN_WORK", 0)
+    monkeypatch.setattr(module, "LEAST_WORK", 0)
     assert Origin.for_run(source, GaussianModel(4, 5, "tied")) is not None
     assert Origin.for_run(source, GaussianModel(4, 5, "full")) is None
     assert Origin.for_run(source, GaussianModel(2, 5, "tied")) is None
