@@ -140,12 +140,12 @@ def test_sums_that_rows_left_are_taken_anew_where_rounding_counts(clusters: Any)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("structure", range(4))
+@pytest.mark.parametrize("form", range(4))
 @pytest.mark.parametrize(
     ("n", "d", "K"), [(1, 1, 1), (33, 2, 3), (200, 2, 2), (600, 4, 3), (300, 7, 5), (200, 5, 1), (200, 6, 1)]
 )
 def test_a_small_start_is_its_steps(
-    clusters: Any, weighted: bool, structure: int, n: int, d: int, K: int, monkeypatch: pytest.MonkeyPatch
+    clusters: Any, weighted: bool, form: int, n: int, d: int, K: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, weight = rows(n, d)
     X[:, 0] += 5.0 * np.random.default_rng(2).integers(0, 3, n)
@@ -155,12 +155,11 @@ def test_a_small_start_is_its_steps(
     Z = starts.standardized_rows(X, ones)
     seeds = kmeans.kmeans_plus_plus(Z, ones, K, Uniforms(7, 1))
     _, labels = kmeans.kmeans(Z, ones, Z.take(seeds, axis=0), 1)
-    form = list(FORMS.values())[structure]
-    expected = label_sums.statistics_of_labels(form, X, ones, labels, None, 1, K)
+    expected = label_sums.statistics_of_labels(list(FORMS.values())[form], X, ones, labels, None, 1, K)
     found = np.full(len(expected), np.nan)
     n_candidates = kmeans.candidates_of(K)
     settings = n_candidates, kmeans.MAX_ITERATIONS, kmeans.SQUARED_STEP
-    assert clusters.small_start(structure, X, weight if weighted else None, K, 7, 1, *settings, found)
+    assert clusters.small_start(form, X, weight if weighted else None, K, 7, 1, *settings, found)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -183,13 +182,13 @@ def test_a_small_start_leaves_rare_cases_to_others(clusters: Any) -> None:
         ({"n_candidates": 0}, "the number of candidates is 0, expected 1 to 64"),
         ({"n_candidates": 65}, "the number of candidates is 65, expected 1 to 64"),
         ({"statistics": np.zeros(7)}, "statistics has 7 numbers, expected 27"),
-        ({"structure": 4}, "the covariance form has the code 4, expected 0 to 3"),
-        ({"structure": -1}, "the covariance form has the code -1, expected 0 to 3"),
+        ({"form": 4}, "the covariance form has the code 4, expected 0 to 3"),
+        ({"form": -1}, "the covariance form has the code -1, expected 0 to 3"),
     ],
 )
 def test_a_small_start_refuses_what_does_not_fit(clusters: Any, changed: dict[str, Any], text: str) -> None:
     fits = {
-        "structure": 0,
+        "form": 0,
         "X": of(9, 2),
         "weight": None,
         "n_clusters": 3,
@@ -205,25 +204,25 @@ def test_a_small_start_refuses_what_does_not_fit(clusters: Any, changed: dict[st
 
 
 def forms(matrices: Array) -> list[Array]:
-    """A scatter (K, d, d) as each structure has it."""
+    """A scatter (K, d, d) as each form has it."""
     variances = np.diagonal(matrices, axis1=1, axis2=2)
     return [matrices, matrices.sum(axis=0), variances, variances.sum(axis=1)]
 
 
 # Features around those of a tile (4 and 2 vectors), rows of a label around those of a group (64).
-@pytest.mark.parametrize("structure", range(4))
+@pytest.mark.parametrize("form", range(4))
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (300, 3), (300, 4), (700, 5), (190, 16), (190, 17), (130, 37)])
 @pytest.mark.parametrize("offset", [0.0, 1e8])
-def test_sums_of_labels(clusters: Any, structure: int, n: int, d: int, offset: float) -> None:
+def test_sums_of_labels(clusters: Any, form: int, n: int, d: int, offset: float) -> None:
     X, weight = rows(n, d)
     X += offset
     labels = np.random.default_rng(1).integers(0, 3, n)
     K = 4  # the last holds nothing
-    shape = forms(np.zeros((K, d, d)))[structure].shape
+    shape = forms(np.zeros((K, d, d)))[form].shape
     about = np.repeat(X[:1], K, axis=0)
     slots = np.zeros((2, K * (1 + d) + math.prod(shape)))
     work = np.full((2, clusters.label_workspace(K, d)), np.nan)
-    sums = clusters.LabelSums(structure, X, weight, labels, about, slots, work)
+    sums = clusters.LabelSums(form, X, weight, labels, about, slots, work)
     for add in (sums.add_means, sums.add_up):
         add(0, 0, n // 3)
         add(1, n // 2, n)
@@ -244,7 +243,7 @@ def test_sums_of_labels(clusters: Any, structure: int, n: int, d: int, offset: f
     z = X[:, None] - center
     # Rows less the centre are exact, so that an offset adds nothing.
     np.testing.assert_allclose(shift, np.einsum("ik,ikj->kj", belongs, z), rtol=0, atol=1e-12)
-    expected = forms(np.einsum("ik,ika,ikb->kab", belongs, z, z))[structure]
+    expected = forms(np.einsum("ik,ika,ikb->kab", belongs, z, z))[form]
     np.testing.assert_allclose(found[K + K * d : -K * d].reshape(shape), expected, rtol=1e-12, atol=1e-11)  # n terms
 
 
@@ -322,7 +321,7 @@ def test_arrays_of_the_wrong_size_are_refused(clusters: Any, name: str, argument
 def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
     n, d, K = 9, 2, 3
     fits = {
-        "structure": 0,
+        "form": 0,
         "X": of(n, d),
         "weight": of(n),
         "labels": np.zeros(n, np.intp),
@@ -332,8 +331,8 @@ def test_sums_of_labels_refuse_what_does_not_fit(clusters: Any) -> None:
     }
     sums = clusters.LabelSums(*fits.values())
     for name, wrong, text in (
-        ("structure", 4, "the covariance form has the code 4, expected 0 to 3"),
-        ("structure", -1, "the covariance form has the code -1, expected 0 to 3"),
+        ("form", 4, "the covariance form has the code 4, expected 0 to 3"),
+        ("form", -1, "the covariance form has the code -1, expected 0 to 3"),
         ("weight", of(n - 1), "weight has 8 numbers, expected 9"),
         ("labels", np.zeros(n + 1, np.intp), "labels has 10 numbers, expected 9"),
         ("labels", np.arange(n), r"labels\[3\] is 3, expected 0 to 2"),

@@ -57,7 +57,7 @@ def label_workspace(n_labels: int, d: int) -> int: ...
 class LabelSums:
     def __init__(
         self,
-        structure: int,
+        form: int,
         X: NDArray[np.float64],
         weight: NDArray[np.float64],
         labels: NDArray[np.intp] | None,
@@ -72,7 +72,7 @@ class LabelSums:
     def finish(self, statistics: NDArray[np.float64], /) -> None: ...
 
 def small_start(
-    structure: int,
+    form: int,
     X: NDArray[np.float64],
     weight: NDArray[np.float64] | None,
     n_clusters: int,

@@ -13,13 +13,13 @@ cdef enum:
 cdef void add_vectors(
     const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,     # IN
     const double *centers, Py_ssize_t K, Py_ssize_t d,                                  # IN
-    double *sums, double *squares, int structure,                                       # INOUT: squares may be NULL
+    double *sums, double *squares, int form,                                            # INOUT: squares may be NULL
 ) noexcept nogil:
-    """[N | s] += Σ w, Σ w (x − c) of each label's rows;  squares += Σ w (x − c)(x − c)ᵀ in the structure's form
+    """[N | s] += Σ w, Σ w (x − c) of each label's rows;  squares += Σ w (x − c)(x − c)ᵀ in the form
 
     If labels is NULL, all rows have the label 0.
     """
-    cdef Py_ssize_t step = spread_step(structure, d), i, j, l, k = 0
+    cdef Py_ssize_t step = spread_step(form, d), i, j, l, k = 0
     cdef double w, product, difference, trace
     cdef const double *c
     cdef double *shift
@@ -35,13 +35,13 @@ cdef void add_vectors(
             x += d
             continue
         square = squares + k * step
-        if structure == DIAG:
+        if form == DIAG:
             for j in range(d):
                 difference = x[j] - c[j]
                 product = w * difference
                 shift[j] += product
                 square[j] += product * difference
-        elif structure == SPHERICAL:
+        elif form == SPHERICAL:
             # Two loops, so that one has no stores. In a loop with stores, the addresses of the arrays would decide
             # which version of the loop runs, fused or not, and so the bits.
             for j in range(d):
@@ -63,7 +63,7 @@ cdef void add_vectors(
 cdef void add_lanes_of_rows(
     const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,     # IN
     const double *centers, Py_ssize_t K, Py_ssize_t d,                                      # IN
-    double *sums, double *squares, int structure,                                           # INOUT
+    double *sums, double *squares, int form,                                                # INOUT
 ) noexcept nogil:
     """`add_vectors` for few features and labels, by lanes of rows. For each label, rows of the others weigh nothing."""
     cdef double panel[NARROW * LANE_ROWS]
@@ -72,8 +72,8 @@ cdef void add_lanes_of_rows(
     cdef vec z[NARROW]
     cdef vec w, product
     cdef double one
-    cdef bint matrices = structure == FULL or structure == TIED
-    cdef Py_ssize_t step = spread_step(structure, d), start = 0, n_group, i, j, l, k, at
+    cdef bint matrices = form == FULL or form == TIED
+    cdef Py_ssize_t step = spread_step(form, d), start = 0, n_group, i, j, l, k, at
     cdef vec *total
     for i in range(K * NARROW_SUMS):
         totals[i] = vec_of(0)
@@ -119,6 +119,6 @@ cdef void add_lanes_of_rows(
             sums[K + k * d + j] += vec_sum(total[1 + j])
             if squares != NULL:
                 for l in range(0 if matrices else j, j + 1):
-                    i = j * d + l if matrices else j if structure == DIAG else 0
+                    i = j * d + l if matrices else j if form == DIAG else 0
                     squares[k * step + i] += vec_sum(total[at])
                     at += 1

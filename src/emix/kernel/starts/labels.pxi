@@ -131,7 +131,7 @@ cdef void add_matrix(
 
 
 cdef void add_groups(
-    int structure, const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,  # IN
+    int form, const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,       # IN
     const double *centers, Py_ssize_t K, Py_ssize_t d,                                                  # IN
     double *work, double *sums,                                                         # overwritten; INOUT
 ) noexcept nogil:
@@ -164,24 +164,24 @@ cdef void add_groups(
             for i in range(at, at + n_group):
                 sums[k] += weight[rows[i]]
             add_shift(root, z, n_group, d, sums + K + k * d)
-            add_matrix(z, n_group, d, sums + K * (1 + d) + k * spread_step(structure, d))
+            add_matrix(z, n_group, d, sums + K * (1 + d) + k * spread_step(form, d))
             at += n_group
 
 
 cdef void add_chunk(
-    int structure, const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,  # IN
+    int form, const double *x, const double *weight, const Py_ssize_t *labels, Py_ssize_t n_rows,       # IN
     const double *centers, Py_ssize_t K, Py_ssize_t d, bint only_means,                                 # IN
     double *work, double *sums,                                                         # overwritten; INOUT
 ) noexcept nogil:
     """sums += [N | s | S] of no more than MOST_ROWS rows, or N and s alone"""
     if d <= NARROW and K <= FEW_LABELS and K < LANES:
         add_lanes_of_rows(
-            x, weight, labels, n_rows, centers, K, d, sums, NULL if only_means else sums + K * (1 + d), structure)
-    elif not only_means and d > NARROW and (structure == FULL or structure == TIED):
-        add_groups(structure, x, weight, labels, n_rows, centers, K, d, work, sums)
+            x, weight, labels, n_rows, centers, K, d, sums, NULL if only_means else sums + K * (1 + d), form)
+    elif not only_means and d > NARROW and (form == FULL or form == TIED):
+        add_groups(form, x, weight, labels, n_rows, centers, K, d, work, sums)
     else:
         add_vectors(
-            x, weight, labels, n_rows, centers, K, d, sums, NULL if only_means else sums + K * (1 + d), structure)
+            x, weight, labels, n_rows, centers, K, d, sums, NULL if only_means else sums + K * (1 + d), form)
 
 
 cdef void move_to_means(
@@ -210,7 +210,7 @@ cdef void move_to_means(
 
 
 cdef void conclude(
-    int structure, const double *slots, Py_ssize_t n_slots, Py_ssize_t width, Py_ssize_t K, Py_ssize_t d,   # IN
+    int form, const double *slots, Py_ssize_t n_slots, Py_ssize_t width, Py_ssize_t K, Py_ssize_t d,        # IN
     const double *centers,                                                                                  # IN: (K, d)
     double *statistics,                                                                                     # OUT
 ) noexcept nogil:
@@ -221,8 +221,8 @@ cdef void conclude(
     for slot in range(1, n_slots):
         for i in range(width):
             statistics[i] += slots[slot * width + i]
-    if structure == FULL or structure == TIED:
-        for _ in range(spread_size(structure, K, d) // (d * d)):
+    if form == FULL or form == TIED:
+        for _ in range(spread_size(form, K, d) // (d * d)):
             for i in range(d):
                 for j in range(i):
                     S[j * d + i] = S[i * d + j]
@@ -237,14 +237,14 @@ cdef class LabelSums:
     `center`.
     """
 
-    cdef int structure
+    cdef int form
     cdef const double[:, ::1] X
     cdef const double[::1] weight
     cdef const Py_ssize_t[::1] labels
     cdef double[:, ::1] centers, slots, work
 
     def __cinit__(
-        self, int structure, const double[:, ::1] X, const double[::1] weight,  # IN: (n, d), (n,)
+        self, int form, const double[:, ::1] X, const double[::1] weight,       # IN: (n, d), (n,)
         const Py_ssize_t[::1] labels,                                           # IN: (n,), or None: all have label 0
         double[:, ::1] centers,                                                 # INOUT: (n_labels, d)
         double[:, ::1] slots,                                   # INOUT, 0: (n_slots, …), [N | s | S] as in factors.pyx
@@ -256,10 +256,10 @@ cdef class LabelSums:
         check_some("features", d)
         check_some("centres", K)
         check_some("slots", slots.shape[0])
-        check_sizes(structure, K, d)
+        check_sizes(form, K, d)
         check_length("weight", weight.shape[0], n)
         check_length("a centre", centers.shape[1], d)
-        check_length("a slot", slots.shape[1], K * (1 + d) + spread_size(structure, K, d))
+        check_length("a slot", slots.shape[1], K * (1 + d) + spread_size(form, K, d))
         check_length("work", work.shape[0] * work.shape[1], slots.shape[0] * label_workspace(K, d))
         check_length("work of a slot", work.shape[1], label_workspace(K, d))
         if labels is None:
@@ -271,7 +271,7 @@ cdef class LabelSums:
                 i = first_outside(&labels[0], n, K)
             if i < n:
                 check_number(f"labels[{i}]", labels[i], 0, K - 1)
-        self.structure, self.X, self.weight, self.labels = structure, X, weight, labels
+        self.form, self.X, self.weight, self.labels = form, X, weight, labels
         self.centers, self.slots, self.work = centers, slots, work
 
     def add_means(self, Py_ssize_t slot, Py_ssize_t first_row, Py_ssize_t last_row, /):
@@ -295,7 +295,7 @@ cdef class LabelSums:
             labels = &self.labels[0] + first_row
         with nogil:
             add_chunk(
-                self.structure, x, weight, labels, last_row - first_row, &self.centers[0, 0], K, d, only_means,
+                self.form, x, weight, labels, last_row - first_row, &self.centers[0, 0], K, d, only_means,
                 &self.work[slot, 0], sums)
         return 0
 
@@ -314,5 +314,5 @@ cdef class LabelSums:
         check_length("statistics", statistics.shape[0], self.slots.shape[1] + self.centers.shape[0] * self.X.shape[1])
         with nogil:
             conclude(
-                self.structure, &self.slots[0, 0], self.slots.shape[0], self.slots.shape[1], self.centers.shape[0],
+                self.form, &self.slots[0, 0], self.slots.shape[0], self.slots.shape[1], self.centers.shape[0],
                 self.centers.shape[1], &self.centers[0, 0], &statistics[0])

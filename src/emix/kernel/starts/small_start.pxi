@@ -24,7 +24,7 @@ cdef Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
 
 
 def small_start(
-    int structure, const double[:, ::1] X, const double[::1] weight,    # IN: (n, d), (n,) or None for ones
+    int form, const double[:, ::1] X, const double[::1] weight,         # IN: (n, d), (n,) or None for ones
     Py_ssize_t n_clusters, uint64_t seed, uint64_t restart,             # IN: the key of the uniforms
     Py_ssize_t n_candidates,                                            # IN: for each centre of k-means++
     Py_ssize_t most_iterations, double squared_step,                    # IN: of k-means
@@ -37,14 +37,14 @@ def small_start(
     weights of 0 alone.
     """
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], K = n_clusters
-    cdef Py_ssize_t width = K * (1 + d) + spread_size(structure, K, d)
+    cdef Py_ssize_t width = K * (1 + d) + spread_size(form, K, d)
     cdef const double *held = NULL
     cdef double *work
     cdef bint done
     check_number("the number of rows", n, 1, MOST_ROWS)
     check_some("features", d)
     check_some("centres", K)
-    check_sizes(structure, K, d)
+    check_sizes(form, K, d)
     check_length("weight", n if weight is None else weight.shape[0], n)
     check_number("the number of candidates", n_candidates, 1, MOST_CANDIDATES)
     check_length("statistics", statistics.shape[0], width + K * d)
@@ -57,26 +57,26 @@ def small_start(
         raise MemoryError(f"there is no memory for the start of {n} rows")
     if n * d * (K + d) <= SHORT:
         done = start_from_clusters(
-            structure, &X[0, 0], held, n, d, K, seed, restart, n_candidates,
+            form, &X[0, 0], held, n, d, K, seed, restart, n_candidates,
             most_iterations, squared_step, work, &statistics[0])
     else:
         with nogil:
             done = start_from_clusters(
-                structure, &X[0, 0], held, n, d, K, seed, restart, n_candidates,
+                form, &X[0, 0], held, n, d, K, seed, restart, n_candidates,
                 most_iterations, squared_step, work, &statistics[0])
     free(work)
     return done
 
 
 cdef bint start_from_clusters(
-    int structure, const double *X, const double *weight, Py_ssize_t n, Py_ssize_t d, Py_ssize_t K,     # IN
+    int form, const double *X, const double *weight, Py_ssize_t n, Py_ssize_t d, Py_ssize_t K,          # IN
     uint64_t seed, uint64_t restart, Py_ssize_t n_candidates,                                           # IN
     Py_ssize_t most_iterations, double squared_step,                                                    # IN
     double *work,                                                                                       # overwritten
     double *statistics,                                                                                 # OUT
 ) noexcept nogil:
     """Steps of `small_start`, in given memory; returns False in rare cases"""
-    cdef Py_ssize_t stride = padded(n), width = K * (1 + d) + spread_size(structure, K, d), row, n_empty, i, j, k, _
+    cdef Py_ssize_t stride = padded(n), width = K * (1 + d) + spread_size(form, K, d), row, n_empty, i, j, k, _
     cdef double *Z = <double *> ((<uintptr_t> work + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
     cdef double *nearest = Z + d * stride           # D² at first, then the rows' centres
     cdef double *cumulative = nearest + stride      # cumulative sums at first, then the labels
@@ -131,8 +131,8 @@ cdef bint start_from_clusters(
         for j in range(d):
             about[k * d + j] = X[j]
     memset(slot, 0, width * sizeof(double))
-    add_chunk(structure, X, weight, labels, n, about, K, d, True, slot + width, slot)
+    add_chunk(form, X, weight, labels, n, about, K, d, True, slot + width, slot)
     move_to_means(slot, 1, width, K, d, about)
-    add_chunk(structure, X, weight, labels, n, about, K, d, False, slot + width, slot)
-    conclude(structure, slot, 1, width, K, d, about, statistics)
+    add_chunk(form, X, weight, labels, n, about, K, d, False, slot + width, slot)
+    conclude(form, slot, 1, width, K, d, about, statistics)
     return True
