@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emix.gaussian.collapse import Judgement, judge
+from emix.gaussian.collapse import Judgement, judge_fit
 from emix.gaussian.label_sums import statistics_of_labels
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
@@ -30,7 +30,7 @@ def statistics_of(structure: str, X: NDArray[np.floating], labels: NDArray[np.in
 def judged(
     structure: str, X: NDArray[np.floating], labels: NDArray[np.intp], reg_covar: float | str = "auto"
 ) -> Judgement:
-    return judge(statistics_of(structure, X, labels), reg_covar, float(len(X)))
+    return judge_fit(statistics_of(structure, X, labels), reg_covar, float(len(X)))
 
 
 def groups(n: int = 60, d: int = 3, K: int = 2, seed: int = 0) -> tuple[Array, NDArray[np.intp]]:
@@ -72,7 +72,7 @@ def test_component_without_rows(structure: str) -> None:
     if not STRUCTURES[structure].form.is_shared:
         scatter[1] = 0.0
     empty = GaussianStatistics.of(statistics.structure, statistics.center, weight, shift, scatter, 60.0, 60, 0.0, None)
-    collapse, _ = judge(empty, "auto", 60.0)
+    collapse, _ = judge_fit(empty, "auto", 60.0)
     assert collapse is not None
     assert collapse.message() == "component 1 holds no rows"
 
@@ -238,7 +238,7 @@ def test_covariances_beyond_all_bounds_are_told_from_sound_ones(largest: float) 
     weight, zeros = np.array([100.0, 100.0]), np.zeros((2, 2))
     scatter = np.array([[1.0, 1e-200], [largest / 100.0, largest / 100.0]]) * weight[:, np.newaxis]
     statistics = GaussianStatistics.of(kind, zeros, weight, zeros, scatter, 200.0, 200, 0.0, None)
-    assert judge(statistics, 0.0, 200.0).collapse is not None
+    assert judge_fit(statistics, 0.0, 200.0).collapse is not None
 
 
 def test_covariances_that_are_not_finite() -> None:
@@ -246,7 +246,7 @@ def test_covariances_that_are_not_finite() -> None:
     statistics = GaussianStatistics.of(
         STRUCTURES["diag"], zeros, weight, zeros, np.full((2, 2), np.inf), 200.0, 200, 0.0, None
     )
-    collapse, _ = judge(statistics, 0.0, 200.0)
+    collapse, _ = judge_fit(statistics, 0.0, 200.0)
     assert collapse is not None
     assert collapse.message() == "component 0 has a covariance that is not finite"
 

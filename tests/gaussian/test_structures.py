@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import emix
-from emix.gaussian.collapse import judge
+from emix.gaussian.collapse import judge_fit
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import NAMES, STRUCTURES, CovarianceStructure, structure_of
@@ -168,5 +168,5 @@ def test_a_structure_of_a_users_own() -> None:
     assert result.converged
     np.testing.assert_array_equal(result.parameters.covariances, [2.0, 2.0])
     assert np.all(np.diff([record.log_likelihood for record in result.history]) >= -1e-9)  # rounding of 300 rows
-    judgement = judge(result.statistics, 0.0, 300.0)
+    judgement = judge_fit(result.statistics, 0.0, 300.0)
     assert judgement.collapse is None

@@ -16,7 +16,7 @@ from emix.em.result import EMRecord, EMResult
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.estimators.progress import Progress
 from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
-from emix.gaussian.collapse import ColumnDoubts, Names, judge
+from emix.gaussian.collapse import ColumnDoubts, Names, judge_fit
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
@@ -189,7 +189,7 @@ def _best(
     columns: dict[int, ColumnDoubts] = {}  # by the identity of a result, all of which best_run holds
 
     def degeneracy(result: EMResult) -> Degeneracy | None:
-        collapse, columns[id(result)] = judge(result.statistics, settings.reg_covar, source.effective_rows)
+        collapse, columns[id(result)] = judge_fit(result.statistics, settings.reg_covar, source.effective_rows)
         return None if collapse is None else Degeneracy(collapse.message(names), *collapse[:3])
 
     def of_error(error: DegenerateFitError) -> Degeneracy:

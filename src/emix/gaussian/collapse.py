@@ -21,7 +21,7 @@ from emix.gaussian.structures import CovarianceStructure
 from emix.kernel.factors import Columns
 from emix.kernel.layout import parameters_layout
 
-__all__ = ["Collapse", "ColumnDoubts", "Judgement", "Names", "judge"]
+__all__ = ["Collapse", "ColumnDoubts", "Judgement", "Names", "judge_fit"]
 
 Array = NDArray[np.float64]
 
@@ -140,7 +140,7 @@ _NO_DOUBTS = ColumnDoubts()
 _NOTHING = Judgement(None, _NO_DOUBTS)
 
 
-def judge(statistics: GaussianStatistics, reg_covar: RegCovar, effective_rows: float) -> Judgement:
+def judge_fit(statistics: GaussianStatistics, reg_covar: RegCovar, effective_rows: float) -> Judgement:
     """Judge a fit by the statistics of its last E-step.
 
     Parameters
