@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from emix.gaussian.forms import FORMS, CovarianceForm
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.reg_covar import RegCovar
 from emix.gaussian.run import GaussianRun
 from emix.gaussian.scoring import scorer_arguments
 from emix.gaussian.shortcuts import Shortcut
-from emix.gaussian.structures import STRUCTURES
+from emix.gaussian.statistics import GaussianStatistics
+from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest
 from emix.kernel.level import kernel_for
 from emix.rows.source import RowSource
@@ -27,6 +29,25 @@ each_structure = pytest.mark.parametrize("structure", STRUCTURES)
 # Those that scikit-learn has too.
 each_of_scikit_learn = pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
 each_form = pytest.mark.parametrize("name", FORMS)
+
+
+class UnitVolume(CovarianceStructure):
+    """A structure of a user's own that is not linear in the Ŵ_k: diagonal covariances of determinant 1."""
+
+    name = "unit volume"
+    description = "a variance for each component and feature, with the product 1 over features"
+    form = FORMS["diag"]
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * (n_features - 1)
+
+    def maximize(self, statistics: GaussianStatistics, reg_covar: RegCovar, n_threads: int = 1) -> tuple[Array, int]:
+        held = statistics.weight[:, np.newaxis]
+        delta = statistics.shift / held
+        own = statistics.scatter / held - delta * delta + self.ridge(statistics, reg_covar)
+        covariances = own / own.prod(axis=1, keepdims=True) ** (1.0 / statistics.n_features)
+        weights, means = statistics.weight / statistics.weight.sum(), statistics.center + delta
+        return GaussianParameters.of(self, weights, means, covariances).packed, -1
 
 
 def clusters(n: int, d: int, K: int, seed: int = 0, spread: float = 3.0) -> Array:

@@ -11,6 +11,7 @@ from emix.gaussian.model import GaussianModel, q_function
 from emix.gaussian.parameters import GaussianParameters
 from gaussian.examples import (
     Array,
+    UnitVolume,
     after,
     clusters,
     each_structure,
@@ -129,6 +130,32 @@ def test_a_fall_is_within_the_shortfall(structure: str, reg_covar: float) -> Non
         fell = fell or change < 0.0
     assert fell or reg_covar < 1e-2
     assert old[-1] >= old[0]
+
+
+@pytest.mark.parametrize("reg_covar", [1e-3, 1.0, 100.0])
+def test_shortfall_where_the_fit_is_not_linear_in_the_scatter(reg_covar: float) -> None:
+    X = clusters(200, D, K)
+    begin = start("diag", X, K)
+    kind = UnitVolume()
+    model = GaussianModel(K, D, kind, reg_covar)
+    theta = GaussianParameters.of(kind, begin.weights, begin.means, np.ones((K, D)))
+    statistics, _ = model.e_step(X, theta)
+    r = naive_responsibilities(X, theta)
+    held = r.sum(axis=0)
+    means = r.T @ X / held[:, np.newaxis]
+    own = np.stack([np.average((X - means[k]) ** 2, axis=0, weights=r[:, k]) for k in range(K)])
+
+    def q(variances: Array) -> float:
+        covariances = variances / np.sqrt(variances.prod(axis=1, keepdims=True))
+        return float((r * naive_joint(X, GaussianParameters.of(kind, held / 200.0, means, covariances))).sum())
+
+    shortfall = model.shortfall(statistics)
+    assert shortfall == pytest.approx(q(own) - q(own + reg_covar), abs=rounding(q(own), 200))
+    assert shortfall > 0.0
+    # The tangent at Σ′, which is exact where the ridge moves Σ̂ by R, is another number.
+    kept, bare = model.m_step(statistics).covariances, GaussianModel(K, D, kind).m_step(statistics).covariances
+    tangent = 0.5 * held @ (np.log(kept / bare) - (kept - bare) / kept).sum(axis=1)
+    assert abs(tangent - shortfall) > 0.1 * shortfall
 
 
 @each_structure

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import emix
+from emix.em.loop import iterate
 from emix.gaussian.collapse import judge_fit
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.structures import NAMES, STRUCTURES, CovarianceStructure, structure_of
-from gaussian.examples import Array, clusters, each_structure, in_form, scatter_of, start
+from emix.gaussian.structures import NAMES, STRUCTURES, structure_of
+from gaussian.examples import Array, UnitVolume, clusters, each_structure, in_form, scatter_of, start
 
 each_size = pytest.mark.parametrize(("K", "d"), [(1, 1), (2, 1), (1, 3), (3, 4)])
 
@@ -141,32 +144,45 @@ def test_rounding_of_given_covariances_is_taken_out() -> None:
     np.testing.assert_allclose(found, values, rtol=1e-9)  # as far apart as what was given
 
 
-class Doubled(CovarianceStructure):
-    """A structure of a user's own: covariances that are known, so that weights and means alone are fitted."""
-
-    name = "doubled"
-    description = "twice the identity"
-    form = STRUCTURES["spherical"].form
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        return 0
-
-    def maximize(self, statistics: GaussianStatistics, reg_covar: object, n_threads: int = 1) -> tuple[Array, int]:
-        held = statistics.weight / statistics.weight.sum()
-        means = statistics.center + statistics.shift / statistics.weight[:, np.newaxis]
-        covariances = np.full(len(held), 2.0)
-        return GaussianParameters.from_covariances(self, held, means, covariances).packed.copy(), -1
-
-
 def test_a_structure_of_a_users_own() -> None:
     X = clusters(300, 2, 2)
-    begin = start("spherical", X, 2)
-    kind = Doubled()
+    begin = start("diag", X, 2)
+    kind = UnitVolume()
     model = emix.GaussianModel(2, 2, kind)
-    theta = GaussianParameters.from_covariances(kind, begin.weights, begin.means, begin.covariances)
+    theta = GaussianParameters.of(kind, begin.weights, begin.means, np.ones((2, 2)))
     result = emix.fit_em(model, X, theta, tol=1e-10)
     assert result.converged
-    np.testing.assert_array_equal(result.parameters.covariances, [2.0, 2.0])
+    np.testing.assert_allclose(result.parameters.covariances.prod(axis=1), 1.0, rtol=1e-15)  # a root and a product
     assert np.all(np.diff([record.log_likelihood for record in result.history]) >= -1e-9)  # rounding of 300 rows
     judgement = judge_fit(result.statistics, 0.0, 300.0)
     assert judgement.collapse is None
+
+
+def test_two_objects_of_a_users_structure_are_one_structure() -> None:
+    class Derived(UnitVolume):
+        pass
+
+    kind = UnitVolume()
+    for other in (UnitVolume(), pickle.loads(pickle.dumps(kind)), copy.copy(kind), copy.deepcopy(kind)):
+        assert other is not kind
+        assert other == kind and hash(other) == hash(kind)
+    for stranger in (Derived(), STRUCTURES["diag"], kind.name, None):
+        assert stranger != kind
+    # An object beside the one that has the name.
+    full = type(STRUCTURES["full"])()
+    assert full == STRUCTURES["full"] and pickle.loads(pickle.dumps(full)) is not STRUCTURES["full"]
+    assert structure_of(full, "GaussianModel") is STRUCTURES["full"]
+
+
+@pytest.mark.parametrize("another", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_a_fit_with_a_users_structure_goes_on_from_a_copy(another: Callable[[Any], Any]) -> None:
+    X = clusters(300, 2, 2)
+    begin = start("diag", X, 2)
+    model = emix.GaussianModel(2, 2, UnitVolume(), reg_covar=1e-3)
+    theta = GaussianParameters.of(model.structure, begin.weights, begin.means, np.ones((2, 2)))
+    half = iterate(model, X, theta, tol=0.0, max_iter=2).parameters
+    whole = iterate(model, X, half, tol=0.0, max_iter=2).parameters
+    for from_model, from_theta in ((another(model), half), (model, another(half))):
+        assert iterate(from_model, X, from_theta, tol=0.0, max_iter=2).parameters.digest == whole.digest
+    statistics, _ = model.e_step(X, half)
+    np.testing.assert_array_equal((statistics + another(statistics)).weight, 2.0 * statistics.weight)

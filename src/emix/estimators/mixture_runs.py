@@ -123,7 +123,7 @@ def continue_fit(settings: Settings, parameters: GaussianParameters, source: Arr
         If the covariance of a component collapsed.
     """
     sizes = settings.n_components, source.n_features
-    if parameters.structure is not settings.structure or parameters.means.shape != sizes:
+    if parameters.structure != settings.structure or parameters.means.shape != sizes:
         found, expected = (parameters.structure.name, *parameters.means.shape), (settings.covariance_type, *sizes)
         raise ValueError(
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "

@@ -113,8 +113,9 @@ class GaussianModel:
     def shortfall(self, statistics: GaussianStatistics) -> float:
         """Return the shortfall of the M-step's Q below the highest, for the ridge R on the variances; total, nats.
 
-        Σ_k N_k/2 · [log det Σ′_k − log det Σ̂_k − tr(Σ′_k⁻¹ (Σ′_k − Σ̂_k))], Σ′ with R and Σ̂ without; infinite where
-        Σ̂_k is singular. The log-likelihood can fall by no more than that.
+        Q(Σ̂) − Q(Σ′), Σ′ with R and Σ̂ without; infinite where Σ̂_k is singular. The log-likelihood can fall by no more
+        than that. Where Σ̂ is linear in the Ŵ_k, it is taken as
+        Σ_k N_k/2 · [log det Σ′_k − log det Σ̂_k − tr(Σ′_k⁻¹ (Σ′_k − Σ̂_k))], which has more digits.
         """
         structure, K, d = self.structure, self.n_components, self.n_features
         if self.reg_covar == 0.0:
@@ -123,6 +124,8 @@ class GaussianModel:
         if max(with_ridge[1], without[1]) >= 0:
             return math.inf
         kept, bare = (GaussianParameters(structure, K, d, packed) for packed, _ in (with_ridge, without))
+        if not structure.is_linear:
+            return max(0.0, q_function(bare, statistics) - q_function(kept, statistics))
         weight, _, _ = statistics.in_unit
         determinants = float(weight @ (bare.log_det_whitening - kept.log_det_whitening))
         added = structure.form.scatter_of(kept.covariances - bare.covariances, weight, d)

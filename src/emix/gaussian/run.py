@@ -82,7 +82,9 @@ class GaussianRun:
         """
         model = self.model
         K, d = model.n_components, model.n_features
-        if parameters.structure is not model.structure or parameters.n_components != K or parameters.n_features != d:
+        # Identity first: comparing two objects costs a call, in each iteration.
+        same = parameters.structure is model.structure or parameters.structure == model.structure
+        if not same or parameters.n_components != K or parameters.n_features != d:
             raise ValueError(
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
                 f"{model.structure.name!r} and {(K, d)}, as the model has."

@@ -159,7 +159,7 @@ class GaussianStatistics:
         """
         if not isinstance(other, GaussianStatistics):
             return NotImplemented
-        if self.structure is not other.structure and self.structure.name != other.structure.name:
+        if self.structure != other.structure:
             raise ValueError(
                 f"statistics for the structures {self.structure.name!r} and {other.structure.name!r} cannot be added."
             )

@@ -13,7 +13,7 @@ G. Celeux and G. Govaert (1995), Gaussian parsimonious clustering models, Patter
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,8 @@ class CovarianceStructure(ABC):
     """The covariances that an M-step may fit to K components in d dimensions.
 
     A structure of your own has a `name`, a `description`, a `form`, `maximize` and `n_parameters`. `GaussianModel` and
-    `GaussianParameters` take an object of the class in the place of a name.
+    `GaussianParameters` take an object of the class in the place of a name. Two objects of one class with one name are
+    equal, and one structure: a setting that tells two of them apart is part of the name.
 
     Attributes
     ----------
@@ -54,6 +55,8 @@ class CovarianceStructure(ABC):
         The likelihood is bounded for rows in general position, because no component can shrink alone.
     mixes_columns : bool
         A variance is that of several columns, whose units have to be one unit.
+    is_linear : bool
+        Σ̂ is a linear function of the Ŵ_k, so that the ridge moves the fitted covariances as it moves the scatter.
     """
 
     name: ClassVar[str]
@@ -64,9 +67,24 @@ class CovarianceStructure(ABC):
     shares_eigenvalues: ClassVar[bool] = False
     is_bounded: ClassVar[bool] = False
     mixes_columns: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<covariance structure {self.name}>"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return type(self) is type(other) and isinstance(other, CovarianceStructure) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.name))
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        # Not __reduce__: object's __reduce_ex__, which makes an ordinary pickle, would call it again.
+        if STRUCTURES.get(self.name) is self:
+            return _structure_named, (self.name,)
+        return super().__reduce_ex__(protocol)
 
     @abstractmethod
     def n_parameters(self, n_components: int, n_features: int) -> int:
@@ -134,9 +152,6 @@ class _Compiled(CovarianceStructure):
     m_step: ClassVar[int]
     in_parts: ClassVar[bool] = False
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _structure_named, (self.name,)
-
     def maximize(self, statistics: GaussianStatistics, reg_covar: RegCovar, n_threads: int = 1) -> tuple[Array, int]:
         K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
         packed = np.empty(factors.parameters_size(self.form.code, K, d))
@@ -163,6 +178,7 @@ class _Common(_Compiled):
     is_common = True
     shares_eigenvalues = True
     is_bounded = True
+    is_linear = True
 
     def project(self, covariances: Array, weights: Array) -> Array:
         if self.form.is_shared or np.array_equal(covariances, np.broadcast_to(covariances[0], covariances.shape)):
@@ -178,6 +194,7 @@ class VVV(_Compiled):
     alias = "VVV"
     description = "a covariance matrix for each component"
     form = FORMS["full"]
+    is_linear = True
     m_step = layout.VVV
     in_parts = True
 
@@ -205,6 +222,7 @@ class VVI(_Compiled):
     alias = "VVI"
     description = "a variance for each component and feature"
     form = FORMS["diag"]
+    is_linear = True
     m_step = layout.VVI
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
@@ -219,6 +237,7 @@ class VII(_Compiled):
     description = "a variance for each component"
     form = FORMS["spherical"]
     mixes_columns = True
+    is_linear = True
     m_step = layout.VII
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
