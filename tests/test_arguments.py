@@ -11,6 +11,7 @@ import pytest
 import emix
 from emix.arguments import choice_of, integer_in_range, real_in_range
 from emix.exceptions import shown
+from emix.gaussian.structures import NAMES
 
 
 def refused(error: type[Exception], text: str, function: Any, *arguments: Any, **keywords: Any) -> None:
@@ -68,8 +69,7 @@ def test_names_that_are_none_are_refused_with_those_that_are(value: Any) -> None
 
 @pytest.mark.parametrize("structure", ["fulll", "eee", 3, None, ["full"]])
 def test_unknown_structures(structure: Any) -> None:
-    names = "'EEE', 'EEI', 'EII', 'VII', 'VVI', 'VVV', 'diag', 'full', 'spherical', 'tied'"
-    among = f"must be a str among {{{names}}}. Got {structure!r} instead."
+    among = f"must be a str among {{{', '.join(map(repr, sorted(NAMES)))}}}. Got {structure!r} instead."
     arguments = structure, [1.0], [[0.0]], [[[1.0]]]
     text = f"The 'structure' parameter of GaussianParameters {among}"
     refused(ValueError, text, emix.GaussianParameters.from_covariances, *arguments)

@@ -36,7 +36,7 @@ def peak(work: Callable[[], Any]) -> int:
             tracemalloc.stop()
 
 
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_memory_of_em_does_not_grow_with_the_rows(structure: str, order: Any) -> None:
     covariances = STRUCTURES[structure].form.from_pooled(np.eye(2), 2)
@@ -66,7 +66,7 @@ def test_memory_of_a_whole_fit_does_not_grow_with_the_rows(start: str, weighted:
     assert abs(of(600_000) - of(200_000)) < 50_000
 
 
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_memory_of_a_random_start_does_not_grow_with_the_components(structure: str) -> None:
     X = rows(20_000)
 

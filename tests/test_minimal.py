@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import emix
+from emix.gaussian.structures import STRUCTURES
 
 
 def test_config_names_the_level_in_use(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,7 +24,7 @@ def test_config_names_the_level_in_use(capsys: pytest.CaptureFixture[str]) -> No
     assert in_use[1] == os.environ.get("EMIX_LEVEL", available[1].split(", ")[0])
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "EEI", "EII"])
+@pytest.mark.parametrize("covariance_type", STRUCTURES)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_fit_finds_two_separate_clusters(covariance_type: str, dtype: type) -> None:
     rng = np.random.default_rng(0)

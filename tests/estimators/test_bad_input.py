@@ -14,6 +14,9 @@ import scipy.sparse
 import sklearn.exceptions
 
 from emix import GaussianMixture, NotFittedError
+from emix.gaussian.structures import NAMES
+
+AMONG_STRUCTURES = f"must be a str among {{{', '.join(map(repr, sorted(NAMES)))}}}. Got"
 
 RNG = np.random.default_rng(0)
 X = np.vstack([RNG.normal(size=(20, 2)), RNG.normal(size=(20, 2)) + 9.0])
@@ -85,7 +88,7 @@ PARAMETERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"covariance_type": "round"},
         ValueError,
-        "must be a str among {'EEE', 'EEI', 'EII', 'VII', 'VVI', 'VVV', 'diag', 'full', 'spherical', 'tied'}. Got",
+        AMONG_STRUCTURES,
     ),
     ({"covariance_type": None}, ValueError, "The 'covariance_type' parameter of GaussianMixture"),
     (
@@ -347,7 +350,7 @@ def test_number_of_samples(n_samples: Any, error: type[Exception]) -> None:
         (([1.0], [[0.0]], [0.0], "spherical"), "'spherical covariance' should be positive: covariances[0] is 0"),
         (
             ([1.0], [[0.0]], [1.0], "round"),
-            "must be a str among {'EEE', 'EEI', 'EII', 'VII', 'VVI', 'VVV', 'diag', 'full', 'spherical', 'tied'}. Got",
+            AMONG_STRUCTURES,
         ),
     ],
 )

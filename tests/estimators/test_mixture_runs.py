@@ -12,6 +12,7 @@ import pytest
 
 import emix.estimators.mixture_runs
 from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture
+from emix.gaussian.structures import STRUCTURES
 from emix.parallel import threads
 
 LONG = 120.0  # seconds that only a defect would last
@@ -76,7 +77,7 @@ def every_way(monkeypatch: pytest.MonkeyPatch, X: Any, numbers: tuple[int, ...] 
 
 
 @pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_everything_is_the_same_side_by_side(structure: str, init_params: str, monkeypatch: pytest.MonkeyPatch) -> None:
     X = rows()
     settings = {"n_components": 4, "covariance_type": structure, "init_params": init_params, "n_init": 7}

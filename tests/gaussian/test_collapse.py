@@ -11,10 +11,9 @@ from emix.gaussian.label_sums import statistics_of_labels
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.kernel.factors import Columns
+from gaussian.examples import each_structure
 
 Array = NDArray[np.float64]
-
-each_structure = pytest.mark.parametrize("structure", list(STRUCTURES))
 
 
 def statistics_of(structure: str, X: NDArray[np.floating], labels: NDArray[np.intp]) -> GaussianStatistics:

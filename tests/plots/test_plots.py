@@ -14,6 +14,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.text import Text
 
 import emix
+from emix.gaussian.structures import STRUCTURES
 from emix.plots.plots import plot_mixture
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def test_two_columns(mixture: emix.GaussianMixture, faithful: np.ndarray, tmp_pa
     ]
 
 
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_ellipses_are_the_contours_of_the_components(faithful: np.ndarray, structure: str) -> None:
     mixture = emix.GaussianMixture(2, covariance_type=structure, random_state=0).fit(faithful)
     figure = plot_mixture(mixture, faithful)

@@ -14,6 +14,7 @@ import sklearn.mixture
 import emix
 from emix.datasets import load_faithful
 from emix.faces import plot_mixture, summary
+from emix.gaussian.structures import STRUCTURES
 from emix.summary.fitted import assign, column_names, criteria, full_covariances, stop_sentence
 
 
@@ -121,7 +122,7 @@ def test_pandas_rows_are_taken_by_position(faithful: np.ndarray) -> None:
     assert assign(mixture, frame).counts.sum() == len(faithful)
 
 
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEI", "EII"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_full_covariances_give_the_same_densities(faithful: np.ndarray, structure: str) -> None:
     mixture = emix.GaussianMixture(2, covariance_type=structure, random_state=0).fit(faithful)
     full = emix.GaussianMixture.from_parameters(mixture.weights_, mixture.means_, full_covariances(mixture))
