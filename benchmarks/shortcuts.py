@@ -144,7 +144,12 @@ SHORTCUTS = {
             *(f"{_KERNEL}/estep/origin.pxi::{name}" for name in ("add_products", "statistics_at_origin")),
             f"{_KERNEL}/mstep/origin.pxi::leave_origin",
         ),
-        ("tests/gaussian/shortcuts/test_origin.py", "tests/kernel/test_origin_buffers.py"),
+        (
+            "tests/gaussian/shortcuts/origins.py",
+            "tests/gaussian/shortcuts/test_origin.py",
+            "tests/gaussian/shortcuts/test_origin_extremes.py",
+            "tests/kernel/test_origin_buffers.py",
+        ),
     ),
     "packing": Shortcut(
         "rows of a component are packed where few are live",
@@ -160,7 +165,7 @@ SHORTCUTS = {
     "larger blocks": Shortcut(
         "blocks and super-blocks of 1024 rows from 24 to 160 features",
         (f"{_KERNEL}/estep/sizes.pxi::super_block_rows",),
-        ("tests/kernel/test_kernel.py::test_long_super_blocks",),
+        ("tests/kernel/test_super_blocks.py::test_long_super_blocks",),
     ),
 }
 
