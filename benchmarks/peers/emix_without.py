@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data import Start
 from peers import Fit, Run, emix
-from shortcuts import all_but
+from shortcut_runs import all_but
 
 NAME = "emix (without a shortcut)"
 NOTE = "is emix with one of its shortcuts switched off, to show what that one saves"

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import shortcuts
+import shortcut_runs
 from data import Problem, make_data
 from emix import GaussianMixture
+from emix.gaussian.shortcuts import SHORTCUTS as SWITCHES
+from shortcut_parts import SHORTCUTS, n_lines
+from shortcuts import table
 from workers import stage
 
 
-@pytest.mark.parametrize("name", shortcuts.SHORTCUTS)
+@pytest.mark.parametrize("name", SHORTCUTS)
 def test_what_a_shortcut_is_made_of_is_there(name: str) -> None:
-    for part in (*shortcuts.SHORTCUTS[name].source, *shortcuts.SHORTCUTS[name].tests):
-        assert shortcuts.n_lines(part) > 1, part
+    for part in (*SHORTCUTS[name].source, *SHORTCUTS[name].tests):
+        assert n_lines(part) > 1, part
 
 
 @pytest.fixture(name="rows", scope="module")
@@ -25,10 +28,10 @@ def _rows() -> NDArray[np.floating]:
     return make_data(Problem(3_000, 4, 3))
 
 
-@pytest.mark.parametrize("without", ["", *shortcuts.SWITCHES])
+@pytest.mark.parametrize("without", ["", *SWITCHES])
 def test_a_fit_runs_without_a_shortcut(tmp_path: Path, rows: NDArray[np.floating], without: str) -> None:
     np.save(tmp_path / "data.npy", rows)
-    found = shortcuts.whole_fit(str(tmp_path / "data.npy"), 3, "full", without)
+    found = shortcut_runs.whole_fit(str(tmp_path / "data.npy"), 3, "full", without)
     fitted = GaussianMixture(3, random_state=0).fit(rows)
     assert found["iterations"] == fitted.n_iter_
     if without:
@@ -39,14 +42,14 @@ def test_a_fit_runs_without_a_shortcut(tmp_path: Path, rows: NDArray[np.floating
 
 
 def test_all_but_one() -> None:
-    assert shortcuts.all_but("") == shortcuts.SWITCHES
-    assert shortcuts.all_but("bounds") == ("origin", "screen", "packing")
+    assert shortcut_runs.all_but("") == SWITCHES
+    assert shortcut_runs.all_but("bounds") == ("origin", "screen", "packing")
 
 
 def test_passes_that_use_a_shortcut_are_counted(tmp_path: Path) -> None:
     problem = Problem(20_000, 8, 8, structure="diag", separation=10.0)
     data, start = stage(problem, tmp_path)
-    counts = shortcuts.used(str(data), str(start), "diag", 5)
+    counts = shortcut_runs.used(str(data), str(start), "diag", 5)
     assert counts["passes"] == 6
     # The first pass leaves nothing for bounds of an earlier one, and its sums may be too inexact about one origin.
     assert 0 < counts["bounds"] < 6
@@ -63,9 +66,7 @@ def test_table() -> None:
         {"name": "one", "level": "v4", "shortcuts": {"screen": {"used": 0}, "bounds": on}},
         {"name": "two", "level": "v4", "shortcuts": {"screen": {"used": 0}, "bounds": {"used": 0}}},
     ]
-    text = shortcuts.table(
-        {"records": records, "levels": ["v4"], "threads": 2, "lines": {"screen": [1, 2], "bounds": [3, 4]}}
-    )
+    text = table({"records": records, "levels": ["v4"], "threads": 2, "lines": {"screen": [1, 2], "bounds": [3, 4]}})
     assert "33 % (one)" in text
     assert "| one | **1.50×** [1.50× (1.40–1.60)], 4 of 9 passes | 1e-15 |" in text
     assert "| light, taken out: rows of small responsibility" in text

@@ -74,6 +74,10 @@ class TwoCoins:
         return heads / (heads + tails)
 
 
+COINS = TwoCoins.HEADS
+START = np.array([0.6, 0.5])
+
+
 @dataclass(frozen=True)
 class Alleles:
     """Expected numbers of genes, or their frequencies."""
@@ -139,3 +143,22 @@ class NormalWithGaps:
     def m_step(self, statistics: dict[str, Any]) -> dict[str, Array]:
         mean = statistics["sum"] / statistics["n"]
         return {"mean": mean, "covariance": statistics["products"] / statistics["n"] - np.outer(mean, mean)}
+
+
+class Scripted:
+    """Log-likelihoods in an order laid down; θ counts the M-steps."""
+
+    def __init__(self, log_likelihoods: list[float], weight: float = 1.0, shortfall: float = 0.0) -> None:
+        self._values, self._weight, self._shortfall = log_likelihoods, weight, shortfall
+
+    def e_step(self, data: Any, theta: int) -> tuple[int, float]:
+        return theta, self._values[theta]
+
+    def m_step(self, statistics: int) -> int:
+        return statistics + 1
+
+    def weight(self, data: Any) -> float:
+        return self._weight
+
+    def shortfall(self, statistics: int) -> float:
+        return self._shortfall
