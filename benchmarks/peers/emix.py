@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,9 @@ def prepare(
     from emix import GaussianModel, GaussianParameters, fit_em
 
     K, d = start.means.shape
-    model = GaussianModel(K, d, structure, reg_covar=0.0, n_threads=n_threads, shortcuts=shortcuts)
+    # Versions before 0.2 have no such switch.
+    switch: dict[str, Any] = {} if shortcuts == "auto" else {"shortcuts": shortcuts}
+    model = GaussianModel(K, d, structure, reg_covar=0.0, n_threads=n_threads, **switch)
     parameters = GaussianParameters.from_covariances(
         structure, start.weights, start.means, in_structure(start.covariances, structure)
     )

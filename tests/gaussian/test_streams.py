@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import emix
 from emix.gaussian.parameters import GaussianParameters
 from emix.parallel import threads
 from emix.rows.arrays import ArraySource
-from emix.rows.source import RowSource
+from emix.rows.source import Batch, RowSource
 from gaussian.examples import clusters, each_structure, start
 from rows.streams import BatchSource
 
@@ -228,3 +229,53 @@ def test_an_error_in_a_pass_over_shared_slots() -> None:
         run.e_step(theta)
     source.fail_at = None
     np.testing.assert_array_equal(run.e_step(theta)[0].packed, model.e_step(X, theta)[0].packed)
+
+
+def without(batches: list[Batch], number: int) -> list[Batch]:
+    return batches[:number] + batches[number + 1 :]
+
+
+@pytest.mark.parametrize("size", [(2, 3), (64, 20)], ids=["small slots", "slots that threads share"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda batches: batches[:-1], "rows, expected 3000"),
+        (lambda batches: without(batches, 1), "a batch that begins at row"),
+        (lambda batches: batches + batches, "a batch that begins at row 0, expected row 3000"),
+        (lambda batches: [], "gave 0 rows, expected 3000"),
+    ],
+    ids=["short", "a gap", "twice", "none"],
+)
+def test_batches_that_are_not_the_rows_are_refused(size: tuple[int, int], change: Any, message: str) -> None:
+    d, K = size
+    X = np.random.default_rng(6).normal(size=(3000, d))
+    theta = GaussianParameters.from_covariances("full", np.full(K, 1 / K), X[:K], np.array([np.eye(d)] * K))
+
+    class Changed(BatchSource):
+        changed = False
+
+        def batches(self, unit: int) -> Iterator[Batch]:
+            found = [batch._replace(X=batch.X.copy()) for batch in super().batches(unit)]
+            return iter(change(found) if self.changed else found)
+
+    source = Changed(X)
+    run = emix.GaussianModel(K, d, shortcuts=()).begin(source)
+    source.changed = True
+    with pytest.raises(ValueError, match=message):
+        run.e_step(theta)
+
+
+def test_batches_without_rows_are_passed_over() -> None:
+    class WithEmpty(BatchSource):
+        def batches(self, unit: int) -> Iterator[Batch]:
+            for batch in super().batches(unit):
+                yield Batch(batch.first_row, batch.X[:0], None)
+                yield Batch(batch.first_row, batch.X.copy(), None)
+
+    X = np.random.default_rng(6).normal(size=(3000, 2))
+    theta = GaussianParameters.from_covariances("diag", [0.5, 0.5], X[:2], np.ones((2, 2)))
+    model = emix.GaussianModel(2, 2, "diag", shortcuts=())
+    found, expected = (model.begin(rows).e_step(theta)[0].packed for rows in (WithEmpty(X), X))
+    assert found.tobytes() == expected.tobytes()
+    with pytest.raises(ValueError, match="data have 0 rows, expected at least one"):
+        model.begin(BatchSource(X[:0]))

@@ -272,3 +272,18 @@ def test_densities_and_outcomes_can_be_sent_to_another_process() -> None:
     back = pickle.loads(pickle.dumps(outcome))
     np.testing.assert_array_equal(back.packed, outcome.packed)
     assert (back.log_likelihood, back.counts, back.growth) == (outcome.log_likelihood, Counts(1.0, 2, 3.0), 5.0)
+
+
+def test_an_outcome_in_a_message_that_is_read_only_can_be_used() -> None:
+    outcome = outcome_of(np.random.default_rng(8), np.zeros(6))
+    pieces: list[pickle.PickleBuffer] = []
+    message = pickle.dumps(outcome, protocol=5, buffer_callback=pieces.append)
+    back = pickle.loads(message, buffers=[bytes(piece.raw()) for piece in pieces])
+    np.testing.assert_array_equal(back.packed, outcome.packed)
+
+
+def test_buffers_without_slots_are_refused() -> None:
+    sizes = STRUCTURES.index("diag"), 2, 3
+    width, _, n_arguments = factors.sizes_of_pass(*sizes)
+    with pytest.raises(ValueError, match="slots has 0 numbers, expected 1 or more"):
+        factors.PassBuffers(*sizes, 40.0, np.zeros(n_arguments), None, np.zeros((0, width)))

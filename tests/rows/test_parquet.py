@@ -8,6 +8,7 @@ import pickle
 import sys
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -370,3 +371,16 @@ def test_pyarrow_is_missing(written: Callable[..., str], monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r'reading Parquet files needs pyarrow, .*: pip install "emix\[parquet\]"'):
         ParquetSource(path)
+
+
+def test_threads_that_read_one_source_for_the_first_time_find_the_same(written: Callable[..., str]) -> None:
+    # Weights that have a unit: nobody may see it before all of the summary is there.
+    rows = np.random.default_rng(2).normal(size=(20_000, 3))
+    path = written(table(rows, np.full(20_000, 1e-200)))
+    for _ in range(5):
+        source = ParquetSource(path, columns=list("abc"), weight="w")
+        with ThreadPoolExecutor(3) as pool:
+            reads = [pool.submit(source.read) for _ in range(3)]
+            found = {(read.result().total_weight, source.weight_unit) for read in reads}
+        assert len(found) == 1
+        assert found.pop()[0] == pytest.approx(2e-196, rel=1e-12)  # 20 000 sums of rounded numbers

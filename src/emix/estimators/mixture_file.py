@@ -24,7 +24,7 @@ __all__ = ["load_mixture", "mixture_bytes", "save_mixture"]
 
 KIND = "GaussianMixture"
 
-# Names of arrays that are settings begin so, but for those that 0.1 had.
+# Prefix of arrays that hold settings. Settings of 0.1 have no prefix.
 _SETTING = "setting_"
 _START_ARRAYS = ("weights_init", "means_init", "precisions_init")
 _FIT_NUMBERS = ("log_likelihood_", "total_weight_", "lower_bound_", "converged_", "n_iter_", "stopped_by_", "fit_time_")

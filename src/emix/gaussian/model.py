@@ -13,7 +13,7 @@ from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.reg_covar import RegCovar, reg_covar_of, shown_ridge
 from emix.gaussian.run import GaussianRun
-from emix.gaussian.shortcuts import SHORTCUTS, shortcut_names
+from emix.gaussian.shortcuts import AUTO, SHORTCUTS, shortcut_names
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import CovarianceStructure, structure_of
 from emix.rows.arrays import as_source
@@ -59,7 +59,7 @@ class GaussianModel:
         structure: str | CovarianceStructure = "full",
         reg_covar: RegCovar = 0.0,
         n_threads: int | None = None,
-        shortcuts: str | Iterable[str] = "auto",
+        shortcuts: str | Iterable[str] = AUTO,
     ) -> None:
         # The estimator passes plain ints. This condition sees it in a third of the time that the checks take.
         if not (type(n_components) is type(n_features) is int and n_components > 0 < n_features and n_threads is None):
@@ -72,7 +72,7 @@ class GaussianModel:
         self.structure = structure_of(structure, "GaussianModel")
         self.reg_covar: RegCovar = reg_covar_of(reg_covar, "GaussianModel")
         self.n_threads = n_threads
-        self.shortcuts = SHORTCUTS if shortcuts == "auto" else shortcut_names(shortcuts)
+        self.shortcuts = SHORTCUTS if shortcuts is AUTO else shortcut_names(shortcuts)
         self._threads_of_matrices = self.structure.form.threads_of_matrices(n_components, n_features, n_threads)
 
     def begin(self, data: Any) -> GaussianRun:

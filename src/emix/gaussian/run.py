@@ -50,6 +50,8 @@ class GaussianRun:
     def __init__(self, model: GaussianModel, source: RowSource) -> None:
         if source.n_features != model.n_features:
             raise ValueError(f"data have {source.n_features} columns, expected {model.n_features}, as the model has.")
+        if source.n_rows < 1:
+            raise ValueError(f"data have {source.n_rows} rows, expected at least one.")
         self.model, self.source = model, source
         self.dtype, self.weight = source.dtype, source.total_weight
         self._columns, self._unit = source.columns, source.weight_unit

@@ -220,11 +220,23 @@ class LocalSums:
         if self._rows is not None:
             self._sweep_batch(self._rows, 0, self._n_rows, first=True)
             return
-        first = True
+        expected = 0
         for batch in self.source.batches(self._unit):
-            rows = self.kernel.Rows(batch.X, batch.weight, batch.first_row)
-            self._sweep_batch(rows, batch.first_row, batch.first_row + len(batch.X), first=first)
-            first = False
+            first_row, n_rows = batch.first_row, len(batch.X)
+            if first_row != expected:
+                raise self._not_the_rows(f"a batch that begins at row {first_row}", f"row {expected}")
+            expected += n_rows
+            if n_rows:
+                rows = self.kernel.Rows(batch.X, batch.weight, first_row)
+                self._sweep_batch(rows, first_row, expected, first=first_row == 0)
+        if expected != self._n_rows:
+            raise self._not_the_rows(f"{expected} rows", f"{self._n_rows}")
+
+    def _not_the_rows(self, found: str, expected: str) -> ValueError:
+        return ValueError(
+            f"batches() of a {type(self.source).__name__} gave {found}, expected {expected}: each call must hand out "
+            "all rows anew, in their order, from the first on."
+        )
 
     def _sweep_batch(self, rows: Any, first_row: int, last_row: int, *, first: bool) -> None:
         """Add rows to the slots, which the first batch of a pass empties."""

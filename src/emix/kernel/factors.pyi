@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 negligible: float
+most_shrunk: float
 
 def whiten(
     form: int,

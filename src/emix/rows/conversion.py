@@ -131,8 +131,13 @@ def refuse_unread_names(X: Any, name: str) -> None:
         )
     if is_frame(X) or _is_arrow(X):
         return
-    # Of the class: a lazy frame would work out its columns.
     cls = type(X)
+    if callable(getattr(cls, "batches", None)) and callable(getattr(cls, "read", None)):
+        raise TypeError(
+            f"{name} is a {cls.__name__}, expected an array or a data frame: a source of rows is fitted by "
+            "emix.fit_em(emix.GaussianModel(...), source, start)."
+        )
+    # A lazy frame would work out its columns if it was asked itself, and not its class.
     named = any(hasattr(cls, attribute) for attribute in ("columns", "column_names", "__dataframe__"))
     if named or (hasattr(cls, "__arrow_c_stream__") and not hasattr(cls, "__array__")):
         raise TypeError(

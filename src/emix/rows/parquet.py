@@ -144,8 +144,8 @@ class ParquetSource(SummarizedRows):
             the file, the row within it, from 0, and the column.
         """
         if self._summary is None:
-            self._summary = self._read(sample)
-        elif sample is not None:
+            return self._read(sample)
+        if sample is not None:
             for batch in self.batches(1):
                 sample.add(batch)
         return self._summary
@@ -165,12 +165,12 @@ class ParquetSource(SummarizedRows):
             If a file was written to since it was first read.
         """
         self.read()
-        return self._batches(unit)
+        return self._batches(unit, self._divisor)
 
     def _read(self, sample: Sample | None) -> RowSummary:
         kind = self.dtype.char
         reading = Reading(self.n_features)
-        for batch in self._batches(1):
+        for batch in self._batches(1, 1.0):
             reading.add(batch)
             if reading.first_bad is not None:
                 file, row = self._place(reading.first_bad.row)
@@ -182,18 +182,21 @@ class ParquetSource(SummarizedRows):
                 raise ValueError(refusal_of_weight(batch.weight[bad], row, f"column {self.weight!r} of {file}"))
             if sample is not None:
                 sample.add(batch)
-        summary = reading.summary()
+        summary, divisor = reading.summary(), 1.0
         if self.weight is not None:
             name = f"column {self.weight!r} of {self.path}"
             check_total_weight(summary.total_weight, summary.largest_weight, self.n_rows, name, "weight")
-            self._divisor = self._unit = weight_unit(summary.largest_weight, self.n_features)
-        self._columns = Columns(EPSILON[kind], summary.column_range)
-        check_column_range(self._columns, kind, self.feature_names, name=self.path)
+            divisor = weight_unit(summary.largest_weight, self.n_features)
+        columns = Columns(EPSILON[kind], summary.column_range)
+        check_column_range(columns, kind, self.feature_names, name=self.path)
         if sample is not None:
-            sample.divide_weights(self._divisor)
+            sample.divide_weights(divisor)
+        # All at once, when nothing can fail any more: another thread may read the same source.
+        self._divisor = self._unit = divisor
+        self._columns, self._summary = columns, summary
         return summary
 
-    def _batches(self, unit: int) -> Iterator[Batch]:
+    def _batches(self, unit: int, divisor: float) -> Iterator[Batch]:
         """Batches that begin and end without regard to row groups and files."""
         most = min(_BATCH_ROWS, _BATCH_BYTES // (self.n_features * self.dtype.itemsize))
         length = max(unit, most - most % unit)
@@ -209,9 +212,7 @@ class ParquetSource(SummarizedRows):
                     weight[filled : filled + count] = columns[-1][taken : taken + count]
                 taken, filled = taken + count, filled + count
                 if filled == len(X):
-                    yield Batch(
-                        first_row, X, weight if self._divisor == 1.0 or weight is None else weight / self._divisor
-                    )
+                    yield Batch(first_row, X, weight if divisor == 1.0 or weight is None else weight / divisor)
                     first_row, filled = first_row + filled, 0
                     X, weight = self._room(min(length, self.n_rows - first_row))
 

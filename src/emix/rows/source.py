@@ -103,7 +103,7 @@ class RowSource(Protocol):
         Parameters
         ----------
         unit : int
-            Each batch but the last has a multiple of so many rows.
+            Each batch but the last has a multiple of so many rows. Batches without rows are passed over.
         """
 
 

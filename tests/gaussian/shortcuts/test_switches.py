@@ -58,6 +58,14 @@ def test_each_alone_and_all_together_give_what_none_gives(structure: str, dtype:
         assert_same_result(found, expected, dtype)
 
 
+def test_packing_can_be_switched_off() -> None:
+    # Separate components: most rows of a block have no responsibility for most of them, and packed sums are added in
+    # another order.
+    X, theta = case("full", D, 6.0, "float64")
+    packed, dense = (result_of("full", X, theta, names)[1][0].packed for names in (("packing",), ()))
+    assert packed.tobytes() != dense.tobytes()
+
+
 def test_order_and_repetition_of_the_names_do_not_matter() -> None:
     X, theta = case("diag")
     expected, _ = result_of("diag", X, theta, "auto")

@@ -30,7 +30,10 @@ from emix.rows.source import RowSource
 if TYPE_CHECKING:
     from emix.gaussian.model import GaussianModel
 
-__all__ = ["LEAST_WORK", "SHORTCUTS", "Shortcut", "shortcut_names"]
+__all__ = ["AUTO", "LEAST_WORK", "SHORTCUTS", "Shortcut", "shortcut_names"]
+
+AUTO = "auto"
+"""All shortcuts, each where it pays."""
 
 LEAST_WORK = 50_000
 """Rows × components × features below which no shortcut pays, and a run does not ask (measured for an origin: at 20 000,
@@ -73,7 +76,7 @@ def shortcut_names(shortcuts: Any) -> tuple[str, ...]:
     TypeError, ValueError
         If it is neither, or there is no shortcut of a name.
     """
-    if shortcuts == "auto":
+    if isinstance(shortcuts, str) and shortcuts == AUTO:
         return SHORTCUTS
     if isinstance(shortcuts, str) or not isinstance(shortcuts, Iterable):
         raise TypeError(f"shortcuts is {shown(shortcuts)}, expected 'auto' or names of shortcuts: {SHORTCUTS}.")

@@ -14,6 +14,7 @@ include "../shared/checks.pxi"
 include "../shared/limits.pxi"
 
 negligible = NEGLIGIBLE
+most_shrunk = SHRUNK
 
 # Work on no more numbers than this, some microseconds, does not release Python's lock. To get the lock back from
 # another thread takes longer.

@@ -135,6 +135,7 @@ cdef class PassBuffers:
         self.slot = slot_layout(form, n_components, n_features)
         check_length("arguments", arguments.shape[0], arguments_layout(form, n_components, n_features).size)
         check_length("a slot", slots.shape[1], self.slot.size)
+        check_at_least("slots", slots.shape[0], 1)
         if rounded is not None:
             check_length("rounded", rounded.shape[0], arguments.shape[0])
         self.form, self.K, self.d = form, n_components, n_features
@@ -298,7 +299,7 @@ cdef class PassBuffers:
 def judge(
     KernelDensity density not None, PassOutcome before, Columns columns not None, PassOutcome total not None,   # IN
 ):
-    """The use of the sums over all rows: (shrunk, cancels).
+    """Return two flags about the sums over all rows: (shrunk, cancels).
 
     Shrunk: some N times SHRUNK is less than it was `before` (None: no), so that what was negligible for the component
     may not be. Cancels: the M-step would find nothing but rounding in the sums about these centres.

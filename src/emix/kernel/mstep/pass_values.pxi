@@ -55,7 +55,7 @@ cdef class PassOutcome:
         self.log_likelihood, self.counts, self.growth = log_likelihood, counts, growth
 
     def __reduce__(self):
-        return PassOutcome, (self.packed, self.log_likelihood, self.counts, self.growth)
+        return _received, (self.packed, self.log_likelihood, self.counts, self.growth)
 
     def plus(self, PassOutcome other not None, KernelDensity density not None):
         """The outcome of both sets of rows together, of passes under this density about equal centres."""
@@ -72,3 +72,8 @@ cdef class PassOutcome:
             self.counts.plus(other.counts))
         return PassOutcome(
             packed, self.log_likelihood + other.log_likelihood, counts, max(self.growth, other.growth))
+
+
+def _received(packed, double log_likelihood, counts, double growth):
+    """An outcome from another process, whose array may be read-only there"""
+    return PassOutcome(packed if packed.flags.writeable else packed.copy(), log_likelihood, counts, growth)

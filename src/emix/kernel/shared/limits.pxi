@@ -1,4 +1,4 @@
-# Limits that hold each other up: whoever changes one reads all of this.
+# These limits depend on each other. Read all of this before you change one.
 #
 # 1. What is left out. A component whose log-density lies further than NEGLIGIBLE + log(W / N_k) nats below a row's best
 #    (W: the weight of all rows, N_k: the component's weight in the pass before) is left out of the row's sums. So a row
