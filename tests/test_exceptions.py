@@ -133,9 +133,9 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "fit_em, model": lambda value: emix.fit_em(value, X, 1.0, tol=0.1, max_iter=3),
     "fit_em, tol": lambda value: emix.fit_em(Falling(), X, 1.0, tol=value, max_iter=3),
     "fit_em, max_iter": lambda value: emix.fit_em(Falling(), X, 1.0, tol=0.1, max_iter=value),
-    "conditional": lambda value: NORMAL.conditional([value]),  # type: ignore[arg-type]
+    "conditional": lambda value: NORMAL.conditional([value]),  # type: ignore[arg-type]  # a wrong type is the test
     "marginal": lambda value: NORMAL.marginal([value]),
-    "rvs": lambda value: NORMAL.rvs([value]),  # type: ignore[arg-type]
+    "rvs": lambda value: NORMAL.rvs([value]),  # type: ignore[arg-type]  # a wrong type is the test
 }
 
 
@@ -198,7 +198,7 @@ sys.stdout.buffer.write(pickle.dumps((recorded, error)))
 def test_pickles_serve_processes_with_and_without_scikit_learn(loaded: bool) -> None:
     exceptions = pytest.importorskip("sklearn.exceptions")
     recorded, error = not_converged(), not_fitted("GaussianMixture")
-    error.note = "kept"  # type: ignore[attr-defined]
+    error.note = "kept"  # type: ignore[attr-defined]  # an attribute of the user's own
     sent = pickle.dumps(((recorded.category, recorded.message), error))
     code = TO_AND_FRO.format(loaded=loaded)
     there = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=False, timeout=60)

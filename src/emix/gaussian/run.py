@@ -15,7 +15,8 @@ from emix.gaussian.shortcuts.bounds import Bounds
 from emix.gaussian.shortcuts.origin import Origin
 from emix.gaussian.shortcuts.screen import Screen
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest, judge
+from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest
+from emix.kernel import factors
 from emix.rows.source import RowSource
 
 if TYPE_CHECKING:
@@ -92,27 +93,28 @@ class GaussianRun:
                 f"{model.structure.name!r} and {(K, d)}, as the model has."
             )
         density = KernelDensity(self._form, K, d, parameters.packed, True)
-        request = PassRequest(density, self._before, None, self._columns, self._unit)
-        self._before = None
+        before, self._before = self._before, None
+        asked: PassRequest | None = None
         if self.shortcuts:
-            asked, outcome = self._take(request)
+            asked, outcome = self._take(self._request(density, before))
         else:
-            asked, outcome = request, self.sums.take(request)
-        shrunk, cancels = judge(outcome, request)
+            outcome = self.sums.take_plain(density, before, None, self._columns)
+        shrunk, cancels = factors.judge(density, before, self._columns, outcome)
         if shrunk:
             # What was negligible beside the old weight may not be beside the new one.
-            request = request._replace(before=None)
-            asked, outcome = self._take(request)
-            _, cancels = judge(outcome, request)
+            before = None
+            asked, outcome = self._take(self._request(density, before))
+            _, cancels = factors.judge(density, before, self._columns, outcome)
         if not math.isfinite(outcome.log_likelihood):
             raise self._not_finite(parameters)
         if cancels:
             # A component is about to jump by so many of its new standard deviations that the sums about its old mean
             # hold nothing else. They are taken once more, about the new one.
-            asked, outcome = self._take(request._replace(center=self._means(outcome)))
-        # Shortcuts learn from the pass that counts, once.
-        for shortcut in self.shortcuts:
-            shortcut.after(asked, outcome)
+            asked, outcome = self._take(self._request(density, before, self._means(outcome)))
+        if asked is not None:
+            # Shortcuts learn from the pass that counts, once.
+            for shortcut in self.shortcuts:
+                shortcut.after(asked, outcome)
         self._before = outcome
         log_likelihood = self._unit * outcome.log_likelihood
         statistics = GaussianStatistics(
@@ -120,6 +122,9 @@ class GaussianRun:
             self._unit, self._columns,
         )  # fmt: skip
         return statistics, log_likelihood
+
+    def _request(self, density: KernelDensity, before: PassOutcome | None, center: Array | None = None) -> PassRequest:
+        return PassRequest(density, before, center, self._columns, self._unit)
 
     def _take(self, request: PassRequest) -> tuple[PassRequest, PassOutcome]:
         """Take a pass with the shortcuts that serve it; again without one whose sums are not exact enough."""

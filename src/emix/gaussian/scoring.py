@@ -243,7 +243,7 @@ def _far_rows(scores: Scores, n_components: int) -> NDArray[np.intp]:
     if scores.labels is not None:
         return np.flatnonzero(scores.labels == n_components)
     assert scores.responsibilities is not None
-    # Of other rows they add up to 1, and a product of matrices is the fastest way to see it.
+    # Responsibilities of other rows add up to 1. A product of matrices is the fastest way to see it.
     return np.flatnonzero(scores.responsibilities @ np.ones(n_components, scores.responsibilities.dtype) == 0.0)
 
 

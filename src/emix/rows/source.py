@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EPSILON", "Batch", "RowSource", "RowSummary", "Sample", "SummarizedRows", "is_source"]
 
-# Of rows' precisions, by their dtypes' characters.
+# Machine epsilon, by the character of the rows' dtype.
 EPSILON = {character: float(np.finfo(character).eps) for character in "df"}
 
 

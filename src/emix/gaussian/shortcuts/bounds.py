@@ -67,7 +67,7 @@ class Bounds:
     carried : CarriedBounds or None
         The bounds that the next pass uses.
     says_little : bool
-        True if the next pass with bounds will not tell what they save: it computes more than those after it.
+        True if the next pass with bounds computes more than the passes after it, so that its counts decide nothing.
     """
 
     name: ClassVar[str] = "bounds"

@@ -35,7 +35,8 @@ MAX_REACH = {"d": 128.0**2, "f": 16.0**2}
 # more, a component shrank at once, or rows lie far from all means.
 MAX_RATIO = {"d": 2.0**16, "f": 2.0**10}
 
-# For tied, whatever its covariance's condition: so many times the error of sums for each component is allowed.
+# For tied, whatever its covariance's condition: the error of sums about the origin may be this many times the error of
+# sums for each component.
 HARMLESS_RATIO = 16.0
 
 # Features of all components, d K, below which the tiles are hardly filled.
@@ -129,8 +130,8 @@ class Origin:
         return np.where(largest > 0.0, (source.columns.epsilon * largest) ** 2 / 12.0, of_zeros)
 
     def _scatter_is_exact(self, outcome: PassOutcome, request: PassRequest) -> bool:
-        # Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs by eps ‖ |W| √diag T ‖²; sums for each
-        # component have the diagonal of the scatter within components in its place.
+        # T is the scatter of all rows about the origin. Each T_ij errs by eps √(T_ii T_jj) at most, so that W T Wᵀ errs
+        # by eps ‖ |W| √diag T ‖². Sums for each component have the scatter within components in the place of T.
         assert self._scatter is not None
         K, d = request.density.n_components, request.density.n_features
         statistics = GaussianStatistics(self._structure, K, d, outcome.packed, 0.0, 0, 0.0, None, 1.0, request.columns)

@@ -128,8 +128,8 @@ cdef class Scorer:
             check_shape("responsibilities", responsibilities.shape[0], responsibilities.shape[1], rows.n_rows, K)
         if labels is not None:
             check_length("labels", labels.shape[0], rows.n_rows)
-        # Of its own: other threads may score at the same time. In C, as an array of NumPy's takes longer to make than
-        # a row to score.
+        # Each call has a workspace of its own, because other threads may score at the same time. It comes from malloc:
+        # an array of NumPy's takes longer to make than a row to score.
         cdef real *buffer = <real *> malloc(workspace_size(K, d) * sizeof(real))
         if buffer == NULL:
             raise MemoryError(f"no memory for a workspace of {workspace_size(K, d)} numbers")

@@ -60,7 +60,7 @@ cdef struct Workspace:
     real *weight        # (STRIDE,): sample weights, 0 in rows that only fill the last vector
     Py_ssize_t n_used   # vectors with rows of the block; those up to a whole tile hold copies
     # Memory that is asked for while the block is computed
-    Block ahead         # the next block, n_rows 0 if there is none; in an order of its own: what was not yet asked for
+    Block ahead         # the next block, or those of its rows that were not asked for yet; n_rows 0 if there is none
     Span next_rows      # its memory
     Span output         # the caller's memory that will be written for this block
     # Log-densities and responsibilities

@@ -5,6 +5,10 @@ from libc.stdint cimport uintptr_t
 cdef enum:
     ALIGNMENT = 64      # bytes: the widest vector
 
+# Vectors are loaded whole: the first array is aligned, and every other begins at a multiple of STRIDE numbers from it.
+if STRIDE * sizeof(real) % ALIGNMENT or LANES * sizeof(real) > ALIGNMENT:
+    raise ImportError(f"lines of {STRIDE} numbers, {LANES} in a vector, are not aligned to {ALIGNMENT} bytes")
+
 
 cpdef Py_ssize_t workspace_size(Py_ssize_t n_components, Py_ssize_t n_features) noexcept nogil:
     """Numbers that one thread's workspace holds"""
