@@ -15,6 +15,7 @@ from em.examples import NormalWithGaps
 from emix import EMRun, GaussianModel, GaussianParameters, fit_em
 from emix.em.loop import iterate
 from emix.em.passes import BLOCK_ROWS, add_results, begin_run
+from emix.rows.arrays import ArraySource
 
 N = 2 * BLOCK_ROWS + 100
 RNG = np.random.default_rng(0)
@@ -357,3 +358,21 @@ def test_nothing_is_lost_of_dicts_with_different_keys(a: Any, b: Any) -> None:
 def test_tuples_of_different_lengths() -> None:
     with pytest.raises(ValueError, match=r"shorter|longer"):
         add_results((1, 2), (1,))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_model_by_rows_takes_a_source_of_rows(weighted: bool) -> None:
+    X, weight = ROWS[:, np.newaxis], WEIGHT if weighted else None
+
+    class Mean:
+        by_rows = True
+
+        def e_step(self, block: Any, mean: float) -> tuple[Any, float]:
+            rows, w = block if weighted else (block, np.ones(len(block)))
+            return (float(w.sum()), float(w @ rows[:, 0])), -0.5 * float(w @ (rows[:, 0] - mean) ** 2)
+
+        def m_step(self, statistics: Any) -> float:
+            return float(statistics[1] / statistics[0])
+
+    found = fit_em(Mean(), ArraySource(X, weight), 0.0).parameters
+    assert found == pytest.approx(np.average(ROWS, weights=weight), rel=1e-12)  # some 1e4 sums, each rounded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -75,3 +76,25 @@ def test_errors_of_the_model_and_the_callback_propagate(error: type[BaseExceptio
         fit_em(Failing(), COINS, START, tol=0.0, max_iter=5)
     with pytest.raises(error, match="of the callback's"):
         fit_em(TwoCoins(), COINS, START, tol=0.0, max_iter=5, callback=callback)
+
+
+def test_a_callback_that_cannot_be_called() -> None:
+    callback: Any = 3
+    with pytest.raises(TypeError, match="callback is 3, expected a function of an EMRecord, or None"):
+        fit_em(TwoCoins(), COINS, START, callback=callback)
+
+
+def test_a_negative_weight() -> None:
+    class Light(TwoCoins):
+        def weight(self, data: Any) -> float:
+            return -1.0
+
+    with pytest.raises(ValueError, match=r"weight returned -1.0, expected 0 or more: the total weight of the data"):
+        fit_em(Light(), COINS, START)
+
+
+def test_results_are_equal_only_to_themselves() -> None:
+    # They hold arrays, whose comparison is no truth value.
+    result = fit_em(TwoCoins(), COINS, START)
+    assert result == result and result != copy.deepcopy(result)
+    assert len({result}) == 1

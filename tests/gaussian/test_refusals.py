@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emix.gaussian.model import GaussianModel
+from emix.em.loop import fit_em
+from emix.gaussian.model import GaussianModel, q_function
 from emix.gaussian.parameters import GaussianParameters
 from gaussian.examples import clusters, start
 
@@ -51,3 +52,24 @@ def test_sum_that_overflows_names_no_row() -> None:
     theta = GaussianParameters.from_covariances("diag", [1.0], [[0.0]], [[1.0]])
     with pytest.raises(ValueError, match="The log-likelihood is not finite, though that of every row is"):
         GaussianModel(1, 1, "diag").e_step((X, np.full(len(X), 9e4)), theta)
+
+
+@pytest.mark.parametrize("start", [None, np.zeros((2, 2)), 3.0])
+def test_starts_that_are_no_parameters(start: object) -> None:
+    text = f"parameters are a {type(start).__name__}, expected GaussianParameters: make them with"
+    with pytest.raises(TypeError, match=text):
+        fit_em(GaussianModel(2, 2), clusters(100, 2, 2), start)
+
+
+def test_a_path_is_no_data() -> None:
+    theta = start("full", clusters(100, 2, 2), 2)
+    with pytest.raises(TypeError, match=r"data is the path 'rows.parquet', expected rows. Pass emix.ParquetSource"):
+        fit_em(GaussianModel(2, 2), "rows.parquet", theta)
+
+
+def test_arguments_of_q_in_the_other_order() -> None:
+    X = clusters(100, 2, 2)
+    theta = start("full", X, 2)
+    statistics, _ = GaussianModel(2, 2).e_step(X, theta)
+    with pytest.raises(TypeError, match="parameters are a GaussianStatistics and statistics a GaussianParameters"):
+        q_function(statistics, theta)  # type: ignore[arg-type]  # the mistake is the test

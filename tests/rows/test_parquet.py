@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -384,3 +385,33 @@ def test_threads_that_read_one_source_for_the_first_time_find_the_same(written: 
             found = {(read.result().total_weight, source.weight_unit) for read in reads}
         assert len(found) == 1
         assert found.pop()[0] == pytest.approx(2e-196, rel=1e-12)  # 20 000 sums of rounded numbers
+
+
+def test_reading_does_not_import_pandas(written: Callable[..., str]) -> None:
+    # PyArrow's own conversion does, for seconds, and an interrupt during that import is lost.
+    path = written({"a": [0.5, 1.5], "b": [1, 2], "c": [True, False], "d": np.array([1, 2], np.float16)})
+    code = (
+        f"import sys, emix; X = next(emix.ParquetSource({path!r}).batches(1)).X; print(X.tolist());"
+        "assert 'pandas' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[[0.5, 1.0, 1.0, 1.0], [1.5, 2.0, 0.0, 2.0]]\n"
+
+
+def test_hidden_and_unfinished_files_of_a_folder_are_left_out(written: Callable[..., str]) -> None:
+    path = written(table(X[:5], None), "folder/b.parquet")
+    for name in ("_tmp.parquet", ".hidden.parquet"):
+        written(table(X[5:9], None), f"folder/{name}")
+    assert ParquetSource(os.path.dirname(path)).n_rows == 5
+
+
+@pytest.mark.parametrize("path", [3, None, ["a.parquet", "b.parquet"], b"a.parquet"])
+def test_paths_that_are_none_are_refused(path: Any) -> None:
+    with pytest.raises(
+        TypeError, match=f"path is a {type(path).__name__}, expected the path of a file, or of a folder"
+    ):
+        ParquetSource(path)
+
+
+def test_columns_may_come_from_a_generator(written: Callable[..., str]) -> None:
+    assert ParquetSource(written(table()), (name for name in "ba")).feature_names == ("b", "a")

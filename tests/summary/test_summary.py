@@ -185,3 +185,11 @@ def test_tiny_weights_in_any_error_state(mixture: emix.GaussianMixture, faithful
     weight = np.full(len(faithful), 2.0**-1050)
     with np.errstate(all="raise"):
         assert "ICL" in summary(mixture, faithful, weight)
+
+
+def test_the_heading_names_the_covariances_of_the_fit(faithful: np.ndarray) -> None:
+    mixture = emix.GaussianMixture(2, covariance_type="EII", random_state=0).fit(faithful)
+    mixture.set_params(covariance_type="full")
+    assert "2 components, EII covariances" in emix.faces.summary(mixture)
+    mixture = emix.GaussianMixture(2, covariance_type="EEE", random_state=0).fit(faithful)
+    assert "2 components, EEE covariances" in emix.faces.summary(mixture)

@@ -127,7 +127,7 @@ def iterate(
     callback: Callable[[EMRecord], object] | None = None,
 ) -> EMResult:
     """Fit as `fit_em` does, but without a warning at the end of `max_iter` iterations: the caller has its own."""
-    _check_arguments(model, stop, acceleration, max_iter)
+    _check_arguments(model, stop, acceleration, max_iter, callback)
     began = time.perf_counter()
     run = begin_run(model, data)
     rule = StoppingRule(tol, stop, model, run)
@@ -157,7 +157,7 @@ def iterate(
     return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by, history, statistics, log_prior)
 
 
-def _check_arguments(model: Any, stop: str, acceleration: None, max_iter: int) -> None:
+def _check_arguments(model: Any, stop: str, acceleration: None, max_iter: int, callback: Any) -> None:
     if isinstance(model, type):
         raise TypeError(f"model is the class {model.__name__}, expected an object of it: {model.__name__}(...).")
     if not hasattr(model, "m_step") or not (hasattr(model, "e_step") or hasattr(model, "begin")):
@@ -166,6 +166,8 @@ def _check_arguments(model: Any, stop: str, acceleration: None, max_iter: int) -
         raise ValueError(f"stop is {shown(stop)}, expected one of {STOPS}.")
     if acceleration is not None:
         raise ValueError(f"acceleration is {shown(acceleration)}, expected None: plain EM is the only one so far.")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is {shown(callback)}, expected a function of an EMRecord, or None.")
     try:
         operator.index(max_iter)
     except TypeError:

@@ -11,6 +11,7 @@ import numpy as np
 
 from emix.em.model import EMRun
 from emix.em.returned import checked_e_step, checked_weight, is_number
+from emix.rows.source import is_source
 
 __all__ = ["add_results", "begin_run"]
 
@@ -102,6 +103,8 @@ def _blocks_of(data: Any) -> Callable[[], Iterable[Any]]:
     """Return a function that gives the blocks of one pass, each time from the first row on."""
     if callable(data):
         return _Called(data)
+    if is_source(data):
+        return lambda: (b.X if b.weight is None else (b.X, b.weight) for b in data.batches(1))
     if isinstance(data, Iterator):
         raise TypeError(
             f"data is a {type(data).__name__}, which can be read only once; EM makes many passes. Pass an array, or a "

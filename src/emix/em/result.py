@@ -43,7 +43,7 @@ class EMRecord(NamedTuple):
         return self.log_likelihood + self.log_prior
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, eq=False)
 class EMResult:
     """The result of a fit by `fit_em`.
 

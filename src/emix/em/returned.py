@@ -45,10 +45,10 @@ def checked_weight(model: Any, data: Any) -> float:
     if not hasattr(model, "weight"):
         return 1.0
     weight = model.weight(data)
-    if type(weight) is float:
-        return weight
     if not is_number(weight):
         raise TypeError(f"weight returned {_kind_of(weight)}, expected one number: the total weight of the data.")
+    if not float(weight) >= 0.0:
+        raise ValueError(f"weight returned {weight}, expected 0 or more: the total weight of the data.")
     return float(weight)
 
 

@@ -193,6 +193,11 @@ def q_function(parameters: GaussianParameters, statistics: GaussianStatistics) -
     A. P. Dempster, N. M. Laird and D. B. Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm,
     Journal of the Royal Statistical Society B 39, 1-38, equation 2.17.
     """
+    if not isinstance(parameters, GaussianParameters) or not isinstance(statistics, GaussianStatistics):
+        raise TypeError(
+            f"parameters are a {type(parameters).__name__} and statistics a {type(statistics).__name__}, expected "
+            "GaussianParameters and GaussianStatistics, in this order."
+        )
     about_means = statistics.recentered(parameters.means)
     weight, _, scatter = about_means.in_unit
     held = weight > 0.0

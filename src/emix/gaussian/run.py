@@ -85,6 +85,11 @@ class GaussianRun:
         """
         model = self.model
         K, d = model.n_components, model.n_features
+        if not isinstance(parameters, GaussianParameters):
+            raise TypeError(
+                f"parameters are a {type(parameters).__name__}, expected GaussianParameters: make them with "
+                "emix.GaussianParameters.from_covariances(structure, weights, means, covariances)."
+            )
         # Identity first: comparing two objects costs a call, in each iteration.
         same = parameters.structure is model.structure or parameters.structure == model.structure
         if not same or parameters.n_components != K or parameters.n_features != d:

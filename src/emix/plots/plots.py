@@ -29,6 +29,7 @@ from emix.rows.validation import as_sample_weight
 from emix.summary.fitted import (
     check_mixture,
     column_names,
+    covariance_type,
     criteria,
     full_covariances,
     responsibilities,
@@ -154,7 +155,7 @@ def _description(
 ) -> str:
     n_components = len(estimator.weights_)
     plural = "s" if n_components > 1 else ""
-    parts = [f"{n_components} component{plural}, {estimator.covariance_type} covariances, {n_samples:,} rows"]
+    parts = [f"{n_components} component{plural}, {covariance_type(estimator)} covariances, {n_samples:,} rows"]
     values = criteria(estimator)
     if values is not None:
         numbers = f"log-likelihood {values.log_likelihood:.3f} nats     BIC {values.bic:.2f}     AIC {values.aic:.2f}"

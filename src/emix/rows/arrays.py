@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -143,6 +144,11 @@ def as_source(data: Any) -> RowSource:
     if type(data) is ArraySource or is_source(data):
         source: RowSource = data
         return source
+    if isinstance(data, (str, os.PathLike)):
+        raise TypeError(
+            f"data is the path {os.fspath(data)!r}, expected rows. Pass emix.ParquetSource(path) for Parquet files, or "
+            "read the file first."
+        )
     rows, weight = data if isinstance(data, tuple) else (data, None)
     X = as_rows(rows, name="data", caller="GaussianModel", to_fit=True)
     names = column_names(rows)

@@ -94,8 +94,11 @@ class ParquetSource(SummarizedRows):
         self, path: str | os.PathLike[str], columns: Sequence[str] | None = None, weight: str | None = None
     ) -> None:
         super().__init__()
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"path is a {type(path).__name__}, expected the path of a file, or of a folder of files.")
         self.path, self.weight = os.fspath(path), weight
         self.whole = None
+        columns = columns if columns is None or isinstance(columns, str) else list(columns)
         self._files = [describe(file) for file in find_files(self.path)]
         self.feature_names = _chosen(self._files, columns, weight)
         self.n_features = len(self.feature_names)

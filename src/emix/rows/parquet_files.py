@@ -6,6 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from emix.exceptions import shown
 from emix.requirements import require
 from emix.rows.conversion import few
@@ -14,12 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["PartFile", "as_numpy", "check_numbers", "describe", "find_files", "record_batches"]
 
 _ENDING = ".parquet"
+
+# Arrow's names of types that NumPy calls otherwise.
+_NUMPY_NAMES = {"double": "float64", "float": "float32", "halffloat": "float16"}
 
 # Compressed pages are read so many bytes at a time. Without, PyArrow holds all pages of the columns that it decodes:
 # 204 MB of a row group of a million rows and 16 columns, where it is 60 MB so, in no more time.
@@ -58,7 +62,9 @@ def find_files(path: str) -> list[str]:
     if not os.path.isdir(path):
         os.stat(path)  # raises, with the name, if there is nothing
         return [path]
-    found = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(_ENDING)]
+    # Names that begin with a point or an underscore are unfinished or hidden files, as Spark and PyArrow have it.
+    names = [name for name in sorted(os.listdir(path)) if name.endswith(_ENDING) and name[0] not in "._"]
+    found = [os.path.join(path, name) for name in names]
     if not found:
         raise ValueError(
             f"The folder {path} has no file that ends in {_ENDING}, expected at least one. Pass the folder in which "
@@ -126,8 +132,12 @@ def as_numpy(column: Any) -> NDArray[np.generic]:
         column = column.cast("uint8")
     elif types.is_decimal(column.type) or types.is_null(column.type):
         column = column.cast("float64")
-    found: NDArray[np.generic] = column.to_numpy(zero_copy_only=False)
-    return found
+    if column.null_count:
+        column = column.cast("float64").fill_null(float("nan"))
+    # Arrow's own conversion imports pandas where it is installed, and an interrupt during that import is lost.
+    kind = np.dtype(_NUMPY_NAMES.get(str(column.type), str(column.type)))
+    values = column.buffers()[1]
+    return np.frombuffer(values, kind, len(column), column.offset * kind.itemsize) if len(column) else np.empty(0, kind)
 
 
 @contextlib.contextmanager
@@ -140,7 +150,7 @@ def _opened(path: str) -> Iterator[Any]:
     except (FileNotFoundError, PermissionError, MemoryError):  # they say it themselves
         raise
     except (arrow.ArrowException, OSError) as error:
-        first_line = str(error).strip().partition("\n")[0]
+        first_line = str(error).strip().partition("\n")[0].rstrip(".")
         raise ValueError(
             f"{path} cannot be read as a Parquet file: {first_line}. Expected one that was written to its end."
         ) from error

@@ -198,6 +198,12 @@ def full_covariances(estimator: GaussianMixture) -> NDArray[np.float64]:
     return parameters_of(vars(estimator)).structure.form.to_full(covariances, n_components, n_features)
 
 
+def covariance_type(estimator: GaussianMixture) -> str:
+    """Return the word for the covariances of the fit: that of the setting, unless it was changed since."""
+    structure, word = parameters_of(vars(estimator)).structure, estimator.covariance_type
+    return word if word in (structure.name, structure.alias) else structure.name
+
+
 def stop_sentence(estimator: GaussianMixture) -> str:
     """Return the reason why the fit stopped, in words."""
     reasons = {

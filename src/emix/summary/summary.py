@@ -17,6 +17,7 @@ from emix.summary.fitted import (
     assign,
     check_mixture,
     column_names,
+    covariance_type,
     criteria,
     full_covariances,
     rows_of,
@@ -88,7 +89,7 @@ def summary(
         raise ValueError("sample_weight is given, but not X: pass the rows that it weights")
     n_components = len(estimator.weights_)
     components = "component" if n_components == 1 else "components"
-    lines = [f"Gaussian mixture: {n_components} {components}, {estimator.covariance_type} covariances", ""]
+    lines = [f"Gaussian mixture: {n_components} {components}, {covariance_type(estimator)} covariances", ""]
     assignment = None if X is None else assign(estimator, X, sample_weight)
     facts = _data_facts(names, assignment, sample_weight)
     facts += _fit_facts(estimator, assignment)

@@ -66,6 +66,10 @@ def test_packing_can_be_switched_off() -> None:
     assert packed.tobytes() != dense.tobytes()
 
 
+def test_an_array_of_names_is_a_list_of_names() -> None:
+    assert GaussianModel(2, 2, shortcuts=np.array(["bounds", "screen"])).shortcuts == ("bounds", "screen")
+
+
 def test_order_and_repetition_of_the_names_do_not_matter() -> None:
     X, theta = case("diag")
     expected, _ = result_of("diag", X, theta, "auto")
@@ -77,9 +81,11 @@ def test_order_and_repetition_of_the_names_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("shortcuts", "error", "message"),
     [
-        ("bounds", TypeError, r"shortcuts is 'bounds', expected 'auto' or names of shortcuts: \('origin', "),
-        (None, TypeError, "shortcuts is None, expected 'auto' or names"),
-        (3, TypeError, "shortcuts is 3, expected 'auto' or names"),
+        ("bounds", TypeError, r"shortcuts is 'bounds', expected 'auto', or a list of names among \('origin', "),
+        (None, TypeError, "shortcuts is None, expected 'auto', or a list of names"),
+        (3, TypeError, "shortcuts is 3, expected 'auto', or a list of names"),
+        ({"bounds": False}, TypeError, "expected 'auto', or a list of names"),
+        (b"bounds", TypeError, r"shortcuts is b'bounds', expected 'auto'"),
         (["bonds"], ValueError, r"shortcuts has 'bonds', expected names among \('origin', "),
         (("bounds", 3), ValueError, "shortcuts has 3, expected names among"),
         (["auto"], ValueError, "shortcuts has 'auto', expected names among"),

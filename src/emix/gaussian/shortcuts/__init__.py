@@ -17,7 +17,7 @@ object here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -78,8 +78,11 @@ def shortcut_names(shortcuts: Any) -> tuple[str, ...]:
     """
     if isinstance(shortcuts, str) and shortcuts == AUTO:
         return SHORTCUTS
-    if isinstance(shortcuts, str) or not isinstance(shortcuts, Iterable):
-        raise TypeError(f"shortcuts is {shown(shortcuts)}, expected 'auto' or names of shortcuts: {SHORTCUTS}.")
+    if isinstance(shortcuts, (str, bytes, Mapping)) or not isinstance(shortcuts, Iterable):
+        raise TypeError(
+            f"shortcuts is {shown(shortcuts)}, expected 'auto', or a list of names among {SHORTCUTS}: () switches all "
+            "off, ['bounds'] allows one."
+        )
     found = tuple(shortcuts)
     for name in found:
         if name not in SHORTCUTS:
