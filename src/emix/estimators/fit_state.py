@@ -44,7 +44,7 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
     if dtype.char != "d":
         with np.errstate(over="ignore", under="ignore"):  # `fit` warns where a precision is infinite
             published = {name: _read_only(array.astype(dtype)) for name, array in published.items()}
-    return published | {"_parameters": parameters, "_published": published}
+    return {**published, "_parameters": parameters, "_published": published}
 
 
 def unlinked(state: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from emix.gaussian.shortcuts.origin import Origin
 from emix.gaussian.shortcuts.screen import Screen
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest
-from emix.kernel import factors
+from emix.kernel.factors import judge as judge_sums
 from emix.rows.source import RowSource
 
 if TYPE_CHECKING:
@@ -104,12 +104,12 @@ class GaussianRun:
             asked, outcome = self._take(self._request(density, before))
         else:
             outcome = self.sums.take_plain(density, before, None, self._columns)
-        shrunk, cancels = factors.judge(density, before, self._columns, outcome)
+        shrunk, cancels = judge_sums(density, before, self._columns, outcome)
         if shrunk:
             # What was negligible beside the old weight may not be beside the new one.
             before = None
             asked, outcome = self._take(self._request(density, before))
-            _, cancels = factors.judge(density, before, self._columns, outcome)
+            _, cancels = judge_sums(density, before, self._columns, outcome)
         if not math.isfinite(outcome.log_likelihood):
             raise self._not_finite(parameters)
         if cancels:

@@ -281,8 +281,8 @@ _BY_NAME: dict[str, CovarianceStructure] = STRUCTURES | {
 NAMES = tuple(_BY_NAME)
 """All names of structures; `structure_of` knows them."""
 
-# Structures by their names and by themselves: `isinstance` with an abstract class takes three times as long.
-_KNOWN: dict[Any, CovarianceStructure] = {**_BY_NAME, **{structure: structure for structure in STRUCTURES.values()}}
+# By their classes: the hash of a class is its address, that of a structure is a call.
+_BY_CLASS: dict[type, CovarianceStructure] = {type(structure): structure for structure in STRUCTURES.values()}
 
 
 def structure_of(
@@ -303,12 +303,14 @@ def structure_of(
     ValueError
         If there is none of the name.
     """
-    try:
-        return _KNOWN[structure]
-    except (KeyError, TypeError):  # unknown, or not even hashable
-        if isinstance(structure, CovarianceStructure):
-            return structure
-        return _BY_NAME[choice_of(parameter, structure, NAMES, caller)]
+    if isinstance(structure, str):
+        found = _BY_NAME.get(structure)
+    else:
+        # `isinstance` with an abstract class takes ten times as long.
+        found = _BY_CLASS.get(type(structure))
+        if found is None and isinstance(structure, CovarianceStructure):
+            found = structure
+    return _BY_NAME[choice_of(parameter, structure, NAMES, caller)] if found is None else found
 
 
 def _structure_named(name: str) -> CovarianceStructure:
