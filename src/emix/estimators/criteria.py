@@ -47,8 +47,7 @@ def warn_of_n(criterion: str, n: float, weight: NDArray[np.float64] | None, fit_
         As the user called it.
     n : float
     weight : ndarray of shape (n_samples,) or None
-        As given for the criterion. Whole numbers that differ are taken for what they most probably are: how often a row
-        was seen.
+        Weights given for the criterion. Whole numbers that differ are taken for counts: how often a row was seen.
     fit_weight : float or None
         Sum of the weights of the fit; None if it had none, or it is not known.
     """

@@ -17,7 +17,7 @@ from emix.rows.validation import FloatArray
 
 __all__ = ["warn_of_doubts", "warn_of_infinite_precisions"]
 
-# Of the dtypes' numbers.
+# The largest number of each dtype.
 _LARGEST = {character: float(np.finfo(character).max) for character in "df"}
 
 

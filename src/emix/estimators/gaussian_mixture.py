@@ -382,7 +382,7 @@ class GaussianMixture(FittedMixture):
         else:
             given = check_given_start(self, settings, source.n_features)
             found = fit_from_starts(settings, given, seed_of(self.random_state), moderate, names)
-        # Means do not depend on the unit of the weights, in which few bits may be left of totals.
+        # Means are taken before the unit of the weights comes in: in a very small unit, totals have few bits.
         weight = moderate.total_weight
         means = [record.log_likelihood / weight for record in found.result.history if record.accepted]
         result, runs, doubts = found if moderate is source else found.in_unit(source.weight_unit)
@@ -395,7 +395,7 @@ class GaussianMixture(FittedMixture):
         published = attributes_of(result.parameters, rows.dtype)
         warn_of_infinite_precisions(result.parameters, published["precisions_"])
         total_weight = source.total_weight
-        # Settings and all: the attributes are replaced in one assignment.
+        # All attributes, settings too, are replaced in one assignment.
         state = {
             **vars(self),
             **published,

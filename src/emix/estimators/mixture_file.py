@@ -52,7 +52,7 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     Settings are kept that are numbers, texts, arrays or None. A generator given as `random_state`, say, is a state and
     not a setting: the loaded mixture has the default in its place.
     """
-    mixture = copy.copy(mixture)  # of one fit, whatever another thread does
+    mixture = copy.copy(mixture)  # attributes of one fit, even if another thread fits meanwhile
     parameters = parameters_of(mixture._fitted())
     arrays: dict[str, Any] = {
         "weights": parameters.weights,
@@ -115,7 +115,7 @@ def load_mixture(cls: type[Mixture], path: str | os.PathLike[str]) -> Mixture:
 def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any]) -> Mixture:
     settings = {name: arrays[name] for name in _START_ARRAYS if name in arrays}
     for name in (name for name in arrays if name.startswith(_SETTING)):
-        # A number of no dimension is one that JSON does not have, such as infinity.
+        # JSON lacks some numbers, such as infinity: they are stored as arrays of no dimension.
         settings[name.removeprefix(_SETTING)] = arrays[name] if arrays[name].ndim else arrays[name].item()
     mixture = cls(**header["parameters"], **settings)
     parameters = _parameters(STRUCTURES[header["structure"]], arrays)
@@ -131,13 +131,13 @@ def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any])
     if header["fit"] is not None:
         fit = header["fit"]
         state.update({name: fit[name] for name in _FIT_NUMBERS})
-        # Files of 0.1 do not say it; their fits count as fits without weights.
+        # Files of 0.1 have no field `weighted`; their fits count as fits without weights.
         state["_fit_weight"] = state["total_weight_"] if fit.get("weighted") else None
         state["lower_bounds_"] = arrays["lower_bounds"].tolist()
         state["history_"] = records_of_columns("history", arrays, fit.get("history", {}), EMRecord)
         runs = records_of_columns("runs", arrays, {**fit.get("runs", {}), "message": fit["messages"]}, RunReport)
         state["runs_"] = [run._replace(log_likelihood=None) if math.isnan(run.log_likelihood) else run for run in runs]
-        # Files of 0.1 have no word of doubts.
+        # Files of 0.1 have no field `columns_in_doubt`.
         doubts = fit.get("columns_in_doubt", {})
         state["columns_in_doubt_"] = ColumnDoubts(**{name: tuple(columns) for name, columns in doubts.items()})
     vars(mixture).update(state)
@@ -157,9 +157,9 @@ def _parameters(structure: CovarianceStructure, arrays: dict[str, Any]) -> Gauss
 
 
 def columns_of_records(prefix: str, records: list[Any], kind: Any) -> tuple[dict[str, list[Any]], dict[str, Any]]:
-    """Records, field by field: what the header holds (texts, or None here and there), and numbers as arrays.
+    """Return records field by field: fields with texts or None for the header, fields of numbers as arrays.
 
-    None for the log-likelihood of a run that did not end becomes NaN in an array, as it was from the first version on.
+    A run that did not end has the log-likelihood None. The array has NaN in its place, as in every version of the file.
     """
     listed: dict[str, list[Any]] = {}
     arrays: dict[str, Any] = {}
@@ -177,7 +177,7 @@ def columns_of_records(prefix: str, records: list[Any], kind: Any) -> tuple[dict
 
 
 def records_of_columns(prefix: str, arrays: dict[str, Any], listed: dict[str, list[Any]], kind: Any) -> list[Any]:
-    """Inverse of `columns_of_records`. A field that the file lacks, since it is younger, has its default."""
+    """Return the records of `columns_of_records`. A field that is younger than the file has its default."""
     columns: dict[str, list[Any]] = {}
     for name in kind._fields:
         if name in listed:

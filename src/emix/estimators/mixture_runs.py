@@ -100,7 +100,7 @@ def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: Ar
         If in every run the covariance of a component collapsed.
     """
     at_once = 1
-    if settings.n_init > 1 and not settings.verbose and not has_own_threads():  # what is printed comes run by run
+    if settings.n_init > 1 and not settings.verbose and not has_own_threads():  # printed lines come run by run
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:

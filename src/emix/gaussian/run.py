@@ -106,7 +106,7 @@ class GaussianRun:
             outcome = self.sums.take_plain(density, before, None, self._columns)
         shrunk, cancels = judge_sums(density, before, self._columns, outcome)
         if shrunk:
-            # What was negligible beside the old weight may not be beside the new one.
+            # A part that was negligible beside the old weight may count beside the new one.
             before = None
             asked, outcome = self._take(self._request(density, before))
             _, cancels = judge_sums(density, before, self._columns, outcome)

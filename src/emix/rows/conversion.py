@@ -184,7 +184,7 @@ def _from_objects(array: NDArray[Any], name: str, names: list[Any] | None) -> ND
     """Return Python numbers as float64; text is refused even where it would read as a number."""
     if array.ndim == 0 and (rows := _rows_within(array.item(), name)) is not None:
         raise TypeError(_data_set(array.item(), name, rows))
-    # What pandas has for a missing value in its nullable columns is no number, but as missing as NaN.
+    # Nullable columns of pandas hold pandas.NA for a missing value. It is no number, and as missing as NaN.
     pandas = sys.modules.get("pandas")
     missing = None if pandas is None else pandas.NA
     places: list[int] = []

@@ -77,7 +77,7 @@ def carry(
                         least = stretch
                     step_of_mean = w_new[j * next_variance] * (mean_new[j] - mean[j])
                     square += step_of_mean * step_of_mean
-            # What is not a number bounds nothing.
+            # NaN bounds nothing.
             stretch = least - CARRIED_ROUNDING
             shrink[k] = nextafterf(<float> stretch, 0) if stretch > 0 else 0
             square = sqrt(square) * (1 + CARRIED_ROUNDING)
