@@ -149,8 +149,8 @@ def as_source(data: Any) -> RowSource:
             return source
         if isinstance(data, (str, os.PathLike)):
             raise TypeError(
-                f"data is the path {os.fspath(data)!r}, expected rows. Pass emix.ParquetSource(path) for Parquet files, "
-                "or read the file first."
+                f"data is the path {os.fspath(data)!r}, expected rows. Pass emix.ParquetSource(path) for Parquet "
+                "files, or read the file first."
             )
     rows, weight = data if isinstance(data, tuple) else (data, None)
     X = as_rows(rows, name="data", caller="GaussianModel", to_fit=True)
