@@ -38,7 +38,11 @@ def use_as_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> io.TextIOWr
     return stream
 
 
-@pytest.mark.parametrize("content", [TEXT, gzip.compress(TEXT), gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:])])
+@pytest.mark.parametrize(
+    "content",
+    [TEXT, gzip.compress(TEXT), gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:])],
+    ids=["plain", "one member", "two members"],
+)
 def test_gzip_is_seen_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     for name in ("rows.csv", "rows.csv.gz"):
         (tmp_path / name).write_bytes(content)

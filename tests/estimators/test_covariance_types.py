@@ -154,7 +154,9 @@ def test_twins_are_found_whatever_their_precisions(covariance_type: str) -> None
 
 @each_common
 def test_warm_start_goes_on(covariance_type: str) -> None:
-    settings: dict[str, Any] = {"covariance_type": covariance_type, "random_state": 0, "tol": 0.0}
+    settings: dict[str, Any] = {
+        "covariance_type": covariance_type, "init_params": "kmeans", "random_state": 0, "tol": 0.0,
+    }  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", emix.ConvergenceWarning)  # few iterations are meant
         whole = GaussianMixture(3, max_iter=6, **settings).fit(IRIS)

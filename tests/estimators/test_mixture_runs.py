@@ -14,6 +14,7 @@ import emix.estimators.mixture_runs
 from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture
 from emix.gaussian.structures import STRUCTURES
 from emix.parallel import threads
+from emix.starts.auto import INIT_PARAMS
 
 LONG = 120.0  # seconds that only a defect would last
 
@@ -76,7 +77,7 @@ def every_way(monkeypatch: pytest.MonkeyPatch, X: Any, numbers: tuple[int, ...] 
     return alone
 
 
-@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.parametrize("init_params", INIT_PARAMS)
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_everything_is_the_same_side_by_side(structure: str, init_params: str, monkeypatch: pytest.MonkeyPatch) -> None:
     X = rows()
@@ -125,7 +126,8 @@ def test_warnings_are_the_same_side_by_side_and_name_the_callers_line(monkeypatc
         return emix.GaussianParameters.of(found.structure, found.weights, found.means + 1.0, found.covariances)
 
     monkeypatch.setattr(emix.GaussianModel, "m_step", worse)
-    told = every_way(monkeypatch, rows(), n_components=2, n_init=4, max_iter=3, tol=0.0)[-1]
+    settings: dict[str, Any] = {"n_components": 2, "n_init": 4, "init_params": "kmeans"}
+    told = every_way(monkeypatch, rows(), max_iter=3, tol=0.0, **settings)[-1]
     falls = [message for _, message, filename in told if "log-likelihood fell" in message and filename == __file__]
     assert len(falls) == 4 and len(set(falls)) > 1
 
@@ -143,7 +145,7 @@ def test_warning_that_is_an_error_ends_the_fit(monkeypatch: pytest.MonkeyPatch) 
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         with pytest.raises(ConvergenceWarning, match="fell"):
-            GaussianMixture(2, n_init=4, max_iter=3, tol=0.0, random_state=0, n_threads=2).fit(rows())
+            GaussianMixture(2, n_init=4, init_params="kmeans", max_iter=3, tol=0.0, n_threads=2).fit(rows())
 
 
 @both_ways
@@ -184,7 +186,8 @@ def test_runs_go_side_by_side_where_that_pays(monkeypatch: pytest.MonkeyPatch) -
         return noted(*arguments)
 
     monkeypatch.setattr(emix.estimators.mixture_runs, "make_start", meeting)
-    GaussianMixture(4, n_init=4, max_iter=2, tol=1e9, random_state=0, n_threads=2).fit(rows(5000, 8))
+    gm = GaussianMixture(4, n_init=4, init_params="kmeans", max_iter=2, tol=1e9, random_state=0, n_threads=2)
+    gm.fit(rows(5000, 8))
     assert len(idents) == 2
 
 
@@ -197,7 +200,8 @@ def test_runs_stay_in_one_thread_where_it_does_not(
     n_rows: int, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     idents = threads_of_runs(monkeypatch)
-    GaussianMixture(4, n_init=4, max_iter=2, tol=1e9, random_state=0, **settings).fit(rows(n_rows, 8))
+    gm = GaussianMixture(4, n_init=4, init_params="kmeans", max_iter=2, tol=1e9, random_state=0, **settings)
+    gm.fit(rows(n_rows, 8))
     assert idents == {threading.get_ident()}
 
 

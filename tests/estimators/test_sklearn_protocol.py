@@ -76,7 +76,7 @@ def test_parameters_are_those_of_the_constructor() -> None:
     parameters = gm.get_params()
     assert parameters["n_components"] == 3
     assert parameters["tol"] == 1e-4
-    assert parameters["init_params"] == "kmeans"
+    assert parameters["init_params"] == "auto"
     assert GaussianMixture(**parameters).get_params() == parameters
     assert gm.set_params(n_components=4, tol=0.1) is gm
     assert (gm.n_components, gm.tol) == (4, 0.1)

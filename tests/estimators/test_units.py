@@ -261,7 +261,7 @@ def test_rows_of_a_run_that_raised_are_counted_without_the_unit_of_weights() -> 
 def test_a_component_on_equal_petal_widths_is_set_aside() -> None:
     names = ["sepal length", "sepal width", "petal length", "petal width"]
     frame = pd.DataFrame(IRIS, columns=names)
-    gm = GaussianMixture(6, n_init=20, random_state=0).fit(frame)
+    gm = GaussianMixture(6, n_init=20, init_params="kmeans", random_state=0).fit(frame)
     [collapsed] = [run for run in gm.runs_ if run.column is not None]
     assert collapsed.degenerate and not collapsed.chosen
     assert collapsed.effective_rows == pytest.approx(29.0, abs=0.01)  # others have a small part in them
@@ -299,7 +299,7 @@ def test_zeros_and_ones_collapse_all_components_at_once(structure: str) -> None:
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=400), np.repeat([0.0, 1.0], 200)])
     with pytest.warns(ConvergenceWarning, match=r"component \d has collapsed: its rows have one value in column 1"):
-        gm = GaussianMixture(2, covariance_type=structure, random_state=0).fit(X)
+        gm = GaussianMixture(2, covariance_type=structure, init_params="kmeans", random_state=0).fit(X)
     assert gm.runs_[0].degenerate
     assert gm.runs_[0].column == 1
     assert gm.runs_[0].effective_rows == pytest.approx(200.0)

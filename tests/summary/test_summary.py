@@ -49,7 +49,7 @@ def test_numbers_are_those_of_the_estimator(mixture: emix.GaussianMixture, faith
     assert "converged: the log-likelihood" in text
     largest = mixture.predict_proba(faithful).max(axis=1).mean()
     assert f"mean largest responsibility {largest:.4f}\n" in text
-    assert re.search("^Settings +start kmeans, random_state = 0, n_init = 1, reg_covar = 'auto'$", text, re.MULTILINE)
+    assert re.search("^Settings +start auto, random_state = 0, n_init = 1, reg_covar = 'auto'$", text, re.MULTILINE)
     assert "Warning" not in text
     table = np.array(rows_of(text, "Weights and means; rows by largest responsibility"))
     # five digits, and three digits below the deviation, are printed

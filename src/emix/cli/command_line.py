@@ -25,7 +25,7 @@ from emix.cli.commands import EXIT_DOUBTFUL, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_
 from emix.cli.outputs import flush_results, open_closed_streams, say
 from emix.cli.tables import READABLE, WRITABLE
 from emix.gaussian.structures import NAMES
-from emix.starts.starting_parameters import STARTS
+from emix.starts.auto import INIT_PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -205,8 +205,8 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--n-init", metavar="N", type=_count, default=1, help="runs, the best one wins (default: 1)")
     search.add_argument(
         "--init",
-        choices=STARTS,
-        default="kmeans",
+        choices=INIT_PARAMS,
+        default="auto",
         help="how a run starts (default: %(default)s)",
     )
     search.add_argument(

@@ -62,6 +62,10 @@ class RunReport(NamedTuple):
         Number of rows that the component holds, by their responsibilities.
     log_prior : float
         The model's log_prior of the run's parameters, nats; 0 if it has none.
+    start : str
+        The kind of start that the run came from; empty if it is not known.
+    n_alike : int
+        Number of runs that ended in the same mode, by their objectives, this one too; 0 for a run that was set aside.
     """
 
     run: int
@@ -75,6 +79,8 @@ class RunReport(NamedTuple):
     column: int | None = None
     effective_rows: float | None = None
     log_prior: float = 0.0
+    start: str = ""
+    n_alike: int = 0
 
     @property
     def objective(self) -> float | None:

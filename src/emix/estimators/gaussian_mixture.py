@@ -75,9 +75,13 @@ class GaussianMixture(FittedMixture):
         Runs, each from a start of its own; the one with the highest log-likelihood is kept. Runs in which a component
         collapsed, onto a few rows or onto equal values, are set aside: their likelihood has no upper bound. The
         first of several runs is the run of ``n_init=1``.
-    init_params : {"kmeans", "k-means++", "random", "random_from_data"}
-        How a run starts: from clusters of k-means, from rows that k-means++ has drawn, from random responsibilities,
-        from random rows. The columns are standardized for it.
+    init_params : {"auto", "kmeans", "k-means++", "random", "random_from_data"}
+        How a run starts. "auto" tries several kinds on at most max(4096, 64 K) rows, moves components from where two
+        are one group to where one is two, and starts from the best mode that is no collapse; later runs of `n_init`
+        start from the next best. "kmeans" starts from clusters of k-means: a service that fits small data again and
+        again saves nine tenths of the time with it. "k-means++" starts from rows that k-means++ has drawn, "random"
+        from random responsibilities, "random_from_data" from random rows. Columns are standardized for the start.
+        Where a part of the start is given, "auto" is "kmeans".
     weights_init : array_like of shape (n_components,), optional
         Weights to start from.
     means_init : array_like of shape (n_components, n_features), optional
@@ -126,8 +130,8 @@ class GaussianMixture(FittedMixture):
     history_ : list of EMRecord
         One for each pass over the data in the run that was kept: log-likelihood, change, time.
     runs_ : list of RunReport
-        What became of each run: where it was set aside, which component collapsed, in the direction of which column,
-        and how many rows it holds.
+        The end of each run: the kind of start that it came from, how many runs ended in the same mode; where it was set
+        aside, which component collapsed, in the direction of which column, and how many rows it holds.
     columns_in_doubt_ : ColumnDoubts
         Columns, by number, that are `constant`, that are linearly `dependent`, and that `reg_covar` has `swamped`: it
         is more than a hundredth of a component's own variance there. `fit` warns of them.
@@ -184,7 +188,7 @@ class GaussianMixture(FittedMixture):
         reg_covar: float | Literal["auto"] = "auto",
         max_iter: int = 1000,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: str = "auto",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,

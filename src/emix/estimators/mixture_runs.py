@@ -23,6 +23,8 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.kernel.level import has_own_threads
 from emix.parallel.threads import plan_runs
 from emix.rows.arrays import ArraySource
+from emix.starts.auto import AutoStarts, Start
+from emix.starts.exploration import SAME_MODE
 from emix.starts.starting_parameters import make_start
 
 __all__ = ["Runs", "continue_fit", "fit_from_starts"]
@@ -106,10 +108,23 @@ def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: Ar
     if at_once > 1:
         settings = settings._replace(n_threads=1)
 
-    def start(model: GaussianModel, run: int) -> GaussianParameters:
-        return _start(given, settings.init_params, model, seed, run, source)
+    model = _model(settings, source)
+    if settings.init_params == "auto" and not any(part is not None for part in given):
+        # The search for starts comes before the runs, which may go side by side.
+        starts = AutoStarts(source, _model(settings, source), seed, settings.tol, settings.max_iter).start
+    else:
+        kind = "kmeans" if settings.init_params == "auto" else settings.init_params
 
-    return _best(settings, settings.n_init, start, source, names, at_once)
+        def starts(run: int) -> Start:
+            return Start(_start(given, kind, model, seed, run, source), "given" if given.means is not None else kind)
+
+    return _best(settings, model, settings.n_init, starts, source, names, at_once)
+
+
+def _model(settings: Settings, source: ArraySource) -> GaussianModel:
+    return GaussianModel(
+        settings.n_components, source.n_features, settings.structure, settings.reg_covar, settings.n_threads
+    )
 
 
 def continue_fit(settings: Settings, parameters: GaussianParameters, source: ArraySource, names: Names) -> Runs:
@@ -129,7 +144,9 @@ def continue_fit(settings: Settings, parameters: GaussianParameters, source: Arr
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
-    return _best(settings, 1, lambda model, run: parameters, source, names)
+    return _best(
+        settings, _model(settings, source), 1, lambda run: Start(parameters, "parameters before"), source, names
+    )
 
 
 def _start(
@@ -153,8 +170,9 @@ def _start(
 
 def _best(
     settings: Settings,
+    model: GaussianModel,
     n_init: int,
-    start: Callable[[GaussianModel, int], GaussianParameters],
+    start: Callable[[int], Start],
     source: ArraySource,
     names: Names,
     at_once: int = 1,
@@ -163,9 +181,7 @@ def _best(
     progress = None
     if settings.verbose:
         progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
-    model = GaussianModel(
-        settings.n_components, source.n_features, settings.structure, settings.reg_covar, settings.n_threads
-    )
+    kinds = [""] * n_init
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
         callback: Callable[[EMRecord], object] | None = None
@@ -174,10 +190,11 @@ def _best(
             progress.run_begins(index)
         elif stop is not None:
             callback = _ended_by(stop)
+        parameters, kinds[index] = start(index)
         result = iterate(
             model,
             source,
-            start(model, index),
+            parameters,
             tol=settings.tol,
             max_iter=settings.max_iter,
             callback=callback,
@@ -201,7 +218,21 @@ def _best(
     except DegenerateFitError as error:
         message = f"{error}{_constant_columns(source, names)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error
+    reports = [
+        report._replace(start=kind, n_alike=_n_alike(report, reports, source.total_weight))
+        for report, kind in zip(reports, kinds)
+    ]
     return Runs(result, reports, columns[id(result)])
+
+
+def _n_alike(report: RunReport, reports: list[RunReport], weight: float) -> int:
+    """Return the number of runs that ended in the mode of this one; 0 if it was set aside."""
+    if report.degenerate or report.objective is None:
+        return 0
+    if len(reports) == 1:
+        return 1
+    others = (other.objective for other in reports if not other.degenerate and other.objective is not None)
+    return sum(abs(other - report.objective) <= SAME_MODE * weight for other in others)
 
 
 def _ended_by(stop: NDArray[np.int32]) -> Callable[[EMRecord], bool]:

@@ -13,7 +13,7 @@ from emix.gaussian.covariance_checks import asymmetric_element, correlations, le
 from emix.gaussian.reg_covar import RegCovar, reg_covar_of
 from emix.gaussian.structures import NAMES, CovarianceStructure, structure_of
 from emix.rows.conversion import as_numbers
-from emix.starts.starting_parameters import STARTS
+from emix.starts.auto import INIT_PARAMS
 
 __all__ = [
     "GivenStart",
@@ -83,7 +83,7 @@ def check_settings(estimator: Any) -> Settings:
         reg_covar_of(estimator.reg_covar, caller),
         integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
         integer_in_range("n_init", estimator.n_init, 1, caller=caller),
-        choice_of("init_params", estimator.init_params, STARTS, caller),
+        choice_of("init_params", estimator.init_params, INIT_PARAMS, caller),
         bool(estimator.warm_start),
         integer_in_range("verbose", verbose, 0, caller=caller),
         integer_in_range("verbose_interval", estimator.verbose_interval, 1, caller=caller),

@@ -1,0 +1,185 @@
+"""The start "auto": candidates of several kinds; the best is improved, and run to its end.
+
+No single kind of start finds the best mode everywhere: k-means misses groups of different width, random rows miss small
+groups. So each kind gives candidates, EM takes each a few iterations far on a bounded sample of the rows, and the
+likelihood decides.
+
+References
+----------
+C. Biernacki, G. Celeux and G. Govaert (2003), Choosing starting values for the EM algorithm for getting the highest
+likelihood in multivariate Gaussian mixture models, Computational Statistics & Data Analysis 41, 561-575.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from emix.em.result import EMResult
+from emix.exceptions import DegenerateCovarianceError
+from emix.gaussian.model import GaussianModel
+from emix.gaussian.operations import operations_of_pass
+from emix.gaussian.parameters import GaussianParameters
+from emix.parallel.threads import plan_runs, run_in_threads
+from emix.rows.arrays import ArraySource
+from emix.starts.exploration import Exploration
+from emix.starts.split_merge import improved
+from emix.starts.starting_parameters import STARTS, make_start
+
+__all__ = ["INIT_PARAMS", "AutoStarts", "Start"]
+
+INIT_PARAMS = ("auto", *STARTS)
+"""What `init_params` may be."""
+
+# Kinds of candidates, each with the number of its restart. If the first three agree, the others are not made.
+_CANDIDATES = (
+    ("kmeans", 0), ("k-means++", 0), ("random_from_data", 0), ("k-means++", 1), ("random_from_data", 1),
+)  # fmt: skip
+_FIRST = 3
+# Kinds of fresh candidates and of fresh runs, by turns.
+_FRESH = ("random_from_data", "k-means++")
+
+# Iterations of EM for a candidate, and for one that becomes a mode.
+CANDIDATE_ITERATIONS, MODE_ITERATIONS = 15, 200
+
+# Nats per unit of weight. Candidates that are so near each other after their few iterations are on the way to one mode.
+# Over 40 seeds each, three kinds agreed in 59 fits of iris, faithful, breast cancer and two made-up mixtures. In one of
+# these, of breast cancer, the mode was not the best.
+ALIKE = 1e-3
+
+# The search ends once the best mode has been found so many times, from different candidates.
+ENOUGH = 2
+
+
+class Start(NamedTuple):
+    """Parameters to start from, and the kind of start that they come from."""
+
+    parameters: GaussianParameters
+    kind: str
+
+
+class _Candidate(NamedTuple):
+    kind: str
+    result: EMResult
+
+
+class AutoStarts:
+    """The starts of the runs of one fit.
+
+    Run 0 starts from the best mode found. Later runs start from the other modes and candidates, the best first, and
+    then from fresh random rows and k-means++ by turns.
+
+    Parameters
+    ----------
+    source : ArraySource
+    model : GaussianModel
+    seed : int
+    tol : float
+    max_iter : int
+        Those of the fit.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        If every candidate collapses, and k-means has no parameters to start from.
+    """
+
+    def __init__(self, source: ArraySource, model: GaussianModel, seed: int, tol: float, max_iter: int) -> None:
+        self._source, self._model, self._seed = source, model, seed
+        self._exploration = Exploration(source, model, seed, tol, max_iter)
+        self._restart = 1 + max(restart for _, restart in _CANDIDATES)
+        found: list[_Candidate] = []
+        # A start leaves nothing to choose with one component, and is left as it is without iterations.
+        if model.n_components > 1 and max_iter > 0:
+            found = self._search()
+        self._starts = [Start(result.parameters, kind) for kind, result in found]
+        if not found:
+            self._starts = [Start(make_start("kmeans", source, model, seed, 0), "kmeans")]
+
+    def start(self, run: int) -> Start:
+        """Return the start of a run."""
+        if run < len(self._starts):
+            return self._starts[run]
+        kind, restart = _FRESH[run % 2], self._restart + run
+        return Start(make_start(kind, self._source, self._model, self._seed, restart), kind)
+
+    def _search(self) -> list[_Candidate]:
+        """Modes and candidates, the best first; the first does not collapse."""
+        exploration = self._exploration
+        waiting = self._candidates(_CANDIDATES[:_FIRST])
+        if len(waiting) == _FIRST and self._alike(waiting):
+            return self._without_collapse(self._distinct(waiting))
+        waiting = self._distinct(waiting + self._candidates(_CANDIDATES[_FIRST:]))
+        modes: list[_Candidate] = []
+        n_found = 0
+        while n_found < ENOUGH and exploration.left > 0.0:
+            if not waiting:
+                waiting = self._candidates(((_FRESH[self._restart % 2], self._restart),))
+                self._restart += 1
+                exploration.left -= 1.0  # also of one that collapses at once
+                continue
+            kind, result = self._to_its_end(waiting.pop(0))
+            mode = improved(exploration, result)
+            if not modes or exploration.agree(modes[0].result, mode):
+                n_found += 1
+            elif mode.log_likelihood > modes[0].result.log_likelihood:
+                n_found = 1
+            modes = self._distinct([*modes, _Candidate(kind, mode)])
+        return self._without_collapse(self._distinct(modes + waiting))
+
+    def _candidates(self, which: tuple[tuple[str, int], ...]) -> list[_Candidate]:
+        """Candidates after a few iterations, without those that collapsed."""
+        exploration = self._exploration
+        source, model = exploration.source, exploration.model
+        found: list[EMResult | None] = [None] * len(which)
+        operations = source.n_rows * operations_of_pass(model.n_components, source.n_features)
+        threads = plan_runs(len(which), operations, self._model.n_threads)
+
+        def share(thread: int, stop: object) -> None:
+            for number in range(thread, len(which), threads):
+                kind, restart = which[number]
+                try:
+                    start = make_start(kind, source, model, self._seed, restart)
+                except DegenerateCovarianceError:
+                    continue
+                found[number] = exploration.run(start, CANDIDATE_ITERATIONS)
+
+        run_in_threads(share, threads)
+        results = [_Candidate(kind, result) for (kind, _), result in zip(which, found) if result is not None]
+        exploration.left -= sum(candidate.result.n_iter + 1 for candidate in results)
+        return results
+
+    def _alike(self, candidates: list[_Candidate]) -> bool:
+        found = [candidate.result.log_likelihood for candidate in candidates]
+        return max(found) - min(found) <= ALIKE * self._exploration.source.total_weight
+
+    def _to_its_end(self, candidate: _Candidate) -> _Candidate:
+        kind, result = candidate
+        if result.converged:
+            return candidate
+        longer = self._exploration.run(result.parameters, MODE_ITERATIONS)
+        if longer is None:
+            return candidate
+        self._exploration.left -= longer.n_iter + 1
+        return _Candidate(kind, longer)
+
+    def _distinct(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """One candidate of each mode, the best first."""
+        found: list[_Candidate] = []
+        # Of equal ones the first made is kept: sorting is stable.
+        for candidate in sorted(candidates, key=lambda candidate: -candidate.result.log_likelihood):
+            if not found or not self._exploration.agree(found[-1].result, candidate.result):
+                found.append(candidate)
+        return found
+
+    def _without_collapse(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """Run the first as far as the fit will; behind the others if it collapses on the way.
+
+        The fit would end collapsed where another mode does not. A sample cannot tell.
+        """
+        if self._exploration.source is not self._source:
+            return candidates
+        for number, (kind, result) in enumerate(candidates):
+            longer = self._exploration.run_to_convergence(result.parameters)
+            if longer is not None:
+                return [_Candidate(kind, longer), *candidates[:number], *candidates[number + 1 :]]
+        return candidates

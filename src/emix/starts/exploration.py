@@ -1,0 +1,123 @@
+"""Short runs of EM on a bounded sample of rows, with which starts are compared before one of them is run to its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.em.loop import iterate
+from emix.em.result import EMRecord, EMResult
+from emix.exceptions import DegenerateFitError, warnings_held
+from emix.gaussian.collapse import judge_fit
+from emix.gaussian.model import GaussianModel
+from emix.gaussian.operations import operations_of_pass
+from emix.gaussian.parameters import GaussianParameters
+from emix.rows.arrays import ArraySource
+from emix.rows.sampling import sample_rows
+
+__all__ = ["SAME_MODE", "Exploration"]
+
+# Rows that candidates look at: enough to tell modes apart, few enough to run many.
+LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
+
+# Operations of all short runs, some 0.1 s of one thread; and passes, where rows are few and Python's share counts.
+OPERATIONS, MOST_PASSES = 8e9, 800
+# A fit of so many rows is long by itself. Its exploration takes no longer than so many of its EM iterations.
+MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 4.0
+
+# Nats per unit of weight. Short runs need not converge as far as the fit does.
+LEAST_TOL = 1e-4
+
+# Nats per unit of weight. Modes whose log-likelihoods differ by less are one, or as good as one.
+SAME_MODE = 1e-4
+
+
+class Exploration:
+    """Short runs of EM for one model, and the work that is left for them.
+
+    Parameters
+    ----------
+    source : ArraySource
+        All rows of the fit.
+    model : GaussianModel
+    seed : int
+        Of the sample.
+    tol : float
+        Nats per unit of weight, as that of the fit.
+    max_iter : int
+        Most iterations of one run, as of the fit: an exploration does not go on where the fit would not.
+
+    Attributes
+    ----------
+    source : ArraySource
+        The rows that are looked at: those of the fit, or a sample of them.
+    model : GaussianModel
+        For these runs: of one thread.
+    left : float
+        Passes over the sample that may still be made. Whoever makes passes takes them off.
+    tol : float
+        Nats per unit of weight, of short runs.
+    max_iter : int
+    """
+
+    def __init__(self, source: ArraySource, model: GaussianModel, seed: int, tol: float, max_iter: int) -> None:
+        K, d = model.n_components, model.n_features
+        n_rows = max(LEAST_ROWS, ROWS_PER_COMPONENT * K)
+        self.source = source
+        if source.n_rows > n_rows:
+            drawn = sample_rows(source.n_rows, seed, n_rows, source.sample_weight)
+            weight = None if source.sample_weight is None else source.sample_weight[drawn]
+            self.source = ArraySource(source.X[drawn], weight, source.feature_names)
+        self.model = GaussianModel(K, d, model.structure, model.reg_covar, 1)
+        self.tol, self.max_iter = max(tol, LEAST_TOL), max_iter
+        self._tol = tol
+        self._deviations: NDArray[np.float64] | None = None
+        a_row = operations_of_pass(K, d)
+        operations = OPERATIONS
+        if source.n_rows >= MANY_ROWS:
+            operations = min(operations, ITERATIONS_OF_MANY * source.n_rows * a_row)
+        self.left = min(float(MOST_PASSES), operations / (self.source.n_rows * a_row))
+
+    @property
+    def deviations(self) -> NDArray[np.float64]:
+        """Standard deviation of each column of the sample, (d,); 0 where it is constant. Taken once."""
+        if self._deviations is None:
+            source = self.source
+            least, greatest = source.column_range
+            width = greatest - least
+            # In units of the column's range, squares neither overflow nor vanish.
+            z = (source.X - least) / np.where(width > 0.0, width, 1.0)
+            mean = np.average(z, axis=0, weights=source.sample_weight)
+            self._deviations = width * np.sqrt(np.average(np.square(z - mean), axis=0, weights=source.sample_weight))
+        return self._deviations
+
+    def run(
+        self, start: GaussianParameters, max_iter: int, callback: Callable[[EMRecord], object] | None = None
+    ) -> EMResult | None:
+        """Run EM on the sample; None if a component collapses. The caller counts the passes, as threads may call."""
+        return self._run(start, self.tol, min(max_iter, self.max_iter), callback)
+
+    def run_to_convergence(self, start: GaussianParameters) -> EMResult | None:
+        """Run EM as far as the fit does; None if a component collapses."""
+        return self._run(start, self._tol, self.max_iter, None)
+
+    def _run(
+        self, start: GaussianParameters, tol: float, max_iter: int, callback: Callable[[EMRecord], object] | None
+    ) -> EMResult | None:
+        try:
+            with warnings_held():
+                result = iterate(self.model, self.source, start, tol=tol, max_iter=max_iter, callback=callback)
+        except DegenerateFitError:
+            return None
+        return None if self.has_collapsed(result) else result
+
+    def has_collapsed(self, result: EMResult) -> bool:
+        """True if the result is one that a fit sets aside."""
+        return judge_fit(result.statistics, self.model.reg_covar, self.source.effective_rows).collapse is not None
+
+    def agree(self, one: EMResult, other: EMResult) -> bool:
+        """True if two results seem to be one mode, by their log-likelihoods."""
+        return math.fabs(one.log_likelihood - other.log_likelihood) <= SAME_MODE * self.source.total_weight
