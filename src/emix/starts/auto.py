@@ -12,6 +12,7 @@ likelihood in multivariate Gaussian mixture models, Computational Statistics & D
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from emix.em.result import EMResult
@@ -45,6 +46,9 @@ CANDIDATE_ITERATIONS, MODE_ITERATIONS = 15, 200
 # Over 40 seeds each, three kinds agreed in 59 fits of iris, faithful, breast cancer and two made-up mixtures. In one of
 # these, of breast cancer, the mode was not the best.
 ALIKE = 1e-3
+
+# Nats per unit of weight: tolerance of the last search, from the best mode.
+FINE_TOL = 1e-5
 
 # The search ends once the best mode has been found so many times, from different candidates.
 ENOUGH = 2
@@ -124,6 +128,11 @@ class AutoStarts:
             elif mode.log_likelihood > modes[0].result.log_likelihood:
                 n_found = 1
             modes = self._distinct([*modes, _Candidate(kind, mode)])
+        if modes:
+            # Modes that lie near each other are told apart by runs that go on for longer.
+            exploration.tol = max(exploration.fit_tol, FINE_TOL)
+            kind, result = self._to_its_end(modes[0]._replace(result=replace(modes[0].result, converged=False)))
+            modes[0] = _Candidate(kind, improved(exploration, result))
         return self._without_collapse(self._distinct(modes + waiting))
 
     def _candidates(self, which: tuple[tuple[str, int], ...]) -> list[_Candidate]:

@@ -73,7 +73,7 @@ class Exploration:
             self.source = ArraySource(source.X[drawn], weight, source.feature_names)
         self.model = GaussianModel(K, d, model.structure, model.reg_covar, 1)
         self.tol, self.max_iter = max(tol, LEAST_TOL), max_iter
-        self._tol = tol
+        self.fit_tol = tol
         self._deviations: NDArray[np.float64] | None = None
         a_row = operations_of_pass(K, d)
         operations = OPERATIONS
@@ -102,7 +102,7 @@ class Exploration:
 
     def run_to_convergence(self, start: GaussianParameters) -> EMResult | None:
         """Run EM as far as the fit does; None if a component collapses."""
-        return self._run(start, self._tol, self.max_iter, None)
+        return self._run(start, self.fit_tol, self.max_iter, None)
 
     def _run(
         self, start: GaussianParameters, tol: float, max_iter: int, callback: Callable[[EMRecord], object] | None

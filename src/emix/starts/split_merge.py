@@ -46,7 +46,7 @@ DIRECTIONS, PARTNERS = 2, 3
 # Halves lie so many standard deviations from the mean: those of a normal distribution cut in two lie at √(2/π) = 0.8.
 STEP = math.sqrt(2.0 / math.pi)
 # Nats per unit of weight. A move whose estimate falls by more is not tried; a rise that is smaller counts for nothing.
-LEAST_ESTIMATE, LEAST_RISE = 0.1, 3e-4
+LEAST_ESTIMATE, LEAST_RISE = 0.1, 1e-4
 # Rows of smaller responsibility say nothing about a component.
 LEAST_RESPONSIBILITY = 1e-3
 
