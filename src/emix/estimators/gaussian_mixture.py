@@ -75,9 +75,11 @@ class GaussianMixture(FittedMixture):
         Runs, each from a start of its own; the one with the highest log-likelihood is kept. Runs in which a component
         collapsed, onto a few rows or onto equal values, are set aside: their likelihood has no upper bound. The
         first of several runs is the run of ``n_init=1``.
-    init_params : {"kmeans", "k-means++", "random", "random_from_data"}
+    init_params : {"kmeans", "k-means++", "random", "random_from_data", "hierarchical"}
         How a run starts: from clusters of k-means, from rows that k-means++ has drawn, from random responsibilities,
-        from random rows. The columns are standardized for it.
+        from random rows, from clusters of an agglomeration. The columns are standardized for it. The agglomeration
+        looks at up to 2 000 rows (fewer from 31 columns on), and is done once for a fit. Runs from it differ only where
+        there are more rows, of which each run then takes a sample of its own.
     weights_init : array_like of shape (n_components,), optional
         Weights to start from.
     means_init : array_like of shape (n_components, n_features), optional

@@ -399,7 +399,7 @@ cdef class DeterminantMerges:
 
     def __cinit__(
         self, const double[:, :] Y, const double[::1] weight, Py_ssize_t p, double prior,   # IN: (≥ p, n), (n,), ν
-        double[:, ::1] costs, double[::1] work, Py_ssize_t[:, ::1] places,      # overwritten: (n, line), size, (5, n + 1)
+        double[:, ::1] costs, double[::1] work, Py_ssize_t[:, ::1] places,      # overwritten: sizes, (5, n + 1)
         Py_ssize_t[::1] kept, Py_ssize_t[::1] joined, double[::1] heights,      # OUT: (n − 1,)
         /,
     ):

@@ -90,6 +90,40 @@ cdef Py_ssize_t root_of(Py_ssize_t *parent, Py_ssize_t i) noexcept nogil:
     return i
 
 
+cdef void name_merges(
+    Py_ssize_t n, const Py_ssize_t *a, const Py_ssize_t *b,     # IN: n − 1 merges, a row of each cluster
+    Py_ssize_t *parent,                                         # overwritten, (n,)
+    Py_ssize_t *kept, Py_ssize_t *joined,                       # OUT
+) noexcept nogil:
+    """kept, joined := the same merges, clusters named by their first rows"""
+    cdef Py_ssize_t i, p, q
+    for i in range(n):
+        parent[i] = i
+    for i in range(n - 1):
+        p, q = root_of(parent, a[i]), root_of(parent, b[i])
+        kept[i], joined[i] = min(p, q), max(p, q)
+        parent[joined[i]] = kept[i]
+
+
+def named_merges(
+    const Py_ssize_t[::1] a, const Py_ssize_t[::1] b,   # IN: (n − 1,)
+    Py_ssize_t[::1] parent,                             # overwritten, (n,)
+    Py_ssize_t[::1] kept, Py_ssize_t[::1] joined,       # OUT: (n − 1,)
+    /,
+):
+    """kept, joined := merges of the clusters that hold rows a and b; clusters are named by their first rows"""
+    cdef Py_ssize_t n = parent.shape[0], i
+    check_some("rows", n)
+    for name, found in (("a", a), ("b", b), ("kept", kept), ("joined", joined)):
+        check_length(name, len(found), n - 1)
+    for i in range(n - 1):
+        if not (0 <= a[i] < n and 0 <= b[i] < n):
+            raise ValueError(f"merge {i} is of rows {a[i]} and {b[i]}, of {n}")
+    if n > 1:
+        with nogil:
+            name_merges(n, &a[0], &b[0], &parent[0], &kept[0], &joined[0])
+
+
 def merge_labels(
     const Py_ssize_t[::1] kept, const Py_ssize_t[::1] joined, Py_ssize_t n_merges,  # IN: merges (a, b), a < b
     Py_ssize_t[::1] labels,                                                         # OUT: (n,)

@@ -1,6 +1,6 @@
 # Rows whose columns are uncorrelated and of variance 1, whatever affine map made them.
 #
-# Gram-Schmidt over the columns: any such rows are a rotation of any others, and the callers' costs do not see rotations.
+# Gram-Schmidt over the columns: any such rows are a rotation of any others, and callers' costs do not see rotations.
 
 # A column with this share of its variance left, or less, follows from those before it.
 cdef double LEAST_LEFT = 1e-12

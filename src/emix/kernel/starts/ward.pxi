@@ -12,12 +12,12 @@ cdef enum:
 
 
 cdef Py_ssize_t nearest_cluster(
-    const double *centers, Py_ssize_t stride, Py_ssize_t d, const double *inverse,  # IN: (d, n), 1 / mass, 0: no cluster
+    const double *centers, Py_ssize_t stride, Py_ssize_t d, const double *inverse,  # IN: (d, n), 1 / mass or 0
     Py_ssize_t n, Py_ssize_t a, Py_ssize_t before,                                  # IN: −1: none
     double *cost,                                                                   # overwritten, (n,)
     double *least,                                                                  # OUT
 ) noexcept nogil:
-    """The cluster that joins a at the least cost: of equals the one before, else the first"""
+    """The cluster that joins a at the least cost: of equals the one before, else the first. 1 / mass is 0 for none."""
     cdef Py_ssize_t i
     cdef double own = inverse[a]
     squared_distances(centers, stride, n, d, centers + a, stride, cost)
@@ -92,29 +92,16 @@ cdef void chain_merges(
         inverse[a], inverse[b] = 1 / mass[a], 0
 
 
-cdef void sort_merges(
-    const Py_ssize_t *order, Py_ssize_t n,              # IN: n − 1 merges, by their heights
-    const Py_ssize_t *a, const Py_ssize_t *b,           # IN: a row of each cluster
-    Py_ssize_t *parent,                                 # overwritten, (n,)
-    Py_ssize_t *kept, Py_ssize_t *joined,               # OUT
-) noexcept nogil:
-    """kept, joined := the same merges in another order, clusters named by their first rows"""
-    cdef Py_ssize_t i, p, q
-    for i in range(n):
-        parent[i] = i
-    for i in range(n - 1):
-        p, q = root_of(parent, a[order[i]]), root_of(parent, b[order[i]])
-        kept[i], joined[i] = min(p, q), max(p, q)
-        parent[joined[i]] = kept[i]
-
-
 def ward(
-    double[:, :] Z, double[::1] mass,                                           # overwritten: rows (d, n), weights above 0
+    double[:, :] Z, double[::1] mass,                                           # overwritten: rows (d, n), weights
     double[:, ::1] work, Py_ssize_t[:, ::1] places,                             # overwritten: (2, n), (3, n)
     Py_ssize_t[::1] kept, Py_ssize_t[::1] joined, double[::1] heights,          # OUT: (n − 1,)
     /,
 ):
-    """kept, joined, heights := Ward's merges in the order of the chain: a row of each cluster, and the growth of Σ w D²"""
+    """kept, joined, heights := Ward's merges in the order of the chain: a row of each cluster, growth of Σ w D²
+
+    Weights are above 0.
+    """
     cdef Py_ssize_t n = Z.shape[1]
     check_features(Z)
     check_number("the number of rows", n, 1, MOST_WARD_ROWS)
@@ -130,21 +117,3 @@ def ward(
         chain_merges(
             &Z[0, 0], Z.strides[0] // sizeof(double), Z.shape[0], n, &mass[0], &work[0, 0], &work[1, 0],
             &places[0, 0], &places[1, 0], &places[2, 0], &kept[0], &joined[0], &heights[0])
-
-
-def in_order(
-    const Py_ssize_t[::1] order, const Py_ssize_t[::1] a, const Py_ssize_t[::1] b,  # IN: (n − 1,)
-    Py_ssize_t[::1] parent,                                                         # overwritten, (n,)
-    Py_ssize_t[::1] kept, Py_ssize_t[::1] joined,                                   # OUT: (n − 1,)
-    /,
-):
-    """kept, joined := merges of rows a and b in this order; clusters are named by their first rows"""
-    cdef Py_ssize_t n = parent.shape[0], i
-    for name, found in (("order", order), ("a", a), ("b", b), ("kept", kept), ("joined", joined)):
-        check_length(name, len(found), n - 1)
-    for i in range(n - 1):
-        if not (0 <= order[i] < n - 1 and 0 <= a[i] < n and 0 <= b[i] < n):
-            raise ValueError(f"merge {i} is not one of {n} rows")
-    if n > 1:
-        with nogil:
-            sort_merges(&order[0], n, &a[0], &b[0], &parent[0], &kept[0], &joined[0])
