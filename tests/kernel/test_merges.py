@@ -55,7 +55,7 @@ def merged(clusters: Any, Y: Array, weight: Array, prior: float, step: int = 10*
     kept, joined, heights = np.empty(n - 1, dtype=np.intp), np.empty(n - 1, dtype=np.intp), np.empty(n - 1)
     # What the buffers hold before must not matter.
     costs, work = np.full((n, line), np.nan), np.full(size, np.nan)
-    places = np.full((5, n + 1), -7, dtype=np.intp)
+    places = np.full((8, n + 1), -7, dtype=np.intp)
     merger = clusters.DeterminantMerges(Y, weight, p, prior, costs, work, places, kept, joined, heights)
     left = n - 1
     while left:
@@ -65,8 +65,10 @@ def merged(clusters: Any, Y: Array, weight: Array, prior: float, step: int = 10*
     return list(zip(kept.tolist(), joined.tolist(), strict=True)), heights
 
 
-# Vectors hold 2, 4 or 8 clusters; factors of 9 columns have odd and even rows.
-@pytest.mark.parametrize(("n", "d"), [(2, 1), (3, 2), (9, 1), (25, 2), (33, 3), (36, 5), (30, 9), (12, 40)])
+# Vectors hold 2, 4 or 8 clusters. From 4, 10 and 22 columns on, small clusters have factors of 1, 3 and 7 columns.
+@pytest.mark.parametrize(
+    ("n", "d"), [(2, 1), (3, 2), (9, 1), (25, 2), (33, 3), (36, 4), (30, 9), (32, 10), (40, 22), (12, 40)]
+)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_determinant_merges(clusters: Any, n: int, d: int, weighted: bool) -> None:
     Z, weight = rows_and_weights(n, d)
@@ -98,7 +100,7 @@ def test_determinants_of_many_columns_do_not_overflow(clusters: Any) -> None:
 def test_rows_without_columns_merge_in_their_order(clusters: Any) -> None:
     size, line = clusters.merger_workspace(4, 0)
     kept, joined, heights = np.empty(3, dtype=np.intp), np.empty(3, dtype=np.intp), np.empty(3)
-    buffers = np.empty((4, line)), np.empty(size), np.empty((5, 5), dtype=np.intp)
+    buffers = np.empty((4, line)), np.empty(size), np.empty((8, 5), dtype=np.intp)
     merger = clusters.DeterminantMerges(np.zeros((1, 4)), np.ones(4), 0, 2.0, *buffers, kept, joined, heights)
     assert merger.advance(3) == 0
     assert (kept.tolist(), joined.tolist()) == ([0, 0, 0], [1, 2, 3])
@@ -188,9 +190,9 @@ def test_buffers_of_another_size_are_refused(clusters: Any) -> None:
 
     Y, ones = np.ones((2, 9)), np.ones(9)
     size, line = clusters.merger_workspace(9, 2)
-    right = [Y, ones, 2, 4.0, np.empty((9, line)), np.empty(size), places(5, 10), places(8), places(8), np.empty(8)]
+    right = [Y, ones, 2, 4.0, np.empty((9, line)), np.empty(size), places(8, 10), places(8), places(8), np.empty(8)]
     clusters.DeterminantMerges(*right)
-    wrong = [Y[:, :8].copy(), ones[1:], 3, None, np.empty((9, line + 1)), np.empty(size - 1), places(5, 9)]
+    wrong = [Y[:, :8].copy(), ones[1:], 3, None, np.empty((9, line + 1)), np.empty(size - 1), places(8, 9)]
     wrong += [places(9), places(7), np.empty(9)]
     for i, other in enumerate(wrong):
         if other is not None:
