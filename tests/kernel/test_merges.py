@@ -132,11 +132,12 @@ def test_ward(clusters: Any, n: int, d: int, weighted: bool) -> None:
 def test_sphered_rows(clusters: Any, n: int, d: int) -> None:
     X, weight = rows_and_weights(n, d)
     Y = np.empty((d, n))
-    p = clusters.sphere(X, weight, 2.0**-53, Y)
+    p = clusters.sphere(X, weight, 2.0**-53, d, Y)
     assert p == min(d, n - 1)
-    np.testing.assert_allclose(Y[:p] @ weight, 0.0, atol=1e-11 * weight.sum())
+    assert clusters.sphere(X, weight, 2.0**-53, p - 2, np.empty((d, n))) == max(p - 1, min(p, 1))
+    np.testing.assert_allclose(Y[:p] @ weight, 0.0, rtol=0.0, atol=1e-11 * weight.sum())
     # Gram-Schmidt loses as many digits as the columns' condition number has, 3 here.
-    np.testing.assert_allclose((Y[:p] * weight) @ Y[:p].T / weight.sum(), np.eye(p), atol=1e-12)
+    np.testing.assert_allclose((Y[:p] * weight) @ Y[:p].T / weight.sum(), np.eye(p), rtol=0.0, atol=1e-12)
 
 
 def test_columns_that_tell_nothing_are_left_out(clusters: Any) -> None:
@@ -144,9 +145,9 @@ def test_columns_that_tell_nothing_are_left_out(clusters: Any) -> None:
     a, b = rng.normal(size=(2, 100))
     X = np.column_stack([np.full(100, 7.0), a, a * 3.0 - 1.0, b + 1e5, a - 2.0 * b, b * 1e-150])
     Y = np.empty((6, 100))
-    assert clusters.sphere(X, np.ones(100), 2.0**-53, Y) == 2
+    assert clusters.sphere(X, np.ones(100), 2.0**-53, 6, Y) == 2
     single = np.ascontiguousarray(X.astype(np.float32).astype(np.float64)[:, :5])
-    assert clusters.sphere(single, np.ones(100), 2.0**-24, Y[:5]) == 2
+    assert clusters.sphere(single, np.ones(100), 2.0**-24, 6, Y[:5]) == 2
 
 
 def test_equal_rows(clusters: Any) -> None:

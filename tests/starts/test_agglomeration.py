@@ -265,7 +265,12 @@ def test_start_is_an_m_step_of_the_clusters() -> None:
 
 def test_one_agglomeration_for_all_numbers_of_components(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(module, "hierarchical", lambda *given: calls.append(1) or hierarchical(*given))
+
+    def counted(*given: Any) -> Merges:
+        calls.append(given)
+        return hierarchical(*given)
+
+    monkeypatch.setattr(module, "hierarchical", counted)
     source = ArraySource(blobs())
     for covariance_type in ("full", "diag"):
         for K in range(1, 6):

@@ -176,8 +176,8 @@ def hierarchical(X: Array, weight: Array, eps: float = EPSILON["d"]) -> Merges:
     mass /= mass.max()
     mass *= mass.sum() / (mass @ mass)
     features = np.empty((d, n))
-    p = clusters.sphere(distinct, mass, eps, features)
-    if n < SPHERED_FROM * p:
+    p = clusters.sphere(distinct, mass, eps, n // SPHERED_FROM, features)
+    if p > n // SPHERED_FROM:
         clusters.standardize(distinct, mass, features)
         return _ward(features, mass, equals, points)
     kept, joined, heights = np.empty(n - 1, dtype=np.intp), np.empty(n - 1, dtype=np.intp), np.empty(n - 1)

@@ -20,7 +20,6 @@
 
 cdef enum:
     MOST_MERGED = 8192      # rows: costs take 512 MiB
-    PIVOTS = 32             # are multiplied before a logarithm is taken: each lies between 1 and 1 + Σ w
 
 include "pools.pxi"
 include "merge_costs.pxi"

@@ -1,5 +1,9 @@
 # Costs of merging one cluster a, which `Merger` holds, with all those of a pool: lanes are clusters b of the pool.
 
+cdef enum:
+    PIVOTS = 32     # are multiplied before a logarithm is taken: each lies between 1 and 1 + Σ w
+
+
 cdef struct Merger:
     Py_ssize_t n, p, stride             # rows, columns, costs of a line
     double prior                        # ν

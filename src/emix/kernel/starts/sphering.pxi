@@ -46,6 +46,7 @@ cdef double rounding_share(
 
 cdef Py_ssize_t sphere_columns(
     const double *X, Py_ssize_t n, Py_ssize_t d, const double *weight, double eps,  # IN: (n, d), (n,)
+    Py_ssize_t most,                                                                # IN
     double *Y, Py_ssize_t stride,                                                   # OUT: (d, n)
 ) noexcept nogil:
     """Steps of `sphere`"""
@@ -73,21 +74,25 @@ cdef Py_ssize_t sphere_columns(
         for i in range(n):
             y[i] = z[i] * length
         p += 1
+        if p > most:
+            break
     return p
 
 
 def sphere(
-    const double[:, ::1] X, const double[::1] weight, double eps,   # IN: (n, d), (n,), rounding of the rows
-    double[:, :] Y,                                                 # OUT: (d, n)
+    const double[:, ::1] X, const double[::1] weight, double eps, Py_ssize_t most,  # IN: (n, d), (n,), rounding
+    double[:, :] Y,                                                                 # OUT: (d, n)
     /,
 ):
     """Y := p columns with mean 0, variance 1 and no correlations, which span those of X; returns p
 
-    Columns that are constant or follow from others, but for rounding, are left out.
+    Columns that are constant or follow from others, but for rounding, are left out. With p = most + 1 it ends, and Y is
+    of no use.
     """
     cdef Py_ssize_t p
     check_columns(X, Y)
     check_length("weight", weight.shape[0], X.shape[0])
     with nogil:
-        p = sphere_columns(&X[0, 0], X.shape[0], X.shape[1], &weight[0], eps, &Y[0, 0], Y.strides[0] // sizeof(double))
+        p = sphere_columns(
+            &X[0, 0], X.shape[0], X.shape[1], &weight[0], eps, most, &Y[0, 0], Y.strides[0] // sizeof(double))
     return p
