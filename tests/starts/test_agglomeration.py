@@ -107,6 +107,18 @@ def test_unit_of_the_weights_does_not_matter(agglomerate: Any) -> None:
 
 
 @BOTH
+def test_weights_far_below_the_others(agglomerate: Any) -> None:
+    X, weight = blobs(60), np.ones(60)
+    weight[5:9] = 1e-300
+    weight[9:12] = 2.0**-1070
+    counts = weight == 1.0
+    with np.errstate(all="raise"):
+        found, alone = agglomerate(X, weight), agglomerate(X[counts], weight[counts])
+    for n_clusters in range(1, 6):
+        assert_same_partition(found.labels(n_clusters)[counts], alone.labels(n_clusters))
+
+
+@BOTH
 def test_labels_of_one_cluster_and_of_all_rows(agglomerate: Any) -> None:
     X = blobs(30)
     found = agglomerate(X, ones(X))
@@ -234,7 +246,7 @@ def test_many_rows_are_sampled() -> None:
 
 
 def test_fewer_rows_of_many_columns() -> None:
-    assert [most_rows(d) for d in (1, 30, 100, 120, 10_000, 10**6)] == [2000, 2000, 600, 500, 500, 50]
+    assert [most_rows(d) for d in (1, 30, 100, 120, 2_000, 10**6)] == [2000, 2000, 600, 500, 500, 22]
     sizes = [most_rows(d) for d in range(1, 200)]
     assert sizes == sorted(sizes, reverse=True) and most_rows(10**10) == 1
 

@@ -25,11 +25,14 @@ Places = NDArray[np.intp]
 # below a second with SSE2.
 MOST_ROWS, MOST_NUMBERS, ENOUGH_ROWS = 2000, 60_000, 500
 
-# Rows × rows × columns for which Ward's criterion, which is that of more columns, takes half a second.
-MOST_DISTANCES = 2.5e9
+# Rows × rows × columns, at most: Ward's criterion, which is that of more columns, takes some tenths of a second then.
+MOST_DISTANCES = 5e8
 
 # Rows for each column from which on they are sphered. Of fewer, sphered rows lie nearly equally far from each other.
 SPHERED_FROM = 4
+
+# A row of less does not count either, but products of two masses are above 0.
+LEAST_MASS = 1e-150
 
 # Compiled code does about this many operations between two looks at pending signals: a tenth of a second.
 OPERATIONS_PER_CALL = 2e8
@@ -130,6 +133,7 @@ def ward(Z: Array, weight: Array) -> Merges:
     return _ward(np.array(Z[points].T, order="C"), mass, equals, points)
 
 
+@np.errstate(under="ignore")  # tiny weights
 def hierarchical(X: Array, weight: Array, eps: float = EPSILON["d"]) -> Merges:
     """Agglomerate rows by determinants: Σ_k (n_k + ν) log det((W_k + I) / (n_k + ν)) grows least with each merge.
 
@@ -175,6 +179,7 @@ def hierarchical(X: Array, weight: Array, eps: float = EPSILON["d"]) -> Merges:
     distinct = X if n == len(X) else X[points]
     mass /= mass.max()
     mass *= mass.sum() / (mass @ mass)
+    np.maximum(mass, LEAST_MASS, out=mass)
     features = np.empty((d, n))
     p = clusters.sphere(distinct, mass, eps, n // SPHERED_FROM, features)
     if p > n // SPHERED_FROM:
@@ -208,11 +213,12 @@ def hierarchical_of(source: ArraySource, seed: int, restart: int = 0) -> Agglome
     """
     size = most_rows(source.n_features)
     sampled = source.n_rows > size
-    key = "hierarchical", (seed + restart * _NEXT_SAMPLE) % 2**64 if sampled else 0
+    seed_of_sample = (seed + restart * _NEXT_SAMPLE) % 2**64 if sampled else 0
+    key = f"hierarchical {seed_of_sample}"
     # Two runs may both come here: they find the same bits.
     rows, merges = source.kept.get(key, (None, None))
     if rows is None:
-        rows = sample_rows(source.n_rows, key[1], size, source.sample_weight)
+        rows = sample_rows(source.n_rows, seed_of_sample, size, source.sample_weight)
     X = np.ascontiguousarray(source.X if len(rows) == source.n_rows else source.X[rows], dtype=np.float64)
     weight = np.ones(len(rows)) if source.sample_weight is None else source.sample_weight[rows]
     if merges is None:
@@ -256,7 +262,7 @@ def _distinct(X: Array, weight: Array) -> tuple[Places, Places, Array]:
         first = np.full(n, n, dtype=np.intp)
         np.minimum.at(first, equals[counting], counting)
         equals = np.where(counts, first[equals], counting[0])
-    mass = np.bincount(equals, weights=weight, minlength=n)
+    mass: Array = np.bincount(equals, weights=weight, minlength=n).astype(np.float64, copy=False)
     points = np.flatnonzero(equals == np.arange(n))
     return equals, points, mass[points]
 
