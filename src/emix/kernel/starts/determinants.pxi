@@ -267,14 +267,18 @@ cdef class DeterminantMerges:
 
     def advance(self, Py_ssize_t n_merges, /):
         """Do so many merges, or all that are left; returns how many are left then"""
-        cdef Py_ssize_t last = min(self.m.n - 1, self.done + n_merges)
+        cdef Py_ssize_t i = self.done, last = min(self.m.n - 1, self.done + n_merges)
         cdef bint found = True
-        with nogil:
-            while self.done < last and found:
-                found = next_merge(
-                    &self.m, self.m.n + self.done, &self.kept[self.done], &self.joined[self.done],
-                    &self.heights[self.done])
-                self.done += found
+        cdef Py_ssize_t *kept
+        cdef Py_ssize_t *joined
+        cdef double *heights
+        if i < last:
+            kept, joined, heights = &self.kept[0], &self.joined[0], &self.heights[0]
+            with nogil:
+                while i < last and found:
+                    found = next_merge(&self.m, self.m.n + i, kept + i, joined + i, heights + i)
+                    i += found
+            self.done = i
         if not found:
             raise ValueError("no merge has a finite cost, expected weights and sphered rows of moderate size")
         return self.m.n - 1 - self.done

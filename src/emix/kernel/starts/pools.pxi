@@ -64,13 +64,17 @@ cdef Py_ssize_t pools_size(Py_ssize_t n, Py_ssize_t p) noexcept nogil:
     return size
 
 
+cdef inline double *lane_of(double *numbers, Py_ssize_t member, Py_ssize_t width) noexcept nogil:
+    """A member's first number; the others follow LANES apart"""
+    return numbers + (member // LANES) * width * LANES + member % LANES
+
+
 cdef void give_pools(
     Pool *pools, double *at, Py_ssize_t *places, Py_ssize_t line, Py_ssize_t n, Py_ssize_t p
 ) noexcept nogil:
     """Give the pools their memory: places (N_POOLS, line)"""
-    cdef Py_ssize_t which, room
+    cdef Py_ssize_t which, room, b, j
     cdef Pool *pool
-    # What a vector has beside its members is not used, but must not be slow.
     memset(at, 0, pools_size(n, p) * sizeof(double))
     for which in range(N_POOLS):
         pool, room = &pools[which], most_members(which, n, p)
@@ -82,11 +86,10 @@ cdef void give_pools(
         pool.term = pool.log_det + room
         pool.place = places + which * line
         at = pool.term + room
-
-
-cdef inline double *lane_of(double *numbers, Py_ssize_t member, Py_ssize_t width) noexcept nogil:
-    """A member's first number; the others follow LANES apart"""
-    return numbers + (member // LANES) * width * LANES + member % LANES
+    # What a vector has beside its members is not used, but needs determinants too: M = I, of no mass.
+    for b in range(most_members(N_POOLS - 1, n, p)):
+        for j in range(p):
+            lane_of(pools[N_POOLS - 1].numbers, b, 2 * triangle(p))[(triangle(j) + j) * LANES] = 1
 
 
 cdef Py_ssize_t add_member(
