@@ -118,7 +118,7 @@ def test_first_component_that_collapses_is_named_by_any_number_of_threads() -> N
     assert len(messages) == 1
 
 
-@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data", "hierarchical"])
 def test_whole_fits_have_the_same_bits_from_any_number_of_threads(init_params: str) -> None:
     X = rows(20_000, 4)
     assert len({fit(X, n_threads=n, init_params=init_params) for n in (1, 2, 3, 5, None)}) == 1

@@ -94,7 +94,7 @@ PARAMETERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"init_params": "best"},
         ValueError,
-        "must be a str among {'auto', 'k-means++', 'kmeans', 'random', 'random_from_data'}. Got 'best' instead.",
+        "must be a str among {'auto', 'hierarchical', 'k-means++', 'kmeans', 'random', 'random_from_data'}. Got 'best'",
     ),
     ({"random_state": -1}, ValueError, "The 'random_state' parameter must be None, an int in the range [0, inf)"),
     ({"random_state": "seed"}, TypeError, "Got 'seed' instead"),

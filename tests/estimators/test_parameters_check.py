@@ -125,7 +125,7 @@ def test_components_that_differ_in_their_precisions_part() -> None:
     assert not np.allclose(gm.means_[1], gm.means_[0])
 
 
-@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data", "hierarchical"])
 def test_equal_rows_are_warned_of_in_the_same_words_whatever_the_start(init_params: str) -> None:
     X = np.tile([[3.0, -2.0]], (30, 1))
     text = (

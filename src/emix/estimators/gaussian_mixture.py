@@ -75,13 +75,15 @@ class GaussianMixture(FittedMixture):
         Runs, each from a start of its own; the one with the highest log-likelihood is kept. Runs in which a component
         collapsed, onto a few rows or onto equal values, are set aside: their likelihood has no upper bound. The
         first of several runs is the run of ``n_init=1``.
-    init_params : {"auto", "kmeans", "k-means++", "random", "random_from_data"}
+    init_params : {"auto", "kmeans", "k-means++", "random", "random_from_data", "hierarchical"}
         How a run starts. "auto" tries several kinds on at most max(4096, 64 K) rows, moves components from where two
-        are one group to where one is two, and starts from the best mode that is no collapse; later runs of `n_init`
-        start from the next best. "kmeans" starts from clusters of k-means: a service that fits small data again and
-        again saves nine tenths of the time with it. "k-means++" starts from rows that k-means++ has drawn, "random"
-        from random responsibilities, "random_from_data" from random rows. Columns are standardized for the start.
-        Where a part of the start is given, "auto" is "kmeans".
+        are one group to where one is two, and starts from the best mode that is no collapse; the second run of `n_init`
+        is then the hierarchical one, later runs start from the next best. "kmeans" starts from clusters of k-means: a
+        service that fits small data again and again saves nine tenths of the time with it. "k-means++" starts from rows
+        that k-means++ has drawn, "random" from random responsibilities, "random_from_data" from random rows,
+        "hierarchical" from clusters of an agglomeration of up to 2 000 rows (fewer from 31 columns on), which is done
+        once for a fit; its runs differ only where there are more rows, of which each takes a sample of its own. Columns
+        are standardized for the start. Where a part of the start is given, "auto" is "kmeans".
     weights_init : array_like of shape (n_components,), optional
         Weights to start from.
     means_init : array_like of shape (n_components, n_features), optional

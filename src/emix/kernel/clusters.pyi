@@ -84,3 +84,46 @@ def small_start(
     statistics: NDArray[np.float64],
     /,
 ) -> bool: ...
+def distinct_rows(X: NDArray[np.float64], table: NDArray[np.intp], equals: NDArray[np.intp], /) -> int: ...
+def named_merges(
+    a: NDArray[np.intp],
+    b: NDArray[np.intp],
+    parent: NDArray[np.intp],
+    kept: NDArray[np.intp],
+    joined: NDArray[np.intp],
+    /,
+) -> None: ...
+def merge_labels(
+    kept: NDArray[np.intp], joined: NDArray[np.intp], n_merges: int, labels: NDArray[np.intp], /
+) -> int: ...
+def ward(
+    Z: NDArray[np.float64],
+    mass: NDArray[np.float64],
+    work: NDArray[np.float64],
+    places: NDArray[np.intp],
+    kept: NDArray[np.intp],
+    joined: NDArray[np.intp],
+    heights: NDArray[np.float64],
+    /,
+) -> None: ...
+def sphere(
+    X: NDArray[np.float64], weight: NDArray[np.float64], eps: float, most: int, Y: NDArray[np.float64], /
+) -> int: ...
+def merger_workspace(n: int, p: int, /) -> tuple[int, int]: ...
+
+class DeterminantMerges:
+    def __init__(
+        self,
+        Y: NDArray[np.float64],
+        weight: NDArray[np.float64],
+        p: int,
+        prior: float,
+        costs: NDArray[np.float64],
+        work: NDArray[np.float64],
+        places: NDArray[np.intp],
+        kept: NDArray[np.intp],
+        joined: NDArray[np.intp],
+        heights: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def advance(self, n_merges: int, /) -> int: ...

@@ -1,5 +1,5 @@
 # The steps of a start: standardized rows and k-means++. lloyd.pxi adds k-means, labels.pxi sums over clusters, and
-# small_start.pxi all steps in one call.
+# small_start.pxi all steps in one call. merges.pxi and those after it agglomerate rows.
 #
 # Standardized rows are stored feature by feature, Z (d, n) with Z.strides[1] that of a number. So a vector holds one
 # feature of several rows, and the compiler vectorizes loops over rows by itself. BLOCK rows at a time stay in the
@@ -13,7 +13,7 @@
 # at signals between two calls.
 # All arguments are positional: with names, a module would be larger by a fiftieth.
 
-from libc.math cimport INFINITY, sqrt
+from libc.math cimport INFINITY, log, sqrt
 from libc.string cimport memcpy, memset
 
 include "../shared/lanes.pxi"
@@ -351,3 +351,7 @@ cdef class PlusPlus:
 include "lloyd.pxi"
 include "labels.pxi"
 include "small_start.pxi"
+include "merges.pxi"
+include "ward.pxi"
+include "sphering.pxi"
+include "determinants.pxi"
