@@ -23,13 +23,13 @@ __all__ = ["SAME_MODE", "Exploration"]
 # Rows that candidates look at: enough to tell modes apart, few enough to run many.
 LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 
-# Operations of all short runs, some 0.1 s of one thread; and passes, where rows are few and Python's share counts.
-OPERATIONS, MOST_PASSES = 8e9, 800
+# Operations of all short runs, some 0.3 s of one thread; and passes, where rows are few and Python's share counts.
+OPERATIONS, MOST_PASSES = 1.5e10, 1500
 # A fit of so many rows is long by itself. Its exploration takes no longer than so many of its EM iterations.
 MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 4.0
 
 # Nats per unit of weight. Short runs need not converge as far as the fit does.
-LEAST_TOL = 1e-4
+LEAST_TOL = 3e-5
 
 # Nats per unit of weight. Modes whose log-likelihoods differ by less are one, or as good as one.
 SAME_MODE = 1e-4
