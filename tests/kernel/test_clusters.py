@@ -163,12 +163,38 @@ def test_a_small_start_is_its_steps(
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("by_weight", [False, True])
+@pytest.mark.parametrize("form", range(4))
+@pytest.mark.parametrize(("n", "d", "K"), [(33, 2, 3), (200, 2, 2), (600, 4, 3), (300, 7, 5)])
+def test_without_iterations_clusters_are_the_cells_of_drawn_rows(
+    clusters: Any, form: int, n: int, d: int, K: int, by_weight: bool, weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, weight = rows(n, d)
+    ones = weight if weighted else np.ones(n)
+    for module in (kmeans, label_sums, starts):
+        monkeypatch.setattr(module, "clusters", clusters)
+    Z = starts.standardized_rows(X, ones)
+    if by_weight:
+        drawn = np.searchsorted(np.cumsum(ones), Uniforms(7, 1).random(K) * ones.sum(), side="right")
+        assert len(set(drawn.tolist())) == K
+    else:
+        drawn = kmeans.kmeans_plus_plus(Z, ones, K, Uniforms(7, 1))
+    labels = np.argmin(np.sum((Z[:, np.newaxis] - Z[drawn]) ** 2, axis=2), axis=1)
+    expected = label_sums.statistics_of_labels(list(FORMS.values())[form], X, ones, labels, None, 1, K)
+    found = np.full(len(expected), np.nan)
+    settings = 0 if by_weight else kmeans.candidates_of(K), 0, 0.0
+    assert clusters.small_start(form, X, weight if weighted else None, K, 7, 1, *settings, found)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_small_start_leaves_rare_cases_to_others(clusters: Any) -> None:
     X = np.repeat([[0.0], [1.0]], 5, axis=0)  # fewer values than centres
     assert not clusters.small_start(0, X, None, 3, 0, 0, 3, 100, 1e-4, np.empty(12))
     distinct = np.arange(10.0)[:, np.newaxis]
     assert not clusters.small_start(0, distinct, np.zeros(10), 3, 0, 0, 3, 100, 1e-4, np.empty(12))
     assert clusters.small_start(0, distinct, np.ones(10), 3, 0, 0, 3, 100, 1e-4, np.empty(12))
+    assert not clusters.small_start(0, X, None, 3, 0, 0, 0, 0, 0.0, np.empty(12))  # a row twice, or its equal
 
 
 @pytest.mark.parametrize(
@@ -179,8 +205,8 @@ def test_a_small_start_leaves_rare_cases_to_others(clusters: Any) -> None:
         ({"X": np.zeros((9, 0))}, "there are no features, expected 1 or more"),
         ({"weight": np.zeros(8)}, "weight has 8 numbers, expected 9"),
         ({"n_clusters": 0}, "there are no centres, expected 1 or more"),
-        ({"n_candidates": 0}, "the number of candidates is 0, expected 1 to 64"),
-        ({"n_candidates": 65}, "the number of candidates is 65, expected 1 to 64"),
+        ({"n_candidates": -1}, "the number of candidates is -1, expected 0 to 64"),
+        ({"n_candidates": 65}, "the number of candidates is 65, expected 0 to 64"),
         ({"statistics": np.zeros(7)}, "statistics has 7 numbers, expected 27"),
         ({"form": 4}, "the covariance form has the code 4, expected 0 to 3"),
         ({"form": -1}, "the covariance form has the code -1, expected 0 to 3"),

@@ -146,7 +146,7 @@ def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     X = np.random.default_rng(0).normal(size=(300, 2))
     found = starts_of(X, 8)
     # The last run, of 200 iterations at most, may go beyond.
-    assert -201.0 < found._exploration.left < exploration.MOST_PASSES
+    assert -201.0 < found.exploration.left < exploration.MOST_PASSES
 
 
 def test_max_iter_bounds_every_run_of_em(monkeypatch: pytest.MonkeyPatch) -> None:

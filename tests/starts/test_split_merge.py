@@ -12,9 +12,8 @@ from emix import GaussianModel, GaussianParameters
 from emix.em.result import EMResult
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
-from emix.starts import split_merge
 from emix.starts.exploration import Exploration
-from emix.starts.split_merge import improved
+from emix.starts.split_merge import improved, mergers_of, posterior_of
 
 Array = NDArray[np.float64]
 
@@ -98,11 +97,7 @@ def test_estimate_of_a_merger_is_what_it_costs() -> None:
     )
     mode = found.run(start, 200)
     assert mode is not None
-    [merger] = [
-        merger
-        for merger in split_merge._mergers(split_merge._posterior(found, mode.parameters))
-        if {merger.i, merger.j} == {0, 1}
-    ]
+    [merger] = [merger for merger in mergers_of(posterior_of(found, mode.parameters)) if {merger.i, merger.j} == {0, 1}]
     theta = mode.parameters
     two = GaussianParameters.from_covariances(
         "full",

@@ -23,10 +23,11 @@ __all__ = ["SAME_MODE", "Exploration"]
 # Rows that candidates look at: enough to tell modes apart, few enough to run many.
 LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 
-# Operations of all short runs, some 0.3 s of one thread; and passes, where rows are few and Python's share counts.
-OPERATIONS, MOST_PASSES = 1.5e10, 1500
+# Operations of all short runs, some 0.3 s of one thread. Where rows are few and Python's share counts, passes: so many
+# for each mean's coordinate, and never more than the last number.
+OPERATIONS, PASSES, MOST_PASSES = 1.5e10, 30, 1500
 # A fit of so many rows is long by itself. Its exploration takes no longer than so many of its EM iterations.
-MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 4.0
+MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 2.0
 
 # Nats per unit of weight. Short runs need not converge as far as the fit does.
 LEAST_TOL = 3e-5
@@ -79,7 +80,7 @@ class Exploration:
         operations = OPERATIONS
         if source.n_rows >= MANY_ROWS:
             operations = min(operations, ITERATIONS_OF_MANY * source.n_rows * a_row)
-        self.left = min(float(MOST_PASSES), operations / (self.source.n_rows * a_row))
+        self.left = min(float(MOST_PASSES), float(PASSES * K * d), operations / (self.source.n_rows * a_row))
 
     @property
     def deviations(self) -> NDArray[np.float64]:

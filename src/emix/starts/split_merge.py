@@ -30,7 +30,7 @@ from emix.gaussian.scoring import score_rows
 from emix.rows.arrays import ArraySource
 from emix.starts.exploration import Exploration
 
-__all__ = ["improved"]
+__all__ = ["Merger", "Posterior", "improved", "mergers_of", "posterior_of"]
 
 Array = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ LEAST_ESTIMATE, LEAST_RISE = 0.1, 1e-4
 LEAST_RESPONSIBILITY = 1e-3
 
 
-class _Posterior(NamedTuple):
+class Posterior(NamedTuple):
     """The sample under a mode: responsibilities (n, K) times weights, and sums over the rows."""
 
     parameters: GaussianParameters
@@ -62,7 +62,7 @@ class _Posterior(NamedTuple):
     own: Array  # Σ_i w_i r_ik log p(x_i | k), nats (K,)
 
 
-class _Merger(NamedTuple):
+class Merger(NamedTuple):
     """Two components as one of the same moments, and the log-likelihood that it costs, nats."""
 
     i: int
@@ -85,7 +85,7 @@ class _Move(NamedTuple):
     """A merger, and a split of component k, or of the merged one if k is None."""
 
     estimate: float
-    merger: _Merger
+    merger: Merger
     k: int | None
     split: _Split
 
@@ -147,9 +147,9 @@ class _Trial:
 @np.errstate(all="ignore")  # a component without rows, or one so narrow that its numbers overflow, makes no move
 def _moves(exploration: Exploration, mode: EMResult) -> Iterator[_Move]:
     """Moves whose estimate is not too low, the highest first."""
-    posterior = _posterior(exploration, mode.parameters)
+    posterior = posterior_of(exploration, mode.parameters)
     K = len(posterior.weight)
-    mergers = sorted(_mergers(posterior), key=lambda merger: merger.cost)
+    mergers = sorted(mergers_of(posterior), key=lambda merger: merger.cost)
     splits = {k: list(_splits(exploration, posterior, [k])) for k in range(K)} if K > 2 else {}
     found = []
     for merger in mergers:
@@ -165,7 +165,8 @@ def _moves(exploration: Exploration, mode: EMResult) -> Iterator[_Move]:
     return iter(sorted(found, key=lambda move: -move.estimate))
 
 
-def _posterior(exploration: Exploration, parameters: GaussianParameters) -> _Posterior:
+def posterior_of(exploration: Exploration, parameters: GaussianParameters) -> Posterior:
+    """Return the sample under these parameters."""
     source, form = exploration.source, parameters.structure.form
     scores = score_rows(source.X, parameters, log_density=True, responsibilities=True, n_threads=1)
     assert scores.responsibilities is not None and scores.log_density is not None
@@ -177,10 +178,10 @@ def _posterior(exploration: Exploration, parameters: GaussianParameters) -> _Pos
     own = np.einsum("ik,ik->k", held, logarithms) + scores.log_density.astype(np.float64) @ held
     own -= weight * np.log(parameters.weights)
     covariances = form.to_full(parameters.covariances, *parameters.means.shape)
-    return _Posterior(parameters, covariances, r, held, weight, own)
+    return Posterior(parameters, covariances, r, held, weight, own)
 
 
-def _mergers(posterior: _Posterior) -> Iterator[_Merger]:
+def mergers_of(posterior: Posterior) -> Iterator[Merger]:
     """Each component merged with those nearest to it, in units of its own standard deviations."""
     parameters = posterior.parameters
     form, means, pi = parameters.structure.form, parameters.means, parameters.weights
@@ -211,11 +212,11 @@ def _mergers(posterior: _Posterior) -> Iterator[_Merger]:
         r, held = posterior.responsibilities[:, [i, j]], posterior.held[:, [i, j]]
         both = np.where(r > 0.0, r.sum(axis=1, keepdims=True), 1.0)
         apart -= float(np.sum(held * np.log(np.where(r > 0.0, r / both, 1.0))))
-        yield _Merger(i, j, mean, covariance, max(0.0, apart - merged))
+        yield Merger(i, j, mean, covariance, max(0.0, apart - merged))
 
 
 def _splits(
-    exploration: Exploration, posterior: _Posterior, members: list[int], merger: _Merger | None = None
+    exploration: Exploration, posterior: Posterior, members: list[int], merger: Merger | None = None
 ) -> Iterator[_Split]:
     """A component, or a merged one, in two halves: cut across its widest directions, then fitted alone."""
     parameters, source = posterior.parameters, exploration.source

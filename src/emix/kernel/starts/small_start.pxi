@@ -26,15 +26,17 @@ cdef Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
 def small_start(
     int form, const double[:, ::1] X, const double[::1] weight,         # IN: (n, d), (n,) or None for ones
     Py_ssize_t n_clusters, uint64_t seed, uint64_t restart,             # IN: the key of the uniforms
-    Py_ssize_t n_candidates,                                            # IN: for each centre of k-means++
+    Py_ssize_t n_candidates,                    # IN: for each centre of k-means++; 0: rows are drawn by weight alone
     Py_ssize_t most_iterations, double squared_step,                    # IN: of k-means
     double[::1] statistics,                                             # OUT: [N | s | S | c]
     /,
 ):
-    """statistics := those of the clusters of k-means from k-means++; returns False, and none, in rare cases
+    """statistics := those of the clusters of k-means from drawn rows; returns False, and none, in rare cases
 
-    The rare cases need rules of their own: fewer distinct rows than centres, a centre that loses all of its rows, and
-    weights of 0 alone.
+    With no iterations of k-means, a cluster is the rows that are nearest to a drawn row.
+
+    The rare cases need rules of their own: fewer distinct rows than centres, a row that is drawn twice, a centre that
+    loses all of its rows, and weights of 0 alone.
     """
     cdef Py_ssize_t n = X.shape[0], d = X.shape[1], K = n_clusters
     cdef Py_ssize_t width = K * (1 + d) + spread_size(form, K, d)
@@ -46,13 +48,13 @@ def small_start(
     check_some("centres", K)
     check_sizes(form, K, d)
     check_length("weight", n if weight is None else weight.shape[0], n)
-    check_number("the number of candidates", n_candidates, 1, MOST_CANDIDATES)
+    check_number("the number of candidates", n_candidates, 0, MOST_CANDIDATES)
     check_length("statistics", statistics.shape[0], width + K * d)
     if weight is not None:
         held = &weight[0]
     work = <double *> malloc(sizeof(double) * (
-        ALIGNMENT // sizeof(double) + padded(n) * (d + 3) + 1 + (K - 1) * n_candidates + K * (2 + 3 * d) + width
-        + label_workspace(K, d)))
+        ALIGNMENT // sizeof(double) + padded(n) * (d + 3) + 1 + (K - 1) * max(n_candidates, 1) + K * (2 + 3 * d)
+        + width + label_workspace(K, d)))
     if work == NULL:
         raise MemoryError(f"there is no memory for the start of {n} rows")
     if n * d * (K + d) <= SHORT:
@@ -66,6 +68,18 @@ def small_start(
                 most_iterations, squared_step, work, &statistics[0])
     free(work)
     return done
+
+
+cdef bint holds_twice(const double *centers, Py_ssize_t k, Py_ssize_t d) noexcept nogil:
+    """True if centre k is equal to one before it"""
+    cdef Py_ssize_t i, j
+    for i in range(k):
+        j = 0
+        while j < d and centers[i * d + j] == centers[k * d + j]:
+            j += 1
+        if j == d:
+            return True
+    return False
 
 
 cdef bint start_from_clusters(
@@ -82,7 +96,7 @@ cdef bint start_from_clusters(
     cdef double *cumulative = nearest + stride      # cumulative sums at first, then the labels
     cdef double *ones = cumulative + stride
     cdef double *uniforms = ones + stride
-    cdef double *centers = uniforms + 1 + (K - 1) * n_candidates
+    cdef double *centers = uniforms + 1 + (K - 1) * max(n_candidates, 1)
     cdef double *sums = centers + K * d
     cdef double *held = sums + K * (1 + d)
     cdef double *about = held + K
@@ -96,24 +110,26 @@ cdef bint start_from_clusters(
         weight = ones
     standardize_columns(X, n, d, weight, Z, stride)
 
-    draw_uniforms(seed, restart, 0, 0, 1 + (K - 1) * n_candidates, uniforms)
+    draw_uniforms(seed, restart, 0, 0, 1 + (K - 1) * max(n_candidates, 1), uniforms)
     for i in range(n):
         nearest[i] = INFINITY
     for k in range(K):
-        if k == 0 and alike:
-            row = min(<Py_ssize_t> (uniforms[0] * n), n - 1)    # cumulative weights are 1, 2, …
-        elif k == 0:
-            if not draw_rows(weight, NULL, n, uniforms, 1, cumulative, &row):
+        if (k == 0 or n_candidates == 0) and alike:
+            row = min(<Py_ssize_t> (uniforms[k] * n), n - 1)    # cumulative weights are 1, 2, …
+        elif k == 0 or n_candidates == 0:
+            if not draw_rows(weight, NULL, n, uniforms + k, 1, cumulative, &row):
                 return False
         else:
             row = draw_center(
                 Z, stride, n, d, weight, nearest, uniforms + 1 + (k - 1) * n_candidates, n_candidates, cumulative)
             if row < 0:
                 return False
-        if k < K - 1:
+        if k < K - 1 and n_candidates > 0:
             add_center(Z, stride, n, d, row, nearest)
         for j in range(d):
             centers[k * d + j] = Z[j * stride + row]
+        if n_candidates == 0 and holds_twice(centers, k, d):
+            return False
 
     forget(nearest, n, sums, K * (1 + d))
     for _ in range(most_iterations):
