@@ -15,6 +15,7 @@ from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
 from emix.starts import auto, exploration
 from emix.starts.auto import AutoStarts
+from emix.starts.starting_parameters import make_start
 
 Array = NDArray[np.float64]
 IRIS = load_iris().data
@@ -149,21 +150,15 @@ def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert -201.0 < found.exploration.left < exploration.MOST_PASSES
 
 
-def test_max_iter_bounds_every_run_of_em(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    run = exploration.iterate
-
-    def noted(*arguments: Any, **keywords: Any) -> Any:
-        made.append(run(*arguments, **keywords).n_iter)
-        return run(*arguments, **keywords)
-
-    monkeypatch.setattr(exploration, "iterate", noted)
-    starts_of(groups(200, 2, 4), 4, max_iter=3)
-    assert made and max(made) == 3
-    made.clear()
-    assert starts_of(groups(200, 2, 4), 4, max_iter=0).start(0).kind == "kmeans"
-    assert starts_of(groups(200, 2, 4), 1).start(0).kind == "kmeans"
-    assert not made
+@pytest.mark.parametrize(("K", "max_iter"), [(1, 1000), (4, 0), (4, auto.CANDIDATE_ITERATIONS - 1)])
+def test_where_there_is_nothing_to_choose_it_is_kmeans(K: int, max_iter: int) -> None:
+    X = groups(200, 2, 4)
+    one, other = (
+        starts_of(X, K, max_iter=max_iter).start(0),
+        make_start("kmeans", ArraySource(X), GaussianModel(K, 2, "full", "auto"), 0, 0),
+    )
+    assert one.kind == "kmeans"
+    np.testing.assert_array_equal(one.parameters.packed, other.packed)
 
 
 def test_a_given_part_of_the_start_leaves_kmeans() -> None:

@@ -83,7 +83,8 @@ class GaussianMixture(FittedMixture):
         that k-means++ has drawn, "random" from random responsibilities, "random_from_data" from random rows,
         "hierarchical" from clusters of an agglomeration of up to 2 000 rows (fewer from 31 columns on), which is done
         once for a fit; its runs differ only where there are more rows, of which each takes a sample of its own. Columns
-        are standardized for the start. Where a part of the start is given, "auto" is "kmeans".
+        are standardized for the start. Where a part of the start is given, or `max_iter` is below 15, "auto" is
+        "kmeans".
     weights_init : array_like of shape (n_components,), optional
         Weights to start from.
     means_init : array_like of shape (n_components, n_features), optional

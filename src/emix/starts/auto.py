@@ -88,10 +88,10 @@ class AutoStarts:
     exploration : Exploration
         The short runs, and the work that they left.
 
-    Raises
-    ------
-    DegenerateCovarianceError
-        If every candidate collapses, and k-means has no parameters to start from.
+    Notes
+    -----
+    Run 0 starts from k-means if every candidate collapses, if there is one component, or if `max_iter` is below the
+    iterations of a candidate.
     """
 
     def __init__(self, source: ArraySource, model: GaussianModel, seed: int, tol: float, max_iter: int) -> None:
@@ -99,15 +99,15 @@ class AutoStarts:
         self.exploration = Exploration(source, model, seed, tol, max_iter)
         self._restart = 1 + max(restart for _, restart in _CANDIDATES)
         found: list[_Candidate] = []
-        # A start leaves nothing to choose with one component, and is left as it is without iterations.
-        if model.n_components > 1 and max_iter > 0:
+        # One component has one mode. A fit that may not go as far as a candidate is for somebody who watches each step.
+        if model.n_components > 1 and max_iter >= CANDIDATE_ITERATIONS:
             found = self._search()
         self._starts = [Start(result.parameters, kind) for kind, result in found]
-        if not found:
-            self._starts = [Start(make_start("kmeans", source, model, seed, 0), "kmeans")]
 
     def start(self, run: int) -> Start:
         """Return the start of a run."""
+        if run == 0 and not self._starts:
+            return Start(make_start("kmeans", self._source, self._model, self._seed, 0), "kmeans")
         if run == 1 and self._model.n_components > 1:
             return Start(make_start("hierarchical", self._source, self._model, self._seed, 0), "hierarchical")
         number = max(0, run - 1)
