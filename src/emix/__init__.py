@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emix.choice.select import select_mixture
+from emix.choice.selection import MixtureSelection
+from emix.choice.selector import MixtureSelector
 from emix.datasets import load_faithful
 from emix.em.loop import fit_em
 from emix.em.model import EMModel, EMRun
@@ -46,6 +49,8 @@ __all__ = [
     "GaussianModel",
     "GaussianParameters",
     "GaussianStatistics",
+    "MixtureSelection",
+    "MixtureSelector",
     "ModelFileError",
     "MultivariateNormal",
     "NotFittedError",
@@ -53,5 +58,6 @@ __all__ = [
     "fit_em",
     "load_faithful",
     "q_function",
+    "select_mixture",
     "show_config",
 ]

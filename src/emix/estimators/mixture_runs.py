@@ -25,7 +25,7 @@ from emix.parallel.threads import plan_runs
 from emix.rows.arrays import ArraySource
 from emix.starts.starting_parameters import make_start
 
-__all__ = ["Runs", "continue_fit", "fit_from_starts"]
+__all__ = ["Runs", "Watch", "continue_fit", "fit_from_starts"]
 
 # The words of scikit-learn, which its users may look for.
 _COLLAPSED = (
@@ -33,6 +33,10 @@ _COLLAPSED = (
     "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale "
     "the input data."
 )
+
+
+Watch = Callable[[EMRecord], object]
+"""Called with the record of each E-step of a run; the run ends if it returns True."""
 
 
 class Runs(NamedTuple):
@@ -78,7 +82,14 @@ class Runs(NamedTuple):
         )
 
 
-def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: ArraySource, names: Names) -> Runs:
+def fit_from_starts(
+    settings: Settings,
+    given: GivenStart,
+    seed: int,
+    source: ArraySource,
+    names: Names,
+    watch: Watch | None = None,
+) -> Runs:
     """Run EM from ``settings.n_init`` starts.
 
     Parameters
@@ -89,6 +100,8 @@ def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: Ar
     source : ArraySource
     names : sequence of str or None
         Of the columns, for messages.
+    watch : callable, optional
+        Called with the EMRecord of each E-step; the run ends if it returns True. The runs are then done one by one.
 
     Returns
     -------
@@ -100,7 +113,8 @@ def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: Ar
         If in every run the covariance of a component collapsed.
     """
     at_once = 1
-    if settings.n_init > 1 and not settings.verbose and not has_own_threads():  # what is printed comes run by run
+    # What is printed comes run by run.
+    if settings.n_init > 1 and not settings.verbose and watch is None and not has_own_threads():
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
@@ -109,11 +123,13 @@ def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: Ar
     def start(model: GaussianModel, run: int) -> GaussianParameters:
         return _start(given, settings.init_params, model, seed, run, source)
 
-    return _best(settings, settings.n_init, start, source, names, at_once)
+    return _best(settings, settings.n_init, start, source, names, at_once, watch)
 
 
-def continue_fit(settings: Settings, parameters: GaussianParameters, source: ArraySource, names: Names) -> Runs:
-    """Run EM once, from fitted parameters.
+def continue_fit(
+    settings: Settings, parameters: GaussianParameters, source: ArraySource, names: Names, watch: Watch | None = None
+) -> Runs:
+    """Run EM once, from fitted parameters; `watch` is that of `fit_from_starts`.
 
     Raises
     ------
@@ -129,7 +145,7 @@ def continue_fit(settings: Settings, parameters: GaussianParameters, source: Arr
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
-    return _best(settings, 1, lambda model, run: parameters, source, names)
+    return _best(settings, 1, lambda model, run: parameters, source, names, 1, watch)
 
 
 def _start(
@@ -158,6 +174,7 @@ def _best(
     source: ArraySource,
     names: Names,
     at_once: int = 1,
+    watch: Watch | None = None,
 ) -> Runs:
     """Run EM from each start, some at one time, and choose."""
     progress = None
@@ -168,7 +185,7 @@ def _best(
     )
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
-        callback: Callable[[EMRecord], object] | None = None
+        callback = watch
         if progress is not None:
             callback = progress.iteration_ends
             progress.run_begins(index)

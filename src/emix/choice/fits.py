@@ -1,0 +1,225 @@
+"""The fits of one cell of a sweep: from its own starts, then from its neighbours' parameters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.choice.request import Cell
+from emix.choice.side_by_side import Stop
+from emix.em.result import EMRecord
+from emix.estimators.criteria import entropies
+from emix.estimators.mixture_runs import Runs, continue_fit, fit_from_starts
+from emix.estimators.parameters_check import GivenStart, Settings
+from emix.exceptions import DegenerateFitError, Warned, warnings_held
+from emix.gaussian.collapse import Names
+from emix.gaussian.model import GaussianModel
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.scoring import score_rows
+from emix.rows.arrays import ArraySource
+
+__all__ = ["CellFit", "Fitter"]
+
+Array = NDArray[np.float64]
+
+Start = Callable[[GaussianModel], GaussianParameters]
+"""Makes parameters to start from, of a neighbour's."""
+
+_NO_START = GivenStart(None, None, None)
+
+# Rows whose responsibilities are held at one time.
+_ROWS_AT_A_TIME = 8192
+
+# Nats, for rows of weight 1. A neighbour's start is given up once even AHEAD more steps as large as its last would not
+# bring it so far above the fit that is there. Steps of EM shrink, and no choice hangs on so little.
+LEAST_GAIN = 0.01
+FIRST_LOOK, AHEAD = 5, 20
+
+
+class CellFit(NamedTuple):
+    """The best fit of a cell so far.
+
+    Attributes
+    ----------
+    runs : Runs or None
+        As those of a GaussianMixture; None if no run ended.
+    failure : str
+        The error of the cell if no run ended.
+    entropy : float
+        Of the responsibilities under the parameters that are kept, summed over rows by weight; nats.
+    warned : list
+        Warnings of the runs.
+    seconds : float
+    """
+
+    runs: Runs | None
+    failure: str
+    entropy: float
+    warned: Warned
+    seconds: float
+
+    @property
+    def log_likelihood(self) -> float:
+        """Log-likelihood of the parameters that are kept, in the unit of the source's weights; −∞ without any."""
+        return -np.inf if self.runs is None else self.runs.result.log_likelihood
+
+    @property
+    def is_sound(self) -> bool:
+        """True if no component collapsed."""
+        return self.runs is not None and not _is_degenerate(self.runs)
+
+
+class Fitter:
+    """Fits cells to the rows of one source.
+
+    Parameters
+    ----------
+    source : ArraySource
+        Its `weight_unit` is 1.
+    settings : Settings
+        Those of every cell but for the structure, the number of components and threads.
+    seed : int
+    names : sequence of str or None
+        Of the columns, for messages.
+    with_entropy : bool
+        Take the entropy of the responsibilities, which ICL needs.
+    """
+
+    def __init__(
+        self, source: ArraySource, settings: Settings, seed: int, names: Names, *, with_entropy: bool = True
+    ) -> None:
+        self.source, self.names = source, names
+        self._settings, self._seed, self._with_entropy = settings, seed, with_entropy
+        # Two fits that converged to one mode may be tol apart, in nats per unit of weight.
+        least = max(LEAST_GAIN, settings.tol * source.effective_rows)
+        self._least_gain = least * source.total_weight / source.effective_rows
+
+    def settings_of(self, cell: Cell, *, alone: bool = False) -> Settings:
+        """Return the settings of a cell; `alone`: one thread."""
+        return self._settings._replace(
+            n_components=cell.n_components,
+            covariance_type=cell.covariance_type,
+            structure=cell.structure,
+            n_threads=1 if alone else self._settings.n_threads,
+        )
+
+    def model_of(self, cell: Cell, *, alone: bool = False) -> GaussianModel:
+        """Return the model of a cell."""
+        threads = 1 if alone else self._settings.n_threads
+        return GaussianModel(
+            cell.n_components, self.source.n_features, cell.structure, self._settings.reg_covar, threads
+        )
+
+    def fit(self, cell: Cell, stop: Stop = None, *, alone: bool = False) -> CellFit:
+        """Fit a cell from its own starts.
+
+        Parameters
+        ----------
+        cell : Cell
+        stop : ndarray or None
+            Once its element is not 0 the fit may end early.
+        alone : bool
+            Use one thread.
+        """
+        began = time.perf_counter()
+        settings = starts_of_sweep(self.settings_of(cell, alone=alone))
+        watch = None if stop is None else _Stopped(stop)
+        with warnings_held() as warned:
+            try:
+                runs = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names, watch)
+            except DegenerateFitError as error:
+                return CellFit(None, str(error), np.nan, warned, time.perf_counter() - began)
+            entropy = self._entropy(runs, settings.n_threads)
+        return CellFit(runs, "", entropy, warned, time.perf_counter() - began)
+
+    def improve(
+        self, cell: Cell, before: CellFit, starts: list[tuple[str, Start]], stop: Stop = None, *, alone: bool = False
+    ) -> CellFit:
+        """Fit a cell from neighbours' parameters too, and return the best.
+
+        Parameters
+        ----------
+        cell : Cell
+        before : CellFit
+            The best fit so far.
+        starts : list of (str, callable)
+            Where each start comes from, for messages, and the function that makes it.
+        stop, alone
+            As for `fit`.
+        """
+        began, best = time.perf_counter(), before
+        settings = self.settings_of(cell, alone=alone)
+        model = self.model_of(cell, alone=alone)
+        for origin, start in starts:
+            target = best.log_likelihood + self._least_gain if best.is_sound else -np.inf
+            watch = _Hopeless(target, stop)
+            with warnings_held() as warned:
+                try:
+                    found = continue_fit(settings, start(model), self.source, self.names, watch)
+                except (DegenerateFitError, np.linalg.LinAlgError):
+                    continue
+                ended = found.result.stopped_by == "callback"
+                if ended or _is_degenerate(found) or found.result.log_likelihood < target:
+                    continue
+                entropy = self._entropy(found, settings.n_threads)
+            best = CellFit(_with_run(best.runs, found, origin), "", entropy, warned, 0.0)
+        return best if best is before else best._replace(seconds=before.seconds + time.perf_counter() - began)
+
+    def _entropy(self, runs: Runs, n_threads: int | None) -> float:
+        if not self._with_entropy:
+            return np.nan
+        X, weight = self.source.X, self.source.sample_weight
+        total = 0.0
+        for first in range(0, len(X), _ROWS_AT_A_TIME):
+            block = slice(first, first + _ROWS_AT_A_TIME)
+            scores = score_rows(
+                X[block], runs.result.parameters, log_density=False, responsibilities=True, n_threads=n_threads
+            )
+            assert scores.responsibilities is not None
+            each = entropies(scores.responsibilities)
+            total += float(each.sum() if weight is None else weight[block] @ each)
+        return total
+
+
+def starts_of_sweep(settings: Settings) -> Settings:
+    """Return the settings with the starts that a sweep carries to convergence: run 0 to n_init − 1 of `init_params`."""
+    return settings
+
+
+class _Stopped:
+    """Ends a run once another thread has set the flag."""
+
+    def __init__(self, stop: NDArray[np.int32]) -> None:
+        self._stop = stop
+
+    def __call__(self, record: EMRecord) -> bool:
+        return bool(self._stop[0])
+
+
+class _Hopeless:
+    """Ends a run that will not pass a log-likelihood, or once another thread has set the flag."""
+
+    def __init__(self, target: float, stop: Stop) -> None:
+        self._target, self._stop = target, stop
+
+    def __call__(self, record: EMRecord) -> bool:
+        if self._stop is not None and self._stop[0]:
+            return True
+        return record.iteration >= FIRST_LOOK and record.log_likelihood + AHEAD * record.change < self._target
+
+
+def _is_degenerate(runs: Runs) -> bool:
+    return any(report.chosen and report.degenerate for report in runs.reports)
+
+
+def _with_run(runs: Runs | None, found: Runs, origin: str) -> Runs:
+    """Return runs with one more, which is the best."""
+    before = [] if runs is None else [report._replace(chosen=False) for report in runs.reports]
+    last = found.reports[0]
+    return found._replace(
+        reports=[*before, last._replace(run=len(before), message=f"{last.message}, started from {origin}")]
+    )
