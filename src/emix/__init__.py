@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emix.choice.bootstrap import LikelihoodRatioTest, bootstrap_lrt
 from emix.choice.select import select_mixture
 from emix.choice.selection import MixtureSelection
 from emix.choice.selector import MixtureSelector
@@ -49,12 +50,14 @@ __all__ = [
     "GaussianModel",
     "GaussianParameters",
     "GaussianStatistics",
+    "LikelihoodRatioTest",
     "MixtureSelection",
     "MixtureSelector",
     "ModelFileError",
     "MultivariateNormal",
     "NotFittedError",
     "ParquetSource",
+    "bootstrap_lrt",
     "fit_em",
     "load_faithful",
     "q_function",

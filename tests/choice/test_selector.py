@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 
-import numpy as np
-import pandas as pd
 import pytest
-from sklearn.base import clone
 from sklearn.datasets import load_iris
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
-from sklearn.utils.validation import check_is_fitted
 
-import emix
-from emix import MixtureSelector, NotFittedError
+from emix import MixtureSelector
 
 IRIS = load_iris().data
 

@@ -78,7 +78,7 @@ def check_n_components(n_components: Any, *, caller: str) -> list[int]:
 
 
 def check_covariance_types(
-    covariance_types: Any, n_features: int, *, caller: str
+    covariance_types: Any, n_features: int, *, caller: str, parameter: str = "covariance_types"
 ) -> list[tuple[str, CovarianceStructure]]:
     """Return the names and structures; "all" is every structure there is, those with few parameters first.
 
@@ -98,16 +98,16 @@ def check_covariance_types(
         covariance_types = [covariance_types]
     expected = "expected 'all', a name or several names of covariance structures"
     if not isinstance(covariance_types, Iterable):
-        raise TypeError(f"The 'covariance_types' parameter of {caller} is {shown(covariance_types)}, {expected}.")
+        raise TypeError(f"The {parameter!r} parameter of {caller} is {shown(covariance_types)}, {expected}.")
     given = list(covariance_types)
     if not given:
-        raise ValueError(f"The 'covariance_types' parameter of {caller} is empty, {expected}.")
-    names = [_name_of(one, n_features, caller) for one in given]
+        raise ValueError(f"The {parameter!r} parameter of {caller} is empty, {expected}.")
+    names = [_name_of(one, n_features, caller, parameter) for one in given]
     found = [(name, structure_of(name, caller)) for name in names]
     twice = [name for name, structure in found if sum(other is structure for _, other in found) > 1]
     if twice:
         raise ValueError(
-            f"The 'covariance_types' parameter of {caller} has one structure twice, as {', '.join(map(repr, twice))}: "
+            f"The {parameter!r} parameter of {caller} has one structure twice, as {', '.join(map(repr, twice))}: "
             "leave one out."
         )
     return found
@@ -120,13 +120,13 @@ def _all_structures(n_features: int) -> list[tuple[str, CovarianceStructure]]:
     return [(structure.name, structure) for structure in found]
 
 
-def _name_of(name: Any, n_features: int, caller: str) -> str:
+def _name_of(name: Any, n_features: int, caller: str, parameter: str) -> str:
     """Return a structure's name, checked."""
     if isinstance(name, str) and name in _OF_ONE_COLUMN:
         if n_features == 1:
             return _OF_ONE_COLUMN[name]
         raise ValueError(
-            f"The 'covariance_types' parameter of {caller} has {name!r}, a structure of data in one column, but X has "
+            f"The {parameter!r} parameter of {caller} has {name!r}, a structure of data in one column, but X has "
             f"{n_features} columns: use {_OF_COLUMNS[name]}."
         )
     if isinstance(name, str) and name in NAMES:
@@ -136,7 +136,7 @@ def _name_of(name: Any, n_features: int, caller: str) -> str:
         near = nearest_name(name, (*NAMES, "all"))
         hint = f" Did you mean {near!r}?" if near else ""
     raise (ValueError if isinstance(name, str) else TypeError)(
-        f"The 'covariance_types' parameter of {caller} has {shown(name)}, expected 'all' or names among "
+        f"The {parameter!r} parameter of {caller} has {shown(name)}, expected 'all' or names among "
         f"{', '.join(map(repr, NAMES))}.{hint}"
     )
 

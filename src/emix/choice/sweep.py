@@ -67,15 +67,16 @@ class Sweep:
         do_each(len(cells), lambda i, stop: work(cells[i], stop), keep, self._at_once)
 
 
-def threads_of_fits(cells: list[Cell], source: ArraySource, n_threads: int | None) -> int:
+def threads_of_fits(cells: list[Cell], source: ArraySource, n_threads: int | None, n_fits: int = 0) -> int:
     """Return the number of fits that go side by side, each in one thread; 1 where threads share each pass, or none pay.
 
-    The number follows from counts of work alone.
+    The number follows from counts of work alone: that of a pass, on the mean of the cells, and `n_fits`, by default the
+    number of cells.
     """
     if has_own_threads():
         return 1
     operations = sum(operations_of_pass(cell.n_components, source.n_features) for cell in cells) / len(cells)
-    return plan_runs(len(cells), source.n_rows * operations, n_threads)
+    return plan_runs(n_fits or len(cells), source.n_rows * operations, n_threads)
 
 
 def n_parameters(cell: Cell, n_features: int) -> int:
