@@ -87,7 +87,7 @@ def bootstrap_lrt(
 
     The usual χ² distribution does not hold for it: a mixture of K + 1 components that is one of K is no regular point.
     So as many rows as there are in `X` are drawn from the mixture of K components, again and again, and the statistic
-    of the data is compared with theirs. K and K + 1 components are also fitted from one another, by a merge and a split.
+    of the data is compared with theirs. Either mixture is also fitted from the other, by a merge or a split.
 
     Parameters
     ----------

@@ -22,10 +22,10 @@ Array = NDArray[np.float64]
 
 
 class HeldOut(NamedTuple):
-    """Held-out log-likelihood per unit of weight, nats, its standard error, and the fold in which the fit collapsed."""
+    """Held-out log-likelihood per unit of weight, nats; its standard error; the fold without which a fit collapsed."""
 
-    mean: float
-    error: float
+    mean: float | None = None
+    error: float | None = None
     collapsed_without: int | None = None
 
 
@@ -98,10 +98,10 @@ def _held_out(totals: Array, fold_weight: Array) -> HeldOut:
     """Return the mean and its standard error of the folds' totals; NaN marks a fold whose fit collapsed."""
     collapsed = np.isnan(totals)
     if collapsed.any():
-        return HeldOut(math.nan, math.nan, int(np.argmax(collapsed)))
+        return HeldOut(collapsed_without=int(np.argmax(collapsed)))
     all_weight, n_folds = float(fold_weight.sum()), len(totals)
     mean = float(totals.sum()) / all_weight
     if not math.isfinite(mean):
-        return HeldOut(mean, math.nan)
+        return HeldOut(mean)
     squares = float(np.sum(((totals - mean * fold_weight) / all_weight) ** 2))
     return HeldOut(mean, math.sqrt(n_folds / (n_folds - 1.0) * squares))

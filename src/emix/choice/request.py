@@ -23,6 +23,7 @@ __all__ = [
     "check_folds",
     "check_n_components",
     "count_distinct",
+    "nearest_name",
 ]
 
 CRITERIA = ("bic", "aic", "icl", "cv")

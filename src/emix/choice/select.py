@@ -183,7 +183,7 @@ def select_from(
 
 def _table(sweep: Sweep, source: ArraySource, held_out: dict[Cell, HeldOut]) -> list[MixtureRow]:
     return [
-        _row(cell, sweep.fits[cell], source, held_out.get(cell, HeldOut(math.nan, math.nan)))
+        _row(cell, sweep.fits[cell], source, held_out.get(cell, HeldOut()))
         for cell in sweep.cells
         if cell in sweep.fits
     ]
@@ -194,7 +194,7 @@ def _row(cell: Cell, fit: CellFit, source: ArraySource, held_out: HeldOut) -> Mi
     if fit.runs is None:
         none = math.nan
         return MixtureRow(
-            cell.covariance_type, cell.n_components, free, none, none, none, none, none, False, True, fit.failure
+            cell.covariance_type, cell.n_components, free, none, none, none, none, None, False, True, fit.failure
         )
     log_likelihood, entropy = source.weight_unit * fit.log_likelihood, source.weight_unit * fit.entropy
     chosen = next(report for report in fit.runs.reports if report.chosen)
@@ -243,13 +243,12 @@ def _progress(source: ArraySource) -> Any:
     """Return a function that prints a line about a fit."""
 
     def report(cell: Cell, fit: CellFit) -> None:
-        row = _row(cell, fit, source, HeldOut(math.nan, math.nan))
+        row = _row(cell, fit, source, HeldOut())
         plural = "s" if cell.n_components > 1 else ""
         line = f"{cell.covariance_type}, {cell.n_components} component{plural}"
-        if math.isnan(row.log_likelihood):
-            print(f"{line}\t collapsed")
-        else:
-            end = "\t collapsed" if row.degenerate else ""
-            print(f"{line}\t log-likelihood {row.log_likelihood:.5f}\t bic {row.bic:.5f}{end}")
+        if not math.isnan(row.log_likelihood):
+            line += f"\t log-likelihood {row.log_likelihood:.5f}\t bic {row.bic:.5f}"
+        # One text with its end: lines of several threads stay whole.
+        print(line + ("\t collapsed" if row.degenerate else "") + "\n", end="", flush=True)
 
     return report

@@ -29,15 +29,15 @@ class MixtureRow(NamedTuple):
         Total, nats, rows weighted; NaN if no run ended.
     bic, aic, icl : float
         Smaller is better, as those of GaussianMixture; n is the rows' total weight.
-    cv : float
-        Held-out log-likelihood per unit of weight, nats: larger is better. NaN if it was not asked for, or if the
+    cv : float or None
+        Held-out log-likelihood per unit of weight, nats: larger is better. None if it was not asked for, or if the
         mixture collapsed without some fold.
     converged : bool
     degenerate : bool
         True if a component collapsed in each run. Such a mixture is never chosen.
     message : str
         How the fit ended, or what collapsed.
-    cv_error : float
+    cv_error : float or None
         Standard error of `cv`.
     """
 
@@ -48,11 +48,11 @@ class MixtureRow(NamedTuple):
     bic: float
     aic: float
     icl: float
-    cv: float
+    cv: float | None
     converged: bool
     degenerate: bool
     message: str
-    cv_error: float = math.nan
+    cv_error: float | None = None
 
 
 class SelectionInterrupted(KeyboardInterrupt):
@@ -163,13 +163,15 @@ class MixtureSelection:
 
 
 def value_of(row: MixtureRow, criterion: str) -> float:
-    """Return a row's criterion so that smaller is better."""
-    value: float = getattr(row, criterion)
+    """Return a row's criterion so that smaller is better; NaN if it has none."""
+    value: float | None = getattr(row, criterion)
+    if value is None:
+        return math.nan
     return -value if criterion == "cv" else value
 
 
 def _ranked(table: list[MixtureRow], criterion: str) -> list[MixtureRow]:
-    sound = [row for row in table if not row.degenerate and math.isfinite(getattr(row, criterion))]
+    sound = [row for row in table if not row.degenerate and math.isfinite(value_of(row, criterion))]
     # Of equals the one with fewer parameters is better; sorting keeps the order of those that are equal in both.
     return sorted(sound, key=lambda row: (value_of(row, criterion), row.n_parameters))
 
@@ -195,9 +197,9 @@ def choose(table: list[MixtureRow], criterion: str) -> MixtureRow:
         raise _nothing_to_choose(table, criterion)
     if criterion != "cv":
         return ranked[0]
-    error = ranked[0].cv_error
-    least = ranked[0].cv - (error if math.isfinite(error) else 0.0)
-    return min((row for row in ranked if row.cv >= least), key=lambda row: (row.n_parameters, -row.cv))
+    highest = value_of(ranked[0], criterion) + (ranked[0].cv_error or 0.0)
+    # The first of equal numbers of parameters is the better one.
+    return min((row for row in ranked if value_of(row, criterion) <= highest), key=lambda row: row.n_parameters)
 
 
 def _nothing_to_choose(table: list[MixtureRow], criterion: str) -> DegenerateFitError:
@@ -205,7 +207,7 @@ def _nothing_to_choose(table: list[MixtureRow], criterion: str) -> DegenerateFit
     numbers = sorted({row.n_components for row in table})
     structures = sorted({row.covariance_type for row in table})
     if smallest.degenerate:
-        found = f"all {len(table)} mixtures collapsed"
+        found = f"all {len(table)} mixtures collapsed" if len(table) > 1 else "the one mixture collapsed"
         reason = smallest.message
     else:
         found = f"criterion={criterion!r} has no value for any of the {len(table)} mixtures that did not collapse"
@@ -214,7 +216,7 @@ def _nothing_to_choose(table: list[MixtureRow], criterion: str) -> DegenerateFit
     if numbers[0] > 1:
         advice.append(f"ask for fewer components (n_components began at {numbers[0]})")
     advice.append(f"try covariance_types with fewer parameters than {', '.join(map(repr, structures[:3]))}")
-    advice.append("pass more rows, or a number for reg_covar")
+    advice.append("raise n_init, pass more rows, or a number for reg_covar")
     return DegenerateFitError(
         f"There is no mixture to choose: {found}. The one with fewest parameters, {smallest.covariance_type!r} with "
         f"{smallest.n_components} component{'s' * (smallest.n_components > 1)}: {reason}. What to try: "

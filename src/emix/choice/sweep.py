@@ -27,7 +27,7 @@ class Sweep:
     fitter : Fitter
     n_threads : int or None
     report : callable, optional
-        Called with each cell and its fit as it ends; fits are then made one after another.
+        Called with each cell and its fit as it ends, in any thread.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Sweep:
     ) -> None:
         self.cells, self._fitter, self._report = cells, fitter, report
         self.fits: dict[Cell, CellFit] = {}
-        self._at_once = 1 if report else threads_of_fits(cells, fitter.source, n_threads)
+        self._at_once = threads_of_fits(cells, fitter.source, n_threads)
 
     def run(self) -> None:
         """Do both phases."""

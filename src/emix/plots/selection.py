@@ -74,7 +74,9 @@ def draw_selection(selection: MixtureSelection, ax: Axes | None = None) -> Axes:
     best = selection.best_row_
     value = getattr(best, criterion)
     if criterion == "cv":
-        ax.errorbar([best.n_components], [value], yerr=[best.cv_error], color=_INK, capsize=3, linewidth=1.0, zorder=5)
+        ax.errorbar(
+            [best.n_components], [value], yerr=[best.cv_error or 0.0], color=_INK, capsize=3, linewidth=1.0, zorder=5
+        )
     ax.scatter(
         [best.n_components], [value], s=150, facecolors="none", edgecolors=_INK, linewidths=1.4, zorder=6,
     )  # fmt: skip
@@ -119,12 +121,13 @@ def _draw_line(ax: Axes, name: str, rows: list[MixtureRow], criterion: str, lowe
     """Draw one structure: a line through its sound mixtures, crosses for those that collapsed."""
     colour, marker = _STYLES.get(_mclust_name(name), (_INK, "D"))
     numbers = [row.n_components for row in rows]
-    values = [getattr(row, criterion) if not row.degenerate else math.nan for row in rows]
+    sign = -1.0 if criterion == "cv" else 1.0
+    values = [math.nan if row.degenerate else sign * value_of(row, criterion) for row in rows]
     ax.plot(numbers, values, color=colour, marker=marker, markersize=4.5, linewidth=1.3, label=_label(name))
     # A collapsed mixture has a criterion that means nothing: its cross stands on the line between its neighbours, or
     # at the edge.
-    for row in rows:
-        if row.degenerate:
+    for row, own in zip(rows, values):
+        if math.isnan(own):
             near = [value for number, value in zip(numbers, values) if not math.isnan(value)]
             at = [number for number, value in zip(numbers, values) if not math.isnan(value)]
             height = float(np.interp(row.n_components, at, near)) if near else highest

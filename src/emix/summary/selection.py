@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import TYPE_CHECKING
 
 from emix.summary.text_table import format_numbers, format_table
@@ -93,8 +94,8 @@ def _columns(selection: MixtureSelection) -> tuple[list[str], list[list[str]]]:
     columns += [format_numbers(column, digits=7) for column in values]
     if selection.criterion == "cv":
         header += ["held-out", "± error"]
-        columns.append(format_numbers([row.cv for row in rows], digits=6))
-        columns.append(format_numbers([row.cv_error for row in rows], digits=3))
+        columns.append(format_numbers([math.nan if row.cv is None else row.cv for row in rows], digits=6))
+        columns.append(format_numbers([math.nan if row.cv_error is None else row.cv_error for row in rows], digits=3))
     header.append("")
     columns.append(["*" if row == selection.best_row_ else "" for row in rows])
     return header, columns
