@@ -14,6 +14,7 @@ from emix.rows.arrays import ArraySource
 
 IRIS = load_iris().data
 SOURCE = ArraySource(IRIS)
+FULL = STRUCTURES["full"]
 
 
 def fitted(structure: str, n_components: int) -> GaussianParameters:
@@ -34,7 +35,7 @@ def moments(parameters: GaussianParameters) -> tuple[np.ndarray, np.ndarray]:
 def test_split_and_merge_keep_mean_and_covariance_of_the_mixture(change: object) -> None:
     before = fitted("full", 3)
     K = 4 if change is split else 2
-    after = (split if change is split else merged)(before, GaussianModel(K, 4, "full"), SOURCE)
+    after = (split if change is split else merged)(before, FULL)
     assert after.n_components == K
     assert after.weights.sum() == pytest.approx(1.0, rel=1e-12)
     for one, other in zip(moments(before), moments(after), strict=True):
@@ -42,11 +43,10 @@ def test_split_and_merge_keep_mean_and_covariance_of_the_mixture(change: object)
 
 
 def test_the_longest_component_is_split_across_its_longest_axis() -> None:
-    X = ArraySource(np.random.default_rng(0).normal(size=(100, 2)))
     theta = GaussianParameters.from_covariances(
         "full", [0.5, 0.5], [[0.0, 0.0], [9.0, 9.0]], [np.diag([1.0, 1.0]), np.diag([1.0, 25.0])]
     )
-    after = split(theta, GaussianModel(3, 2, "full"), X)
+    after = split(theta, FULL)
     # a √λ with a = 0.8: half of the component's rows lie on either side, 0.8 of 5 from its mean.
     np.testing.assert_allclose(after.means, [[0.0, 0.0], [9.0, 5.0], [9.0, 13.0]], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(after.weights, [0.5, 0.25, 0.25], rtol=1e-12)
@@ -58,10 +58,8 @@ def test_units_of_columns_do_not_say_what_is_split_or_merged() -> None:
     other = GaussianParameters.from_covariances(
         "full", before.weights, before.means * units, before.covariances * units[:, np.newaxis] * units
     )
-    scaled = ArraySource(IRIS * units)
-    for change, K in ((split, 5), (merged, 3)):
-        one = change(before, GaussianModel(K, 4, "full"), SOURCE)
-        two = change(other, GaussianModel(K, 4, "full"), scaled)
+    for change in (split, merged):
+        one, two = change(before, FULL), change(other, FULL)
         np.testing.assert_allclose(one.means * units, two.means, rtol=1e-7)
 
 
@@ -69,7 +67,7 @@ def test_the_pair_is_merged_that_overlaps_most() -> None:
     theta = GaussianParameters.from_covariances(
         "full", [0.3, 0.3, 0.4], [[0.0, 0.0], [10.0, 0.0], [0.5, 0.0]], [np.eye(2)] * 3
     )
-    after = merged(theta, GaussianModel(2, 2, "full"), ArraySource(np.zeros((10, 2))))
+    after = merged(theta, FULL)
     np.testing.assert_allclose(after.weights, [0.3, 0.7], rtol=1e-12)
     np.testing.assert_allclose(after.means, [[10.0, 0.0], [2.0 / 7.0, 0.0]], rtol=1e-12, atol=1e-12)
 
@@ -83,7 +81,7 @@ def test_a_structure_that_contains_another_never_ends_below_it(outer: str, inner
     below = fitted(inner, 3)
     model = GaussianModel(3, 4, outer)
     lower = GaussianModel(3, 4, inner).e_step(IRIS, below)[1]
-    result = iterate(model, SOURCE, projected(below, model, SOURCE), tol=1e-8, max_iter=200)
+    result = iterate(model, SOURCE, projected(below, STRUCTURES[outer]), tol=1e-8, max_iter=200)
     # The fit that gave the start had a ridge of 1e-8 of the variances, which a fit without it may give up.
     assert result.log_likelihood >= lower - 1e-5
 

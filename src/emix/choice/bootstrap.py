@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,12 +14,11 @@ from emix.choice.fits import CellFit, Fitter, starts_of_sweep
 from emix.choice.neighbours import merged, split
 from emix.choice.request import Cell, cells_of, check_covariance_types
 from emix.choice.side_by_side import Stop, do_each
-from emix.choice.sweep import threads_of_fits
+from emix.choice.sweep import start_from, threads_of_fits
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.estimators.parameters_check import check_settings
 from emix.exceptions import DegenerateFitError, warn
 from emix.gaussian.drawing import draw
-from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.random_source import seed_of
 from emix.rows.arrays import ArraySource
@@ -188,18 +186,12 @@ def _fits(fitter: Fitter, few: Cell, more: Cell, stop: Stop = None, alone: bool 
     """
     null, alternative = fitter.fit(few, stop, alone=alone), fitter.fit(more, stop, alone=alone)
     if few.n_components > 1 and alternative.is_sound:  # one Gaussian has one mode
-        null = fitter.improve(few, null, [_start(more, alternative, merged, fitter)], stop, alone=alone)
+        start = f"{more.n_components} components", start_from(merged, alternative, few.structure)
+        null = fitter.improve(few, null, [start], stop, alone=alone)
     if null.is_sound:
-        alternative = fitter.improve(more, alternative, [_start(few, null, split, fitter)], stop, alone=alone)
+        start = f"{few.n_components} components", start_from(split, null, more.structure)
+        alternative = fitter.improve(more, alternative, [start], stop, alone=alone)
     return null, alternative
-
-
-def _start(
-    cell: Cell, fit: CellFit, make: Callable[..., GaussianParameters], fitter: Fitter
-) -> tuple[str, Callable[[GaussianModel], GaussianParameters]]:
-    assert fit.runs is not None
-    parameters: GaussianParameters = fit.runs.result.parameters
-    return f"{cell.n_components} components", lambda model: make(parameters, model, fitter.source)
 
 
 def _sample(parameters: GaussianParameters, source: ArraySource, seed: int, i: int) -> ArraySource:

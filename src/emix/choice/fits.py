@@ -17,7 +17,6 @@ from emix.estimators.mixture_runs import Runs, continue_fit, fit_from_starts
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.exceptions import DegenerateFitError, Warned, warnings_held
 from emix.gaussian.collapse import Names
-from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
 from emix.rows.arrays import ArraySource
@@ -26,7 +25,7 @@ __all__ = ["CellFit", "Fitter"]
 
 Array = NDArray[np.float64]
 
-Start = Callable[[GaussianModel], GaussianParameters]
+Start = Callable[[], GaussianParameters]
 """Makes parameters to start from, of a neighbour's."""
 
 _NO_START = GivenStart(None, None, None)
@@ -107,13 +106,6 @@ class Fitter:
             n_threads=1 if alone else self._settings.n_threads,
         )
 
-    def model_of(self, cell: Cell, *, alone: bool = False) -> GaussianModel:
-        """Return the model of a cell."""
-        threads = 1 if alone else self._settings.n_threads
-        return GaussianModel(
-            cell.n_components, self.source.n_features, cell.structure, self._settings.reg_covar, threads
-        )
-
     def fit(self, cell: Cell, stop: Stop = None, *, alone: bool = False) -> CellFit:
         """Fit a cell from its own starts.
 
@@ -153,13 +145,12 @@ class Fitter:
         """
         began, best = time.perf_counter(), before
         settings = self.settings_of(cell, alone=alone)
-        model = self.model_of(cell, alone=alone)
         for origin, start in starts:
             target = best.log_likelihood + self._least_gain if best.is_sound else -np.inf
             watch = _Hopeless(target, stop)
             with warnings_held() as warned:
                 try:
-                    found = continue_fit(settings, start(model), self.source, self.names, watch)
+                    found = continue_fit(settings, start(), self.source, self.names, watch)
                 except (DegenerateFitError, np.linalg.LinAlgError):
                     continue
                 ended = found.result.stopped_by == "callback"

@@ -11,11 +11,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import CovarianceStructure
-from emix.rows.arrays import ArraySource
 
 __all__ = ["contains", "merged", "projected", "split"]
 
@@ -26,7 +23,7 @@ Array = NDArray[np.float64]
 APART = 0.8
 
 
-def split(parameters: GaussianParameters, model: GaussianModel, source: ArraySource) -> GaussianParameters:
+def split(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:
     """Return parameters with one component more: the one of the largest π_k·λ_k is cut across its longest axis.
 
     λ_k is the largest variance of component k in any direction, in units of the columns' standard deviations over all
@@ -41,16 +38,15 @@ def split(parameters: GaussianParameters, model: GaussianModel, source: ArraySou
     k = int(np.argmax(weights * values[:, -1]))
     step = APART * np.sqrt(max(values[k, -1], 0.0)) * vectors[k, :, -1] * scale
     half = covariances[k] - np.outer(step, step)
-    return _fitted_to(
-        model,
-        source,
+    return _of_structure(
+        structure,
         np.concatenate([weights[:k], [0.5 * weights[k]], weights[k + 1 :], [0.5 * weights[k]]]),
         np.concatenate([means[:k], [means[k] - step], means[k + 1 :], [means[k] + step]]),
         np.concatenate([covariances[:k], [half], covariances[k + 1 :], [half]]),
     )
 
 
-def merged(parameters: GaussianParameters, model: GaussianModel, source: ArraySource) -> GaussianParameters:
+def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:
     """Return parameters with one component less: two are one, those whose union loses least.
 
     The loss is that of Q with a covariance matrix for each component, ½ (π log det Σ − π_i log det Σ_i − π_j log det
@@ -69,18 +65,17 @@ def merged(parameters: GaussianParameters, model: GaussianModel, source: ArraySo
     pair = int(np.argmax(_weighted_log(both) - 0.5 * both * np.linalg.slogdet(union)[1] - own[first] - own[second]))
     i, j = int(first[pair]), int(second[pair])
     others = [k for k in range(len(weights)) if k not in (i, j)]
-    return _fitted_to(
-        model,
-        source,
+    return _of_structure(
+        structure,
         np.append(weights[others], both[pair]),
         np.concatenate([means[others], mean[pair : pair + 1]]),
         np.concatenate([covariances[others], union[pair : pair + 1]]),
     )
 
 
-def projected(parameters: GaussianParameters, model: GaussianModel, source: ArraySource) -> GaussianParameters:
-    """Return parameters of another structure, fitted to these covariances."""
-    return _fitted_to(model, source, *_moments(parameters))
+def projected(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:
+    """Return parameters of another structure, those nearest to these; the same mixture if the structure has it."""
+    return _of_structure(structure, *_moments(parameters))
 
 
 def contains(structure: CovarianceStructure, other: CovarianceStructure) -> bool:
@@ -105,27 +100,21 @@ def _weighted_log(weights: Array) -> Array:
     return weights * np.log(np.where(weights > 0.0, weights, 1.0))
 
 
-def _fitted_to(
-    model: GaussianModel, source: ArraySource, weights: Array, means: Array, covariances: Array
+def _of_structure(
+    structure: CovarianceStructure, weights: Array, means: Array, covariances: Array
 ) -> GaussianParameters:
-    """Return one M-step with the moments of components in the place of rows.
+    """Return parameters of the structure that are nearest to covariance matrices (K, d, d).
 
     Raises
     ------
     DegenerateCovarianceError
-        If a covariance of the structure is not positive definite.
+        If a covariance is not positive definite.
     """
-    structure, form = model.structure, model.structure.form
-    held = source.total_weight * weights
-    scatter = held[:, np.newaxis, np.newaxis] * covariances
+    form = structure.form
     if form.is_shared:
-        scatter = scatter.sum(axis=0)
+        covariances = np.tensordot(weights, covariances, axes=1)
     elif not form.has_matrices:
-        scatter = np.diagonal(scatter, axis1=1, axis2=2)
+        covariances = np.diagonal(covariances, axis1=1, axis2=2)
         if not form.has_directions:
-            scatter = scatter.sum(axis=1)
-    sums = GaussianStatistics.of(
-        structure, means, held, np.zeros(means.shape), scatter, source.total_weight, source.n_rows, 0.0, None, 1.0,
-        source.columns,
-    )  # fmt: skip
-    return model.m_step(sums)
+            covariances = covariances.mean(axis=1)
+    return GaussianParameters.of(structure, weights, means, structure.project(covariances, weights))

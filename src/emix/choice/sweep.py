@@ -11,11 +11,15 @@ from emix.choice.side_by_side import Stop, do_each
 from emix.estimators.criteria import bic
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.structures import CovarianceStructure
 from emix.kernel.level import has_own_threads
 from emix.parallel.threads import plan_runs
 from emix.rows.arrays import ArraySource
 
-__all__ = ["Sweep", "n_parameters", "neighbours_of", "threads_of_fits"]
+__all__ = ["Sweep", "n_parameters", "neighbours_of", "start_from", "threads_of_fits"]
+
+
+Make = Callable[[GaussianParameters, CovarianceStructure], GaussianParameters]
 
 
 class Sweep:
@@ -111,15 +115,16 @@ def neighbours_of(cell: Cell, fits: dict[Cell, CellFit], source: ArraySource) ->
                 if beside is None or value > beside[0]:
                     beside = value, other
     others = [one[1] for one in (within, beside) if one is not None]
-    found = [(other.covariance_type, _start(projected, fits[other], source)) for other in others]
+    found = [(other.covariance_type, start_from(projected, fits[other], cell.structure)) for other in others]
     if K - 1 in same:
-        found.append((f"{K - 1} components", _start(split, fits[same[K - 1]], source)))
+        found.append((f"{K - 1} components", start_from(split, fits[same[K - 1]], cell.structure)))
     if K + 1 in same:
-        found.append((f"{K + 1} components", _start(merged, fits[same[K + 1]], source)))
+        found.append((f"{K + 1} components", start_from(merged, fits[same[K + 1]], cell.structure)))
     return found
 
 
-def _start(make: Callable[..., GaussianParameters], fit: CellFit, source: ArraySource) -> Start:
+def start_from(make: Make, fit: CellFit, structure: CovarianceStructure) -> Start:
+    """Return the function that makes a start of a structure from a fit, by `split`, `merged` or `projected`."""
     assert fit.runs is not None
-    parameters = fit.runs.result.parameters
-    return lambda model: make(parameters, model, source)
+    parameters: GaussianParameters = fit.runs.result.parameters
+    return lambda: make(parameters, structure)
