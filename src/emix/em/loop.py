@@ -125,8 +125,13 @@ def iterate(
     acceleration: None = None,
     max_iter: int,
     callback: Callable[[EMRecord], object] | None = None,
+    watch: Callable[[EMRecord], object] | None = None,
 ) -> EMResult:
-    """Fit as `fit_em` does, but without a warning at the end of `max_iter` iterations: the caller has its own."""
+    """Fit as `fit_em` does, but without a warning at the end of `max_iter` iterations: the caller has its own.
+
+    `watch` is a callback that may be called some iterations late; the fit then ends some iterations late too. With a
+    `callback` each iteration is done by itself.
+    """
     _check_arguments(model, stop, acceleration, max_iter, callback)
     began = time.perf_counter()
     run = begin_run(model, data)
@@ -135,7 +140,9 @@ def iterate(
     log_prior = 0.0
     parameters, before = initial_parameters, math.nan
     history: list[EMRecord] = []
-    for n_iter in range(max_iter + 1):
+    advance = getattr(run, "advance", None) if callback is None and stop == "log_likelihood" else None
+    n_iter, ended = 0, False
+    while True:
         statistics, log_likelihood = run.e_step(parameters)
         if log_prior_of is not None:
             log_prior = log_prior_of(parameters)
@@ -144,13 +151,30 @@ def iterate(
         before = objective
         history.append(record)
         stopped_by = rule.reached(record, parameters, statistics)
-        if callback is not None and callback(record) is True:
+        ended = ended or (watch is not None and watch(record) is True)
+        if ended or (callback is not None and callback(record) is True):
             stopped_by = stopped_by or "callback"
         if stopped_by or n_iter == max_iter:
             break
         parameters = model.m_step(statistics)
         if parameters is None:
             raise TypeError("m_step returned None, expected the parameters that maximize Q given the statistics.")
+        n_iter += 1
+        # A fit that ends after its first step is spared the question.
+        if advance is None or n_iter == 1 or log_prior_of is not None:
+            continue
+        # Steps after which the rule would only say that the fit goes on.
+        passed = advance(parameters, log_likelihood, rule.enough, rule.rounding, max_iter - n_iter)
+        if passed is None:
+            continue
+        parameters, statistics, rising = passed
+        rule.passed(statistics)
+        seconds = time.perf_counter() - began
+        for log_likelihood in rising:
+            record = EMRecord(n_iter, log_likelihood, log_likelihood - before, seconds)
+            before, n_iter = log_likelihood, n_iter + 1
+            history.append(record)
+            ended = ended or (watch is not None and watch(record) is True)
     rule.warn_of_falls()
     converged = stopped_by is not None and stopped_by != "callback"
     stopped_by = stopped_by or "max_iter"

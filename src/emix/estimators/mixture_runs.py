@@ -101,7 +101,8 @@ def fit_from_starts(
     names : sequence of str or None
         Of the columns, for messages.
     watch : callable, optional
-        Called with the EMRecord of each E-step; the run ends if it returns True. The runs are then done one by one.
+        Called with the EMRecord of each E-step, perhaps some steps late; the run ends if it returns True. The runs are
+        then done one by one.
 
     Returns
     -------
@@ -185,12 +186,10 @@ def _best(
     )
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
-        callback = watch
+        callback: Watch | None = None
         if progress is not None:
             callback = progress.iteration_ends
             progress.run_begins(index)
-        elif stop is not None:
-            callback = _ended_by(stop)
         result = iterate(
             model,
             source,
@@ -198,6 +197,7 @@ def _best(
             tol=settings.tol,
             max_iter=settings.max_iter,
             callback=callback,
+            watch=watch if stop is None else _ended_by(stop),
         )
         if progress is not None:
             progress.run_ends(result)

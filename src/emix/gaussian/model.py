@@ -75,6 +75,11 @@ class GaussianModel:
         self.shortcuts = SHORTCUTS if shortcuts is AUTO else shortcut_names(shortcuts)
         self._threads_of_matrices = self.structure.form.threads_of_matrices(n_components, n_features, n_threads)
 
+    @property
+    def has_plain_steps(self) -> bool:
+        """True if a run may take several steps at once: they are those of this class, and take one thread."""
+        return type(self) is GaussianModel and self._threads_of_matrices == 1
+
     def begin(self, data: Any) -> GaussianRun:
         """Return the E-steps of one fit to `data`, with all that they keep between passes."""
         return GaussianRun(self, as_source(data))
