@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from emix.choice.request import Cell
 from emix.choice.side_by_side import Stop
+from emix.em.loop import Watch
 from emix.em.result import EMRecord
 from emix.estimators.criteria import entropies
 from emix.estimators.mixture_runs import Runs, continue_fit, fit_from_starts
@@ -36,7 +38,7 @@ _ROWS_AT_A_TIME = 8192
 # Nats, for rows of weight 1. A neighbour's start is given up once even AHEAD more steps as large as its last would not
 # bring it so far above the fit that is there. Steps of EM shrink, and no choice hangs on so little.
 LEAST_GAIN = 0.01
-FIRST_LOOK, AHEAD = 5, 20
+FIRST_LOOK, AHEAD, LOOKS, FIRST_STEPS = 4, 15, 4, 30
 
 
 class CellFit(NamedTuple):
@@ -53,6 +55,8 @@ class CellFit(NamedTuple):
     warned : list
         Warnings of the runs.
     seconds : float
+    is_sound : bool
+        True if no component collapsed.
     """
 
     runs: Runs | None
@@ -60,16 +64,12 @@ class CellFit(NamedTuple):
     entropy: float
     warned: Warned
     seconds: float
+    is_sound: bool = True
 
     @property
     def log_likelihood(self) -> float:
         """Log-likelihood of the parameters that are kept, in the unit of the source's weights; −∞ without any."""
         return -np.inf if self.runs is None else self.runs.result.log_likelihood
-
-    @property
-    def is_sound(self) -> bool:
-        """True if no component collapsed."""
-        return self.runs is not None and not _is_degenerate(self.runs)
 
 
 class Fitter:
@@ -119,14 +119,14 @@ class Fitter:
         """
         began = time.perf_counter()
         settings = starts_of_sweep(self.settings_of(cell, alone=alone))
-        watch = None if stop is None else _Stopped(stop)
+        watch = None if stop is None else Watch(_Stopped(stop))
         with warnings_held() as warned:
             try:
                 runs = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names, watch)
             except DegenerateFitError as error:
-                return CellFit(None, str(error), np.nan, warned, time.perf_counter() - began)
+                return CellFit(None, str(error), np.nan, warned, time.perf_counter() - began, False)
             entropy = self._entropy(runs, settings.n_threads)
-        return CellFit(runs, "", entropy, warned, time.perf_counter() - began)
+        return CellFit(runs, "", entropy, warned, time.perf_counter() - began, not _is_degenerate(runs))
 
     def improve(
         self, cell: Cell, before: CellFit, starts: list[tuple[str, Start]], stop: Stop = None, *, alone: bool = False
@@ -147,18 +147,27 @@ class Fitter:
         settings = self.settings_of(cell, alone=alone)
         for origin, start in starts:
             target = best.log_likelihood + self._least_gain if best.is_sound else -np.inf
-            watch = _Hopeless(target, stop)
+            watch = Watch(_Hopeless(target, stop), LOOKS)
             with warnings_held() as warned:
                 try:
-                    found = continue_fit(settings, start(), self.source, self.names, watch)
+                    found = self._continued(settings, start(), watch)
                 except (DegenerateFitError, np.linalg.LinAlgError):
                     continue
-                ended = found.result.stopped_by == "callback"
-                if ended or _is_degenerate(found) or found.result.log_likelihood < target:
+                if found is None or found.result.log_likelihood < target:
                     continue
                 entropy = self._entropy(found, settings.n_threads)
             best = CellFit(_with_run(best.runs, found, origin), "", entropy, warned, 0.0)
         return best if best is before else best._replace(seconds=before.seconds + time.perf_counter() - began)
+
+    def _continued(self, settings: Settings, parameters: GaussianParameters, watch: Watch) -> Runs | None:
+        """Return the run from parameters to its end, None if it was given up or a component collapsed."""
+        # One that collapses may climb for hundreds of steps: it is looked at after some.
+        first = settings._replace(max_iter=min(settings.max_iter, FIRST_STEPS))
+        found = continue_fit(first, parameters, self.source, self.names, watch)
+        if found.result.stopped_by == "max_iter" and settings.max_iter > FIRST_STEPS and not _is_degenerate(found):
+            rest = settings._replace(max_iter=settings.max_iter - FIRST_STEPS)
+            found = _joined(found, continue_fit(rest, found.result.parameters, self.source, self.names, watch))
+        return None if found.result.stopped_by == "callback" or _is_degenerate(found) else found
 
     def _entropy(self, runs: Runs, n_threads: int | None) -> float:
         if not self._with_entropy:
@@ -205,6 +214,22 @@ class _Hopeless:
 
 def _is_degenerate(runs: Runs) -> bool:
     return any(report.chosen and report.degenerate for report in runs.reports)
+
+
+def _joined(first: Runs, second: Runs) -> Runs:
+    """Return a run and its continuation as one."""
+    before, after = first.result, second.result
+    history = list(before.history)
+    seconds = history[-1].seconds
+    history += [
+        record._replace(iteration=record.iteration + before.n_iter, seconds=record.seconds + seconds)
+        for record in after.history[1:]
+    ]
+    report = second.reports[0]
+    return second._replace(
+        result=replace(after, n_iter=before.n_iter + after.n_iter, history=history),
+        reports=[report._replace(n_iter=before.n_iter + after.n_iter)],
+    )
 
 
 def _with_run(runs: Runs | None, found: Runs, origin: str) -> Runs:

@@ -6,6 +6,7 @@ neighbour's fit but for the detail that a component more or less can tell.
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -80,14 +81,14 @@ def projected(parameters: GaussianParameters, structure: CovarianceStructure) ->
 
 def contains(structure: CovarianceStructure, other: CovarianceStructure) -> bool:
     """True if all covariances of the other structure are of this one too, by mclust's names; False is no verdict."""
-    outer, inner = structure.alias or structure.name, other.alias or other.name
-    if inner == outer or not _is_mclust(outer) or not _is_mclust(inner):
+    return _name_contains(structure.alias or structure.name, other.alias or other.name)
+
+
+@cache
+def _name_contains(outer: str, inner: str) -> bool:
+    if inner == outer or not all(len(name) == 3 and set(name) <= set("IEV") for name in (outer, inner)):
         return False
     return all("IEV".index(a) >= "IEV".index(b) for a, b in zip(outer, inner))
-
-
-def _is_mclust(name: str) -> bool:
-    return len(name) == 3 and set(name) <= set("IEV")
 
 
 def _moments(parameters: GaussianParameters) -> tuple[Array, Array, Array]:

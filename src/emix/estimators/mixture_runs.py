@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.em.loop import iterate
+from emix.em.loop import Watch, iterate
 from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.em.result import EMRecord, EMResult
 from emix.estimators.parameters_check import GivenStart, Settings
@@ -25,7 +25,7 @@ from emix.parallel.threads import plan_runs
 from emix.rows.arrays import ArraySource
 from emix.starts.starting_parameters import make_start
 
-__all__ = ["Runs", "Watch", "continue_fit", "fit_from_starts"]
+__all__ = ["Runs", "continue_fit", "fit_from_starts"]
 
 # The words of scikit-learn, which its users may look for.
 _COLLAPSED = (
@@ -33,10 +33,6 @@ _COLLAPSED = (
     "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or scale "
     "the input data."
 )
-
-
-Watch = Callable[[EMRecord], object]
-"""Called with the record of each E-step of a run; the run ends if it returns True."""
 
 
 class Runs(NamedTuple):
@@ -100,9 +96,8 @@ def fit_from_starts(
     source : ArraySource
     names : sequence of str or None
         Of the columns, for messages.
-    watch : callable, optional
-        Called with the EMRecord of each E-step, perhaps some steps late; the run ends if it returns True. The runs are
-        then done one by one.
+    watch : Watch, optional
+        It looks at the runs, which are then done one by one.
 
     Returns
     -------
@@ -186,7 +181,7 @@ def _best(
     )
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
-        callback: Watch | None = None
+        callback: Callable[[EMRecord], object] | None = None
         if progress is not None:
             callback = progress.iteration_ends
             progress.run_begins(index)
@@ -197,7 +192,7 @@ def _best(
             tol=settings.tol,
             max_iter=settings.max_iter,
             callback=callback,
-            watch=watch if stop is None else _ended_by(stop),
+            watch=watch if stop is None else Watch(_ended_by(stop)),
         )
         if progress is not None:
             progress.run_ends(result)

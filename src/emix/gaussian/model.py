@@ -77,8 +77,8 @@ class GaussianModel:
 
     @property
     def has_plain_steps(self) -> bool:
-        """True if a run may take several steps at once: they are those of this class, and take one thread."""
-        return type(self) is GaussianModel and self._threads_of_matrices == 1
+        """True if a run may take several steps at once: M-steps are those of this class, and take one thread."""
+        return type(self).m_step is _M_STEP and self._threads_of_matrices == 1
 
     def begin(self, data: Any) -> GaussianRun:
         """Return the E-steps of one fit to `data`, with all that they keep between passes."""
@@ -170,6 +170,9 @@ class GaussianModel:
             component,
             n_effective,
         )
+
+
+_M_STEP = GaussianModel.m_step
 
 
 def _rows(number: float, digits: int = 6) -> str:
