@@ -145,8 +145,15 @@ def _name_of(name: Any, n_features: int, caller: str, parameter: str) -> str:
 def nearest_name(name: str, names: Collection[str]) -> str | None:
     """Return the name that was probably meant, also if only the case of letters differs; None if none is near."""
     by_folded = {other.casefold(): other for other in names}
-    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
-    return by_folded[near[0]] if near else None
+    wanted = name.casefold()
+
+    def nearness(other: str) -> tuple[float, int]:
+        # Of EEL, EEE is nearer than VEE: more letters stand in their places.
+        ratio = difflib.SequenceMatcher(None, other, wanted).ratio()
+        return ratio, sum(a == b for a, b in zip(other, wanted))
+
+    near = difflib.get_close_matches(wanted, by_folded, n=len(by_folded))
+    return by_folded[max(near, key=nearness)] if near else None
 
 
 def check_criterion(criterion: Any, *, caller: str) -> str:
