@@ -10,6 +10,7 @@ import pytest
 
 from emix import MixtureSelection, load_faithful, select_mixture
 from emix.choice.selection import MixtureRow, choose
+from emix.gaussian.structures import STRUCTURES
 
 FAITHFUL = load_faithful().data
 
@@ -28,16 +29,15 @@ def test_a_line_for_each_structure() -> None:
     selection = select_mixture(FAITHFUL, range(1, 5), random_state=0)
     axes = selection.plot()
     lines = {line.get_label(): line for line in axes.lines if not str(line.get_label()).startswith("_")}
-    assert set(lines) == {"EII", "VII (spherical)", "EEI", "VVI (diag)", "EEE (tied)", "VVV (full)"} | {
-        name for name in lines if len(str(name)) == 3
-    }
-    for name, mine in (("EEE (tied)", "tied"), ("EII", "EII")):
+    names = {str(name).partition(" ")[0] for name in lines}
+    assert names == {structure.alias or structure.name for structure in STRUCTURES.values()}
+    for name, mine in (("EEE (tied)", "tied"), ("VVV (full)", "full")):
         expected = [row.bic for row in selection.table_ if row.covariance_type == mine]
         np.testing.assert_array_equal(lines[name].get_ydata(), expected)
     assert axes.get_xlabel() == "number of components"
     assert axes.get_ylabel() == "BIC"
     assert axes.get_title(loc="left") == "EEE (tied), 3 components"
-    assert axes.get_legend().get_texts()[0].get_text() == "EII"
+    assert axes.get_legend().get_texts()[0].get_text().startswith("EII")
 
 
 def test_collapsed_mixtures_are_crosses_and_no_part_of_the_line() -> None:
@@ -48,6 +48,15 @@ def test_collapsed_mixtures_are_crosses_and_no_part_of_the_line() -> None:
     assert sorted(line.get_xdata()[0] for line in crosses) == [4, 5]
     # Each at the height of the last that is sound.
     assert all(line.get_ydata()[0] == 130.0 for line in crosses)
+
+
+def test_the_legend_says_which_lines_lie_outside() -> None:
+    selection = made_up()
+    far = [MixtureRow("VII", K, K, -9e3, 9e3, 9e3, 9e3, None, True, False, "") for K in range(1, 3)]
+    axes = MixtureSelection(selection.best_, selection.best_row_, [*selection.table_, *far], "bic").plot()
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["EII", "VII — above", "EEE (tied)", "VEV", "VVV (full)"]
+    assert axes.get_ylim()[1] < 200.0
 
 
 def test_the_chosen_one_has_a_ring() -> None:

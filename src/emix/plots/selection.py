@@ -123,7 +123,11 @@ def _draw_line(ax: Axes, name: str, rows: list[MixtureRow], criterion: str, lowe
     numbers = [row.n_components for row in rows]
     sign = -1.0 if criterion == "cv" else 1.0
     values = [math.nan if row.degenerate else sign * value_of(row, criterion) for row in rows]
-    ax.plot(numbers, values, color=colour, marker=marker, markersize=4.5, linewidth=1.3, label=_label(name))
+    label = _label(name)
+    if not any(lowest <= value <= highest for value in values):
+        # Nothing of the line is seen: the legend says where it is.
+        label += " — below" if criterion == "cv" else " — above"
+    ax.plot(numbers, values, color=colour, marker=marker, markersize=4.5, linewidth=1.3, label=label)
     # A collapsed mixture has a criterion that means nothing: its cross stands on the line between its neighbours, or
     # at the edge.
     for row, own in zip(rows, values):

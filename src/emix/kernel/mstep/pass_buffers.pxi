@@ -43,8 +43,8 @@ cdef void add_numbers(
 
 
 # A sum of squares may lose six bits at most: a covariance may need the others, where one of its own eigenvalues is 1e12
-# times another. Means that move so far, eight of their new standard deviations in one step, are rare: 2 in 10 000 passes
-# over iris, wine, breast_cancer and diabetes. And no mean of rows is more exact than 16 eps of its column.
+# times another. Means that move so far, eight of their new standard deviations in one step, are rare: 2 in 10 000
+# passes over iris, wine, breast_cancer and diabetes. And no mean of rows is more exact than 16 eps of its column.
 cdef double MOST_LOST = 1.0 / 64, MOST_EXACT = 16
 
 
