@@ -123,7 +123,7 @@ class Neighbours:
         name, structure, K = cell
         if K == 1:  # one Gaussian has one mode, which every start finds
             return []
-        others = [one for one in self._beside.get(K, []) if one[0] is not cell]
+        others = [one for one in self._beside.get(K, []) if one[0].structure is not structure]
         within: list[tuple[Cell, float, float]] = []
         beside: list[tuple[Cell, float, float]] = []
         for one in others:
