@@ -51,10 +51,10 @@ def test_neighbours_are_a_component_more_or_less_and_other_structures(fits: dict
     # What full contains with the highest likelihood; nothing beside is left.
     likelihoods = {one.covariance_type: fit.log_likelihood for one, fit in fits.items() if one.n_components == 2}
     del likelihoods["full"]
-    assert origins("full", 2) == [max(likelihoods, key=likelihoods.__getitem__), "1 component", "3 components"]
+    assert origins("full", 2)[:2] == [max(likelihoods, key=likelihoods.__getitem__), "1 component"]
     # EII contains nothing; beside it the one of the best BIC.
     assert origins("EII", 3)[1:] == ["2 components"]
-    assert len(origins("diag", 2)) == 4
+    assert origins("diag", 2)[2:] == ["1 component", "3 components"]
     assert origins("EII", 1) == []
 
 
