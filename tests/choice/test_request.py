@@ -39,7 +39,11 @@ def test_numbers_of_components_that_are_none(given: Any, kind: type[Exception], 
 @pytest.mark.parametrize(
     ("given", "kind", "message"),
     [
-        ("EEL", ValueError, "'covariance_types' .* has 'EEL', expected 'all' or names among .* Did you mean 'EE[EIV]'?"),
+        (
+            "EEL",
+            ValueError,
+            "'covariance_types' .* has 'EEL', expected 'all' or names among .* Did you mean 'EE[EIV]'?",
+        ),
         ("vvv", ValueError, "has 'vvv', .* Did you mean 'VVV'?"),
         (["full", "diagonal"], ValueError, "has 'diagonal', .* Did you mean 'diag'?"),
         ("xyz", ValueError, r"has 'xyz', expected 'all' or names among [^?]*\.$"),
