@@ -25,8 +25,11 @@ INSTALLED = Path(emix.__file__).parent
 # Each layer imports only from those before it. Data sets need none of them but the first.
 LAYERS = [
     "exceptions", "arguments", "random_source", "requirements", "kernel", "parallel", "rows", "em", "gaussian",
-    "starts", "files", "normal", "estimators", "summary", "plots", "faces", "cli",
+    "starts", "files", "normal", "estimators", "choice", "summary", "plots", "faces", "cli",
 ]  # fmt: skip
+
+# Methods that show a result import their layer when they are called: files, and the modules that they may import so.
+SHOWN_WHEN_CALLED = {"choice/selection.py": {"emix.plots.selection", "emix.summary.selection"}}
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(emix.__path__, "emix."))
 # emix.kernel.memoryviews is Cython's own.
@@ -66,7 +69,8 @@ def test_version_is_the_same_everywhere() -> None:
 @pytest.mark.parametrize("file", source_files())
 def test_layers_import_only_from_those_before(file: str) -> None:
     layer = Path(file).parts[0].removesuffix(".py")
-    modules = {module.split(".")[1] if "." in module else "" for module in imported_modules(SOURCE / file)}
+    imported = imported_modules(SOURCE / file) - SHOWN_WHEN_CALLED.get(Path(file).as_posix(), set())
+    modules = {module.split(".")[1] if "." in module else "" for module in imported}
     modules.discard("__version__")  # a constant of the package, not a layer
     if layer == "__init__":
         allowed = {*LAYERS, "datasets"}  # the faces for types and when they are asked for: see the next test
@@ -77,6 +81,13 @@ def test_layers_import_only_from_those_before(file: str) -> None:
     else:
         allowed = set(LAYERS[: LAYERS.index(layer) + 1])
     assert modules <= allowed, f"{file} imports from {sorted(modules - allowed)}"
+
+
+@pytest.mark.parametrize(("file", "shown"), SHOWN_WHEN_CALLED.items())
+def test_what_shows_a_result_is_imported_when_it_is_called(file: str, shown: set[str]) -> None:
+    assert shown <= imported_modules(SOURCE / file)
+    at_once = ast.parse((SOURCE / file).read_text(encoding="utf-8")).body
+    assert not [node.module for node in at_once if isinstance(node, ast.ImportFrom) and node.module in shown]
 
 
 def test_import_emix_is_light() -> None:

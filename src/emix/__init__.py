@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emix.choice.bootstrap import LikelihoodRatioTest, bootstrap_lrt
+from emix.choice.select import select_mixture
+from emix.choice.selection import MixtureSelection
+from emix.choice.selector import MixtureSelector
 from emix.datasets import load_faithful
 from emix.em.loop import fit_em
 from emix.em.model import EMModel, EMRun
@@ -46,12 +50,17 @@ __all__ = [
     "GaussianModel",
     "GaussianParameters",
     "GaussianStatistics",
+    "LikelihoodRatioTest",
+    "MixtureSelection",
+    "MixtureSelector",
     "ModelFileError",
     "MultivariateNormal",
     "NotFittedError",
     "ParquetSource",
+    "bootstrap_lrt",
     "fit_em",
     "load_faithful",
     "q_function",
+    "select_mixture",
     "show_config",
 ]

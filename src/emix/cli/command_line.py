@@ -20,6 +20,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from emix.choice.request import CRITERIA, nearest_name
 from emix.cli import commands
 from emix.cli.commands import EXIT_DOUBTFUL, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, EXIT_PIPE, EXIT_USAGE
 from emix.cli.outputs import flush_results, open_closed_streams, say
@@ -49,6 +50,7 @@ examples:
   emix data faithful --out faithful.csv
   emix fit faithful.csv --components 2
   emix fit faithful.csv --components 2 --out model.npz --plot fit.png --n-init 10
+  emix fit faithful.csv --components 1-9 --covariance all --plot choice.png --out model.npz
   emix fit people.parquet --components 3 --columns height,weight --weights population
   zcat rows.csv.gz | emix fit - --components 4 --covariance diag --quiet --out model.npz
 
@@ -62,6 +64,9 @@ examples:
 """
 
 _FILE_HELP = f"rows to read: {', '.join(READABLE)}, or - for text on standard input; text also compressed (.gz)"
+# Numbers of components in one range: more is a slip of the pen.
+_MOST_COUNTS = 1000
+
 _COLUMNS_HELP = (
     "columns to use, in this order, separated by commas (.npy: their numbers, from 0); default: all but row numbers, "
     "as pandas and R write them"
@@ -177,12 +182,29 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help=_FILE_HELP)
-    parser.add_argument("-k", "--components", metavar="K", type=_count, required=True, help="number of components")
+    parser.add_argument(
+        "-k",
+        "--components",
+        metavar="K",
+        type=_counts,
+        required=True,
+        help="number of components; of a range, such as 1-9, or a list, such as 2,3,5, one is chosen",
+    )
     parser.add_argument(
         "--covariance",
-        choices=NAMES,
+        metavar="NAME",
+        type=_covariances,
         default="full",
-        help="structure of the covariances (default: %(default)s)",
+        help=f"structure of the covariances: {', '.join(NAMES)}; of several, separated by commas, or of all, one is "
+        "chosen (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--criterion",
+        choices=CRITERIA,
+        help="how to choose among several mixtures (default: bic; cv is the log-likelihood of rows held out)",
+    )
+    parser.add_argument(
+        "--folds", metavar="N", type=_count, default=5, help="parts held out in turn for cv (default: %(default)s)"
     )
     _add_columns(parser)
     parser.add_argument("--weights", metavar="COLUMN", help="column that holds the weight of each row")
@@ -194,7 +216,9 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         help="write the model file; .npz is the customary ending, and - is standard output, without a summary",
     )
     outputs.add_argument(
-        "--plot", metavar="FILE", help=f"draw the fit: {', '.join(commands.PICTURES)} (needs the extra emix[plot])"
+        "--plot",
+        metavar="FILE",
+        help=f"draw the fit, or the criterion of several: {', '.join(commands.PICTURES)} (needs the extra emix[plot])",
     )
     volume = outputs.add_mutually_exclusive_group()
     volume.add_argument("-q", "--quiet", action="store_true", help="print no summary")
@@ -300,6 +324,39 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of at least 1")
     return int(text)
+
+
+def _counts(text: str) -> list[int]:
+    """Read numbers of components: 2, 1-9, or 2,3,5-7."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not all(number.isdecimal() and int(number) >= 1 for number in ((first, last) if dash else (first,))):
+            raise argparse.ArgumentTypeError(
+                f"{text!r}, expected a whole number of at least 1, a range such as 1-9, or several, such as 2,3,5"
+            )
+        numbers = range(int(first), int(last or first) + 1)
+        if not 0 < len(numbers) <= _MOST_COUNTS:
+            expected = f"at most {_MOST_COUNTS} numbers" if numbers else f"{last}-{first}"
+            raise argparse.ArgumentTypeError(f"{text!r}, expected a range from the smaller to the larger: {expected}")
+        found += numbers
+    if len(set(found)) < len(found):
+        twice = next(number for number in found if found.count(number) > 1)
+        raise argparse.ArgumentTypeError(f"{text!r} has {twice} more than once, expected each number once")
+    return found
+
+
+def _covariances(text: str) -> str | list[str]:
+    """Read names of structures: one, several, or all. E and V, of data in one column, are checked with the data."""
+    known = (*NAMES, "E", "V")
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known and text != "all":
+            near = nearest_name(name, (*NAMES, "all"))
+            hint = f"; did you mean {near}?" if near else ""
+            choices = ", ".join(("all", *NAMES))
+            raise argparse.ArgumentTypeError(f"invalid choice: {name!r} (choose from {choices}){hint}")
+    return names[0] if len(names) == 1 else names
 
 
 def _seed(text: str) -> int:

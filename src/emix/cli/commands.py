@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -36,12 +36,14 @@ from emix.summary.summary import summary
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import TextIO
 
     import polars as pl
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from emix.cli.tables import Table
     from emix.estimators.gaussian_mixture import GaussianMixture
 
 EXIT_OK = 0
@@ -63,9 +65,7 @@ class UsageError(ValueError):
 
 
 def fit(arguments: argparse.Namespace) -> int:
-    """`emix fit`: fit, write the requested files, print the summary."""
-    from emix.estimators.gaussian_mixture import GaussianMixture
-
+    """`emix fit`: fit, or choose among several fits; write the requested files, print the summary."""
     # Anything that could spoil the results is refused before the fit, which may take long.
     model_on_stdout = arguments.out is not None and is_standard_output(arguments.out)
     if arguments.out is not None:
@@ -92,8 +92,42 @@ def fit(arguments: argparse.Namespace) -> int:
         to_fit=True,
     )
     say_what_is_left_out(arguments.file, table, "are left out")
+    fitted = _choose(arguments, table) if _is_choice(arguments) else _fit(arguments, table)
+    estimator = fitted.estimator
+    written: list[str] = []
+    if arguments.out is not None:
+        if arguments.out == STANDARD_STREAM:
+            write_results(mixture_bytes(estimator))
+        else:
+            estimator.save(arguments.out)
+        written.append(f"Model file  {arguments.out}")
+    if arguments.plot is not None:
+        picture = io.BytesIO()  # savefig needs positions, which a FIFO does not have
+        fitted.draw().savefig(picture, format=format_of(arguments.plot, PICTURES).removeprefix("."))
+        with writing(arguments.plot) as stream:
+            stream.write(picture.getbuffer())
+        written.append(f"Picture     {arguments.plot}")
+    if not arguments.quiet and not model_on_stdout:
+        write_results("\n".join([fitted.describe(), *(["", *written] if written else []), ""]))
+    # The fit has already warned of both.
+    degenerate = any(run.chosen and run.degenerate for run in estimator.runs_)
+    return EXIT_OK if estimator.converged_ and not degenerate else EXIT_DOUBTFUL
+
+
+class _Fitted(NamedTuple):
+    """A fitted mixture, and the functions that draw it and describe it."""
+
+    estimator: GaussianMixture
+    draw: Callable[[], Figure]
+    describe: Callable[[], str]
+
+
+def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
+    """Fit one mixture."""
+    from emix.estimators.gaussian_mixture import GaussianMixture
+
     estimator = GaussianMixture(
-        arguments.components,
+        arguments.components[0],
         covariance_type=arguments.covariance,
         tol=arguments.tol,
         reg_covar=arguments.reg_covar,
@@ -108,34 +142,56 @@ def fit(arguments: argparse.Namespace) -> int:
         estimator.fit(table.rows, sample_weight=table.weights)
     # The model file does not keep the verbosity of this command.
     estimator.verbose = 0
-    written = []
-    if arguments.out is not None:
-        if arguments.out == STANDARD_STREAM:
-            write_results(mixture_bytes(estimator))
-        else:
-            estimator.save(arguments.out)
-        written.append(f"Model file  {arguments.out}")
-    if arguments.plot is not None:
+
+    def draw() -> Figure:
         from emix.plots.plots import plot_mixture
 
-        figure = plot_mixture(
+        return plot_mixture(
             estimator,
             table.rows,
             sample_weight=table.weights,
             feature_names=table.names,
             title=file_title(arguments.file),
         )
-        picture = io.BytesIO()  # savefig needs positions, which a FIFO does not have
-        figure.savefig(picture, format=format_of(arguments.plot, PICTURES).removeprefix("."))
-        with writing(arguments.plot) as stream:
-            stream.write(picture.getbuffer())
-        written.append(f"Picture     {arguments.plot}")
-    if not arguments.quiet and not model_on_stdout:
-        text = summary(estimator, table.rows, table.weights, feature_names=table.names)
-        write_results("\n".join([text, *(["", *written] if written else []), ""]))
-    # The fit has already warned of both.
-    degenerate = any(run.chosen and run.degenerate for run in estimator.runs_)
-    return EXIT_OK if estimator.converged_ and not degenerate else EXIT_DOUBTFUL
+
+    return _Fitted(estimator, draw, lambda: summary(estimator, table.rows, table.weights, feature_names=table.names))
+
+
+def _is_choice(arguments: argparse.Namespace) -> bool:
+    """True if several mixtures are asked for, or a criterion to choose by."""
+    several = len(arguments.components) > 1 or not isinstance(arguments.covariance, str)
+    return several or arguments.covariance == "all" or arguments.criterion is not None
+
+
+def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
+    """Fit several mixtures and choose one."""
+    from emix.choice.select import select_mixture
+
+    with _messages_on_stderr(), _progress_on_stderr(at_once=arguments.verbose):
+        selection = select_mixture(
+            table.rows,
+            arguments.components,
+            arguments.covariance,
+            arguments.criterion or "bic",
+            sample_weight=table.weights,
+            n_init=arguments.n_init,
+            n_folds=arguments.folds,
+            random_state=arguments.seed,
+            n_threads=arguments.threads,
+            verbose=1 if arguments.verbose or (sys.stderr.isatty() and not arguments.quiet) else 0,
+            tol=arguments.tol,
+            reg_covar=arguments.reg_covar,
+            max_iter=arguments.max_iter,
+            init_params=arguments.init,
+        )
+
+    def draw() -> Figure:
+        axes = selection.plot()
+        title = axes.get_title(loc="left")
+        axes.set_title(f"{file_title(arguments.file)}: {title}", loc="left", fontsize=11, fontweight="bold")
+        return cast("Figure", axes.figure)
+
+    return _Fitted(selection.best_, draw, lambda: str(selection))
 
 
 def score(arguments: argparse.Namespace) -> int:

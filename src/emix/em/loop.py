@@ -10,7 +10,7 @@ import math
 import operator
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from emix.em.model import EMModel
 from emix.em.passes import begin_run
@@ -20,9 +20,24 @@ from emix.em.stopping import STOPS, StoppingRule, objective_of
 from emix.exceptions import shown, warn_convergence
 
 # EMModel, EMRecord and EMResult could be imported from here in 0.1.
-__all__ = ["EMModel", "EMRecord", "EMResult", "fit_em", "iterate"]
+__all__ = ["EMModel", "EMRecord", "EMResult", "Watch", "fit_em", "iterate"]
 
 Parameters = TypeVar("Parameters")
+
+
+class Watch(NamedTuple):
+    """A look at a fit from time to time, which may end it.
+
+    Attributes
+    ----------
+    look : callable
+        Called with the EMRecord of each E-step; the fit ends if it returns True.
+    every : int
+        Most iterations by which a call may be late; the fit then ends as many late.
+    """
+
+    look: Callable[[EMRecord], object]
+    every: int = 64
 
 
 def fit_em(
@@ -125,8 +140,12 @@ def iterate(
     acceleration: None = None,
     max_iter: int,
     callback: Callable[[EMRecord], object] | None = None,
+    watch: Watch | None = None,
 ) -> EMResult:
-    """Fit as `fit_em` does, but without a warning at the end of `max_iter` iterations: the caller has its own."""
+    """Fit as `fit_em` does, but without a warning at the end of `max_iter` iterations: the caller has its own.
+
+    With a `callback` each iteration is done by itself; `watch` may be called some iterations late.
+    """
     _check_arguments(model, stop, acceleration, max_iter, callback)
     began = time.perf_counter()
     run = begin_run(model, data)
@@ -135,7 +154,10 @@ def iterate(
     log_prior = 0.0
     parameters, before = initial_parameters, math.nan
     history: list[EMRecord] = []
-    for n_iter in range(max_iter + 1):
+    advance = getattr(run, "advance", None) if callback is None and stop == "log_likelihood" else None
+    at_once = max_iter if watch is None else watch.every
+    n_iter, ended = 0, False
+    while True:
         statistics, log_likelihood = run.e_step(parameters)
         if log_prior_of is not None:
             log_prior = log_prior_of(parameters)
@@ -144,13 +166,30 @@ def iterate(
         before = objective
         history.append(record)
         stopped_by = rule.reached(record, parameters, statistics)
-        if callback is not None and callback(record) is True:
+        ended = ended or (watch is not None and watch.look(record) is True)
+        if ended or (callback is not None and callback(record) is True):
             stopped_by = stopped_by or "callback"
         if stopped_by or n_iter == max_iter:
             break
         parameters = model.m_step(statistics)
         if parameters is None:
             raise TypeError("m_step returned None, expected the parameters that maximize Q given the statistics.")
+        n_iter += 1
+        # A fit that ends after its first step is spared the question.
+        if advance is None or n_iter == 1 or log_prior_of is not None:
+            continue
+        # Steps after which the rule would only say that the fit goes on.
+        passed = advance(parameters, log_likelihood, rule.enough, rule.rounding, min(at_once, max_iter - n_iter))
+        if passed is None:
+            continue
+        parameters, statistics, rising = passed
+        rule.passed(statistics)
+        seconds = time.perf_counter() - began
+        for log_likelihood in rising:
+            record = EMRecord(n_iter, log_likelihood, log_likelihood - before, seconds)
+            before, n_iter = log_likelihood, n_iter + 1
+            history.append(record)
+            ended = ended or (watch is not None and watch.look(record) is True)
     rule.warn_of_falls()
     converged = stopped_by is not None and stopped_by != "callback"
     stopped_by = stopped_by or "max_iter"

@@ -52,6 +52,12 @@ class EMRun(Protocol[Parameters_contra, Statistics_co]):
 
     A run belongs to one fit and may keep workspaces, bounds or caches between passes.
 
+    A run may have a method ``advance(parameters, log_likelihood, enough, rounding, most)``: it takes at most `most`
+    E-steps, the first under these parameters, each followed by its M-step, as long as each raises the log-likelihood,
+    which was `log_likelihood` before, by more than `enough` and than `rounding` (|ℓ| + weight). It returns the
+    parameters of the next E-step, the statistics of the last one and a list of the log-likelihoods, or None if it took
+    no step. The loop calls it if there is neither a callback nor a log-prior.
+
     A checkpoint of a fit would need two more methods: ``state()``, which returns what the run keeps between passes, and
     ``restore(state)``. The loop does not call them yet.
     """

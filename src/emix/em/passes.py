@@ -57,6 +57,11 @@ class _BegunRun:
         self.dtype: np.dtype[Any] = dtype if dtype is _DOUBLE else np.dtype(dtype)
 
     @property
+    def advance(self) -> Any:
+        """The run's hook, None if it has none."""
+        return getattr(self._run, "advance", None)
+
+    @property
     def effective_rows(self) -> float:
         # Not asked of the run before it is needed: with weights, the answer takes a pass over them.
         rows: Any = getattr(self._run, "effective_rows", None)

@@ -23,7 +23,7 @@ class EMRecord(NamedTuple):
     change : float
         Objective minus that of the E-step before; NaN for the first.
     seconds : float
-        Time since the fit began.
+        Time since the fit began; of E-steps that a run took at once, when the last of them had ended.
     accepted : bool
         False if an acceleration tried these parameters and went back.
     log_prior : float

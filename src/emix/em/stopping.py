@@ -46,6 +46,11 @@ class StoppingRule:
         `log_prior`.
     run : EMRun
         The rule uses its `weight`, `dtype` and `effective_rows`.
+
+    Attributes
+    ----------
+    enough, rounding : float
+        A rise of the log-likelihood ℓ of at most `enough`, or of `rounding` (|ℓ| + weight), ends a fit.
     """
 
     def __init__(self, tol: float, stop: str, model: Any, run: EMRun[Any, Any]) -> None:
@@ -60,6 +65,7 @@ class StoppingRule:
             # The rule keeps a copy: an m_step may update the parameters of the step before in place.
             self._keep: Callable[[Any], Any] = copy.deepcopy if hasattr(model, "distance") else _packed_copy
             self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)
+        self.enough, self.rounding = tol * run.weight, self._rounding
         self._before: tuple[Any, Any] | None = None
         self._falls: list[tuple[int, float]] = []
 
@@ -88,6 +94,10 @@ class StoppingRule:
         if abs(change) <= self._tol * self._weight:
             return objective_of(self._model).replace("-", "_")
         return "rounding" if abs(change) <= rounding else None
+
+    def passed(self, statistics: Any) -> None:
+        """Take note of E-steps whose log-likelihoods rose by more than ends a fit, and of the last statistics."""
+        self._before = None, statistics
 
     def warn_of_falls(self) -> None:
         """Warn, once, if the objective fell. EM cannot make it fall: a step of the model is wrong, or inexact."""

@@ -12,6 +12,7 @@ from emix.estimators.criteria import aic, bic, entropies, icl, warn_of_n
 from emix.estimators.fit_state import parameters_of, relinked, unlinked
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
+from emix.gaussian.drawing import draw
 from emix.gaussian.scoring import Scores, score_rows
 from emix.random_source import random_source
 from emix.rows.validation import (
@@ -253,11 +254,7 @@ class FittedMixture(SklearnEstimator):
             n_samples = integer_in_range("n_samples", n_samples, 1, caller="sample")
         except ValueError as error:
             raise ValueError(f"Invalid value for 'n_samples': {error}") from error
-        source = random_source(self.random_state)
-        counts = source.multinomial(n_samples, parameters.weights / parameters.weights.sum())
-        labels = np.repeat(np.arange(len(counts)), counts)
-        noise = source.standard_normal((n_samples, parameters.means.shape[1]))
-        return parameters.means[labels] + parameters.structure.form.color(noise, counts, parameters.covariances), labels
+        return draw(parameters, n_samples, random_source(self.random_state))
 
     def __getstate__(self) -> dict[str, Any]:
         return unlinked(vars(self))

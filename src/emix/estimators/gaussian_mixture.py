@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from emix.arguments import choice_of
 from emix.em.restarts import RunReport
 from emix.em.result import EMRecord
+from emix.estimators.fit_attributes import attributes_of_fit
 from emix.estimators.fit_state import attributes_of, parameters_of
-from emix.estimators.fit_warnings import warn_of_doubts, warn_of_infinite_precisions
+from emix.estimators.fit_warnings import warn_of_infinite_precisions
 from emix.estimators.fitted_mixture import FittedMixture
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
 from emix.estimators.parameters_check import (
@@ -23,7 +24,6 @@ from emix.estimators.parameters_check import (
     check_spread,
     check_weights,
 )
-from emix.exceptions import warn_convergence
 from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.structures import NAMES
@@ -39,12 +39,6 @@ from emix.rows.validation import (
 )
 
 __all__ = ["GaussianMixture"]
-
-# The words of scikit-learn, which its users may look for.
-_NOT_CONVERGED = (
-    "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
-    "check for degenerate data."
-)
 
 
 class GaussianMixture(FittedMixture):
@@ -389,45 +383,6 @@ class GaussianMixture(FittedMixture):
         else:
             given = check_given_start(self, settings, source.n_features)
             found = fit_from_starts(settings, given, seed_of(self.random_state), moderate, names)
-        # Means are taken before the unit of the weights comes in: in a very small unit, totals have few bits.
-        weight = moderate.total_weight
-        means = [record.log_likelihood / weight for record in found.result.history if record.accepted]
-        result, runs, doubts = found if moderate is source else found.in_unit(source.weight_unit)
-
-        if not result.converged and settings.max_iter > 0:
-            warn_convergence(_NOT_CONVERGED)
-        chosen = runs[0] if len(runs) == 1 else next(report for report in runs if report.chosen)
-        if chosen.degenerate or doubts:
-            warn_of_doubts(source, settings, chosen, doubts, names)
-        published = attributes_of(result.parameters, rows.dtype)
-        warn_of_infinite_precisions(result.parameters, published["precisions_"])
-        total_weight = source.total_weight
-        # All attributes, settings too, are replaced in one assignment.
-        state = {
-            **vars(self),
-            **published,
-            "log_likelihood_": result.log_likelihood,
-            "total_weight_": total_weight,
-            "lower_bound_": found.result.log_likelihood / weight,
-            "lower_bounds_": means,
-            "columns_in_doubt_": doubts,
-            "history_": result.history,
-            "runs_": runs,
-            "converged_": result.converged,
-            "n_iter_": result.n_iter,
-            "stopped_by_": result.stopped_by,
-            "n_features_in_": source.n_features,
-            "fit_time_": time.perf_counter() - began,
-            "_fit_weight": None if _all_count_once(source) else total_weight,
-        }
-        if names is not None:
-            state["feature_names_in_"] = names
-        elif "feature_names_in_" in state:
-            del state["feature_names_in_"]
+        state = attributes_of_fit(self, settings, found, source, names, time.perf_counter() - began)
         self.__dict__ = state
         return rows, state
-
-
-def _all_count_once(source: ArraySource) -> bool:
-    """True if there are no weights, or all are 1: equal, and as many in all as rows."""
-    return source.sample_weight is None or source.total_weight == source.effective_rows == source.n_rows

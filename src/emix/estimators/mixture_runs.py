@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.em.loop import iterate
+from emix.em.loop import Watch, iterate
 from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.em.result import EMRecord, EMResult
 from emix.estimators.parameters_check import GivenStart, Settings
@@ -80,7 +80,15 @@ class Runs(NamedTuple):
         )
 
 
-def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: ArraySource, names: Names) -> Runs:
+def fit_from_starts(
+    settings: Settings,
+    given: GivenStart,
+    seed: int,
+    source: ArraySource,
+    names: Names,
+    watch: Watch | None = None,
+    search: bool = True,
+) -> Runs:
     """Run EM from ``settings.n_init`` starts.
 
     Parameters
@@ -91,6 +99,10 @@ def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: Ar
     source : ArraySource
     names : sequence of str or None
         Of the columns, for messages.
+    watch : Watch, optional
+        It looks at the runs, which are then done one by one.
+    search : bool
+        False leaves out the search of ``init_params="auto"``: run 0 starts from k-means, run 1 is the hierarchical one.
 
     Returns
     -------
@@ -101,24 +113,29 @@ def fit_from_starts(settings: Settings, given: GivenStart, seed: int, source: Ar
     DegenerateCovarianceError
         If in every run the covariance of a component collapsed.
     """
+    starts = _starts(settings, given, seed, source, search)
     at_once = 1
-    if settings.n_init > 1 and not settings.verbose and not has_own_threads():  # printed lines come run by run
+    # Printed lines come run by run.
+    if settings.n_init > 1 and not settings.verbose and watch is None and not has_own_threads():
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
         settings = settings._replace(n_threads=1)
+    return _best(settings, _model(settings, source), settings.n_init, starts, source, names, at_once, watch)
 
-    model = _model(settings, source)
-    if settings.init_params == "auto" and not any(part is not None for part in given):
-        # The search for starts comes before the runs, which may go side by side.
-        starts = AutoStarts(source, _model(settings, source), seed, settings.tol, settings.max_iter).start
-    else:
-        kind = "kmeans" if settings.init_params == "auto" else settings.init_params
 
-        def starts(run: int) -> Start:
-            return Start(_start(given, kind, model, seed, run, source), "given" if given.means is not None else kind)
-
-    return _best(settings, model, settings.n_init, starts, source, names, at_once)
+def _starts(
+    settings: Settings, given: GivenStart, seed: int, source: ArraySource, search: bool
+) -> Callable[[int], Start]:
+    """Return the function that gives the start of each run."""
+    model, kind = _model(settings, source), settings.init_params
+    if kind == "auto" and all(part is None for part in given):
+        # A search comes before the runs, which may go side by side.
+        limits = settings.tol, settings.max_iter if search else 0
+        return AutoStarts(source, model, seed, *limits).start
+    kind = "kmeans" if kind == "auto" else kind
+    name = kind if given.means is None else "given"
+    return lambda run: Start(_start(given, kind, model, seed, run, source), name)
 
 
 def _model(settings: Settings, source: ArraySource) -> GaussianModel:
@@ -127,8 +144,10 @@ def _model(settings: Settings, source: ArraySource) -> GaussianModel:
     )
 
 
-def continue_fit(settings: Settings, parameters: GaussianParameters, source: ArraySource, names: Names) -> Runs:
-    """Run EM once, from fitted parameters.
+def continue_fit(
+    settings: Settings, parameters: GaussianParameters, source: ArraySource, names: Names, watch: Watch | None = None
+) -> Runs:
+    """Run EM once, from fitted parameters; `watch` is that of `fit_from_starts`.
 
     Raises
     ------
@@ -144,9 +163,8 @@ def continue_fit(settings: Settings, parameters: GaussianParameters, source: Arr
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
-    return _best(
-        settings, _model(settings, source), 1, lambda run: Start(parameters, "parameters before"), source, names
-    )
+    model = _model(settings, source)
+    return _best(settings, model, 1, lambda run: Start(parameters, "parameters before"), source, names, 1, watch)
 
 
 def _start(
@@ -176,6 +194,7 @@ def _best(
     source: ArraySource,
     names: Names,
     at_once: int = 1,
+    watch: Watch | None = None,
 ) -> Runs:
     """Run EM from each start, some at one time, and choose."""
     progress = None
@@ -188,8 +207,6 @@ def _best(
         if progress is not None:
             callback = progress.iteration_ends
             progress.run_begins(index)
-        elif stop is not None:
-            callback = _ended_by(stop)
         parameters, kinds[index] = start(index)
         result = iterate(
             model,
@@ -198,6 +215,7 @@ def _best(
             tol=settings.tol,
             max_iter=settings.max_iter,
             callback=callback,
+            watch=watch if stop is None else Watch(_ended_by(stop)),
         )
         if progress is not None:
             progress.run_ends(result)

@@ -57,15 +57,15 @@ class GivenStart(NamedTuple):
 _NOTHING_GIVEN = GivenStart(None, None, None)
 
 
-def check_settings(estimator: Any) -> Settings:
-    """Return the estimator's numbers and choices.
+def check_settings(estimator: Any, caller: str | None = None) -> Settings:
+    """Return the estimator's numbers and choices; `caller` is in messages, by default the estimator's class.
 
     Raises
     ------
     TypeError, ValueError
         If one is of the wrong type, out of range, or not among the choices.
     """
-    caller = type(estimator).__name__
+    caller = caller or type(estimator).__name__
     if estimator.n_threads is not None:
         integer_in_range("n_threads", estimator.n_threads, 1, caller=caller)
     if not isinstance(estimator.warm_start, (bool, np.bool_)):

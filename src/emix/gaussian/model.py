@@ -75,6 +75,11 @@ class GaussianModel:
         self.shortcuts = SHORTCUTS if shortcuts is AUTO else shortcut_names(shortcuts)
         self._threads_of_matrices = self.structure.form.threads_of_matrices(n_components, n_features, n_threads)
 
+    @property
+    def has_plain_steps(self) -> bool:
+        """True if a run may take several steps at once: M-steps are those of this class, and take one thread."""
+        return type(self).m_step is _M_STEP and self._threads_of_matrices == 1
+
     def begin(self, data: Any) -> GaussianRun:
         """Return the E-steps of one fit to `data`, with all that they keep between passes."""
         return GaussianRun(self, as_source(data))
@@ -165,6 +170,9 @@ class GaussianModel:
             component,
             n_effective,
         )
+
+
+_M_STEP = GaussianModel.m_step
 
 
 def _rows(number: float, digits: int = 6) -> str:

@@ -220,6 +220,16 @@ class LocalSums:
             self._sweep()
         return self._outcome()
 
+    @property
+    def alone(self) -> tuple[Any, Any, int] | None:
+        """The accumulator, its rows and its address, if compiled code may take passes by itself; else None.
+
+        It may where one thread takes all rows in one call.
+        """
+        if not self._in_one_call or has_own_threads():
+            return None
+        return self._accumulator, self._rows, self._accumulator.alone(self._rows)
+
     def _outcome(self, counts: Counts | None = None) -> PassOutcome:
         """The sum of the slots."""
         buffers, outcome = self.buffers, PassOutcome(np.empty(self._n_sums))

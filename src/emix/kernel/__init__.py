@@ -20,9 +20,9 @@ Order of reading
 3. The shortcuts, below.
 4. What Python calls: ``sizes``, ``costs``, ``mixture``, ``rows``, ``workspace``, ``accumulator`` (the E-step of a fit),
    ``scorer`` (scores of rows).
-5. ``mstep/factors.pyx``: the M-step. ``starts/clusters.pyx``: k-means, agglomerations and other
-   starts. ``rows/values.pyx``: checks of
-   values. ``processor.pyx``: instruction-set levels; ``level.py`` chooses one.
+5. ``mstep/factors.pyx``: the M-step; ``mstep/steps.pxi``: E-steps and M-steps in one call. ``starts/clusters.pyx``:
+   k-means, agglomerations and other starts. ``rows/values.pyx``: checks of values. ``processor.pyx``: instruction-set
+   levels; ``level.py`` chooses one.
 
 Shortcuts
 ---------

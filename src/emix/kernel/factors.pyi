@@ -148,3 +148,20 @@ class PassBuffers:
     def empty(self, thread: int, n_threads: int) -> None: ...
     def add(self, thread: int, n_threads: int, statistics: NDArray[np.float64]) -> None: ...
     def end(self, outcome: PassOutcome) -> None: ...
+
+def advance(
+    buffers: PassBuffers,
+    accumulator: Any,
+    rows: Any,
+    address: int,
+    structure: int,
+    ridge: float,
+    columns: Columns,
+    enough: float,
+    rounding: float,
+    weight: float,
+    parameters: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+    before: float,
+    log_likelihoods: NDArray[np.float64],
+) -> tuple[int, int, int, int]: ...

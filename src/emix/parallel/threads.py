@@ -106,7 +106,7 @@ def part_of_thread(thread: int, n_threads: int, n: int) -> tuple[int, int]:
     return thread * n // n_threads, (thread + 1) * n // n_threads
 
 
-def plan_runs(n_runs: int, operations: float, n_threads: int | None) -> int:
+def plan_runs(n_runs: int, operations: float, n_threads: int | None, least: float | None = None) -> int:
     """Return the number of runs that go side by side, each in one thread.
 
     Parameters
@@ -116,8 +116,13 @@ def plan_runs(n_runs: int, operations: float, n_threads: int | None) -> int:
         Number of operations in one pass of a run.
     n_threads : int or None
         As the user gave it.
+    least : float, optional
+        Operations of a pass from which on runs go side by side; by default LEAST_OPERATIONS_OF_RUNS.
     """
-    if n_runs == 1 or not LEAST_OPERATIONS_OF_RUNS <= operations <= MOST_OPERATIONS_OF_RUNS:
+    if (
+        n_runs == 1
+        or not (LEAST_OPERATIONS_OF_RUNS if least is None else least) <= operations <= MOST_OPERATIONS_OF_RUNS
+    ):
         return 1
     threads = resolve_n_threads(n_threads)
     # With few runs, threads would be idle that could share each pass.

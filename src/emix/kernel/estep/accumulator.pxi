@@ -99,6 +99,14 @@ cdef class Accumulator:
         self.sweep(rows, thread, first_row, last_row, &bounds, base, NULL if labels is None else &labels[0], stop)
         return 0.25 * bounds.n_computed
 
+    def alone(self, Rows rows not None):
+        """The address of `sweep_alone`, for these rows: the caller holds both objects while it uses it."""
+        if self.workspaces.shape[0] != 1:
+            raise ValueError(f"there are {self.workspaces.shape[0]} workspaces, expected one: that of a lone thread")
+        if rows.n_features != self.mixture.n_features:
+            raise ValueError(f"rows have {rows.n_features} features, expected {self.mixture.n_features}")
+        return <size_t> <void *> sweep_alone
+
     cdef double sweep(
         self, Rows rows, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,
         Bounds *bounds, Py_ssize_t base, unsigned short *labels, const int[::1] stop,
@@ -171,3 +179,21 @@ cdef class Accumulator:
                     labels[first + place(&block, i) - base] = found[i]
             start += step
         return n_live
+
+
+cdef double sweep_alone(Accumulator accumulator, Rows rows) noexcept nogil:
+    """`accumulate` of all rows by thread 0 of one, for compiled code of other modules; it has checked the sizes
+
+    Super-blocks go to their slots in the same order, so that the sums have the same bits.
+    """
+    cdef Workspace work
+    cdef Py_ssize_t step = accumulator.super_block, n_slots = accumulator.slots.shape[0]
+    cdef Py_ssize_t last_row = rows.first_row + rows.block.n_rows, start = rows.first_row, next_start
+    cdef double n_live = 0
+    lay_out(&accumulator.workspaces[0, 0], &accumulator.mixture, &work)
+    while start < last_row:
+        next_start = start + step if start + step < last_row else -1
+        n_live += accumulator.add_super_block(
+            rows, start, last_row, next_start, NULL, 0, NULL, &work, &accumulator.slots[start // step % n_slots, 0])
+        start += step
+    return n_live

@@ -1,0 +1,1 @@
+"""The choice among mixtures: how many components, and which covariance structure."""

@@ -1,0 +1,121 @@
+"""Starts from fitted neighbours: a component split, two merged, another structure's parameters.
+
+A split and a merge keep the weight, the mean and the covariance of what they replace. So the start is as good as its
+neighbour's fit but for the detail that a component more or less can tell.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.structures import CovarianceStructure
+
+__all__ = ["contains", "merged", "projected", "split"]
+
+Array = NDArray[np.float64]
+
+# The two halves of a component lie so many of its standard deviations from its mean, along its longest axis. Halves of
+# a normal distribution, cut at its mean, lie √(2/π) = 0.80 from it.
+APART = 0.8
+
+
+def split(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:
+    """Return parameters with one component more: the one of the largest π_k·λ_k is cut across its longest axis.
+
+    λ_k is the largest variance of component k in any direction, in units of the columns' standard deviations over all
+    rows. The halves have means μ ± a √λ v and covariance Σ − a² λ v vᵀ, which keeps the moments (Zhang, Chen, Sun and
+    Chan, 2003, EM algorithms for Gaussian mixtures with split-and-merge operation, Pattern Recognition 36, 1973-1983).
+    """
+    weights, means, covariances = _moments(parameters)
+    away = means - weights @ means
+    total = weights @ (np.diagonal(covariances, axis1=1, axis2=2) + away * away)
+    scale = np.sqrt(np.where(total > 0.0, total, 1.0))
+    values, vectors = np.linalg.eigh(covariances / (scale[:, np.newaxis] * scale))
+    k = int(np.argmax(weights * values[:, -1]))
+    step = APART * np.sqrt(max(values[k, -1], 0.0)) * vectors[k, :, -1] * scale
+    half = covariances[k] - np.outer(step, step)
+    return _of_structure(
+        structure,
+        np.concatenate([weights[:k], [0.5 * weights[k]], weights[k + 1 :], [0.5 * weights[k]]]),
+        np.concatenate([means[:k], [means[k] - step], means[k + 1 :], [means[k] + step]]),
+        np.concatenate([covariances[:k], [half], covariances[k + 1 :], [half]]),
+    )
+
+
+def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:
+    """Return parameters with one component less: two are one, those whose union loses least.
+
+    The loss is that of Q with a covariance matrix for each component, ½ (π log det Σ − π_i log det Σ_i − π_j log det
+    Σ_j), π, Σ of the union, and of its entropy of weights: no unit of a column counts in it.
+    """
+    weights, means, covariances = _moments(parameters)
+    first, second = np.array(list(combinations(range(len(weights)), 2))).T
+    both = weights[first] + weights[second]
+    share = np.divide(weights[first], both, out=np.full(len(both), 0.5), where=both > 0.0)
+    away = means[first] - means[second]
+    mean = means[second] + share[:, np.newaxis] * away
+    within = share[:, np.newaxis, np.newaxis]
+    union = within * covariances[first] + (1.0 - within) * covariances[second]
+    union += within * (1.0 - within) * away[:, :, np.newaxis] * away[:, np.newaxis, :]
+    own = _weighted_log(weights) - 0.5 * weights * np.linalg.slogdet(covariances)[1]
+    pair = int(np.argmax(_weighted_log(both) - 0.5 * both * np.linalg.slogdet(union)[1] - own[first] - own[second]))
+    i, j = int(first[pair]), int(second[pair])
+    others = [k for k in range(len(weights)) if k not in (i, j)]
+    return _of_structure(
+        structure,
+        np.append(weights[others], both[pair]),
+        np.concatenate([means[others], mean[pair : pair + 1]]),
+        np.concatenate([covariances[others], union[pair : pair + 1]]),
+    )
+
+
+def projected(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:
+    """Return parameters of another structure, those nearest to these; the same mixture if the structure has it."""
+    return _of_structure(structure, *_moments(parameters))
+
+
+def contains(structure: CovarianceStructure, other: CovarianceStructure) -> bool:
+    """True if all covariances of the other structure are of this one too, by mclust's names; False is no verdict."""
+    return _name_contains(structure.alias or structure.name, other.alias or other.name)
+
+
+@cache
+def _name_contains(outer: str, inner: str) -> bool:
+    if inner == outer or not all(len(name) == 3 and set(name) <= set("IEV") for name in (outer, inner)):
+        return False
+    return all("IEV".index(a) >= "IEV".index(b) for a, b in zip(outer, inner))
+
+
+def _moments(parameters: GaussianParameters) -> tuple[Array, Array, Array]:
+    """Weights, means and covariance matrices (K, d, d)."""
+    K, d = parameters.n_components, parameters.n_features
+    return parameters.weights, parameters.means, parameters.structure.form.to_full(parameters.covariances, K, d)
+
+
+def _weighted_log(weights: Array) -> Array:
+    return weights * np.log(np.where(weights > 0.0, weights, 1.0))
+
+
+def _of_structure(
+    structure: CovarianceStructure, weights: Array, means: Array, covariances: Array
+) -> GaussianParameters:
+    """Return parameters of the structure that are nearest to covariance matrices (K, d, d).
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        If a covariance is not positive definite.
+    """
+    form = structure.form
+    if form.is_shared:
+        covariances = np.tensordot(weights, covariances, axes=1)
+    elif not form.has_matrices:
+        covariances = np.diagonal(covariances, axis1=1, axis2=2)
+        if not form.has_directions:
+            covariances = covariances.mean(axis=1)
+    return GaussianParameters.of(structure, weights, means, structure.project(covariances, weights))

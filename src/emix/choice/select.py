@@ -1,0 +1,277 @@
+"""select_mixture: fit mixtures of several sizes and structures, and choose one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emix.choice.cross_validation import HeldOut, cross_validate
+from emix.choice.fits import CellFit, Fitter, starts_of_sweep
+from emix.choice.request import Cell, cells_of, check_covariance_types, check_criterion, check_folds, check_n_components
+from emix.choice.selection import MixtureRow, MixtureSelection, SelectionInterrupted, choose
+from emix.choice.sweep import Sweep, n_parameters
+from emix.estimators.criteria import aic, bic, icl, warn_of_n
+from emix.estimators.fit_attributes import attributes_of_fit
+from emix.estimators.gaussian_mixture import GaussianMixture
+from emix.estimators.parameters_check import Settings, check_settings
+from emix.exceptions import warn
+from emix.random_source import seed_of
+from emix.rows.arrays import ArraySource
+from emix.rows.validation import as_rows, as_sample_weight, check_column_range, feature_names
+
+__all__ = ["select_mixture"]
+
+# Mixtures that are searched for a better mode, at most: each that the choice falls on may give way to the next.
+MOST_SEARCHED = 5
+
+
+def select_mixture(
+    X: Any,
+    n_components: Any = range(1, 10),
+    covariance_types: Any = "all",
+    criterion: str = "bic",
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_init: int = 1,
+    n_folds: int = 5,
+    random_state: int | np.random.Generator | np.random.RandomState | None = None,
+    n_threads: int | None = None,
+    verbose: int = 0,
+    tol: float = 1e-6,
+    reg_covar: float | Literal["auto"] = "auto",
+    max_iter: int = 1000,
+    init_params: str = "auto",
+) -> MixtureSelection:
+    """Choose the number of components and the covariance structure of a Gaussian mixture.
+
+    Every structure is fitted with every number of components, in two phases: from starts of its own, k-means and an
+    agglomeration (or as `init_params` and `n_init` say); then from the parameters of its neighbours, a component split
+    or two merged, or another structure's, which are kept where the likelihood is higher. With ``init_params="auto"``
+    the mixture that would be chosen is then fitted as `GaussianMixture` would, until it is the best found. Fits in
+    which a component collapsed stand in the table and are never chosen: their likelihood says little about the data.
+
+    Parameters
+    ----------
+    X : array_like or data frame of shape (n_samples, n_features)
+        float64 and float32 are fitted as they are, without a copy.
+    n_components : int or iterable of int
+        Numbers of components. Those beyond the number of distinct rows are left out, with a warning.
+    covariance_types : "all", str or iterable of str
+        Names of covariance structures, as `covariance_type` of `GaussianMixture`. "all": every structure there is. With
+        one column there are two, "E", one variance for all components ("tied"), and "V", one for each ("full").
+    criterion : {"bic", "aic", "icl", "cv"}
+        "bic", "aic", "icl" are those of `GaussianMixture`, smaller is better. "cv" is the log-likelihood of rows that
+        were held out of the fit; chosen is the mixture with fewest parameters within one standard error of the best.
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights of the rows, not negative. A weight of 2 counts as the row written twice; for "cv" a row is held out
+        whole.
+    n_init : int
+        Starts of its own for each mixture.
+    n_folds : int
+        Parts of the rows that are held out in turn, for "cv".
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None
+        Source of the starts and of the folds; an int gives the same result each time.
+    n_threads : int or None
+        Most threads to use; results do not depend on it.
+    verbose : int
+        1 prints a line as each mixture is fitted.
+    tol, reg_covar, max_iter, init_params
+        As those of `GaussianMixture`.
+
+    Returns
+    -------
+    MixtureSelection
+        `best_`, a fitted GaussianMixture; `table_`, a row for each mixture; `to_pandas` and `plot`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what it should be, or every mixture collapsed.
+    KeyboardInterrupt
+        After Ctrl-C; its attribute `table` has the mixtures that were fitted by then.
+
+    Warns
+    -----
+    UserWarning
+        If numbers of components are left out; if n of BIC or ICL may not be the number of rows; as
+        `GaussianMixture.fit` does of the mixture that is chosen.
+
+    Notes
+    -----
+    Time grows with the number of mixtures, and with the rows as that of a fit does. "cv" takes `n_folds` times as long
+    again.
+
+    References
+    ----------
+    C. Fraley and A. E. Raftery (2002), Model-based clustering, discriminant analysis, and density estimation, Journal
+    of the American Statistical Association 97, 611-631 (choice by BIC; its sign is the other one there).
+
+    Examples
+    --------
+    >>> import emix
+    >>> faithful = emix.load_faithful()
+    >>> selection = emix.select_mixture(faithful.data, range(1, 5), ["full", "tied"], random_state=0)
+    >>> selection.best_.covariance_type, selection.best_.n_components
+    ('tied', 3)
+    >>> round(selection.best_row_.bic, 2)
+    2314.3
+    """
+    caller = "select_mixture"
+    mixture = GaussianMixture(
+        tol=tol,
+        reg_covar=reg_covar,
+        max_iter=max_iter,
+        n_init=n_init,
+        init_params=init_params,
+        random_state=random_state,
+        verbose=verbose,
+        n_threads=n_threads,
+    )
+    return select_from(mixture, X, n_components, covariance_types, criterion, sample_weight, n_folds, caller)
+
+
+def select_from(
+    mixture: GaussianMixture,
+    X: Any,
+    n_components: Any,
+    covariance_types: Any,
+    criterion: str,
+    sample_weight: ArrayLike | None,
+    n_folds: int,
+    caller: str,
+) -> MixtureSelection:
+    """Choose with the settings of an estimator, whose number of components and structure do not count."""
+    criterion = check_criterion(criterion, caller=caller)
+    numbers = check_n_components(n_components, caller=caller)
+    settings = starts_of_sweep(check_settings(mixture, caller))
+    names = feature_names(X)
+    rows = as_rows(X, caller=caller, to_fit=True)
+    weight = as_sample_weight(sample_weight, rows.shape[0])
+    source = ArraySource(rows, weight)
+    structures = check_covariance_types(covariance_types, source.n_features, caller=caller)
+    cells = cells_of(numbers, structures, source, caller=caller)
+    check_column_range(source.columns, rows.dtype.char, names)
+    if criterion == "cv":
+        n_rows = source.n_rows if weight is None else int(np.count_nonzero(weight))
+        largest = max(cell.n_components for cell in cells)
+        n_folds = check_folds(n_folds, n_rows, largest, caller=caller)
+    elif criterion in ("bic", "icl"):
+        warn_of_n(criterion, source.total_weight, weight, None)
+    seed = seed_of(mixture.random_state)
+
+    moderate, quiet = source.without_unit(), settings._replace(verbose=0)
+    fitter = Fitter(moderate, quiet, seed, names)
+    report = _progress(source) if settings.verbose else None
+    sweep = Sweep(cells, fitter, settings.n_threads, report)
+    held_out: dict[Cell, HeldOut] = {}
+    try:
+        sweep.run()
+        if settings.init_params == "auto":
+            _search_choice(sweep, source, "bic" if criterion == "cv" else criterion)
+        if criterion == "cv":
+
+            def on_fold(training: ArraySource) -> Fitter:
+                return Fitter(training, quiet, seed, names, with_entropy=False)
+
+            held_out = cross_validate(cells, moderate, on_fold, n_folds, seed, settings.n_threads)
+    except KeyboardInterrupt as interrupt:
+        raise SelectionInterrupted(_table(sweep, source, held_out)) from interrupt
+    table = _table(sweep, source, held_out)
+    row = choose(table, criterion)
+    best = cells[table.index(row)]
+    return MixtureSelection(
+        _as_mixture(mixture, fitter.settings_of(best), sweep.fits[best], source, names), row, table, criterion
+    )
+
+
+def _search_choice(sweep: Sweep, source: ArraySource, criterion: str) -> None:
+    """Search for a better mode of the mixture that would be chosen, until that is one which was searched.
+
+    `GaussianMixture` with the same settings would search too, and must not find a better one.
+    """
+    searched: set[Cell] = set()
+    while len(searched) < MOST_SEARCHED:
+        table = _table(sweep, source, {})
+        if all(row.degenerate for row in table):
+            return
+        cell = sweep.cells[table.index(choose(table, criterion))]
+        if cell in searched:
+            return
+        searched.add(cell)
+        sweep.fits[cell] = sweep.fitter.search(cell, sweep.fits[cell])
+
+
+def _table(sweep: Sweep, source: ArraySource, held_out: dict[Cell, HeldOut]) -> list[MixtureRow]:
+    return [
+        _row(cell, sweep.fits[cell], source, held_out.get(cell, HeldOut()))
+        for cell in sweep.cells
+        if cell in sweep.fits
+    ]
+
+
+def _row(cell: Cell, fit: CellFit, source: ArraySource, held_out: HeldOut) -> MixtureRow:
+    free, n = n_parameters(cell, source.n_features), source.total_weight
+    if fit.runs is None:
+        none = math.nan
+        return MixtureRow(
+            cell.covariance_type, cell.n_components, free, none, none, none, none, None, False, True, fit.failure
+        )
+    log_likelihood, entropy = source.weight_unit * fit.log_likelihood, source.weight_unit * fit.entropy
+    chosen = next(report for report in fit.runs.reports if report.chosen)
+    message = chosen.message
+    if held_out.collapsed_without is not None:
+        message += f"; collapsed without fold {held_out.collapsed_without}"
+    return MixtureRow(
+        cell.covariance_type,
+        cell.n_components,
+        free,
+        log_likelihood,
+        bic(log_likelihood, free, n),
+        aic(log_likelihood, free),
+        icl(log_likelihood, free, n, entropy),
+        held_out.mean,
+        fit.runs.result.converged,
+        chosen.degenerate,
+        message,
+        held_out.error,
+    )
+
+
+def _as_mixture(
+    mixture: GaussianMixture, settings: Settings, fit: CellFit, source: ArraySource, names: NDArray[np.object_] | None
+) -> GaussianMixture:
+    """Return the estimator that the fit would have made, with the warnings that it would have given."""
+    assert fit.runs is not None
+    for message, category in fit.warned:
+        warn(message, category)
+    found = GaussianMixture(
+        settings.n_components,
+        covariance_type=settings.covariance_type,
+        tol=mixture.tol,
+        reg_covar=mixture.reg_covar,
+        max_iter=mixture.max_iter,
+        n_init=settings.n_init,
+        init_params=settings.init_params,
+        random_state=mixture.random_state,
+        n_threads=mixture.n_threads,
+    )
+    found.__dict__ = attributes_of_fit(found, settings, fit.runs, source, names, fit.seconds)
+    return found
+
+
+def _progress(source: ArraySource) -> Any:
+    """Return a function that prints a line about a fit."""
+
+    def report(cell: Cell, fit: CellFit) -> None:
+        row = _row(cell, fit, source, HeldOut())
+        plural = "s" if cell.n_components > 1 else ""
+        line = f"{cell.covariance_type}, {cell.n_components} component{plural}"
+        if not math.isnan(row.log_likelihood):
+            line += f"\t log-likelihood {row.log_likelihood:.5f}\t bic {row.bic:.5f}"
+        # One text with its end: lines of several threads stay whole.
+        print(line + ("\t collapsed" if row.degenerate else "") + "\n", end="", flush=True)
+
+    return report

@@ -1,0 +1,150 @@
+"""A sweep's second phase: which neighbours give starts, and what is kept of the runs from them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+import emix
+from emix.choice.fits import CellFit, Fitter
+from emix.choice.request import Cell
+from emix.choice.sweep import Neighbours, Sweep, n_parameters
+from emix.em.restarts import RunReport
+from emix.estimators.parameters_check import check_settings
+from emix.gaussian.structures import STRUCTURES
+from emix.rows.arrays import ArraySource
+
+IRIS = load_iris().data
+SOURCE = ArraySource(IRIS)
+
+
+def fitter(**settings: float) -> Fitter:
+    return Fitter(SOURCE, check_settings(emix.GaussianMixture(1, init_params="kmeans", **settings)), 0, None)
+
+
+def cell(name: str, n_components: int) -> Cell:
+    return Cell(name, STRUCTURES[name], n_components)
+
+
+def best_report(fit: CellFit) -> RunReport:
+    assert fit.runs is not None
+    (chosen,) = [report for report in fit.runs.reports if report.chosen]
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def fits() -> dict[Cell, CellFit]:
+    cells = [cell(name, K) for name in ("EII", "EEI", "tied", "diag", "full") for K in (1, 2, 3)]
+    fit = fitter().fit
+    return {one: fit(one) for one in cells}
+
+
+def test_neighbours_are_a_component_more_or_less_and_other_structures(fits: dict[Cell, CellFit]) -> None:
+    neighbours = Neighbours(fits, SOURCE)
+
+    def origins(name: str, n_components: int) -> list[str]:
+        return [origin for origin, _ in neighbours.starts_of(cell(name, n_components))]
+
+    # What full contains with the highest likelihood; nothing beside is left.
+    likelihoods = {one.covariance_type: fit.log_likelihood for one, fit in fits.items() if one.n_components == 2}
+    del likelihoods["full"]
+    assert origins("full", 2)[:2] == [max(likelihoods, key=likelihoods.__getitem__), "1 component"]
+    # EII contains nothing; beside it the one of the best BIC.
+    assert origins("EII", 3)[1:] == ["2 components"]
+    assert origins("diag", 2)[2:] == ["1 component", "3 components"]
+    assert origins("EII", 1) == []
+
+
+def test_what_collapsed_gives_no_start(fits: dict[Cell, CellFit]) -> None:
+    unsound = {one: fit._replace(is_sound=one.n_components != 2) for one, fit in fits.items()}
+    assert [origin for origin, _ in Neighbours(unsound, SOURCE).starts_of(cell("full", 3))][1:] == []
+    assert [origin for origin, _ in Neighbours(unsound, SOURCE).starts_of(cell("full", 2))] == [
+        "1 component",
+        "3 components",
+    ]
+
+
+def test_starts_have_the_cell_s_structure_and_number(fits: dict[Cell, CellFit]) -> None:
+    for one in fits:
+        for _, start in Neighbours(fits, SOURCE).starts_of(one):
+            parameters = start()
+            assert parameters.structure == one.structure
+            assert parameters.n_components == one.n_components
+
+
+def test_a_start_that_is_no_better_changes_nothing(fits: dict[Cell, CellFit]) -> None:
+    before = fits[cell("full", 2)]
+    assert before.runs is not None
+    parameters = before.runs.result.parameters
+    after = fitter().improve(cell("full", 2), before, [("itself", lambda: parameters)])
+    assert after is before
+
+
+def test_a_better_run_is_added_to_those_there_are() -> None:
+    # One iteration is a poor fit; a longer run goes on from it.
+    short, one = fitter(max_iter=1), cell("tied", 3)
+    before = short.fit(one)
+    assert before.runs is not None
+    parameters = before.runs.result.parameters
+    after = fitter().improve(one, before, [("the short one", lambda: parameters)])
+    assert after.runs is not None
+    assert after.log_likelihood > before.log_likelihood
+    first, last = after.runs.reports
+    assert (first.run, first.chosen, last.run, last.chosen) == (0, False, 1, True)
+    assert last.message.endswith(", started from the short one")
+
+
+def test_a_long_run_has_one_history(fits: dict[Cell, CellFit]) -> None:
+    one = cell("tied", 3)
+    start = emix.GaussianParameters.from_covariances(
+        "tied", np.full(3, 1 / 3), IRIS[[0, 75, 149]], np.cov(IRIS.T, bias=True)
+    )
+    none = CellFit(None, "none yet", math.nan, [], 0.0, False)
+    after = fitter(tol=1e-10).improve(one, none, [("rows", lambda: start)])
+    assert after.is_sound
+    assert after.runs is not None
+    result, report = after.runs.result, best_report(after)
+    # Longer than the part after which a run is looked at for the first time.
+    assert result.n_iter > 31
+    assert report.n_iter == result.n_iter
+    assert [record.iteration for record in result.history] == list(range(result.n_iter + 1))
+    values = [record.log_likelihood for record in result.history]
+    # The last step may fall by rounding.
+    assert np.diff(values).min() > -1e-9
+    assert np.diff([record.seconds for record in result.history]).min() >= 0.0
+    changes = [record.change for record in result.history[1:]]
+    np.testing.assert_allclose(changes, np.diff(values), rtol=1e-6, atol=1e-10)
+    whole = emix.fit_em(emix.GaussianModel(3, 4, "tied", "auto"), IRIS, start, tol=1e-10, max_iter=1000)
+    assert result.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-6)
+
+
+def test_seconds_and_entropy_belong_to_what_is_kept(fits: dict[Cell, CellFit]) -> None:
+    for one, fit in fits.items():
+        if fit.is_sound:
+            assert fit.runs is not None
+            theta = fit.runs.result.parameters
+            gm = emix.GaussianMixture.from_parameters(
+                theta.weights, theta.means, theta.covariances, one.covariance_type
+            )
+            r = gm.predict_proba(IRIS)
+            with np.errstate(all="ignore"):
+                entropy = -np.nansum(r * np.log(r))
+            assert fit.entropy == pytest.approx(entropy, rel=1e-9, abs=1e-12)
+        assert fit.seconds > 0.0
+
+
+def test_number_of_parameters() -> None:
+    assert n_parameters(cell("full", 2), 4) == 1 + 8 + 20
+    assert n_parameters(cell("EII", 3), 4) == 2 + 12 + 1
+
+
+def test_report_is_given_each_fit_as_it_ends() -> None:
+    told: list[Cell] = []
+    cells = [cell("full", K) for K in (1, 2, 3)]
+    sweep = Sweep(cells, fitter(), 1, lambda one, fit: told.append(one))
+    sweep.run()
+    assert told[:3] == cells
+    assert set(sweep.fits) == set(cells)
