@@ -52,7 +52,7 @@ each_mode = pytest.mark.parametrize(
 def fitted_from_rows(X: Array, covariance_type: str, rows: tuple[int, ...]) -> emix.GaussianMixture:
     covariance = np.cov(X, rowvar=False, bias=True).reshape(X.shape[1], X.shape[1])
     covariances = STRUCTURES[covariance_type].form.from_pooled(covariance, len(rows))
-    matrices = covariance_type in ("full", "tied")
+    matrices = STRUCTURES[covariance_type].form.has_matrices
     return emix.GaussianMixture(
         len(rows),
         covariance_type=covariance_type,

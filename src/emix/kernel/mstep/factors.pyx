@@ -24,6 +24,9 @@ cdef Py_ssize_t SHORT = 4096
 include "whitening.pxi"
 include "columns.pxi"
 include "ridge.pxi"
+include "eigenvectors.pxi"
+include "shared_parts.pxi"
+include "orientation.pxi"
 include "structures.pxi"
 include "origin.pxi"
 

@@ -1,19 +1,23 @@
 # Structures with common axes, Σ_k = Dᵀ B_k D with the axes in the rows of D and B_k diagonal: EVE and VVE (Celeux and
 # Govaert 1995; Flury and Gautschi 1986, SIAM Journal on Scientific and Statistical Computing 7, 169-184).
 #
-# With G_k = D M_k Dᵀ the best B_k for given axes are those of EVI and VVI for the variances diag G_k: VVE diag G_k, EVE
-# λ diag G_k / |diag G_k|^(1/d). Axes i and j turn by an angle θ in their plane. For given B_k
+# With G_k = D M_k Dᵀ the best B_k for given axes are those of EVI and VVI for the variances diag G_k: EVE λ diag G_k /
+# |diag G_k|^(1/d), VVE diag G_k. Axes i and j turn by an angle θ in their plane. For given B_k
 #
 #     Σ_k p_k tr(B_k⁻¹ G_k) = constant + ½ (X cos 2θ + Y sin 2θ)
 #     X = Σ_k p_k (1/b_ki − 1/b_kj)(G_kii − G_kjj)        Y = Σ_k p_k (1/b_ki − 1/b_kj) 2 G_kij
 #
-# has its minimum ½ −√(X² + Y²) where (cos 2θ, sin 2θ) = −(X, Y) / √(X² + Y²), and then B_k is made the best again. Q
-# rises with each of these steps. A sweep turns each pair of axes; within a pair the steps are repeated, since they cost
-# little beside the turning of the K matrices. For one component this is Jacobi's method for eigenvectors.
+# is least where (cos 2θ, sin 2θ) = −(X, Y) / √(X² + Y²). Then b_ki and b_kj are made the best again, of EVE with the
+# product that they have. Q rises with each of these steps. A sweep turns each pair of axes; within a pair the steps are repeated, since they cost
+# little beside the turning of the K matrices. For one component this is Jacobi's method for eigenvectors. At the end
+# of a sweep B_k is found anew from all axes.
 
 # Most steps for a pair of axes, and the sine below which another one is not worth its while.
 cdef int STEPS_OF_PAIR = 8
 cdef double NO_TURN = 1e-9
+
+# The share of a component that holds no row: below rounding of any other's.
+cdef double NO_SHARE = 1e-300
 
 
 cdef struct Axes:
@@ -22,7 +26,7 @@ cdef struct Axes:
     double *share               # (K,): p_k; 0 for singular M_k; below 0 where a variance along an axis is rounding
     double *axes                # D (d, d)
     double *turned              # G (K, d, d)
-    double *spread              # B (K, d): VVE the variances, EVE their shape, of determinant 1
+    double *spread              # B (K, d)
     double *plane               # (K, 3): G_ii, G_jj, G_ij of a pair
 
 
@@ -49,11 +53,11 @@ cdef void turn_matrices(Axes at, const double *matrices, double *row) noexcept n
                 g[i * d + j] = g[j * d + i] = product
 
 
-cdef double spread_along_axes(Axes at) noexcept nogil:
-    """B_k := the best for the axes; λ, or 1 without equal volumes"""
+cdef void spread_along_axes(Axes at) noexcept nogil:
+    """B_k := the best for the axes"""
     cdef Py_ssize_t d = at.d, k, j
     cdef double *b
-    cdef double size, common = 0
+    cdef double common = 0, factor
     for k in range(at.K):
         b = at.spread + k * d
         for j in range(d if at.share[k] != 0 else 0):
@@ -61,17 +65,19 @@ cdef double spread_along_axes(Axes at) noexcept nogil:
             if not b[j] > 0:
                 at.share[k] = min(at.share[k], -at.share[k])
         if at.share[k] > 0 and at.equal_volume:
-            size = geometric_mean_of(b, d, False, NULL)
-            common += at.share[k] * size
+            common += at.share[k] * geometric_mean_of(b, d, False, NULL)
+    for k in range(at.K if at.equal_volume else 0):
+        if at.share[k] > 0:
+            b = at.spread + k * d
+            factor = common / geometric_mean_of(b, d, False, NULL)
             for j in range(d):
-                b[j] /= at_least_something(size)
-    return common if at.equal_volume else 1
+                b[j] *= factor
 
 
 cdef double turn_pair(Axes at, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
     """Turn the axes i and j in their plane; how much Σ_k p_k tr(B_k⁻¹ G_k) fell by that with B_k as it was"""
     cdef Py_ssize_t d = at.d, k
-    cdef double X, Y, h, c, s, cosine = 1, sine = 0, gain = 0, weight, ii, jj, product
+    cdef double X, Y, h, c, s, cosine = 1, sine = 0, gain = 0, ratio, ii, jj, product
     cdef double *g
     cdef double *b
     cdef int step
@@ -112,8 +118,8 @@ cdef double turn_pair(Axes at, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
                 continue
             if at.equal_volume:
                 product = sqrt(b[i]) * sqrt(b[j])
-                weight = sqrt(ii / jj)
-                b[i], b[j] = product * weight, product / weight
+                ratio = sqrt(ii / jj)
+                b[i], b[j] = product * ratio, product / ratio
             else:
                 b[i], b[j] = ii, jj
         if fabs(s) < NO_TURN:
@@ -129,15 +135,16 @@ cdef double turn_pair(Axes at, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
 
 cdef double turn_axes(Axes at, int most_sweeps) noexcept nogil:
     """Sweeps over all pairs of axes, until one gains nothing; what the last one gained, nats per unit of weight"""
-    cdef double gain = 0, volume
+    cdef double gain = 0
     cdef Py_ssize_t i, j
     cdef int sweep
     for sweep in range(most_sweeps):
-        gain, volume = 0, spread_along_axes(at)
+        gain = 0
+        spread_along_axes(at)
         for i in range(at.d):
             for j in range(i + 1, at.d):
                 gain += turn_pair(at, i, j)
-        gain *= 0.5 / volume
+        gain *= 0.5
         if not gain > SETTLED:
             break
     return gain
@@ -179,8 +186,8 @@ cdef void common_axes(
     """VVE, and with equal volumes EVE; a component whose M_k is singular keeps it"""
     cdef Axes at
     cdef double *room = search.room
-    cdef double total = 0, volume
-    cdef Py_ssize_t k, j
+    cdef double total = 0
+    cdef Py_ssize_t k
     at.K, at.d, at.equal_volume = K, d, equal_volume
     at.share, at.plane, at.spread, at.axes = room, room + K, room + 4 * K, room + 4 * K + K * d
     at.turned = at.axes + d * d
@@ -192,15 +199,11 @@ cdef void common_axes(
     for k in range(K):
         # What holds no row turns no axis, but has a covariance along them.
         if at.share[k] > 0:
-            at.share[k] = max(weight[k] / total, LEAST_SHARE_OF_AXES)
+            at.share[k] = max(weight[k] / total, NO_SHARE)
     first_axes(at, search, sigma, room)
     turn_matrices(at, sigma, room)
     search.gain = turn_axes(at, search.most_sweeps)
-    volume = spread_along_axes(at)
+    spread_along_axes(at)
     for k in range(K):
         if at.share[k] != 0:
-            put_together(at.spread + k * d, volume, at.axes, d, sigma + k * d * d)
-
-
-# The share of a component that holds no row: below rounding of any other's.
-cdef double LEAST_SHARE_OF_AXES = 1e-300
+            put_together(at.spread + k * d, 1, at.axes, d, sigma + k * d * d)

@@ -42,6 +42,11 @@ cdef inline Py_ssize_t room_of(int structure, Py_ssize_t K, Py_ssize_t d) noexce
     return 4 * K * (d + 2) + 2 * d + ((2 * K + 3) * d * d if form_of(structure) == FULL else 0)
 
 
+cdef inline double at_least_something(double weight) noexcept nogil:
+    """A divisor for sums that are zero where the weight is"""
+    return weight if weight > 0 else 1
+
+
 cdef inline double weight_with_volume(const double *weight, Py_ssize_t K, const double *volume) noexcept nogil:
     """The weight of components whose volume is above 0"""
     cdef double total = 0

@@ -12,16 +12,6 @@
 # shared_parts.pxi and orientation.pxi.
 
 
-cdef inline double at_least_something(double weight) noexcept nogil:
-    """A divisor for sums that are zero where the weight is"""
-    return weight if weight > 0 else 1
-
-
-include "eigenvectors.pxi"
-include "shared_parts.pxi"
-include "orientation.pxi"
-
-
 cdef struct Sums:
     # The sums over rows, and δ.
     Py_ssize_t K, d
