@@ -33,9 +33,12 @@ def maximum(structure: str, matrices: Array, weights: Array, axes: Array | None 
         # `eigh` has all eigenvalues in ascending order.
         best = common_shape(_diagonal(values), shares) if structure == "VEV" else _diagonal([shares @ values])
         return np.asarray(vectors @ best @ vectors.transpose(0, 2, 1))
-    if axes is None:
-        axes = np.linalg.eigh(np.einsum("k,kij->ij", shares, matrices))[1].T
-    return common_axes(structure, matrices, shares, axes)
+    return common_axes(structure, matrices, shares, pooled_axes(matrices, shares) if axes is None else axes)
+
+
+def pooled_axes(matrices: Array, shares: Array) -> Array:
+    """Eigenvectors of the pooled matrix, in rows."""
+    return np.asarray(np.linalg.eigh(np.einsum("k,kij->ij", shares, matrices))[1].T)
 
 
 def _diagonal(variances: Any) -> Array:

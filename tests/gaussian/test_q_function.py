@@ -46,7 +46,9 @@ def stepped(theta: GaussianParameters, size: float, rng: np.random.Generator) ->
     if orientation == "I":
         axes = np.broadcast_to(np.eye(D), full.shape)
     elif orientation == "E":  # of a mean of the covariances
-        axes = np.broadcast_to(np.linalg.eigh(np.sum(full / np.trace(full, axis1=1, axis2=2)[:, None, None], 0))[1], full.shape)
+        axes = np.broadcast_to(
+            np.linalg.eigh(np.sum(full / np.trace(full, axis1=1, axis2=2)[:, None, None], 0))[1], full.shape
+        )
     else:
         axes = np.linalg.eigh(full)[1]
     variances = np.diagonal(axes.transpose(0, 2, 1) @ full @ axes, axis1=1, axis2=2)

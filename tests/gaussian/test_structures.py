@@ -60,7 +60,7 @@ def test_m_step_is_the_weighted_covariance(structure: str, K: int, d: int) -> No
     np.testing.assert_allclose(weights, weight / 40.0, rtol=1e-15)
     np.testing.assert_allclose(means, r.T @ X / weight[:, np.newaxis], rtol=1e-13, atol=1e-13)
     assert found.shape == kind.form.shape(K, d)
-    # Centres a few spreads away cancel a digit. A search ends where Q is exact: parameters then are to the root of that.
+    # Centres a few spreads away cancel a digit. A search ends where Q is exact, and parameters to the root of that.
     rounding = 1e-6 if structure in ITERATED else 1e-13
     np.testing.assert_allclose(found, in_form(structure, np.stack(expected), weight), rtol=rounding, atol=rounding)
 

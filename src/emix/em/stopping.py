@@ -42,8 +42,8 @@ class StoppingRule:
     tol : float
     stop : {"log_likelihood", "parameters"}
     model : EMModel
-        The rule uses its hooks `distance`, `gain_left`, `shortfall` and `shortfall_reason`. Messages say "objective" if it has a
-        `log_prior`.
+        The rule uses its hooks `distance`, `gain_left`, `shortfall` and `shortfall_reason`. Messages say "objective" if
+        it has a `log_prior`.
     run : EMRun
         The rule uses its `weight`, `dtype` and `effective_rows`.
     """

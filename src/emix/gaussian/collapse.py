@@ -236,10 +236,8 @@ def _look_closely(
     return Judgement(collapse, ColumnDoubts(*which))
 
 
-def _covariances_without_ridge(
-    statistics: GaussianStatistics, structure: CovarianceStructure
-) -> tuple[Array, Array]:
-    """The structure's covariances of the components as matrices (K, d, d), and as much of that of all rows as the form keeps (d, d)."""
+def _covariances_without_ridge(statistics: GaussianStatistics, structure: CovarianceStructure) -> tuple[Array, Array]:
+    """The structure's covariances as matrices (K, d, d), and as much of that of all rows as the form keeps (d, d)."""
     form, K, d = structure.form, statistics.n_components, statistics.n_features
     packed, _ = structure.maximize(statistics, 0.0)
     at = parameters_layout(form.code, K, d)

@@ -28,9 +28,8 @@ class GaussianModel:
     ----------
     n_components : int
     n_features : int
-    structure : {"full", "tied", "diag", "spherical", "EEI", "EII", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"} \
-        or CovarianceStructure
-        Covariance structure, as `covariance_type` of `emix.GaussianMixture`.
+    structure : str or CovarianceStructure
+        Covariance structure; a name is one of those of `covariance_type` of `emix.GaussianMixture`.
     reg_covar : float or "auto"
         Added to every variance in the M-step, in squared units of the data. "auto": what `emix.GaussianMixture` adds,
         a little that follows the components' own scale, column by column.

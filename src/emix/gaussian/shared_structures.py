@@ -26,7 +26,7 @@ from emix.kernel import factors, layout
 if TYPE_CHECKING:
     from emix.gaussian.parameters import GaussianParameters
 
-__all__ = ["EEV", "EVE", "EVI", "EVV", "VEE", "VEI", "VEV", "VVE"]
+__all__ = ["SHARING_A_PART"]
 
 Array = NDArray[np.float64]
 
@@ -64,9 +64,7 @@ class _Sharing(CompiledStructure):
         if not self.is_iterated:
             return 0.0
         K, d, columns = statistics.n_components, statistics.n_features, statistics.columns
-        found = factors.gain_left(
-            self.m_step, K, d, ridge_of(reg_covar), columns, statistics.packed, parameters.packed
-        )
+        found = factors.gain_left(self.m_step, K, d, ridge_of(reg_covar), columns, statistics.packed, parameters.packed)
         return statistics.unit * found
 
     def is_regular(self, statistics: GaussianStatistics, reg_covar: RegCovar) -> bool:
@@ -205,3 +203,7 @@ class EVV(_Sharing):
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return 1 + n_components * (n_features * (n_features + 1) // 2 - 1)
+
+
+SHARING_A_PART = (VEI(), EVI(), VEE(), EVE(), VVE(), EEV(), VEV(), EVV())
+"""The structures, in the order of their numbers in the compiled kernel."""

@@ -159,6 +159,7 @@ class CompiledStructure(CovarianceStructure):
     in_parts: ClassVar[bool] = False
 
     def maximize(self, statistics: GaussianStatistics, reg_covar: RegCovar, n_threads: int = 1) -> tuple[Array, int]:
+        """M-step, in threads where components are fitted one by one."""
         K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
         packed = np.empty(factors.parameters_size(self.form.code, K, d))
         ridge, columns = ridge_of(reg_covar), statistics.columns
@@ -174,6 +175,7 @@ class CompiledStructure(CovarianceStructure):
         return packed, min((component for component in failed if component >= 0), default=-1)
 
     def is_regular(self, statistics: GaussianStatistics, reg_covar: RegCovar) -> bool:
+        """True if no component is near a collapse, nor held up by R; False is no verdict."""
         K, d, ridge = statistics.n_components, statistics.n_features, ridge_of(reg_covar)
         return factors.is_regular(self.m_step, K, d, ridge, statistics.columns, statistics.packed)
 

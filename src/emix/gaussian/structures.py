@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from emix.arguments import choice_of
 from emix.gaussian.forms import FORMS
-from emix.gaussian.shared_structures import EEV, EVE, EVI, EVV, VEE, VEI, VEV, VVE
+from emix.gaussian.shared_structures import SHARING_A_PART
 from emix.gaussian.structure import STRUCTURES, CompiledStructure, CovarianceStructure
 from emix.kernel import layout
 
@@ -124,15 +124,7 @@ class EII(_Common):
         return 1
 
 
-STRUCTURES.update(
-    {
-        structure.name: structure
-        for structure in (
-            *(VVV(), EEE(), VVI(), VII(), EEI(), EII()),
-            *(VEI(), EVI(), VEE(), EVE(), VVE(), EEV(), VEV(), EVV()),
-        )
-    }
-)
+STRUCTURES.update({kind.name: kind for kind in (VVV(), EEE(), VVI(), VII(), EEI(), EII(), *SHARING_A_PART)})
 
 _BY_NAME: dict[str, CovarianceStructure] = STRUCTURES | {
     structure.alias: structure for structure in STRUCTURES.values() if structure.alias is not None

@@ -22,15 +22,19 @@ cdef inline void rotate_rows(double *x, double *y, Py_ssize_t d, double c, doubl
         y[i] = c * y[i] - s * a
 
 
-cdef inline void rotate_columns(double *a, Py_ssize_t d, Py_ssize_t i, Py_ssize_t j, double c, double s) noexcept nogil:
-    """`rotate_rows` of the columns i and j"""
+cdef inline void rotate_both(double *a, Py_ssize_t d, Py_ssize_t i, Py_ssize_t j, double c, double s) noexcept nogil:
+    """`rotate_rows` of the rows i and j of a symmetric matrix, then of its columns, which are copies of the rows"""
+    cdef double *x = a + i * d
+    cdef double *y = a + j * d
+    cdef double ii, ij, jj
     cdef Py_ssize_t l
-    cdef double x
+    rotate_rows(x, y, d, c, s)
+    ii = c * x[i] + s * x[j]
+    ij = c * x[j] - s * x[i]
+    jj = c * y[j] - s * y[i]
     for l in range(d):
-        x = a[i]
-        a[i] = c * x + s * a[j]
-        a[j] = c * a[j] - s * x
-        a += d
+        a[l * d + i], a[l * d + j] = x[l], y[l]
+    x[i], x[j], y[i], y[j] = ii, ij, ij, jj
 
 
 cdef double largest_of(const double *a, Py_ssize_t size) noexcept nogil:
@@ -73,8 +77,7 @@ cdef void find_eigenvectors(
                 tangent = tangent if ratio >= 0 else -tangent
                 c = 1 / sqrt(1 + tangent * tangent)
                 s = tangent * c
-                rotate_rows(a + i * d, a + j * d, d, c, s)
-                rotate_columns(a, d, i, j, c, s)
+                rotate_both(a, d, i, j, c, s)
                 a[i * d + j] = a[j * d + i] = 0
                 rotate_rows(vectors + i * d, vectors + j * d, d, c, s)
     for i in range(d):

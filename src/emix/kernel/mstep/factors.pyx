@@ -175,7 +175,7 @@ def gain_left(
     double ridge, Columns columns, const double[::1] statistics,            # IN: see `find_ridge`
     const double[::1] parameters,                                           # IN: of an M-step with these statistics
 ):
-    """Return what one more sweep would raise Q by, of the scatter with R, after an M-step; nats, weights in their unit"""
+    """Return what one more sweep after an M-step would add to Q of the scatter with R; nats, weights in their unit"""
     cdef Search search
     cdef int form = check_structure(structure, K, d)
     cdef const double *limits = range_of(columns, d)

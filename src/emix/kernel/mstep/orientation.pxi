@@ -8,9 +8,9 @@
 #     X = Σ_k p_k (1/b_ki − 1/b_kj)(G_kii − G_kjj)        Y = Σ_k p_k (1/b_ki − 1/b_kj) 2 G_kij
 #
 # is least where (cos 2θ, sin 2θ) = −(X, Y) / √(X² + Y²). Then b_ki and b_kj are made the best again, of EVE with the
-# product that they have. Q rises with each of these steps. A sweep turns each pair of axes; within a pair the steps are repeated, since they cost
-# little beside the turning of the K matrices. For one component this is Jacobi's method for eigenvectors. At the end
-# of a sweep B_k is found anew from all axes.
+# product that they have. Q rises with each of these steps. A sweep turns each pair of axes. Within a pair the steps are
+# repeated, since they cost little beside the turning of the K matrices. Before each sweep B_k is found anew from all
+# axes. For one component this is Jacobi's method for eigenvectors.
 
 # Most steps for a pair of axes, and the sine below which another one is not worth its while.
 cdef int STEPS_OF_PAIR = 8
@@ -127,8 +127,7 @@ cdef double turn_pair(Axes at, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
     if sine != 0:
         for k in range(at.K):
             if at.share[k] != 0:
-                rotate_rows(at.turned + k * d * d + i * d, at.turned + k * d * d + j * d, d, cosine, sine)
-                rotate_columns(at.turned + k * d * d, d, i, j, cosine, sine)
+                rotate_both(at.turned + k * d * d, d, i, j, cosine, sine)
         rotate_rows(at.axes + i * d, at.axes + j * d, d, cosine, sine)
     return gain
 

@@ -12,8 +12,8 @@
 # A component without a covariance of its own (a variance that is 0 or below, a singular matrix, a trace of 0) has
 # collapsed. It takes no part in what is shared, and its Σ_k stays M_k, or 0 · C, which shows it.
 #
-# In log λ and log C the criterion of VEI is convex, and so is that of VEE along geodesics: turns lead to the one optimum
-# from anywhere. Each sweep multiplies λ_k by t_k, with Σ_k p_k t_k = 1, and so raises Q by n d/2 Σ_k −p_k log t_k, or
+# In log λ and log C the criterion of VEI is convex, and so is that of VEE along geodesics: turns lead to the one
+# optimum from anywhere. Each sweep multiplies λ_k by t_k, with Σ_k p_k t_k = 1, and so raises Q by n d/2 Σ_k −p_k log t_k, or
 # n d/4 Σ_k p_k (t_k − 1)², where t_k is near 1.
 
 # Most sweeps of an M-step. EM goes on from where they end, so that a step need not be exact.
