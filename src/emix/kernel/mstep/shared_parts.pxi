@@ -13,14 +13,14 @@
 # collapsed. It takes no part in what is shared, and its Σ_k stays M_k, or 0 · C, which shows it.
 #
 # In log λ and log C the criterion of VEI is convex, and so is that of VEE along geodesics: turns lead to the one
-# optimum from anywhere. Each sweep multiplies λ_k by t_k, with Σ_k p_k t_k = 1, and so raises Q by n d/2 Σ_k −p_k log t_k, or
-# n d/4 Σ_k p_k (t_k − 1)², where t_k is near 1.
+# optimum from anywhere. Each sweep multiplies λ_k by t_k, with Σ_k p_k t_k = 1, and so raises Q by n d/2 Σ_k −p_k log
+# t_k, or n d/4 Σ_k p_k (t_k − 1)² where t_k is near 1.
 
 # Most sweeps of an M-step. EM goes on from where they end, so that a step need not be exact.
 cdef int MOST_SWEEPS = 4
 
 # Most sweeps where there is no next step.
-cdef int MANY_SWEEPS = 2000
+cdef int MANY_SWEEPS = 500
 
 # A sweep that gains less, nats per unit of weight, is the last one: that is a tenth of a rounding of ℓ.
 cdef double SETTLED = 1e-16
