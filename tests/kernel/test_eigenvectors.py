@@ -41,7 +41,7 @@ def test_a_matrix_is_its_eigenvectors(name: str, unit: float) -> None:
     matrix = matrix_with(spectrum) * (unit / np.abs(spectrum).max())
     values, vectors = decomposed(matrix)
     d, scale = len(spectrum), unit
-    # Relative to the largest eigenvalue; Jacobi's rotations are a handful of roundings for each column.
+    # Relative to the largest eigenvalue: a handful of roundings for each column.
     tolerance = 1e-15 * (4 + d)
     assert (np.diff(values) <= 0.0).all()
     np.testing.assert_allclose(vectors @ vectors.T, np.eye(d), rtol=0, atol=tolerance)

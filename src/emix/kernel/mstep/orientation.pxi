@@ -17,6 +17,9 @@
 cdef int STEPS_OF_PAIR = 3
 cdef double NO_TURN = 1e-9
 
+# The sine of a turn that rounding makes, of axes that are found anew from the covariances before.
+cdef double ROUNDED_TURN = 1e-15
+
 # The share of a component that holds no row: below rounding of any other's.
 cdef double NO_SHARE = 1e-300
 
@@ -125,7 +128,7 @@ cdef double turn_pair(Axes at, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
                 b[i], b[j] = ii, jj
         if fabs(s) < NO_TURN:
             break
-    if sine != 0:
+    if fabs(sine) > ROUNDED_TURN:
         for k in range(at.K):
             if at.share[k] != 0:
                 rotate_both(at.turned + k * d * d, d, i, j, cosine, sine)
