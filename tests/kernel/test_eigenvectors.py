@@ -56,6 +56,18 @@ def test_a_diagonal_matrix_is_sorted_and_no_more() -> None:
     np.testing.assert_array_equal(vectors, np.eye(3)[[1, 2, 0]])
 
 
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_column_that_stands_alone_keeps_its_variance(place: int) -> None:
+    """However small it is beside others: it may be that of a constant column, which is the ridge alone."""
+    others = matrix_with(np.array([3.0, 2.0, 0.5]))
+    matrix = np.insert(np.insert(others, place, 0.0, axis=0), place, 0.0, axis=1)
+    matrix[place, place] = 1e-55
+    values, vectors = decomposed(matrix)
+    assert values[-1] == pytest.approx(1e-55, rel=1e-15)
+    np.testing.assert_array_equal(np.abs(vectors[-1]), np.eye(4)[place])
+    np.testing.assert_allclose(values[:-1], [3.0, 2.0, 0.5], rtol=1e-14)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_matrix_that_is_not_finite_ends(bad: float) -> None:
     matrix = np.eye(3)
