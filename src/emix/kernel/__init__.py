@@ -21,8 +21,9 @@ Order of reading
 4. What Python calls: ``sizes``, ``costs``, ``mixture``, ``rows``, ``workspace``, ``accumulator`` (the E-step of a fit),
    ``scorer`` (scores of rows).
 5. ``mstep/factors.pyx``: the M-step. ``structures`` has the covariances of the six structures that are sums, and what
-   the other eight begin with; ``shared_parts`` and ``orientation`` go on from there. ``starts/clusters.pyx``: k-means and other starts. ``rows/values.pyx``: checks of
-   values. ``processor.pyx``: instruction-set levels; ``level.py`` chooses one.
+   the other eight begin with; ``shared_parts`` and ``orientation`` go on from there. ``starts/clusters.pyx``: k-means
+   and other starts. ``rows/values.pyx``: checks of values. ``processor.pyx``: instruction-set levels; ``level.py``
+   chooses one.
 
 Shortcuts
 ---------

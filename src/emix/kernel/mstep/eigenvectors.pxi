@@ -5,8 +5,8 @@
 # Eigenvalues are exact to rounding of the largest. That of a column that is 0 but for its diagonal is exact: such
 # columns come first, and no reflection touches them. A constant column is one, whose variance is R alone.
 #
-# All takes some 9 d³ operations along rows. Jacobi's rotations, which are shorter to write, take 50 d³ or more: 16 ms in
-# the place of 1.5 for ten matrices of 48 × 48.
+# All takes some 9 d³ operations along rows. Jacobi's rotations, which are shorter to write, take 50 d³ or more: 16 ms
+# in the place of 1.5 for ten matrices of 48 × 48.
 
 # Steps for one eigenvalue. Two are usual, and more than ten have not been seen.
 cdef int MOST_STEPS = 60
