@@ -37,7 +37,10 @@ SHAPES = (
 )
 
 #: Names that fits have in records, so they stay as they are; a new structure comes last.
-STRUCTURES = ("full", "tied", "diag", "spherical", "EEI", "EII")
+STRUCTURES = (
+    *("full", "tied", "diag", "spherical", "EEI", "EII"),
+    *("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"),
+)
 
 
 def fits(quick: bool) -> Iterator[tuple[str, Any, NDArray[np.floating], NDArray[np.float64] | None]]:

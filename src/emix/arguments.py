@@ -78,8 +78,20 @@ def choice_of(name: str, value: Any, choices: Collection[str], caller: str) -> s
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
             f"The {name!r} parameter of {caller} must be a str among {_set_of(choices)}. Got {shown(value)} instead."
+            + _nearest(value, choices)
         )
     return value
+
+
+def _nearest(value: Any, choices: Collection[str]) -> str:
+    """Return a sentence that suggests the nearest of the names, empty if none is near."""
+    if not isinstance(value, str):
+        return ""
+    import difflib  # an error only
+
+    of_lower = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(value.lower()[:100], of_lower, n=1)
+    return f" Did you mean {of_lower[found[0]]!r}?" if found else ""
 
 
 def _set_of(choices: Collection[str]) -> str:

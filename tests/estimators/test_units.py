@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from emix import ConvergenceWarning, GaussianMixture
 from emix.gaussian.structures import STRUCTURES
+from gaussian.shared_parts import SHARING
 
 Array = NDArray[np.float64]
 
@@ -113,6 +114,8 @@ def test_a_column_of_zeros(structure: str, unit: float) -> None:
     assert not gm.runs_[0].degenerate
     if STRUCTURES[structure].mixes_columns:  # a quarter of its variance is that of zeros
         return
+    if structure in ("VEI", "EVI", "VEE", "EVV"):  # one variance more that is the same, so that volumes are more alike
+        return
     alone = GaussianMixture(3, covariance_type=structure, random_state=0).fit(X)
     np.testing.assert_allclose(np.delete(gm.means_, 1, axis=1), alone.means_, rtol=1e-9)
     np.testing.assert_array_equal(gm.means_[:, 1], 0.0)
@@ -133,7 +136,9 @@ def test_one_outlier_among_many_rows(structure: str) -> None:
     own = kind.form.to_full(np.asarray(gm.covariances_), 2, 2)[0]
     expected = kind.form.to_full(kind.form.from_pooled(np.cov(rest.T, bias=True), 2), 2, 2)[0]
     # 999 of 1 000 rows make a common covariance; the ridge is 1e-8 of it, and 1e-14 of the outlier's share, 1e-5.
-    np.testing.assert_allclose(own, expected * (0.999 if kind.is_common else 1.0), rtol=1e-4)
+    # Where a part is shared, a thousandth of it is the outlier's.
+    rtol = 2e-3 if structure in SHARING else 1e-4
+    np.testing.assert_allclose(own, expected * (0.999 if kind.is_common else 1.0), rtol=rtol)
 
 
 @each_structure

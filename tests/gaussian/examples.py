@@ -21,6 +21,7 @@ from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest
 from emix.kernel.level import kernel_for
 from emix.rows.source import RowSource
+from gaussian.shared_parts import SHARING, maximum
 
 Array = NDArray[Any]
 Kind = TypeVar("Kind", bound=Shortcut)
@@ -183,6 +184,9 @@ def in_form(structure: str, matrices: Array, weights: Array) -> Array:
     """The structure's covariances from each component's own (K, d, d): the maximum of the likelihood under it."""
     if structure == "full":
         return matrices
+    if structure in SHARING:
+        found = maximum(structure, matrices, weights)
+        return np.diagonal(found, axis1=1, axis2=2).copy() if structure in ("VEI", "EVI") else found
     if structure in ("tied", "EEI", "EII"):
         pooled = np.einsum("k,kij->ij", weights / weights.sum(), matrices)
         if structure == "tied":

@@ -84,6 +84,6 @@ def test_component_that_loses_all_rows(structure: str) -> None:
     _, expected = after(5, structure, X, alone, reg_covar=1e-3)
     assert found.weights.tolist() == [1.0, 0.0]
     np.testing.assert_allclose(history, expected, rtol=1e-12)
-    if not STRUCTURES[structure].is_common:
+    if not STRUCTURES[structure].shares_eigenvalues:
         with pytest.raises(DegenerateCovarianceError, match="component 1, of weight 0 "):
             GaussianModel(K, d, structure).m_step(statistics)

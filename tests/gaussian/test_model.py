@@ -29,6 +29,7 @@ from gaussian.examples import (
     naive_responsibilities,
     start,
 )
+from gaussian.shared_parts import ITERATED
 
 
 def scikit_learn(structure: str, X: Any, theta: GaussianParameters, n_iter: int) -> GaussianParameters:
@@ -259,6 +260,8 @@ def test_components_that_jump_a_long_way_keep_their_digits(structure: str, dtype
     each = np.stack([np.cov(part, rowvar=False, bias=True) for part in z])
     expected = in_form(structure, each, np.array([200.0, 300.0]))
     rtol = 1e-12 if dtype == "float64" else 1e-5  # float32 rows: squares in single precision
+    if structure in ITERATED:  # a search ends where Q is exact
+        rtol = max(rtol, 1e-6)
     np.testing.assert_allclose(found.covariances, expected, rtol=rtol, atol=rtol)
     # Means near 0 of rows of deviation 1 in single precision: to 1e-7 of the deviation.
     expected_means = [part.mean(axis=0) for part in z] + np.array([[0.0], [away]])

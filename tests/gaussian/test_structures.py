@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import NAMES, STRUCTURES, structure_of
 from gaussian.examples import Array, UnitVolume, clusters, each_structure, in_form, scatter_of, start
+from gaussian.shared_parts import ITERATED
 
 each_size = pytest.mark.parametrize(("K", "d"), [(1, 1), (2, 1), (1, 3), (3, 4)])
 
@@ -29,10 +31,14 @@ def matrices_in_form(structure: str, K: int, d: int, seed: int = 0) -> Array:
 
 
 def maximized(statistics: GaussianStatistics, reg_covar: float) -> tuple[Array, Array, Array]:
-    """Weights, means and covariances of the M-step."""
-    packed, _ = statistics.structure.maximize(statistics, reg_covar)
-    found = GaussianParameters(statistics.structure, statistics.n_components, statistics.n_features, packed)
-    return found.weights, found.means, found.covariances
+    """Weights, means and covariances of the M-step; one that iterates goes on until it has nothing to gain."""
+    kind = statistics.structure
+    while True:
+        packed, failed = kind.maximize(statistics, reg_covar)
+        found = GaussianParameters(kind, statistics.n_components, statistics.n_features, packed)
+        if failed >= 0 or kind.gain_left(statistics, reg_covar, found) <= 1e-15:
+            return found.weights, found.means, found.covariances
+        statistics = replace(statistics, taken_under=found)
 
 
 @each_structure
@@ -54,8 +60,9 @@ def test_m_step_is_the_weighted_covariance(structure: str, K: int, d: int) -> No
     np.testing.assert_allclose(weights, weight / 40.0, rtol=1e-15)
     np.testing.assert_allclose(means, r.T @ X / weight[:, np.newaxis], rtol=1e-13, atol=1e-13)
     assert found.shape == kind.form.shape(K, d)
-    # Centres a few spreads away cancel a digit.
-    np.testing.assert_allclose(found, in_form(structure, np.stack(expected), weight), rtol=1e-13, atol=1e-13)
+    # Centres a few spreads away cancel a digit. A search ends where Q is exact, and parameters to the root of that.
+    rounding = 1e-6 if structure in ITERATED else 1e-13
+    np.testing.assert_allclose(found, in_form(structure, np.stack(expected), weight), rtol=rounding, atol=rounding)
 
 
 @each_structure
@@ -75,6 +82,8 @@ def test_component_that_holds_nothing_has_no_covariance(structure: str) -> None:
 @each_size
 def test_reg_covar_is_added_to_the_diagonal(structure: str, K: int, d: int) -> None:
     kind = STRUCTURES[structure]
+    if not kind.is_linear:
+        pytest.skip("what R does to Σ depends on the scatter")
     scatter, zeros = matrices_in_form(structure, K, d), np.zeros((K, d))
     statistics = GaussianStatistics.of(kind, zeros, np.ones(K), zeros, scatter, float(K), K, 0.0, taken_under=None)
     _, _, without = maximized(statistics, 0.0)
@@ -93,7 +102,11 @@ def test_a_structure_is_one_object(structure: str) -> None:
 
 @pytest.mark.parametrize(
     ("structure", "expected"),
-    [("full", 3 * 10), ("tied", 10), ("diag", 3 * 4), ("spherical", 3), ("EEI", 4), ("EII", 1)],
+    [
+        *(("full", 3 * 10), ("tied", 10), ("diag", 3 * 4), ("spherical", 3), ("EEI", 4), ("EII", 1)),
+        # As mclust counts them: nMclustParams less means and weights.
+        *(("VEI", 6), ("EVI", 10), ("VEE", 12), ("EVE", 16), ("VVE", 18), ("EEV", 22), ("VEV", 24), ("EVV", 28)),
+    ],
 )
 def test_free_parameters(structure: str, expected: int) -> None:
     assert STRUCTURES[structure].n_parameters(3, 4) == expected
@@ -115,7 +128,8 @@ def test_given_covariances_are_projected_as_the_m_step_pools_them(structure: str
     # Each component's own covariance, in the form alone.
     own = in_form({"EEI": "diag", "EII": "spherical"}.get(structure, structure), matrices, weights)
     # Weighted means of three numbers.
-    np.testing.assert_allclose(kind.project(own, weights), in_form(structure, matrices, weights), rtol=1e-14)
+    rounding = 1e-6 if structure in ITERATED else 1e-14
+    np.testing.assert_allclose(kind.project(own, weights), in_form(structure, matrices, weights), rtol=rounding)
 
 
 @each_structure

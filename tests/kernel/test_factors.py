@@ -221,7 +221,7 @@ def test_a_matrix_of_all_components_has_no_parts() -> None:
         factors.maximize(TIED, 5, 3, 0.0, None, np.ones(5 * 7 + 9), np.empty(parameters_layout(TIED, 5, 3).size), 0, 1)
 
 
-@pytest.mark.parametrize("code", [-1, 6])
+@pytest.mark.parametrize("code", [-1, 14])
 def test_unknown_forms_and_structures_are_refused_everywhere(code: int) -> None:
     K, d, few = 2, 3, np.zeros(4)
     calls = {
@@ -237,7 +237,7 @@ def test_unknown_forms_and_structures_are_refused_everywhere(code: int) -> None:
         "PassBuffers": (code, K, d, 40.0, few, None, np.zeros((1, 4))),
     }
     for name, arguments in calls.items():
-        kind, last = ("structure", 5) if name in ("maximize", "is_regular") else ("form", 3)
+        kind, last = ("structure", 13) if name in ("maximize", "is_regular") else ("form", 3)
         with pytest.raises(ValueError, match=f"the covariance {kind} has the code {code}, expected 0 to {last}"):
             getattr(factors, name)(*arguments)
 

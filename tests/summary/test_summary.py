@@ -67,6 +67,7 @@ def test_numbers_are_those_of_the_estimator(mixture: emix.GaussianMixture, faith
         ("diag", "Variances"),
         ("spherical", "Variances, the same for all columns"),
         ("EEI", "Variances, the same for all components"),
+        ("VEI", "Variances"),
         ("EII", "Variance, the same for all columns and components"),
     ],
 )

@@ -36,6 +36,9 @@ class EMModel(Protocol[Parameters, Statistics]):
       is called only if the objective fell. Else 0: the M-step maximizes.
     - ``shortfall_reason: str``: the setting that makes the M-step fall short, for the warning of a fall. Else the
       warning speaks of the M-step's shortfall.
+    - ``gain_left(statistics, parameters) -> float``: how much further an M-step that iterates, and ended before its
+      maximum, could have raised Q (plus log-prior) from these statistics to these parameters, nats. It is called only
+      if the fit would be converged, and that is put off while it is more than the tolerance. Else 0.
     - ``distance(old, new) -> float``: how far the parameters moved, for ``stop="parameters"``. Else the largest
       |Δθ| / (1 + |θ|).
     """

@@ -42,8 +42,8 @@ class StoppingRule:
     tol : float
     stop : {"log_likelihood", "parameters"}
     model : EMModel
-        The rule uses its hooks `distance`, `shortfall` and `shortfall_reason`. Messages say "objective" if it has a
-        `log_prior`.
+        The rule uses its hooks `distance`, `gain_left`, `shortfall` and `shortfall_reason`. Messages say "objective" if
+        it has a `log_prior`.
     run : EMRun
         The rule uses its `weight`, `dtype` and `effective_rows`.
 
@@ -61,6 +61,7 @@ class StoppingRule:
         self._tol, self._stop, self._weight = tol, stop, run.weight
         self._model, self._rounding = model, _rounding(run)
         self._shortfall: Callable[[Any], float] = getattr(model, "shortfall", _no_shortfall)
+        self._gain_left: Callable[[Any, Any], float] | None = getattr(model, "gain_left", None)
         if stop == "parameters":
             # The rule keeps a copy: an m_step may update the parameters of the step before in place.
             self._keep: Callable[[Any], Any] = copy.deepcopy if hasattr(model, "distance") else _packed_copy
@@ -74,7 +75,7 @@ class StoppingRule:
 
         "log_likelihood", or "objective" if there is a log_prior: |Δ| ≤ tol · W. "parameters": they moved by at most
         tol. "rounding": |Δ| is more than tol · W, and no more than rounding can make. A fit has not converged if the
-        objective fell by more than rounding and the M-step's shortfall.
+        objective fell by more than rounding and the M-step's shortfall, nor while the M-step itself has more to gain.
         """
         log_likelihood, log_prior, change = record.log_likelihood, record.log_prior, record.change
         if not math.isfinite(log_likelihood + log_prior):
@@ -89,11 +90,19 @@ class StoppingRule:
         if -change > rounding and -change > rounding + self._shortfall(before[1]):
             self._falls.append((record.iteration, -change))
             return None
+        reason, enough = None, self._tol * self._weight
         if self._stop == "parameters":
-            return "parameters" if self._distance(before[0], parameters) <= self._tol else None
-        if abs(change) <= self._tol * self._weight:
-            return objective_of(self._model).replace("-", "_")
-        return "rounding" if abs(change) <= rounding else None
+            # Near a maximum the gain is quadratic in the step.
+            reason, enough = "parameters", self._tol * enough
+            if not self._distance(before[0], parameters) <= self._tol:
+                return None
+        elif abs(change) <= enough:
+            reason = objective_of(self._model).replace("-", "_")
+        elif abs(change) <= rounding:
+            reason = "rounding"
+        if reason is None or self._gain_left is None:
+            return reason
+        return reason if self._gain_left(before[1], parameters) <= max(enough, rounding) else None
 
     def passed(self, statistics: Any) -> None:
         """Take note of E-steps whose log-likelihoods rose by more than ends a fit, and of the last statistics."""

@@ -53,10 +53,16 @@ class GaussianMixture(FittedMixture):
     ----------
     n_components : int
         Number of Gaussians.
-    covariance_type : {"full", "tied", "diag", "spherical", "EEI", "EII"}
+    covariance_type : {"full", "tied", "diag", "spherical", "EEI", "EII", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", \
+"VEV", "EVV"}
         A covariance matrix for each component; one for all; a variance for each component and feature; a variance
         for each component; a variance for each feature, the same for all components; one variance for all components
         and features. mclust's names of the first four are accepted too: "VVV", "EEE", "VVI", "VII".
+
+        The other eight share a part of the covariances. The letters are for volume, shape and orientation: E is equal
+        for all components, V varies, I is along the columns. Variances in the same proportions (VEI), or with the same
+        product (EVI). Matrices that are multiples of one (VEE); with common axes (VVE) and the same determinant (EVE);
+        with the same eigenvalues (EEV) or the same proportions of them (VEV); with the same determinant (EVV).
     tol : float
         EM stops when a step raises the log-likelihood by at most this, in nats per unit of weight.
     reg_covar : float or "auto"
@@ -85,8 +91,8 @@ class GaussianMixture(FittedMixture):
         Means to start from. Where they are not given too, weights are equal, and the covariance is that of the rows
         about the nearest of the means, pooled over the components.
     precisions_init : array_like, optional
-        Inverse covariances to start from, in the shape of `precisions_`. Where the covariance type has one covariance
-        for all components, and these differ, the start has the mean of the covariances, by the components' weights.
+        Inverse covariances to start from, in the shape of `precisions_`. Where they are not of the covariance type, the
+        start has the nearest covariances that are, by the components' weights: of one for all components the mean.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
         Source of the starts and of `sample`. An int gives the same result each time; None draws from the module
         numpy.random, as in scikit-learn: ``np.random.seed`` makes that repeatable.
@@ -106,11 +112,11 @@ class GaussianMixture(FittedMixture):
     weights_ : ndarray of shape (n_components,)
     means_ : ndarray of shape (n_components, n_features)
     covariances_, precisions_ : ndarray
-        Of shape (n_components, n_features, n_features) for "full", (n_features, n_features) for "tied",
-        (n_components, n_features) for "diag" and "EEI", (n_components,) for "spherical" and "EII". All these have the
-        data's dtype.
+        Of shape (n_features, n_features) for "tied", (n_components, n_features) for "diag", "EEI", "VEI" and "EVI",
+        (n_components,) for "spherical" and "EII", (n_components, n_features, n_features) for others. All these have
+        the data's dtype.
     precisions_cholesky_ : ndarray
-        For "full" and "tied" upper triangular U with precision U Uᵀ; else the inverse standard deviations. All five
+        For matrices upper triangular U with precision U Uᵀ; else the inverse standard deviations. All five
         are read-only. Another array may be put in the place of one and counts from then on; the others stay as they
         are: those of precisions do not follow new covariances. Of `covariances_` and `precisions_cholesky_`, if both
         are replaced, the latter counts, and a new `precisions_` is not looked at.
@@ -277,8 +283,8 @@ class GaussianMixture(FittedMixture):
         means : array_like of shape (n_components, n_features)
         covariances : array_like
             In the shape of `covariances_` for the covariance type.
-        covariance_type : {"full", "tied", "diag", "spherical", "EEI", "EII"}
-            Also mclust's names of the first four, "VVV", "EEE", "VVI" and "VII".
+        covariance_type : str
+            As of `GaussianMixture`.
 
         Returns
         -------

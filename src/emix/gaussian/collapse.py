@@ -3,7 +3,9 @@
 The likelihood of a Gaussian mixture has no upper bound: a component on few rows, or on rows that are equal in some
 column, raises it for ever as its covariance shrinks. Such a fit may have the highest log-likelihood of all runs and
 says least about the data. `reg_covar` keeps the component's covariance from zero, and may hide the collapse. So the
-structure is fitted once more to the statistics of the last E-step, without it, and these covariances are judged.
+structure is fitted once more to the statistics of the last E-step, without it, and these covariances are judged. Where
+the determinants of components are equal, as in EVI, a component that shrinks in one column grows in others, so that its
+covariance stands beside the others' as before: there the free structure of the form is fitted, and judged.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from emix.gaussian.covariance_checks import correlations
 from emix.gaussian.reg_covar import RegCovar, shown_ridge
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.structures import CovarianceStructure
+from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.kernel.factors import Columns
 from emix.kernel.layout import parameters_layout
 
@@ -185,8 +187,10 @@ def _look_closely(
     statistics: GaussianStatistics, reg_covar: RegCovar, few: Collapse | None, effective_rows: float
 ) -> Judgement:
     structure, form, d = statistics.structure, statistics.structure.form, statistics.n_features
+    # A small variance may make others large: then those of the free structure show it.
+    judging = structure if structure.judged_by is None else STRUCTURES[structure.judged_by]
     weight, _, _ = statistics.in_unit
-    covariances, total = _covariances_without_ridge(statistics)
+    covariances, total = _covariances_without_ridge(statistics, judging)
     if not (np.isfinite(covariances).all() and np.isfinite(total).all()):
         # LAPACK may never return from a matrix with infinities.
         sound = np.isfinite(covariances).all(axis=(1, 2))
@@ -212,7 +216,7 @@ def _look_closely(
         # Columns of no more rows than columns are always dependent. "Holds few rows" is the better message then.
         if few is None or statistics.n_rows > d:
             dependent[free] = directions.dependent_columns()
-        found = None if few else directions.collapse(structure)
+        found = None if few else directions.collapse(judging)
         if found is not None:
             k, place, how = found
             rows = effective_rows * (1.0 if structure.is_common else float(weight[k] / weight.sum()))
@@ -232,10 +236,10 @@ def _look_closely(
     return Judgement(collapse, ColumnDoubts(*which))
 
 
-def _covariances_without_ridge(statistics: GaussianStatistics) -> tuple[Array, Array]:
-    """Covariances of the components as matrices (K, d, d), and as much of that of all rows as the form keeps (d, d)."""
-    form, K, d = statistics.structure.form, statistics.n_components, statistics.n_features
-    packed, _ = statistics.structure.maximize(statistics, 0.0)
+def _covariances_without_ridge(statistics: GaussianStatistics, structure: CovarianceStructure) -> tuple[Array, Array]:
+    """The structure's covariances as matrices (K, d, d), and as much of that of all rows as the form keeps (d, d)."""
+    form, K, d = structure.form, statistics.n_components, statistics.n_features
+    packed, _ = structure.maximize(statistics, 0.0)
     at = parameters_layout(form.code, K, d)
     weights, means = packed[at.weights], packed[at.means].reshape(K, d)
     covariances = form.to_full(packed[at.covariances].reshape(form.shape(K, d)), K, d)

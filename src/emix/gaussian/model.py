@@ -28,8 +28,8 @@ class GaussianModel:
     ----------
     n_components : int
     n_features : int
-    structure : {"full", "tied", "diag", "spherical", "EEI", "EII"} or CovarianceStructure
-        Covariance structure, as `covariance_type` of `emix.GaussianMixture`.
+    structure : str or CovarianceStructure
+        Covariance structure; a name is one of those of `covariance_type` of `emix.GaussianMixture`.
     reg_covar : float or "auto"
         Added to every variance in the M-step, in squared units of the data. "auto": what `emix.GaussianMixture` adds,
         a little that follows the components' own scale, column by column.
@@ -136,6 +136,14 @@ class GaussianModel:
         added = structure.form.scatter_of(kept.covariances - bare.covariances, weight, d)
         squares = structure.form.mahalanobis(kept.whitening, added)
         return statistics.unit * max(0.0, determinants - 0.5 * squares)
+
+    def gain_left(self, statistics: GaussianStatistics, parameters: GaussianParameters) -> float:
+        """Return what the M-step from the statistics to the parameters left to gain of Q; nats.
+
+        0 where the M-step has a closed form. Others begin where the step before ended, and make a few sweeps: the fit
+        has not converged before they have.
+        """
+        return self.structure.gain_left(statistics, self.reg_covar, parameters)
 
     def distance(self, old: GaussianParameters, new: GaussianParameters) -> float:
         """Return the distance of two parameters, free of scale and origin (`GaussianParameters.distance`)."""

@@ -1,9 +1,10 @@
-"""Covariance structures: which covariances the M-step may fit, and how many free parameters they have.
+"""The covariance structures: which covariances the M-step may fit, and how many free parameters they have.
 
 A structure has a form (gaussian/forms.py), which says how its covariances are stored, whitened and summed. Structures
 of one form share every pass over the rows and differ in the M-step alone. mclust's names have a letter each for the
 volume, the shape and the orientation of the covariances Σ_k = λ_k D_k A_k D_kᵀ: E is equal for all components, V
-varies, I is the identity. Four structures have scikit-learn's names too, and these come first.
+varies, I is the identity. Four structures have scikit-learn's names too, and these come first. The eight that share a
+part of their covariances, and not all of it, are in gaussian/shared_structures.py.
 
 References
 ----------
@@ -12,167 +13,21 @@ G. Celeux and G. Govaert (1995), Gaussian parsimonious clustering models, Patter
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, SupportsIndex
-
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.arguments import choice_of
-from emix.gaussian.forms import FORMS, CovarianceForm
-from emix.gaussian.reg_covar import RegCovar, ridge_of
-from emix.gaussian.statistics import GaussianStatistics
-from emix.kernel import factors, layout
-from emix.parallel.threads import part_of_thread, run_in_threads
+from emix.gaussian.forms import FORMS
+from emix.gaussian.shared_structures import SHARING_A_PART
+from emix.gaussian.structure import STRUCTURES, CompiledStructure, CovarianceStructure
+from emix.kernel import layout
 
 __all__ = ["NAMES", "STRUCTURES", "CovarianceStructure", "structure_of"]
 
 Array = NDArray[np.float64]
 
 
-class CovarianceStructure(ABC):
-    """The covariances that an M-step may fit to K components in d dimensions.
-
-    A structure of your own has a `name`, a `description`, a `form`, `maximize` and `n_parameters`. `GaussianModel` and
-    `GaussianParameters` take an object of the class in the place of a name. Two objects of one class with one name are
-    equal, and one structure: a setting that tells two of them apart is part of the name.
-
-    Attributes
-    ----------
-    name : str
-        Also what files and messages call it.
-    alias : str or None
-        Another name for it.
-    description : str
-        The covariances in a few words, for messages.
-    form : CovarianceForm
-        How the covariances are stored, whitened and summed.
-    is_common : bool
-        All components have one covariance.
-    shares_eigenvalues : bool
-        The covariances of all components have the same eigenvalues, so that none can be narrower than another.
-    is_bounded : bool
-        The likelihood is bounded for rows in general position, because no component can shrink alone.
-    mixes_columns : bool
-        A variance is that of several columns, whose units have to be one unit.
-    is_linear : bool
-        Σ̂ is a linear function of the Ŵ_k, so that the ridge moves the fitted covariances as it moves the scatter.
-    """
-
-    name: ClassVar[str]
-    alias: ClassVar[str | None] = None
-    description: ClassVar[str]
-    form: ClassVar[CovarianceForm]
-    is_common: ClassVar[bool] = False
-    shares_eigenvalues: ClassVar[bool] = False
-    is_bounded: ClassVar[bool] = False
-    mixes_columns: ClassVar[bool] = False
-    is_linear: ClassVar[bool] = False
-
-    def __repr__(self) -> str:
-        return f"<covariance structure {self.name}>"
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return type(self) is type(other) and isinstance(other, CovarianceStructure) and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.name))
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        # Not __reduce__: object's __reduce_ex__, which makes an ordinary pickle, would call it again.
-        if STRUCTURES.get(self.name) is self:
-            return _structure_named, (self.name,)
-        return super().__reduce_ex__(protocol)
-
-    @abstractmethod
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters of the covariances."""
-
-    @abstractmethod
-    def maximize(self, statistics: GaussianStatistics, reg_covar: RegCovar, n_threads: int = 1) -> tuple[Array, int]:
-        """M-step: packed parameters (`emix.kernel.layout.ParametersLayout`), and a component without whitening, or −1.
-
-        π_k = N_k/ΣN, μ_k = c_k + δ_k with δ_k = s_k/N_k, and the covariances of the structure that maximize Q for
-        scatter matrices N_k (S_k/N_k − δ_k δ_kᵀ + R). R is the ridge of `reg_covar`. Where N_k = 0 the mean is c_k and
-        the component's own covariance R. If a covariance is not positive definite to working precision, its component
-        and those behind it may have no whitening; all else is there.
-        """
-
-    def project(self, covariances: Array, weights: Array) -> Array:
-        """Return the structure's covariances nearest to those given, in its form.
-
-        They maximize Q for components of these weights (K,) and covariances. Covariances that are of the structure come
-        back to the bit.
-        """
-        return covariances
-
-    def least_rows(self, n_features: int) -> int:
-        """Rows that a component must exceed for its covariance to mean something.
-
-        A matrix is regular from d + 1 rows on, but of the many planes near d rows some are close by chance: twice as
-        many are asked for. A variance needs two. A common covariance needs none of a component's own.
-        """
-        if self.is_common:
-            return 0
-        return 2 * n_features if self.form.has_matrices else 2
-
-    def ridge(self, statistics: GaussianStatistics, reg_covar: RegCovar, *, mixes_columns: bool | None = None) -> Array:
-        """R of the M-step with these statistics: (d,), or (1,) where a covariance is one number.
-
-        `mixes_columns`: as the structure that the statistics are for; by default this one.
-        """
-        K, d = statistics.n_components, statistics.n_features
-        found = np.empty(d if self.form.has_directions else 1)
-        mixes = self.mixes_columns if mixes_columns is None else mixes_columns
-        factors.ridge(self.form.code, mixes, K, d, ridge_of(reg_covar), statistics.columns, statistics.packed, found)
-        return found
-
-    def is_regular(self, statistics: GaussianStatistics, reg_covar: RegCovar) -> bool:
-        """True if no component is near a collapse, nor held up by R; False is no verdict."""
-        return False
-
-    def whose(self, component: int) -> str:
-        """Name the covariance of a component, for messages."""
-        return "the common covariance" if self.is_common else f"the covariance of component {component}"
-
-
-class _Compiled(CovarianceStructure):
-    """A structure whose M-step is compiled: kernel/mstep/structures.pxi.
-
-    Attributes
-    ----------
-    m_step : int
-        The structure's number in the compiled kernel.
-    in_parts : bool
-        The M-step takes components one by one, so that threads can share them.
-    """
-
-    m_step: ClassVar[int]
-    in_parts: ClassVar[bool] = False
-
-    def maximize(self, statistics: GaussianStatistics, reg_covar: RegCovar, n_threads: int = 1) -> tuple[Array, int]:
-        K, d, sums = statistics.n_components, statistics.n_features, statistics.packed
-        packed = np.empty(factors.parameters_size(self.form.code, K, d))
-        ridge, columns = ridge_of(reg_covar), statistics.columns
-        if n_threads == 1 or not self.in_parts:
-            return packed, factors.maximize(self.m_step, K, d, ridge, columns, sums, packed)
-        failed = [-1] * n_threads
-
-        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
-            part = part_of_thread(thread, n_threads, K)
-            failed[thread] = factors.maximize(self.m_step, K, d, ridge, columns, sums, packed, *part)
-
-        run_in_threads(share, n_threads)
-        return packed, min((component for component in failed if component >= 0), default=-1)
-
-    def is_regular(self, statistics: GaussianStatistics, reg_covar: RegCovar) -> bool:
-        K, d, ridge = statistics.n_components, statistics.n_features, ridge_of(reg_covar)
-        return factors.is_regular(self.m_step, K, d, ridge, statistics.columns, statistics.packed)
-
-
-class _Common(_Compiled):
+class _Common(CompiledStructure):
     """One covariance for all components, that of all rows about their components' means."""
 
     is_common = True
@@ -187,7 +42,7 @@ class _Common(_Compiled):
         return np.repeat(pooled[np.newaxis], len(covariances), axis=0)
 
 
-class VVV(_Compiled):
+class VVV(CompiledStructure):
     """A covariance matrix for each component."""
 
     name = "full"
@@ -215,7 +70,7 @@ class EEE(_Common):
         return n_features * (n_features + 1) // 2
 
 
-class VVI(_Compiled):
+class VVI(CompiledStructure):
     """A variance for each component and feature."""
 
     name = "diag"
@@ -229,7 +84,7 @@ class VVI(_Compiled):
         return n_components * n_features
 
 
-class VII(_Compiled):
+class VII(CompiledStructure):
     """A variance for each component."""
 
     name = "spherical"
@@ -269,10 +124,7 @@ class EII(_Common):
         return 1
 
 
-STRUCTURES: dict[str, CovarianceStructure] = {
-    structure.name: structure for structure in (VVV(), EEE(), VVI(), VII(), EEI(), EII())
-}
-"""The structures, each by its first name."""
+STRUCTURES.update({kind.name: kind for kind in (VVV(), EEE(), VVI(), VII(), EEI(), EII(), *SHARING_A_PART)})
 
 _BY_NAME: dict[str, CovarianceStructure] = STRUCTURES | {
     structure.alias: structure for structure in STRUCTURES.values() if structure.alias is not None
@@ -311,8 +163,3 @@ def structure_of(
         if found is None and isinstance(structure, CovarianceStructure):
             found = structure
     return _BY_NAME[choice_of(parameter, structure, NAMES, caller)] if found is None else found
-
-
-def _structure_named(name: str) -> CovarianceStructure:
-    """Return the one object of a structure, for pickle and copy."""
-    return STRUCTURES[name]

@@ -20,9 +20,10 @@ Order of reading
 3. The shortcuts, below.
 4. What Python calls: ``sizes``, ``costs``, ``mixture``, ``rows``, ``workspace``, ``accumulator`` (the E-step of a fit),
    ``scorer`` (scores of rows).
-5. ``mstep/factors.pyx``: the M-step; ``mstep/steps.pxi``: E-steps and M-steps in one call. ``starts/clusters.pyx``:
-   k-means, agglomerations and other starts. ``rows/values.pyx``: checks of values. ``processor.pyx``: instruction-set
-   levels; ``level.py`` chooses one.
+5. ``mstep/factors.pyx``: the M-step. ``structures`` has the covariances of the six structures that are sums, and what
+   the other eight begin with; ``shared_parts`` and ``orientation`` go on from there. ``mstep/steps.pxi``: E-steps and
+   M-steps in one call. ``starts/clusters.pyx``: k-means, agglomerations and other starts. ``rows/values.pyx``: checks
+   of values. ``processor.pyx``: instruction-set levels; ``level.py`` chooses one.
 
 Shortcuts
 ---------
@@ -77,6 +78,8 @@ origin
     m, a centre that components share, about which part of the work is done once for all of them.
 packed
     Said of live rows that were copied features side by side, so that a vector holds features of one row.
+own covariance
+    M_k = Ŵ_k + R of a component, before its structure is fitted.
 panel
     Four rows of a lower triangular matrix.
 pass
@@ -91,6 +94,8 @@ sums
     N, s and S of the components, and the log-likelihood.
 super-block
     512 or 1024 rows, counted from the first row of the whole source, that are added to one slot.
+sweep
+    One round of a search for what components share: over volumes and shape, or over all pairs of axes.
 tile
     As many sums as registers hold: outputs or components × vectors.
 window

@@ -29,7 +29,19 @@ def maximize(
     parameters: NDArray[np.float64],
     first: int = 0,
     last: int = -1,
+    previous: NDArray[np.float64] | None = None,
 ) -> int: ...
+def gain_left(
+    structure: int,
+    K: int,
+    d: int,
+    ridge: float,
+    columns: Columns | None,
+    statistics: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+) -> float: ...
+def project(structure: int, d: int, weights: NDArray[np.float64], covariances: NDArray[np.float64]) -> None: ...
+def eigenvectors(matrix: NDArray[np.float64], values: NDArray[np.float64], vectors: NDArray[np.float64]) -> None: ...
 def ridge(
     form: int,
     mixes: bool,
@@ -47,6 +59,7 @@ def is_regular(
     ridge: float,
     columns: Columns | None,
     statistics: NDArray[np.float64],
+    previous: NDArray[np.float64] | None = None,
 ) -> bool: ...
 def carry(
     form: int,

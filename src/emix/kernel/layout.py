@@ -12,11 +12,19 @@ __all__ = [
     "DIAG",
     "EEE",
     "EEI",
+    "EEV",
     "EII",
+    "EVE",
+    "EVI",
+    "EVV",
     "FULL",
     "SPHERICAL",
     "TIED",
+    "VEE",
+    "VEI",
+    "VEV",
     "VII",
+    "VVE",
     "VVI",
     "VVV",
     "ArgumentsLayout",
@@ -36,7 +44,7 @@ __all__ = [
 FULL, TIED, DIAG, SPHERICAL = range(4)
 
 # Codes of the covariance structures whose M-step is compiled. The first four are numbered as their forms.
-VVV, EEE, VVI, VII, EEI, EII = range(6)
+VVV, EEE, VVI, VII, EEI, EII, VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV = range(14)
 
 
 def spread_size(form: int, n_components: int, n_features: int) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from emix import GaussianModel, GaussianParameters
 from emix.gaussian.shortcuts import SHORTCUTS
+from emix.gaussian.structures import STRUCTURES
 from gaussian.examples import each_structure
 from gaussian.shortcuts.bounded import K, case
 
@@ -43,14 +44,15 @@ def assert_same_result(
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("separation", [1.0, 6.0], ids=["overlap", "separate"])
 def test_each_alone_and_all_together_give_what_none_gives(structure: str, dtype: str, separation: float) -> None:
-    d = D if structure == "full" else 8
+    full = not STRUCTURES[structure].form.uses_origin
+    d = D if full else 8
     X, theta = case(structure, d, separation, dtype)
     names, expected = result_of(structure, X, theta, ())
     assert names == []
     allowed, found = result_of(structure, X, theta, "auto")
     assert set(allowed) <= set(SHORTCUTS)
     assert "bounds" in allowed
-    assert ("origin" in allowed) == (structure != "full")
+    assert ("origin" in allowed) == (not full)
     assert_same_result(found, expected, dtype)
     for name in SHORTCUTS:
         names, found = result_of(structure, X, theta, [name])

@@ -24,6 +24,9 @@ cdef Py_ssize_t SHORT = 4096
 include "whitening.pxi"
 include "columns.pxi"
 include "ridge.pxi"
+include "eigenvectors.pxi"
+include "shared_parts.pxi"
+include "orientation.pxi"
 include "structures.pxi"
 include "origin.pxi"
 
@@ -108,14 +111,17 @@ def maximize(
     double ridge, Columns columns, const double[::1] statistics,            # IN: see `find_ridge`
     double[::1] parameters,                                                 # OUT
     Py_ssize_t first=0, Py_ssize_t last=-1,                                 # IN
+    const double[::1] previous=None,                                        # IN: parameters
 ):
     """π_k = N_k / Σ N,  μ_k = c_k + δ_k,  Σ of the structure (structures.pxi);  W and log det W of Σ
 
     Returns the first component whose covariance is not positive definite, or −1.
 
-    For VVV, components [first, last) alone may be asked for: others stay as they are. −1 is K.
+    For VVV, components [first, last) alone may be asked for: others stay as they are. −1 is K. `previous`: where a
+    search for Σ begins, if the structure needs one; None for the pooled covariance.
     """
     cdef Py_ssize_t failed
+    cdef Search search
     cdef int form = check_structure(structure, K, d)
     cdef const double *limits = range_of(columns, d)
     cdef double epsilon = epsilon_of(columns)
@@ -126,18 +132,94 @@ def maximize(
         raise ValueError(f"components {first} to {last} are asked for, of {K}")
     if first == last:
         return -1
+    begin_search(&search, structure, K, d, MOST_SWEEPS, previous)
     if slot_layout(form, K, d).size <= SHORT:
-        return maximize_part(
-            structure, K, d, ridge, epsilon, limits, &statistics[0], &parameters[0], first, last)
-    with nogil:
         failed = maximize_part(
-            structure, K, d, ridge, epsilon, limits, &statistics[0], &parameters[0], first, last)
+            structure, K, d, ridge, epsilon, limits, &statistics[0], &search, &parameters[0], first, last)
+    else:
+        with nogil:
+            failed = maximize_part(
+                structure, K, d, ridge, epsilon, limits, &statistics[0], &search, &parameters[0], first, last)
+    free(search.room)
     return failed
+
+
+cdef int begin_search(
+    Search *search,                                                                                     # OUT
+    int structure, Py_ssize_t K, Py_ssize_t d, int most_sweeps, const double[::1] previous,             # IN
+) except -1:
+    """A search from the covariances of packed parameters, or from the pooled covariance; its room has to be freed
+
+    A structure that shares no part of its covariances needs none, and gets no room.
+    """
+    cdef int form = form_of(structure)
+    cdef ParametersLayout at
+    search.room = NULL
+    if not shares_a_part(structure):
+        return 0
+    at = parameters_layout(form, K, d)
+    search.covariances = search.log_det = NULL
+    search.most_sweeps, search.gain = most_sweeps, 0
+    if previous is not None:
+        check_length("previous", previous.shape[0], at.size)
+        search.covariances = &previous[at.covariances]
+        search.log_det = &previous[at.density + density_layout(form, K, d).log_det]
+    search.room = <double *> malloc(sizeof(double) * room_of(structure, K, d))
+    if search.room == NULL:
+        raise MemoryError(f"there is no memory for covariances of {K} components in {d} dimensions")
+    return 0
+
+
+def gain_left(
+    int structure, Py_ssize_t K, Py_ssize_t d,                              # IN
+    double ridge, Columns columns, const double[::1] statistics,            # IN: see `find_ridge`
+    const double[::1] parameters,                                           # IN: of an M-step with these statistics
+):
+    """Return what one more sweep after an M-step would add to Q of the scatter with R; nats, weights in their unit"""
+    cdef Search search
+    cdef int form = check_structure(structure, K, d)
+    cdef const double *limits = range_of(columns, d)
+    cdef double epsilon = epsilon_of(columns), total = 0
+    cdef double *found
+    cdef Py_ssize_t k
+    check_length("statistics", statistics.shape[0], statistics_layout(form, K, d).size)
+    if not shares_a_part(structure):
+        return 0.0
+    begin_search(&search, structure, K, d, 1, parameters)
+    found = <double *> malloc(sizeof(double) * parameters_layout(form, K, d).size)
+    if found == NULL:
+        free(search.room)
+        raise MemoryError(f"there is no memory for parameters of {K} components in {d} dimensions")
+    with nogil:
+        maximize_part(structure, K, d, ridge, epsilon, limits, &statistics[0], &search, found, 0, K)
+    free(search.room)
+    free(found)
+    for k in range(K):
+        total += statistics[k]
+    return total * search.gain
+
+
+def project(
+    int structure, Py_ssize_t d, const double[::1] weights,     # IN: (K,)
+    double[::1] covariances,                                    # INOUT: of a structure that shares a part
+):
+    """covariances := those of the structure that maximize Q for components of these weights and covariances"""
+    cdef Search search
+    cdef Py_ssize_t K = weights.shape[0]
+    cdef int form = check_structure(structure, K, d)
+    check_length("covariances", covariances.shape[0], spread_size(form, K, d))
+    if not shares_a_part(structure):
+        raise ValueError(f"the structure {structure} shares no part of its covariances")
+    begin_search(&search, structure, K, d, MANY_SWEEPS, None)
+    with nogil:
+        share_a_part(structure, K, d, &weights[0], &search, &covariances[0])
+    free(search.room)
 
 
 cdef Py_ssize_t maximize_part(
     int structure, Py_ssize_t K, Py_ssize_t d, double ridge, double epsilon, const double *column_range,    # IN
     const double *statistics,                                                                               # IN
+    Search *search,                                                                                         # INOUT
     double *parameters,                                                                                     # OUT
     Py_ssize_t first, Py_ssize_t last,                                                                      # IN
 ) noexcept nogil:
@@ -151,7 +233,7 @@ cdef Py_ssize_t maximize_part(
     # R lies where the part's first W will be, which is made when R has been added.
     cdef double *R = w + first * spread_step(form, d)
     find_ridge(form, mixes_columns(structure), K, d, ridge, epsilon, column_range, statistics, R)
-    maximize_q(structure, K, d, own_growth(ridge, epsilon), R, statistics, parameters, first, last)
+    maximize_q(structure, K, d, own_growth(ridge, epsilon), R, statistics, search, parameters, first, last)
     complete_density(form, K, d, first, last, parameters)
     if form != FULL:
         return whiten_spread(form, K, d, sigma, w, log_det)
@@ -162,6 +244,7 @@ cdef Py_ssize_t maximize_part(
 cdef void maximize_q(
     int structure, Py_ssize_t K, Py_ssize_t d,                      # IN
     double growth, const double *R, const double *statistics,       # IN
+    Search *search,                                                 # INOUT
     double *parameters,                                             # OUT: π, μ and Σ
     Py_ssize_t first, Py_ssize_t last,                              # IN
 ) noexcept nogil:
@@ -184,7 +267,7 @@ cdef void maximize_q(
         for i in range(k * d, (k + 1) * d):
             delta[i] = shift[i] / divisor
     cdef Sums sums = [K, d, total, weight, statistics + at.scatter, delta]
-    fit_covariances(structure, sums, growth, R, first, last, parameters + of_parameters.covariances)
+    fit_covariances(structure, sums, growth, R, first, last, search, parameters + of_parameters.covariances)
     for i in range(first * d, last * d):
         delta[i] += center[i]
 

@@ -35,6 +35,7 @@ cdef double suspicion(
 cdef bint all_regular(
     int structure, Py_ssize_t K, Py_ssize_t d, double ridge, double epsilon, const double *column_range,    # IN
     const double *statistics,                                                                               # IN
+    Search *search,             # INOUT
     double *work,               # overwritten: parameters, and d (d + 2) numbers more
 ) noexcept nogil:
     """`is_regular`, without its checks"""
@@ -55,7 +56,10 @@ cdef bint all_regular(
     cdef double *R = row + d
     cdef double least = max(4 * d, 512) * epsilon, spacing
     cdef Py_ssize_t i, k
-    if maximize_part(structure, K, d, ridge, epsilon, column_range, statistics, work, 0, K) >= 0:
+    # Where a part is shared R does not simply stand in Σ_k, so the covariances without it are judged themselves.
+    if maximize_part(
+        structure, K, d, 0 if shares_a_part(structure) else ridge, epsilon, column_range, statistics, search, work, 0, K
+    ) >= 0:
         return False
     for i in range(size):
         yardstick[i] = 0
@@ -81,25 +85,30 @@ cdef bint all_regular(
 def is_regular(
     int structure, Py_ssize_t K, Py_ssize_t d,                          # IN
     double ridge, Columns columns, const double[::1] statistics,        # IN: see `find_ridge`
+    const double[::1] previous=None,                                    # IN: see `maximize`
 ):
     """True if every component, in every direction, is far from a collapse, from rounding, and from being held up by R.
 
     True is certain. False says that it has to be looked at. Σ_k ≥ Y in every direction if the largest eigenvalue of
     W_k Y W_kᵀ is at most 1, and that is no larger than the trace, which a fit pays for in microseconds.
     """
+    cdef Search search
     cdef double *work
     cdef double epsilon = epsilon_of(columns)
     cdef bint found
     cdef int form = check_structure(structure, K, d)
     cdef const double *limits = range_of(columns, d)
     check_length("statistics", statistics.shape[0], statistics_layout(form, K, d).size)
+    begin_search(&search, structure, K, d, MOST_SWEEPS, previous)
     work = <double *> malloc(sizeof(double) * (parameters_layout(form, K, d).size + d * (d + 2)))
     if work == NULL:
+        free(search.room)
         raise MemoryError(f"there is no memory for covariances of {K} components in {d} dimensions")
     if slot_layout(form, K, d).size <= SHORT:
-        found = all_regular(structure, K, d, ridge, epsilon, limits, &statistics[0], work)
+        found = all_regular(structure, K, d, ridge, epsilon, limits, &statistics[0], &search, work)
     else:
         with nogil:
-            found = all_regular(structure, K, d, ridge, epsilon, limits, &statistics[0], work)
+            found = all_regular(structure, K, d, ridge, epsilon, limits, &statistics[0], &search, work)
+    free(search.room)
     free(work)
     return found

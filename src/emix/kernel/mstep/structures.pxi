@@ -8,7 +8,8 @@
 #     VII  Σ_k = (tr Ŵ_k / d + R) I        spherical    EII  Σ = (Σ_k N_k tr Ŵ_k / (n d) + R) I          spherical
 #
 # The last column is the form. R is one number where the form is spherical. Where N_k = 0 the sums are zero, and so are
-# δ_k and Ŵ_k. With `growth` see `own_growth`.
+# δ_k and Ŵ_k. With `growth` see `own_growth`. The other eight begin with the covariances of VVI or VVV:
+# shared_parts.pxi and orientation.pxi.
 
 
 cdef struct Sums:
@@ -18,11 +19,6 @@ cdef struct Sums:
     const double *weight        # N (K,)
     const double *scatter       # S
     const double *delta         # (K, d)
-
-
-cdef inline double at_least_something(double weight) noexcept nogil:
-    """A divisor for sums that are zero where the weight is"""
-    return weight if weight > 0 else 1
 
 
 cdef inline double square_of(const double *vector, Py_ssize_t d) noexcept nogil:
@@ -119,12 +115,38 @@ cdef void fit_eii(Sums sums, double R, double *sigma) noexcept nogil:
         sigma[k] = trace / d + R
 
 
+cdef void share_a_part(
+    int structure, Py_ssize_t K, Py_ssize_t d, const double *weight,    # IN
+    Search *search,                                                     # INOUT
+    double *sigma,                                                      # INOUT: M_k, then Σ_k
+) noexcept nogil:
+    """The covariances of a structure that maximize Q for components with these of their own"""
+    search.gain = 0
+    if structure == VEI:
+        common_shape_of_variances(K, d, weight, search, sigma)
+    elif structure == VEE:
+        common_shape_of_matrices(K, d, weight, search, sigma)
+    elif structure == EVI or structure == EVV:
+        equal_volumes(K, d, weight, structure == EVV, search.room, sigma)
+    elif structure == EEV or structure == VEV:
+        common_shape_of_eigenvalues(K, d, weight, structure == EEV, search, sigma)
+    else:
+        common_axes(K, d, weight, structure == EVE, search, sigma)
+
+
 cdef void fit_covariances(
     int structure, Sums sums, double growth, const double *R, Py_ssize_t first, Py_ssize_t last,    # IN
+    Search *search,                                                                                 # INOUT
     double *sigma,                                                                                  # OUT
 ) noexcept nogil:
     """sigma := Σ of the structure; of VVV components [first, last) alone"""
-    if structure == VVV:
+    if shares_a_part(structure):
+        if form_of(structure) == DIAG:
+            fit_vvi(sums, R, sigma)
+        else:
+            fit_vvv(sums, growth, R, first, last, sigma)
+        share_a_part(structure, sums.K, sums.d, sums.weight, search, sigma)
+    elif structure == VVV:
         fit_vvv(sums, growth, R, first, last, sigma)
     elif structure == EEE:
         fit_eee(sums, growth, R, sigma)

@@ -19,24 +19,31 @@ cdef enum Form:
 
 # A structure says what the M-step may fit (mstep/structures.pxi). The first four are numbered as their forms.
 cdef enum Structure:
-    VVV, EEE, VVI, VII, EEI, EII
+    VVV, EEE, VVI, VII, EEI, EII, VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV
 
 
 cdef inline int form_of(int structure) noexcept nogil:
     """The form in which a structure's covariances are stored"""
     if structure <= VII:
         return structure
-    return <int> DIAG if structure == EEI else <int> SPHERICAL
+    if structure == EII:
+        return <int> SPHERICAL
+    return <int> DIAG if structure <= EVI else <int> FULL
 
 
 cdef inline bint mixes_columns(int structure) noexcept nogil:
     """True if a variance is that of several columns"""
-    return structure == VII or structure == EII
+    return structure == VII or structure == EII or EVE <= structure <= VEV
+
+
+cdef inline bint shares_a_part(int structure) noexcept nogil:
+    """True if components share a part of their covariances, and not all of it (mstep/shared_parts.pxi)"""
+    return structure >= VEI
 
 
 cdef inline bint shares_eigenvalues(int structure) noexcept nogil:
     """True if the covariances of all components have the same eigenvalues"""
-    return structure == EEE or structure == EEI or structure == EII
+    return structure == EEE or structure == EEI or structure == EII or structure == EEV
 
 
 cdef inline bint has_matrices(int form) noexcept nogil:
@@ -146,7 +153,7 @@ cdef int check_sizes(int form, Py_ssize_t K, Py_ssize_t d) except -1:
 
 cdef int check_structure(int structure, Py_ssize_t K, Py_ssize_t d) except -1:
     """Refuse a code of no structure, and sizes below one; the structure's form"""
-    if not 0 <= structure <= <int> EII:
-        raise ValueError(f"the covariance structure has the code {structure}, expected 0 to {<int> EII}")
+    if not 0 <= structure <= <int> EVV:
+        raise ValueError(f"the covariance structure has the code {structure}, expected 0 to {<int> EVV}")
     check_sizes(form_of(structure), K, d)
     return form_of(structure)
