@@ -31,6 +31,7 @@ def advance(
     cdef ParametersLayout at = parameters_layout(form, K, d)
     cdef const double *limits = range_of(columns, d)
     cdef double epsilon = columns.epsilon, log_likelihood, rise, growth = 1
+    cdef Search search
     cdef PassOverRows take = <PassOverRows> <void *> address
     cdef void *sums = <void *> accumulator
     cdef void *of_rows = <void *> rows
@@ -40,6 +41,7 @@ def advance(
     check_shape("statistics", statistics.shape[0], statistics.shape[1], 2, statistics_layout(form, K, d).size)
     if address == 0:
         raise ValueError("address is 0, expected that of `Accumulator.alone`")
+    begin_search(&search, structure, K, d, MOST_SWEEPS, None)
     with nogil:
         while n < most:
             other = 1 - last
@@ -56,11 +58,15 @@ def advance(
                 break
             # A line that holds neither the parameters of this E-step nor those of the one before is free. If the M-step
             # fails the lines are as they were.
+            if search.room != NULL:  # a search begins at the parameters of this E-step
+                search.covariances = &parameters[line, at.covariances]
+                search.log_det = &parameters[line, at.density + density_layout(form, K, d).log_det]
             if maximize_part(
-                    structure, K, d, ridge, epsilon, limits, &statistics[other, 0], &parameters[3 - line - under, 0],
-                    0, K) >= 0:
+                    structure, K, d, ridge, epsilon, limits, &statistics[other, 0], &search,
+                    &parameters[3 - line - under, 0], 0, K) >= 0:
                 break
             log_likelihoods[n] = before = log_likelihood
             under, line, last = line, 3 - line - under, other
             n += 1
+    free(search.room)
     return n, line, under, last
