@@ -286,14 +286,15 @@ def test_a_fit_of_the_estimator_goes_through_a_file(structure: str, tmp_path: An
     X = clusters(300, 3, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        gm = emix.GaussianMixture(2, covariance_type=structure, random_state=0).fit(X)
+        gm = emix.GaussianMixture(2, covariance_type=structure, init_params="kmeans", random_state=0).fit(X)
     gm.save(tmp_path / "model.npz")
     loaded = emix.GaussianMixture.load(tmp_path / "model.npz")
     assert loaded.covariance_type == structure
     np.testing.assert_array_equal(loaded.score_samples(X), gm.score_samples(X))
     K, d = 2, 3
     assert gm.n_parameters_ == K - 1 + K * d + STRUCTURES[structure].n_parameters(K, d)
-    single = emix.GaussianMixture(2, covariance_type=structure, random_state=0).fit(X.astype(np.float32))
+    single = emix.GaussianMixture(2, covariance_type=structure, init_params="kmeans", random_state=0)
+    single.fit(X.astype(np.float32))
     assert single.covariances_.dtype == np.float32
     np.testing.assert_allclose(single.covariances_, gm.covariances_, rtol=0, atol=1e-2)  # of EM that stops at 1e-6
     single.predict(X.astype(np.float32))

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.reg_covar import ridge_of
 from emix.gaussian.scoring import score_rows
 from emix.gaussian.shortcuts import LEAST_WORK, Shortcut
 from emix.gaussian.shortcuts.bounds import Bounds
 from emix.gaussian.shortcuts.origin import Origin
 from emix.gaussian.shortcuts.screen import Screen
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.structures import STRUCTURES
+from emix.gaussian.steps_ahead import StepsAhead
 from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest
-from emix.kernel import factors
 from emix.kernel.factors import judge as judge_sums
 from emix.rows.source import RowSource
 
@@ -29,10 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["GaussianRun"]
 
 Array = NDArray[np.float64]
-
-# Steps in one call of compiled code: at most so many, and no more than take some milliseconds, so that signals and
-# other threads need not wait.
-MOST_STEPS, OPERATIONS_AHEAD = 64, 5e7
 
 # In the order in which a pass asks them: one that may refuse its sums comes before those that count.
 _POLICIES: tuple[type[Origin], type[Bounds], type[Screen]] = (Origin, Bounds, Screen)
@@ -76,7 +69,7 @@ class GaussianRun:
                     sketch = sketch if shortcut.room is None else shortcut.room
         self.sums = LocalSums(source, self._form, model.n_components, model.n_threads, "packing" in names, sketch)
         self._before: PassOutcome | None = None
-        self._alone: tuple[Any, Any, int, int, int] | None = None
+        self._ahead: StepsAhead | None = None
 
     @property
     def effective_rows(self) -> float:
@@ -140,71 +133,20 @@ class GaussianRun:
     def advance(
         self, parameters: GaussianParameters, log_likelihood: float, enough: float, rounding: float, most: int
     ) -> tuple[GaussianParameters, GaussianStatistics, list[float]] | None:
-        """Take steps of EM after which there is nothing to decide, in one call of compiled code.
+        """Take steps of EM that leave nothing to decide (`emix.gaussian.steps_ahead`); None if there are none.
 
-        The results have the bits of `e_step` and `m_step`, one after the other.
-
-        Parameters
-        ----------
-        parameters : GaussianParameters
-            Those of the next E-step, which is the first to be taken.
-        log_likelihood : float
-            That of the E-step before.
-        enough, rounding : float
-            As `StoppingRule` has them: steps are taken while the log-likelihood rises by more.
-        most : int
-            Most E-steps.
-
-        Returns
-        -------
-        GaussianParameters
-            Those of the next E-step, which is to be decided about.
-        GaussianStatistics
-            Of the last E-step that was taken.
-        list of float
-            Log-likelihoods, one for each E-step.
-
-        None in place of the three if no step was taken.
+        `log_likelihood` is that of the E-step before. Steps are taken while it rises by more than `enough` and
+        `rounding`, which are those of `StoppingRule`; at most `most`.
         """
-        if self._alone is None:
-            self._alone = self._means_to_advance()
-        accumulator, rows, address, structure, most_at_once = self._alone
-        before = self._before
-        if not address or before is None:
+        if self._ahead is None:
+            self._ahead = StepsAhead(self.model, self.source, self.sums, plain=not self.shortcuts)
+        if self._before is None:
             return None
-        model, columns = self.model, self._columns
-        K, d, kind = model.n_components, model.n_features, model.structure
-        found = np.empty(min(most, most_at_once))
-        lines, sums = np.empty((3, len(parameters.packed))), np.empty((2, len(before.packed)))
-        lines[0], sums[0] = parameters.packed, before.packed
-        n, line, under, last = factors.advance(
-            self.sums.buffers, accumulator, rows, address, structure, ridge_of(model.reg_covar), columns,
-            enough, rounding, self.weight, lines, sums, log_likelihood, found,
-        )  # fmt: skip
-        if not n:
+        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most)
+        if found is None:
             return None
-        values: list[float] = found[:n].tolist()
-        # Copies: each line alone is kept for as long as someone needs it.
-        self._before = PassOutcome(sums[last].copy(), values[-1])
-        taken_under = GaussianParameters(kind, K, d, lines[under].copy())
-        statistics = GaussianStatistics(
-            kind, K, d, self._before.packed, self.weight, self.source.n_rows, values[-1], taken_under, 1.0, columns
-        )
-        return GaussianParameters(kind, K, d, lines[line].copy()), statistics, values
-
-    def _means_to_advance(self) -> tuple[Any, Any, int, int, int]:
-        """Return what `advance` needs: accumulator, rows, address, number of the M-step, most steps; address 0: never.
-
-        A model of another class may have steps of its own, and so may a structure that is not of this package.
-        """
-        model, structure = self.model, self.model.structure
-        operations = self.source.n_rows * operations_of_pass(model.n_components, model.n_features)
-        most = min(MOST_STEPS, int(OPERATIONS_AHEAD / operations))
-        ours = model.has_plain_steps and STRUCTURES.get(structure.name) is structure
-        alone = self.sums.alone if ours and most > 1 and self._unit == 1.0 and not self.shortcuts else None
-        if alone is None:
-            return None, None, 0, 0, 0
-        return *alone, getattr(structure, "m_step", 0), most
+        self._before = found.outcome
+        return found.parameters, found.statistics, found.log_likelihoods
 
     def _request(self, density: KernelDensity, before: PassOutcome | None, center: Array | None = None) -> PassRequest:
         return PassRequest(density, before, center, self._columns, self._unit)
