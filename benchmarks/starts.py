@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=200, help="runs of each kind for --find (%(default)s)")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (%(default)s)")
     options = parser.parse_args(argv)
-    options.threads = None
+    options.threads, options.quick, options.repeats = None, False, None
     warnings.simplefilter("ignore")
     names = options.only or NAMES
     modes: dict[str, Any] = json.loads(MODES.read_text(encoding="utf-8")) if MODES.exists() else {}

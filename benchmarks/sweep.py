@@ -50,7 +50,7 @@ x <- as.matrix(read.csv(arguments[1], header = FALSE))
 m <- Mclust(x, G = as.integer(arguments[2]), modelNames = arguments[3], verbose = FALSE)
 p <- m$parameters
 s <- p$variance$sigma
-writeLines(format(c(m$loglik, p$pro, t(p$mean), s), digits = 17), arguments[4])
+writeLines(format(c(m$loglik, p$pro, p$mean, s), digits = 17), arguments[4])
 """
 
 SETS = ("faithful", "iris", "wine", "breast cancer", "made-up 1", "made-up 4", "made-up 9", "made-up 17")
@@ -195,6 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (%(default)s)")
     options = parser.parse_args(argv)
+    options.quick = False
     if shutil.which("Rscript") is None:
         raise SystemExit("Rscript is not on the path: install R and its package mclust")
     warnings.simplefilter("ignore")
