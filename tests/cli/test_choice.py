@@ -38,7 +38,7 @@ def test_ten_best_the_curves_and_the_model(csv_file: Path, tmp_path: Path, capsy
     ("arguments", "chosen"),
     [
         (["-k", "2,3,5", "--covariance", "full,VII"], "Chosen by BIC: full, 2 components"),
-        (["-k", "1-2,4", "--covariance", "tied"], "Chosen by BIC: tied, 2 components"),
+        (["-k", "1-2,4", "--covariance", "tied"], "Chosen by BIC: tied, 4 components"),
         (["-k", "2", "--criterion", "icl"], "Chosen by ICL: full, 2 components"),
         (["-k", "2", "--covariance", "tied, full"], "Chosen by BIC: full, 2 components"),
         (["-k", "1-3", "--criterion", "cv", "--folds", "4"], "Chosen by held-out log-likelihood: full, 2 components"),

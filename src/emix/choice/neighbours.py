@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.scoring import score_rows
 from emix.gaussian.structures import CovarianceStructure
+from emix.rows.arrays import ArraySource
 
 __all__ = ["contains", "merged", "projected", "split"]
 
@@ -23,15 +25,25 @@ Array = NDArray[np.float64]
 # a normal distribution, cut at its mean, lie √(2/π) = 0.80 from it.
 APART = 0.8
 
+# Unions that are compared in structures whose components share a part of their covariances.
+MERGERS = 12
 
-def split(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:
+
+def split(
+    parameters: GaussianParameters, structure: CovarianceStructure, rows: ArraySource | None = None
+) -> GaussianParameters:
     """Return parameters with one component more: the one of the largest π_k·λ_k is cut across its longest axis.
 
     λ_k is the largest variance of component k in any direction, in units of the columns' standard deviations over all
     rows. The halves have means μ ± a √λ v and covariance Σ − a² λ v vᵀ, which keeps the moments (Zhang, Chen, Sun and
     Chan, 2003, EM algorithms for Gaussian mixtures with split-and-merge operation, Pattern Recognition 36, 1973-1983).
+
+    `rows` are some of the rows that the parameters were fitted to. From them comes the covariance matrix of each
+    component, of which a structure may keep no more than a variance.
     """
     weights, means, covariances = _moments(parameters)
+    if rows is not None and not (structure.is_linear and structure.form.has_matrices):
+        covariances = _scatter_of_rows(parameters, rows, covariances)
     away = means - weights @ means
     total = weights @ (np.diagonal(covariances, axis1=1, axis2=2) + away * away)
     scale = np.sqrt(np.where(total > 0.0, total, 1.0))
@@ -47,11 +59,28 @@ def split(parameters: GaussianParameters, structure: CovarianceStructure) -> Gau
     )
 
 
+@np.errstate(under="ignore")
+def _scatter_of_rows(parameters: GaussianParameters, rows: ArraySource, covariances: Array) -> Array:
+    """Covariance matrices of rows by their responsibilities; those given where a component holds too few rows."""
+    r = score_rows(rows.X, parameters, log_density=False, responsibilities=True, n_threads=1).responsibilities
+    assert r is not None
+    held = r.astype(np.float64)
+    if rows.sample_weight is not None:
+        held *= rows.sample_weight[:, np.newaxis]
+    found = covariances.copy()
+    d = rows.n_features
+    for k, weight in enumerate(held.sum(axis=0)):
+        if r[:, k].sum() > 2 * d:
+            z = rows.X - parameters.means[k]
+            found[k] = (z.T * held[:, k]) @ z / weight
+    return found
+
+
 def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:
     """Return parameters with one component less: two are one, those whose union loses least.
 
-    The loss is that of Q with a covariance matrix for each component, ½ (π log det Σ − π_i log det Σ_i − π_j log det
-    Σ_j), π, Σ of the union, and of its entropy of weights: no unit of a column counts in it.
+    The loss is that of Q with a covariance of the structure's form for each component, ½ (π log det Σ − π_i log det Σ_i
+    − π_j log det Σ_j), π, Σ of the union, and of its entropy of weights: no unit of a column counts in it.
     """
     weights, means, covariances = _moments(parameters)
     first, second = np.array(list(combinations(range(len(weights)), 2))).T
@@ -62,16 +91,29 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
     within = share[:, np.newaxis, np.newaxis]
     union = within * covariances[first] + (1.0 - within) * covariances[second]
     union += within * (1.0 - within) * away[:, :, np.newaxis] * away[:, np.newaxis, :]
-    own = _weighted_log(weights) - 0.5 * weights * np.linalg.slogdet(covariances)[1]
-    pair = int(np.argmax(_weighted_log(both) - 0.5 * both * np.linalg.slogdet(union)[1] - own[first] - own[second]))
-    i, j = int(first[pair]), int(second[pair])
-    others = [k for k in range(len(weights)) if k not in (i, j)]
-    return _of_structure(
-        structure,
-        np.append(weights[others], both[pair]),
-        np.concatenate([means[others], mean[pair : pair + 1]]),
-        np.concatenate([covariances[others], union[pair : pair + 1]]),
-    )
+    own = _weighted_log(weights) - 0.5 * weights * _log_det(structure, covariances)
+    gain = _weighted_log(both) - 0.5 * both * _log_det(structure, union) - own[first] - own[second]
+
+    def without(pair: int) -> GaussianParameters:
+        others = np.delete(np.arange(len(weights)), [first[pair], second[pair]])
+        return _of_structure(
+            structure,
+            np.append(weights[others], both[pair]),
+            np.concatenate([means[others], mean[pair : pair + 1]]),
+            np.concatenate([covariances[others], union[pair : pair + 1]]),
+        )
+
+    best = np.argsort(-gain, kind="stable")[:MERGERS]
+    if structure.is_linear:
+        return without(int(best[0]))
+    # What components share changes with each union: the few best are compared as the structure has them.
+    return max((without(int(pair)) for pair in best), key=_highest_q)
+
+
+def _highest_q(parameters: GaussianParameters) -> float:
+    """Q, up to a constant, of statistics that the parameters maximize."""
+    weights = parameters.weights
+    return float(_weighted_log(weights).sum() + weights @ parameters.log_det_whitening)
 
 
 def projected(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:
@@ -95,6 +137,17 @@ def _moments(parameters: GaussianParameters) -> tuple[Array, Array, Array]:
     """Weights, means and covariance matrices (K, d, d)."""
     K, d = parameters.n_components, parameters.n_features
     return parameters.weights, parameters.means, parameters.structure.form.to_full(parameters.covariances, K, d)
+
+
+def _log_det(structure: CovarianceStructure, covariances: Array) -> Array:
+    """Log det of covariance matrices (…, d, d) in the form of a structure."""
+    form = structure.form
+    if form.has_matrices:
+        return np.asarray(np.linalg.slogdet(covariances)[1])
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    if not form.has_directions:
+        variances = np.broadcast_to(variances.mean(axis=1, keepdims=True), variances.shape)
+    return np.asarray(np.log(np.maximum(variances, np.finfo(np.float64).tiny)).sum(axis=1))
 
 
 def _weighted_log(weights: Array) -> Array:

@@ -1,4 +1,4 @@
-"""A sweep: every cell from its own starts, then from its neighbours' parameters."""
+"""A sweep: every cell from its own starts, then from its neighbours' parameters, down and up the numbers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from emix.gaussian.structures import CovarianceStructure
 from emix.kernel.level import has_own_threads
 from emix.parallel.threads import plan_runs
 from emix.rows.arrays import ArraySource
+from emix.rows.sampling import sample_rows
 
-__all__ = ["Neighbours", "Sweep", "n_parameters", "start_from", "threads_of_fits"]
+__all__ = ["Neighbours", "Sweep", "n_parameters", "start_beside", "start_from", "threads_of_fits"]
 
 
 # Fits go side by side from so many operations of a pass on, fewer than restarts of one fit: steps are taken many at a
 # time, without Python. (Measured, wall time of a sweep in two threads over that in one: 150 × 4, 1.2e5 operations, 1.2;
 # 272 × 2, 1.4e5, 0.95; 178 × 13, 5.4e5, 0.83; 569 × 10, 1.2e6, 0.72.)
 LEAST_OPERATIONS_OF_FITS = 3e5
+
+# Rows by which components are split.
+ROWS_OF_SPLITS = 4096
 
 Make = Callable[[GaussianParameters, CovarianceStructure], GaussianParameters]
 
@@ -54,27 +58,55 @@ class Sweep:
         self.cells, self.fitter, self._report = cells, fitter, report
         self.fits: dict[Cell, CellFit] = {}
         self._at_once = threads_of_fits(cells, fitter.source, n_threads)
+        # Some rows tell in which direction a component is to be split.
+        self._rows = fitter.source
+        if fitter.source.n_rows > ROWS_OF_SPLITS:
+            drawn = sample_rows(fitter.source.n_rows, 0, ROWS_OF_SPLITS, fitter.source.sample_weight)
+            weight = fitter.source.sample_weight
+            self._rows = ArraySource(fitter.source.X[drawn], None if weight is None else weight[drawn])
 
     def run(self) -> None:
         """Do both phases."""
         alone = self._at_once > 1
-        self._phase(self.cells, lambda cell, stop: self.fitter.fit(cell, stop, alone=alone))
-        # All starts of the second phase are fits of the first, so that the order of its fits does not matter.
-        before = {cell: self.fits[cell] for cell in self.cells}
-        neighbours = Neighbours(before, self.fitter.source)
-        starts = {cell: found for cell in self.cells if (found := neighbours.starts_of(cell))}
-        self._phase(
-            list(starts), lambda cell, stop: self.fitter.improve(cell, before[cell], starts[cell], stop, alone=alone)
+        do_each(
+            len(self.cells),
+            lambda i, stop: self.fitter.fit(self.cells[i], stop, alone=alone),
+            lambda i, found: self._keep(self.cells[i], found),
+            self._at_once,
+        )
+        # A structure takes from others only fits of the first phase, so that the order of the chains does not matter.
+        neighbours = Neighbours({cell: self.fits[cell] for cell in self.cells}, self.fitter.source)
+        chains: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            chains.setdefault(cell.covariance_type, []).append(cell)
+        cells = [sorted(chain, key=lambda cell: cell.n_components) for chain in chains.values()]
+        do_each(
+            len(cells), lambda i, stop: self._chain(cells[i], neighbours, stop), lambda i, found: None, self._at_once
         )
 
-    def _phase(self, cells: list[Cell], work: Callable[[Cell, Stop], CellFit]) -> None:
-        def keep(i: int, found: CellFit) -> None:
-            cell = cells[i]
-            if self._report is not None and found is not self.fits.get(cell):
-                self._report(cell, found)
-            self.fits[cell] = found
+    def _chain(self, cells: list[Cell], neighbours: Neighbours, stop: Stop) -> None:
+        """Improve the fits of one structure: from many components to few, and back.
 
-        do_each(len(cells), lambda i, stop: work(cells[i], stop), keep, self._at_once)
+        So what is found with some number of components reaches all others.
+        """
+        for down in (True, False):
+            for i in reversed(range(len(cells))) if down else range(len(cells)):
+                cell, beside = cells[i], i + 1 if down else i - 1
+                if cell.n_components == 1:  # one Gaussian has one mode, which every start finds
+                    continue
+                starts = neighbours.of_other_structures(cell) if down else []
+                if 0 <= beside < len(cells):
+                    starts = starts + start_beside(cell, cells[beside], self.fits[cells[beside]], self._rows)
+                found = self.fitter.improve(cell, self.fits[cell], starts, stop, alone=self._at_once > 1)
+                if stop is not None and stop[0]:
+                    return
+                if found is not self.fits[cell]:
+                    self._keep(cell, found)
+
+    def _keep(self, cell: Cell, found: CellFit) -> None:
+        self.fits[cell] = found
+        if self._report is not None:
+            self._report(cell, found)
 
 
 def threads_of_fits(cells: list[Cell], source: ArraySource, n_threads: int | None, n_fits: int = 0) -> int:
@@ -114,32 +146,32 @@ class Neighbours:
                 value = bic(fit.log_likelihood, n_parameters(cell, source.n_features), source.effective_rows)
                 self._beside.setdefault(cell.n_components, []).append((cell, fit.log_likelihood, value))
 
-    def starts_of(self, cell: Cell) -> list[tuple[str, Start]]:
-        """Return the starts for a cell: (origin, function that makes it).
+    def of_other_structures(self, cell: Cell) -> list[tuple[str, Start]]:
+        """Return the starts for a cell from other structures with as many components: (origin, function that makes it).
 
-        They are a component less of the same structure, split; a component more, merged; of the structures with as many
-        components, the one of the highest likelihood that this one contains, and of all others the one of the best BIC.
+        They are that of the highest likelihood of those that this one contains, and of all others that of the best BIC.
         """
-        name, structure, K = cell
-        if K == 1:  # one Gaussian has one mode, which every start finds
-            return []
-        others = [one for one in self._beside.get(K, []) if one[0].structure is not structure]
+        _, structure, K = cell
         within: list[tuple[Cell, float, float]] = []
         beside: list[tuple[Cell, float, float]] = []
-        for one in others:
-            (within if contains(structure, one[0].structure) else beside).append(one)
+        for one in self._beside.get(K, []):
+            if one[0].structure is not structure:
+                (within if contains(structure, one[0].structure) else beside).append(one)
         best = [max(within, key=lambda one: one[1])[0]] if within else []
         best += [min(beside, key=lambda one: one[2])[0]] if beside else []
-        found = [
+        return [
             (other.covariance_type, start_from(projected, self._fits[other.covariance_type, K], structure))
             for other in best
         ]
-        for number, make in ((K - 1, split), (K + 1, merged)):
-            fit = self._fits.get((name, number))
-            if fit is not None:
-                plural = "s" if number > 1 else ""
-                found.append((f"{number} component{plural}", start_from(make, fit, structure)))
-        return found
+
+
+def start_beside(cell: Cell, other: Cell, fit: CellFit, rows: ArraySource) -> list[tuple[str, Start]]:
+    """Return the start for a cell from the fit of its structure with a component more or less, if it is sound."""
+    number = other.n_components
+    if not fit.is_sound or abs(number - cell.n_components) != 1:
+        return []
+    make: Make = merged if number > cell.n_components else lambda parameters, kind: split(parameters, kind, rows)
+    return [(f"{number} component{'s' if number > 1 else ''}", start_from(make, fit, cell.structure))]
 
 
 def start_from(make: Make, fit: CellFit, structure: CovarianceStructure) -> Start:

@@ -121,11 +121,11 @@ class AutoStarts:
         exploration = self.exploration
         waiting = self._candidates(_CANDIDATES[:_FIRST])
         if self._kinds_at_best(waiting) == _FIRST:
-            return self._without_collapse(self._distinct(waiting))
+            return self._without_collapse(self._at_best(waiting)[:1])
         if exploration.left > _FIRST * CANDIDATE_ITERATIONS:
             waiting += self._candidates(_CANDIDATES[_FIRST:])
         if self._kinds_at_best(waiting) >= AGREEING:
-            return self._without_collapse(self._distinct(waiting))
+            return self._without_collapse(self._at_best(waiting)[:1])
         waiting = self._promising(self._distinct(waiting))
         modes: list[_Candidate] = []
         n_found = 0
@@ -178,14 +178,17 @@ class AutoStarts:
 
         return [candidate for candidate in candidates if is_promising(candidate.result)]
 
-    def _kinds_at_best(self, candidates: list[_Candidate]) -> int:
-        """Number of kinds of which every candidate is on the way to the best mode, to judge by log-likelihoods."""
-        if not candidates:
-            return 0
-        least = max(candidate.result.log_likelihood for candidate in candidates)
+    def _at_best(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """Candidates on the way to the best mode, to judge by log-likelihoods, in the order in which they were made."""
+        least = max((candidate.result.log_likelihood for candidate in candidates), default=0.0)
         least -= ALIKE * self.exploration.source.total_weight
-        behind = {candidate.kind for candidate in candidates if candidate.result.log_likelihood < least}
-        return len({candidate.kind for candidate in candidates} - behind)
+        return [candidate for candidate in candidates if candidate.result.log_likelihood >= least]
+
+    def _kinds_at_best(self, candidates: list[_Candidate]) -> int:
+        """Number of kinds of which every candidate is on the way to the best mode."""
+        at_best = self._at_best(candidates)
+        behind = {candidate.kind for candidate in candidates if candidate not in at_best}
+        return len({candidate.kind for candidate in at_best} - behind)
 
     def _to_its_end(self, candidate: _Candidate) -> _Candidate:
         kind, result = candidate
