@@ -66,9 +66,7 @@ def run_r(script: str, *arguments: str | Path) -> str:
     with tempfile.NamedTemporaryFile("w", suffix=".R") as file:
         file.write(script)
         file.flush()
-        done = subprocess.run(
-            ["Rscript", file.name, *map(str, arguments)], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["Rscript", file.name, *map(str, arguments)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return done.stdout
@@ -185,7 +183,26 @@ def table(results: Results) -> str:
     text = "\n".join(lines)
     if notes:
         text += "\n\nCells in which mclust's BIC is higher by more than 0.05:\n\n" + "\n".join(notes)
-    return f"{caption(results)}\n\nSeconds: the least of the rounds (the most in brackets).\n\n{text}\n"
+    return f"Seconds: the least of the rounds (the most in brackets).\n\n{text}"
+
+
+def draw(results: Results, path: Path) -> None:
+    """Seconds of both sweeps, two bars for each data set."""
+    import drawing
+
+    drawn, (axes,) = drawing.figure(width=8.5, height=4.5)
+    names = [record["data"] for record in results["records"]]
+    for place, who in enumerate(("mclust", "emix")):
+        seconds = [min(record["seconds"][who]) for record in results["records"]]
+        places = np.arange(len(names)) + 0.38 * (place - 0.5)
+        axes.barh(places, seconds, height=0.36, color=drawing.style(who)[0], label=who)
+    axes.set_xscale("log")
+    drawing.number_ticks(axes.xaxis)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.legend()
+    drawing.unit(axes, "seconds for 14 structures × 9 numbers of components (logarithmic)")
+    drawing.finish(drawn, path, "Choice of a mixture", caption(results))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
