@@ -24,8 +24,8 @@ __all__ = ["SAME_MODE", "Exploration"]
 LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 
 # Operations of all short runs, some 0.3 s of one thread. Where rows are few and Python's share counts, passes: so many
-# for each mean's coordinate, and never more than the last number.
-OPERATIONS, PASSES, MOST_PASSES = 1.5e10, 30, 1500
+# for each component times components and features, and never more than the last number.
+OPERATIONS, PASSES, MOST_PASSES = 1.5e10, 15, 1500
 # A fit of so many rows is long by itself. Its exploration takes no longer than so many of its EM iterations.
 MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 2.0
 
@@ -80,7 +80,7 @@ class Exploration:
         operations = OPERATIONS
         if source.n_rows >= MANY_ROWS:
             operations = min(operations, ITERATIONS_OF_MANY * source.n_rows * a_row)
-        self.left = min(float(MOST_PASSES), float(PASSES * K * d), operations / (self.source.n_rows * a_row))
+        self.left = min(float(MOST_PASSES), float(PASSES * K * (K + d)), operations / (self.source.n_rows * a_row))
 
     @property
     def deviations(self) -> NDArray[np.float64]:
