@@ -9,10 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from emix import GaussianModel, GaussianParameters
-from emix.em.result import EMResult
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
-from emix.starts.exploration import Exploration
+from emix.starts.exploration import Exploration, Mode
 from emix.starts.split_merge import improved, mergers_of, posterior_of
 
 Array = NDArray[np.float64]
@@ -23,7 +22,7 @@ def three_groups(n: int = 100) -> Array:
     return np.vstack([rng.normal(size=(n, 2)) + center for center in ([-20.0, 0.0], [20.0, -4.0], [20.0, 4.0])])
 
 
-def trapped(X: Array, structure: str = "full") -> tuple[Exploration, EMResult]:
+def trapped(X: Array, structure: str = "full") -> tuple[Exploration, Mode]:
     """The mode that has two components on the first group, and one on the other two."""
     form = STRUCTURES[structure].form
     start = GaussianParameters.of(
@@ -33,21 +32,21 @@ def trapped(X: Array, structure: str = "full") -> tuple[Exploration, EMResult]:
         form.from_pooled(np.eye(2), 3),
     )
     found = Exploration(ArraySource(X), GaussianModel(3, 2, structure, "auto"), 0, 1e-6, 1000)
-    mode = found.run(start, 200)
-    assert mode is not None
-    return found, mode
+    result = found.run(start, 200)
+    assert result is not None
+    return found, Mode(start, result)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_a_component_leaves_where_it_is_one_too_many(structure: str) -> None:
     X = three_groups()
     found, mode = trapped(X, structure)
-    assert np.sum(mode.parameters.means[:, 0] < 0.0) == 2  # EM itself does not get out
-    better = improved(found, mode)
+    assert np.sum(mode.result.parameters.means[:, 0] < 0.0) == 2  # EM itself does not get out
+    better = improved(found, mode).result
     means = better.parameters.means[np.argsort(better.parameters.means @ [1.0, 0.01])]
     # Means of 100 rows of standard deviation 1: a tenth, times 3.
     np.testing.assert_allclose(means, [[-20.0, 0.0], [20.0, -4.0], [20.0, 4.0]], rtol=0, atol=0.3)
-    assert better.log_likelihood > mode.log_likelihood + 0.1 * len(X)
+    assert better.log_likelihood > mode.result.log_likelihood + 0.1 * len(X)
 
 
 def test_the_best_mode_stays() -> None:
@@ -70,9 +69,9 @@ def test_two_components_are_cut_anew_in_another_direction() -> None:
         "full", [0.5, 0.5], [[0.0, -4.0], [0.0, 4.0]], [np.diag([4.0, 4.0])] * 2
     )
     found = Exploration(ArraySource(X), GaussianModel(2, 2, "full", "auto"), 0, 1e-6, 1000)
-    mode = found.run(start, 1)
-    assert mode is not None
-    better = improved(found, mode)
+    result = found.run(start, 1)
+    assert result is not None
+    better = improved(found, Mode(start, result)).result
     np.testing.assert_allclose(np.sort(better.parameters.means[:, 0]), [-2.0, 2.0], rtol=0, atol=0.1)
 
 
@@ -84,7 +83,7 @@ def test_weights_are_repetitions() -> None:
     for source in (ArraySource(X, weight), ArraySource(np.repeat(X, weight.astype(int), axis=0))):
         found = Exploration(source, GaussianModel(3, 2, "full", "auto"), 0, 1e-6, 1000)
         # Sums over the rows in another order, and iterations after them
-        ends.append(improved(found, mode).log_likelihood)
+        ends.append(improved(found, mode).result.log_likelihood)
     assert ends[0] == pytest.approx(ends[1], rel=1e-9)
 
 
@@ -114,17 +113,15 @@ def test_estimate_of_a_merger_is_what_it_costs() -> None:
 def test_any_magnitude(scale: float) -> None:
     X = three_groups() / 100.0
     found, mode = trapped(100.0 * X)
-    plain = improved(found, mode).parameters.means
+    plain = improved(found, mode).result.parameters.means
+    theta = mode.result.parameters
     start = GaussianParameters.of(
-        mode.parameters.structure,
-        mode.parameters.weights,
-        mode.parameters.means / 100.0 * scale,
-        mode.parameters.covariances * (scale / 100.0) ** 2,
+        theta.structure, theta.weights, theta.means / 100.0 * scale, theta.covariances * (scale / 100.0) ** 2
     )
     again = Exploration(ArraySource(X * scale), GaussianModel(3, 2, "full", "auto"), 0, 1e-6, 1000)
     there = again.run(start, 1)
     assert there is not None
-    means = improved(again, there).parameters.means
+    means = improved(again, Mode(start, there)).result.parameters.means
     # 1e-300 is a subnormal's neighbour as a variance: a few digits may go.
     np.testing.assert_allclose(np.sort(means[:, 0]) / scale, np.sort(plain[:, 0]) / 100.0, rtol=1e-3)
     assert math.isfinite(scale)

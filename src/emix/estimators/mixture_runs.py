@@ -207,7 +207,9 @@ def _best(
         if progress is not None:
             callback = progress.iteration_ends
             progress.run_begins(index)
-        parameters, kinds[index] = start(index)
+        parameters, kinds[index], done = start(index)
+        if done is not None and progress is None:
+            return done
         result = iterate(
             model,
             source,

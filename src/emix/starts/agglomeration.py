@@ -238,13 +238,14 @@ def ward_of(source: ArraySource, seed: int) -> Agglomerated:
     source : ArraySource
         It keeps the merges for the next call.
     seed : int
-        Of the sample.
+        Of the sample. It does not count where all rows are taken.
 
     Returns
     -------
     Agglomerated
     """
-    kept = source.kept.get("ward")
+    key = f"ward {seed if source.n_rows > WARD_ROWS else 0}"
+    kept = source.kept.get(key)
     if kept is None:
         rows = sample_rows(source.n_rows, seed, WARD_ROWS, source.sample_weight)
         X = np.ascontiguousarray(source.X[rows], dtype=np.float64)
@@ -252,7 +253,7 @@ def ward_of(source: ArraySource, seed: int) -> Agglomerated:
         features = np.empty((X.shape[1], len(X)))
         clusters.standardize(X, weight, features)
         # Two runs may both come here: they find the same bits.
-        kept = source.kept["ward"] = Agglomerated(X, weight, ward(features.T, weight))
+        kept = source.kept[key] = Agglomerated(X, weight, ward(features.T, weight))
     return kept
 
 

@@ -14,6 +14,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emix.em.result import EMResult
 from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.model import GaussianModel
@@ -21,7 +24,7 @@ from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
 from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.arrays import ArraySource
-from emix.starts.exploration import Exploration
+from emix.starts.exploration import Exploration, Mode
 from emix.starts.split_merge import improved
 from emix.starts.starting_parameters import STARTS, make_cells, make_start
 
@@ -49,7 +52,7 @@ ALIKE = 1e-3
 # Kinds that have to agree once all candidates are made.
 AGREEING = 3
 
-# A candidate that would not come as high as the best with so many steps like its last is not carried on.
+# A candidate is dropped if FORESIGHT more steps like its last one would not reach the best.
 FORESIGHT = 20.0
 
 # The search ends once the best mode has been found so many times, from different candidates.
@@ -57,14 +60,25 @@ ENOUGH = 2
 
 
 class Start(NamedTuple):
-    """Parameters to start from, and the kind of start that they come from."""
+    """A start of a run.
+
+    Attributes
+    ----------
+    parameters : GaussianParameters
+    kind : str
+        The kind of start that the parameters come from.
+    result : EMResult or None
+        The run from these parameters, if the search has done it and it gave no warning.
+    """
 
     parameters: GaussianParameters
     kind: str
+    result: EMResult | None = None
 
 
 class _Candidate(NamedTuple):
     kind: str
+    start: GaussianParameters
     result: EMResult
 
 
@@ -99,10 +113,16 @@ class AutoStarts:
         self.exploration = Exploration(source, model, seed, tol, max_iter)
         self._restart = 1 + max(restart for _, restart in _CANDIDATES)
         found: list[_Candidate] = []
-        # One component has one mode. A fit that may not go as far as a candidate is for somebody who watches each step.
+        self._first: list[Start] = []  # of all rows: the start of the best mode
+        # One component has one mode. A fit of fewer iterations than a candidate's would hide that it stopped early.
         if model.n_components > 1 and max_iter >= CANDIDATE_ITERATIONS:
             found = self._search()
-        self._starts = [Start(result.parameters, kind) for kind, result in found]
+        if self.exploration.source is source:
+            others = [Start(start, kind) for kind, start, _ in found[1:]]
+            self._starts = self._first + (others if self._first else [])
+        else:
+            # Of many rows a sample has found the mode; EM on all rows starts there.
+            self._starts = [Start(result.parameters, kind) for kind, _, result in found]
 
     def start(self, run: int) -> Start:
         """Return the start of a run."""
@@ -119,7 +139,9 @@ class AutoStarts:
     def _search(self) -> list[_Candidate]:
         """Modes and candidates, the best first; the first does not collapse."""
         exploration = self.exploration
-        waiting = self._candidates(_CANDIDATES[:_FIRST])
+        # One at least, if the budget is not enough for three.
+        n_first = min(_FIRST, max(1, int(exploration.left / CANDIDATE_ITERATIONS)))
+        waiting = self._candidates(_CANDIDATES[:n_first])
         if self._kinds_at_best(waiting) == _FIRST:
             return self._without_collapse(self._at_best(waiting)[:1])
         if exploration.left > _FIRST * CANDIDATE_ITERATIONS:
@@ -135,37 +157,40 @@ class AutoStarts:
                 self._restart += 1
                 exploration.left -= 1.0  # also of one that collapses at once
                 continue
-            kind, result = self._to_its_end(waiting.pop(0))
-            mode = improved(exploration, result)
-            if not modes or exploration.agree(modes[0].result, mode):
+            kind, start, result = self._to_its_end(waiting.pop(0))
+            found = _Candidate(kind, *improved(exploration, Mode(start, result)))
+            if not modes or exploration.agree(modes[0].result, found.result):
                 n_found += 1
-            elif mode.log_likelihood > modes[0].result.log_likelihood:
+            elif found.result.log_likelihood > modes[0].result.log_likelihood:
                 n_found = 1
-            modes = self._distinct([*modes, _Candidate(kind, mode)])
+            modes = self._distinct([*modes, found])
         return self._without_collapse(self._distinct(modes + waiting))
 
     def _candidates(self, which: tuple[tuple[str, int], ...]) -> list[_Candidate]:
         """Candidates after a few iterations, without those that collapsed."""
         exploration = self.exploration
         source, model = exploration.source, exploration.model
-        found: list[EMResult | None] = [None] * len(which)
+        found: list[_Candidate | None] = [None] * len(which)
         operations = source.n_rows * operations_of_pass(model.n_components, source.n_features)
         threads = 1
         if operations >= LEAST_OPERATIONS_OF_RUNS:
             threads = min(len(which), resolve_n_threads(self._model.n_threads))
 
-        def share(thread: int, stop: object) -> None:
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
             for number in range(thread, len(which), threads):
+                if stop is not None and stop[0]:
+                    return
                 kind, restart = which[number]
                 make = make_cells if kind in _FRESH else make_start
                 try:
                     start = make(kind, source, model, self._seed, restart)
                 except DegenerateCovarianceError:
                     continue
-                found[number] = exploration.run(start, CANDIDATE_ITERATIONS)
+                result = exploration.run(start, CANDIDATE_ITERATIONS)
+                found[number] = None if result is None else _Candidate(kind, start, result)
 
         run_in_threads(share, threads)
-        results = [_Candidate(kind, result) for (kind, _), result in zip(which, found) if result is not None]
+        results = [candidate for candidate in found if candidate is not None]
         exploration.left -= sum(candidate.result.n_iter + 1 for candidate in results)
         return results
 
@@ -191,14 +216,13 @@ class AutoStarts:
         return len({candidate.kind for candidate in at_best} - behind)
 
     def _to_its_end(self, candidate: _Candidate) -> _Candidate:
-        kind, result = candidate
-        if result.converged:
+        if candidate.result.converged:
             return candidate
-        longer = self.exploration.run(result.parameters, MODE_ITERATIONS)
+        longer = self.exploration.run(candidate.result.parameters, MODE_ITERATIONS)
         if longer is None:
             return candidate
         self.exploration.left -= longer.n_iter + 1
-        return _Candidate(kind, longer)
+        return candidate._replace(result=longer)
 
     def _distinct(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """One candidate of each mode, the best first."""
@@ -210,14 +234,21 @@ class AutoStarts:
         return found
 
     def _without_collapse(self, candidates: list[_Candidate]) -> list[_Candidate]:
-        """Run the first as far as the fit will; behind the others if it collapses on the way.
+        """Do the run from the first candidate as the fit would, and put it behind the others if it collapses.
 
         The fit would end collapsed where another mode does not. A sample cannot tell.
         """
-        if self.exploration.source is not self._source:
+        exploration = self.exploration
+        if exploration.source is not self._source:
             return candidates
-        for number, (kind, result) in enumerate(candidates):
-            longer = self.exploration.run_to_convergence(result.parameters)
-            if longer is not None:
-                return [_Candidate(kind, longer), *candidates[:number], *candidates[number + 1 :]]
+        for number, candidate in enumerate(candidates):
+            # From its start, so that the fit has the history of a run. If that ends lower, from the mode.
+            for start in (candidate.start, candidate.result.parameters):
+                result = exploration.run_to_convergence(start)
+                if result is not None and (
+                    result.log_likelihood >= candidate.result.log_likelihood
+                    or exploration.agree(result, candidate.result)
+                ):
+                    self._first = [Start(start, candidate.kind, None if exploration.warned else result)]
+                    return [candidate, *candidates[:number], *candidates[number + 1 :]]
         return candidates

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.em.loop import iterate
+from emix.em.loop import Watch, iterate
 from emix.em.result import EMRecord, EMResult
-from emix.exceptions import DegenerateFitError, warnings_held
+from emix.exceptions import warnings_held
 from emix.gaussian.collapse import judge_fit
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.operations import operations_of_pass
@@ -18,22 +19,33 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
 from emix.rows.sampling import sample_rows
 
-__all__ = ["SAME_MODE", "Exploration"]
+__all__ = ["SAME_MODE", "Exploration", "Mode"]
 
 # Rows that candidates look at: enough to tell modes apart, few enough to run many.
 LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 
-# Operations of all short runs, some 0.3 s of one thread. Where rows are few and Python's share counts, passes: so many
-# for each component times components and features, and never more than the last number.
+# Budget of all short runs, in operations: some 0.3 s of one thread. For few rows Python takes most of the time, and the
+# budget is a number of passes: PASSES · K (K + d), and never more than MOST_PASSES.
 OPERATIONS, PASSES, MOST_PASSES = 1.5e10, 15, 1500
-# A fit of so many rows is long by itself. Its exploration takes no longer than so many of its EM iterations.
+# A fit of so many rows is long by itself. The budget is then so many of its EM iterations. Work that has begun is done:
+# the first candidates, and the last run.
 MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 2.0
+
+# Iterations by which a look at a run may be late: they are then taken together.
+LOOK_EVERY = 4
 
 # Nats per unit of weight. Short runs need not converge as far as the fit does.
 LEAST_TOL = 3e-5
 
 # Nats per unit of weight. Modes whose log-likelihoods differ by less are one, or as good as one.
 SAME_MODE = 1e-4
+
+
+class Mode(NamedTuple):
+    """A mode, or a result on the way to one, and the parameters from which EM came there."""
+
+    start: GaussianParameters
+    result: EMResult
 
 
 class Exploration:
@@ -58,10 +70,12 @@ class Exploration:
     model : GaussianModel
         For these runs: of one thread.
     left : float
-        Passes over the sample that may still be made. Whoever makes passes takes them off.
+        Passes over the sample that may still be made. The caller of `run` subtracts the passes that it made.
     tol : float
         Nats per unit of weight, of short runs.
     max_iter : int
+    warned : bool
+        True if the last run gave a warning, which is not passed on.
     """
 
     def __init__(self, source: ArraySource, model: GaussianModel, seed: int, tol: float, max_iter: int) -> None:
@@ -75,6 +89,7 @@ class Exploration:
         self.model = GaussianModel(K, d, model.structure, model.reg_covar, 1)
         self.tol, self.max_iter = max(tol, LEAST_TOL), max_iter
         self.fit_tol = tol
+        self.warned = False
         self._deviations: NDArray[np.float64] | None = None
         a_row = operations_of_pass(K, d)
         operations = OPERATIONS
@@ -96,23 +111,28 @@ class Exploration:
         return self._deviations
 
     def run(
-        self, start: GaussianParameters, max_iter: int, callback: Callable[[EMRecord], object] | None = None
+        self, start: GaussianParameters, max_iter: int, look: Callable[[EMRecord], object] | None = None
     ) -> EMResult | None:
-        """Run EM on the sample; None if a component collapses. The caller counts the passes, as threads may call."""
-        return self._run(start, self.tol, min(max_iter, self.max_iter), callback)
+        """Run EM on the sample; None if a component collapses. The caller counts the passes, as threads may call.
+
+        `look` is called with each record, some iterations late, and ends the run by returning True.
+        """
+        return self._run(start, self.tol, min(max_iter, self.max_iter), look)
 
     def run_to_convergence(self, start: GaussianParameters) -> EMResult | None:
         """Run EM as far as the fit does; None if a component collapses."""
         return self._run(start, self.fit_tol, self.max_iter, None)
 
     def _run(
-        self, start: GaussianParameters, tol: float, max_iter: int, callback: Callable[[EMRecord], object] | None
+        self, start: GaussianParameters, tol: float, max_iter: int, look: Callable[[EMRecord], object] | None
     ) -> EMResult | None:
         try:
-            with warnings_held():
-                result = iterate(self.model, self.source, start, tol=tol, max_iter=max_iter, callback=callback)
-        except DegenerateFitError:
+            with warnings_held() as warned:
+                watch = None if look is None else Watch(look, LOOK_EVERY)
+                result = iterate(self.model, self.source, start, tol=tol, max_iter=max_iter, watch=watch)
+        except ValueError:  # a collapse, or rows so far out that their density is zero
             return None
+        self.warned = bool(warned)
         return None if self.has_collapsed(result) else result
 
     def has_collapsed(self, result: EMResult) -> bool:

@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.em.loop import iterate
-from emix.em.result import EMRecord, EMResult
+from emix.em.result import EMRecord
 from emix.exceptions import DegenerateFitError, warnings_held
 from emix.gaussian.collapse import judge_fit
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
 from emix.rows.arrays import ArraySource
-from emix.starts.exploration import Exploration
+from emix.starts.exploration import Exploration, Mode
 
 __all__ = ["Merger", "Posterior", "improved", "mergers_of", "posterior_of"]
 
@@ -95,22 +95,27 @@ class _Move(NamedTuple):
         return {self.merger.i, self.merger.j} | (set() if self.k is None else {self.k})
 
 
-def improved(exploration: Exploration, mode: EMResult) -> EMResult:
+def improved(exploration: Exploration, mode: Mode) -> Mode:
     """Return the best mode that moves lead to, `mode` itself if none is better.
 
     Parameters
     ----------
     exploration : Exploration
         Its passes are used up to the last; moves end there.
-    mode : EMResult
-        A result on the exploration's rows.
+    mode : Mode
+        On the exploration's rows.
+
+    Returns
+    -------
+    Mode
+        Its start is the mixture after the last move.
     """
     while exploration.left > 0.0 and (better := _round(exploration, mode)) is not mode:
         mode = better
     return mode
 
 
-def _round(exploration: Exploration, mode: EMResult) -> EMResult:
+def _round(exploration: Exploration, mode: Mode) -> Mode:
     """Try the moves from a mode, the most promising first; the mode after those that led higher.
 
     Estimates hold for components that are as they were, so that a move may follow another with which it has no
@@ -125,17 +130,17 @@ def _round(exploration: Exploration, mode: EMResult) -> EMResult:
         if moved & move.components:
             continue
         n_tries += 1
-        start = _moved(mode.parameters, move)
-        trial = None if start is None else exploration.run(start, ITERATIONS, _Trial(mode.log_likelihood + least))
+        start, goal = _moved(mode.result.parameters, move), mode.result.log_likelihood + least
+        trial = None if start is None else exploration.run(start, ITERATIONS, _Trial(goal))
         exploration.left -= 1.0 if trial is None else trial.n_iter + 1.0
-        if trial is not None and trial.log_likelihood > mode.log_likelihood + least:
-            mode = trial
+        if start is not None and trial is not None and trial.log_likelihood > goal:
+            mode = Mode(start, trial)
             moved |= move.components
     return mode
 
 
 class _Trial:
-    """Ends a run that will hardly come as high as a mode: a callback of EM."""
+    """Ends a run that will hardly come as high as a mode: a look at its records."""
 
     def __init__(self, goal: float) -> None:
         self._goal = goal
@@ -145,19 +150,25 @@ class _Trial:
 
 
 @np.errstate(all="ignore")  # a component without rows, or one so narrow that its numbers overflow, makes no move
-def _moves(exploration: Exploration, mode: EMResult) -> Iterator[_Move]:
-    """Moves whose estimate is not too low, the highest first."""
-    posterior = posterior_of(exploration, mode.parameters)
+def _moves(exploration: Exploration, mode: Mode) -> Iterator[_Move]:
+    """Moves whose estimate is not too low, the highest first; of those that the passes left are enough for."""
+    posterior = posterior_of(exploration, mode.result.parameters)
     K = len(posterior.weight)
     mergers = sorted(mergers_of(posterior), key=lambda merger: merger.cost)
-    splits = {k: list(_splits(exploration, posterior, [k])) for k in range(K)} if K > 2 else {}
-    found = []
+    splits: dict[int, list[_Split]] = {}
+    # The heaviest components first: they are the likeliest to lie on two groups.
+    for k in np.argsort(-posterior.weight, kind="stable").tolist() if K > 2 else []:
+        if exploration.left > 0.0:
+            splits[k] = list(_splits(exploration, posterior, [k]))
+    found: list[_Move] = []
     for merger in mergers:
         for k, halves in splits.items():
             if k not in (merger.i, merger.j):
                 found += [_Move(split.gain - merger.cost, merger, k, split) for split in halves]
     # Another cut through two components that are one group, or nearly.
     for merger in mergers[: K + 2]:
+        if exploration.left <= 0.0:
+            break
         again = _splits(exploration, posterior, [merger.i, merger.j], merger)
         found += [_Move(split.gain - merger.cost, merger, None, split) for split in again]
     least = -LEAST_ESTIMATE * exploration.source.total_weight
@@ -166,7 +177,10 @@ def _moves(exploration: Exploration, mode: EMResult) -> Iterator[_Move]:
 
 
 def posterior_of(exploration: Exploration, parameters: GaussianParameters) -> Posterior:
-    """Return the sample under these parameters."""
+    """Return the sample under these parameters.
+
+    Its arrays are as long as the sample: at most max(4096, 64 K) rows × K components.
+    """
     source, form = exploration.source, parameters.structure.form
     scores = score_rows(source.X, parameters, log_density=True, responsibilities=True, n_threads=1)
     assert scores.responsibilities is not None and scores.log_density is not None
@@ -175,7 +189,8 @@ def posterior_of(exploration: Exploration, parameters: GaussianParameters) -> Po
     weight = held.sum(axis=0)
     # log p(x | k) = log r + log p(x) − log π_k; r log r is 0 where r is.
     logarithms = np.log(np.where(r > 0.0, r, 1.0))
-    own = np.einsum("ik,ik->k", held, logarithms) + scores.log_density.astype(np.float64) @ held
+    # einsum, and not BLAS, whose threads would round sums differently.
+    own = np.einsum("ik,ik->k", held, logarithms) + np.einsum("i,ik->k", scores.log_density.astype(np.float64), held)
     own -= weight * np.log(parameters.weights)
     covariances = form.to_full(parameters.covariances, *parameters.means.shape)
     return Posterior(parameters, covariances, r, held, weight, own)
