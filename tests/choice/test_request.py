@@ -156,7 +156,7 @@ def test_bootstrap_speaks_of_its_own_parameters() -> None:
         ValueError, match=r"'covariance_type' parameter of bootstrap_lrt has 'ful'.*Did you mean 'full'"
     ):
         emix.bootstrap_lrt(IRIS, 1, "ful")
-    with pytest.raises(ValueError, match="'covariance_type' parameter of bootstrap_lrt has 'all'"):
+    with pytest.raises(ValueError, match="'covariance_type' parameter of bootstrap_lrt is 'all'"):
         emix.bootstrap_lrt(IRIS, 1, "all")
     with pytest.raises(ValueError, match="'n_components' parameter of bootstrap_lrt"):
         emix.bootstrap_lrt(IRIS, 0)

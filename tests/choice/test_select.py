@@ -93,7 +93,7 @@ def test_the_default_fit_of_the_choice_is_no_better(X: np.ndarray) -> None:
 
 def test_what_a_neighbour_gave_is_in_the_runs() -> None:
     selection = select_mixture(IRIS, init_params="kmeans", random_state=0)
-    found = [row for row in selection.table_ if "started from" in row.message]
+    found = [row for row in selection.table_ if "component" in row.start or row.start in STRUCTURES]
     assert found, "no neighbour improved a fit: the test needs other data"
     name, number = found[0].covariance_type, found[0].n_components
     # The second phase depends on the whole sweep, so all of it is done again, with that one mixture as the only choice.

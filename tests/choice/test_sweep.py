@@ -148,7 +148,7 @@ def test_a_better_run_is_added_to_those_there_are() -> None:
     assert after.log_likelihood > before.log_likelihood
     first, last = after.runs.reports
     assert (first.run, first.chosen, last.run, last.chosen) == (0, False, 1, True)
-    assert last.message.endswith(", started from the short one")
+    assert (first.start, last.start) == ("kmeans", "the short one")
 
 
 def test_a_long_run_has_one_history(fits: dict[Cell, CellFit]) -> None:

@@ -20,6 +20,7 @@ from emix.estimators.parameters_check import check_settings
 from emix.exceptions import DegenerateFitError, warn
 from emix.gaussian.drawing import draw
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.structures import NAMES
 from emix.random_source import seed_of
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import FloatArray, as_rows, check_column_range, feature_names
@@ -145,7 +146,12 @@ def bootstrap_lrt(
     names = feature_names(X)
     rows = as_rows(X, caller=caller, to_fit=True)
     source = ArraySource(rows)
-    given = covariance_type if isinstance(covariance_type, str) and covariance_type != "all" else [covariance_type]
+    if isinstance(covariance_type, str) and covariance_type == "all":
+        raise ValueError(
+            f"The 'covariance_type' parameter of {caller} is 'all', expected one name among {', '.join(NAMES)}: choose "
+            "the structure with select_mixture first."
+        )
+    given = covariance_type if isinstance(covariance_type, str) else [covariance_type]
     structures = check_covariance_types(given, source.n_features, caller=caller, parameter="covariance_type")
     few, more = _both(cells_of([K, K + 1], structures, source, caller=caller), K, source)
     check_column_range(source.columns, rows.dtype.char, names)

@@ -1,4 +1,4 @@
-"""Held-out log-likelihood of mixtures: each is fitted without a fold of the rows, which then are scored."""
+"""Held-out log-likelihood of mixtures: a sweep without a fold of the rows, which then are scored."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from emix.choice.fits import Fitter
 from emix.choice.request import Cell
-from emix.choice.side_by_side import Stop, do_each
-from emix.choice.sweep import threads_of_fits
+from emix.choice.sweep import Sweep
 from emix.gaussian.scoring import score_rows
 from emix.rows.arrays import ArraySource
 
@@ -75,22 +74,14 @@ def cross_validate(
         # One copy of the rows at a time.
         fitter = make_fitter(ArraySource(np.ascontiguousarray(source.X[training]), kept))
         X, w = np.ascontiguousarray(source.X[held_out]), weight[held_out]
-        at_once = threads_of_fits(cells, fitter.source, n_threads)
-
-        def total(i: int, stop: Stop) -> float:
-            fit = fitter.fit(cells[i], stop, alone=at_once > 1)  # noqa: B023 (called within this turn of the loop)
-            if not fit.is_sound:
-                return math.nan
-            assert fit.runs is not None
-            threads = 1 if at_once > 1 else n_threads  # noqa: B023
-            density = score_rows(X, fit.runs.result.parameters, n_threads=threads).log_density  # noqa: B023
-            assert density is not None
-            return float(w @ density.astype(np.float64))  # noqa: B023
-
-        def keep(i: int, value: float) -> None:
-            totals[cells[i]][fold] = value  # noqa: B023
-
-        do_each(len(cells), total, keep, at_once)
+        sweep = Sweep(cells, fitter, n_threads)
+        sweep.run()
+        for cell, fit in sweep.fits.items():
+            if fit.is_sound:
+                assert fit.runs is not None
+                density = score_rows(X, fit.runs.result.parameters, n_threads=n_threads).log_density
+                assert density is not None
+                totals[cell][fold] = float(w @ density.astype(np.float64))
     return {cell: _held_out(total, fold_weight) for cell, total in totals.items()}
 
 

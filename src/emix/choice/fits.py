@@ -15,7 +15,7 @@ from emix.choice.side_by_side import Stop
 from emix.em.loop import Watch
 from emix.em.result import EMRecord
 from emix.estimators.criteria import entropies
-from emix.estimators.mixture_runs import Runs, continue_fit, fit_from_starts
+from emix.estimators.mixture_runs import Runs, continue_fit, count_alike, fit_from_starts
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.exceptions import DegenerateFitError, Warned, warnings_held
 from emix.gaussian.collapse import Names
@@ -147,9 +147,9 @@ class Fitter:
             except DegenerateFitError:
                 return before
             if _is_degenerate(found) or found.result.log_likelihood < before.log_likelihood + self._least_gain:
-                return before
+                return before._replace(seconds=before.seconds + time.perf_counter() - began)
             entropy = self._entropy(found, settings.n_threads)
-        runs = _with_run(before.runs, found, "a search")
+        runs = _with_run(before.runs, found, found.reports[0].start, self.source.total_weight)
         return CellFit(runs, "", entropy, warned, before.seconds + time.perf_counter() - began)
 
     def improve(
@@ -180,7 +180,7 @@ class Fitter:
                 if found is None or found.result.log_likelihood < target:
                     continue
                 entropy = self._entropy(found, settings.n_threads)
-            best = CellFit(_with_run(best.runs, found, origin), "", entropy, warned, 0.0)
+            best = CellFit(_with_run(best.runs, found, origin, self.source.total_weight), "", entropy, warned, 0.0)
         return best if best is before else best._replace(seconds=before.seconds + time.perf_counter() - began)
 
     def _continued(self, settings: Settings, parameters: GaussianParameters, watch: Watch) -> Runs | None:
@@ -259,10 +259,8 @@ def _joined(first: Runs, second: Runs) -> Runs:
     )
 
 
-def _with_run(runs: Runs | None, found: Runs, origin: str) -> Runs:
+def _with_run(runs: Runs | None, found: Runs, origin: str, weight: float) -> Runs:
     """Return runs with one more, which is the best."""
     before = [] if runs is None else [report._replace(chosen=False) for report in runs.reports]
-    last = found.reports[0]
-    return found._replace(
-        reports=[*before, last._replace(run=len(before), message=f"{last.message}, started from {origin}")]
-    )
+    last = found.reports[0]._replace(run=len(before), start=origin)
+    return found._replace(reports=count_alike([*before, last], weight))

@@ -7,7 +7,6 @@ neighbour's fit but for the detail that a component more or less can tell.
 from __future__ import annotations
 
 from functools import cache
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from emix.rows.arrays import ArraySource
 __all__ = ["contains", "merged", "projected", "split"]
 
 Array = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 # The two halves of a component lie so many of its standard deviations from its mean, along its longest axis. Halves of
 # a normal distribution, cut at its mean, lie √(2/π) = 0.80 from it.
@@ -42,7 +42,8 @@ def split(
     component, of which a structure may keep no more than a variance.
     """
     weights, means, covariances = _moments(parameters)
-    if rows is not None and not (structure.is_linear and structure.form.has_matrices):
+    has_own_matrices = structure.is_linear and structure.form.has_matrices and not structure.is_common
+    if rows is not None and not has_own_matrices:
         covariances = _scatter_of_rows(parameters, rows, covariances)
     away = means - weights @ means
     total = weights @ (np.diagonal(covariances, axis1=1, axis2=2) + away * away)
@@ -70,9 +71,10 @@ def _scatter_of_rows(parameters: GaussianParameters, rows: ArraySource, covarian
     found = covariances.copy()
     d = rows.n_features
     for k, weight in enumerate(held.sum(axis=0)):
-        if r[:, k].sum() > 2 * d:
+        if r[held[:, k] > 0.0, k].sum() > 2 * d:
             z = rows.X - parameters.means[k]
-            found[k] = (z.T * held[:, k]) @ z / weight
+            # einsum, and not BLAS, whose threads would round sums differently.
+            found[k] = np.einsum("i,ia,ib->ab", held[:, k], z, z) / weight
     return found
 
 
@@ -83,24 +85,20 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
     − π_j log det Σ_j), π, Σ of the union, and of its entropy of weights: no unit of a column counts in it.
     """
     weights, means, covariances = _moments(parameters)
-    first, second = np.array(list(combinations(range(len(weights)), 2))).T
-    both = weights[first] + weights[second]
-    share = np.divide(weights[first], both, out=np.full(len(both), 0.5), where=both > 0.0)
-    away = means[first] - means[second]
-    mean = means[second] + share[:, np.newaxis] * away
-    within = share[:, np.newaxis, np.newaxis]
-    union = within * covariances[first] + (1.0 - within) * covariances[second]
-    union += within * (1.0 - within) * away[:, :, np.newaxis] * away[:, np.newaxis, :]
     own = _weighted_log(weights) - 0.5 * weights * _log_det(structure, covariances)
-    gain = _weighted_log(both) - 0.5 * both * _log_det(structure, union) - own[first] - own[second]
+    first, second = np.triu_indices(len(weights), 1)
+    # Component by component: the unions of all pairs at once would be K² / 2 matrices.
+    gain = np.concatenate([_gains(structure, weights, means, covariances, own, i) for i in range(len(weights) - 1)])
 
     def without(pair: int) -> GaussianParameters:
-        others = np.delete(np.arange(len(weights)), [first[pair], second[pair]])
+        i, j = int(first[pair]), int(second[pair])
+        others = np.delete(np.arange(len(weights)), [i, j])
+        both, mean, union = _unions(weights, means, covariances, i, np.array([j]))
         return _of_structure(
             structure,
-            np.append(weights[others], both[pair]),
-            np.concatenate([means[others], mean[pair : pair + 1]]),
-            np.concatenate([covariances[others], union[pair : pair + 1]]),
+            np.append(weights[others], both),
+            np.concatenate([means[others], mean]),
+            np.concatenate([covariances[others], union]),
         )
 
     best = np.argsort(-gain, kind="stable")[:MERGERS]
@@ -108,6 +106,27 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
         return without(int(best[0]))
     # What components share changes with each union: the few best are compared as the structure has them.
     return max((without(int(pair)) for pair in best), key=_highest_q)
+
+
+def _unions(weights: Array, means: Array, covariances: Array, i: int, j: Places) -> tuple[Array, Array, Array]:
+    """Weights, means and covariances of component i merged with each of the components j."""
+    both = weights[i] + weights[j]
+    share = np.divide(weights[i], both, out=np.full(len(both), 0.5), where=both > 0.0)
+    away = means[i] - means[j]
+    mean = means[j] + share[:, np.newaxis] * away
+    within = share[:, np.newaxis, np.newaxis]
+    union = within * covariances[i] + (1.0 - within) * covariances[j]
+    union += within * (1.0 - within) * away[:, :, np.newaxis] * away[:, np.newaxis, :]
+    return both, mean, union
+
+
+def _gains(
+    structure: CovarianceStructure, weights: Array, means: Array, covariances: Array, own: Array, i: int
+) -> Array:
+    """What Q gains (it loses) if component i is merged with each of those behind it."""
+    j = np.arange(i + 1, len(weights))
+    both, _, union = _unions(weights, means, covariances, i, j)
+    return np.asarray(_weighted_log(both) - 0.5 * both * _log_det(structure, union) - own[i] - own[j])
 
 
 def _highest_q(parameters: GaussianParameters) -> float:

@@ -24,9 +24,6 @@ from emix.rows.validation import as_rows, as_sample_weight, check_column_range, 
 
 __all__ = ["select_mixture"]
 
-# Mixtures that are searched for a better mode, at most: each that the choice falls on may give way to the next.
-MOST_SEARCHED = 5
-
 
 def select_mixture(
     X: Any,
@@ -50,8 +47,8 @@ def select_mixture(
     Every structure is fitted with every number of components, in two phases: from starts of its own, k-means and an
     agglomeration (or as `init_params` and `n_init` say); then from the parameters of its neighbours, a component split
     or two merged, or another structure's, which are kept where the likelihood is higher. With ``init_params="auto"``
-    the mixture that would be chosen is then fitted as `GaussianMixture` would, until it is the best found. Fits in
-    which a component collapsed stand in the table and are never chosen: their likelihood says little about the data.
+    the mixture that is chosen is then also fitted as `GaussianMixture` would, and the better fit kept. Fits in which a
+    component collapsed stand in the table and are never chosen: their likelihood says little about the data.
 
     Parameters
     ----------
@@ -169,39 +166,24 @@ def select_from(
     held_out: dict[Cell, HeldOut] = {}
     try:
         sweep.run()
-        if settings.init_params == "auto":
-            _search_choice(sweep, source, "bic" if criterion == "cv" else criterion)
         if criterion == "cv":
 
             def on_fold(training: ArraySource) -> Fitter:
                 return Fitter(training, quiet, seed, names, with_entropy=False)
 
             held_out = cross_validate(cells, moderate, on_fold, n_folds, seed, settings.n_threads)
+        row = choose(_table(sweep, source, held_out), criterion)
+        best = next(cell for cell in cells if cell[0] == row.covariance_type and cell.n_components == row.n_components)
+        if settings.init_params == "auto":
+            # A better mode of the choice makes it no worse a choice.
+            sweep.fits[best] = fitter.search(best, sweep.fits[best])
     except KeyboardInterrupt as interrupt:
         raise SelectionInterrupted(_table(sweep, source, held_out)) from interrupt
     table = _table(sweep, source, held_out)
-    row = choose(table, criterion)
-    best = cells[table.index(row)]
+    row = table[cells.index(best)]
     return MixtureSelection(
         _as_mixture(mixture, fitter.settings_of(best), sweep.fits[best], source, names), row, table, criterion
     )
-
-
-def _search_choice(sweep: Sweep, source: ArraySource, criterion: str) -> None:
-    """Search for a better mode of the mixture that would be chosen, until that is one which was searched.
-
-    `GaussianMixture` with the same settings would search too, and must not find a better one.
-    """
-    searched: set[Cell] = set()
-    while len(searched) < MOST_SEARCHED:
-        table = _table(sweep, source, {})
-        if all(row.degenerate for row in table):
-            return
-        cell = sweep.cells[table.index(choose(table, criterion))]
-        if cell in searched:
-            return
-        searched.add(cell)
-        sweep.fits[cell] = sweep.fitter.search(cell, sweep.fits[cell])
 
 
 def _table(sweep: Sweep, source: ArraySource, held_out: dict[Cell, HeldOut]) -> list[MixtureRow]:
@@ -237,6 +219,7 @@ def _row(cell: Cell, fit: CellFit, source: ArraySource, held_out: HeldOut) -> Mi
         chosen.degenerate,
         message,
         held_out.error,
+        chosen.start,
     )
 
 

@@ -39,6 +39,8 @@ class MixtureRow(NamedTuple):
         How the fit ended, or what collapsed.
     cv_error : float or None
         Standard error of `cv`.
+    start : str
+        The start of the run that is kept: a kind of start, or the neighbour whose parameters it began with.
     """
 
     covariance_type: str
@@ -53,6 +55,7 @@ class MixtureRow(NamedTuple):
     degenerate: bool
     message: str
     cv_error: float | None = None
+    start: str = ""
 
 
 class SelectionInterrupted(KeyboardInterrupt):

@@ -143,7 +143,9 @@ class Neighbours:
         self._beside: dict[int, list[tuple[Cell, float, float]]] = {}
         for cell, fit in fits.items():
             if fit.is_sound:
-                value = bic(fit.log_likelihood, n_parameters(cell, source.n_features), source.effective_rows)
+                # For rows of weight 1 on average: the unit of the weights does not matter.
+                log_likelihood = fit.log_likelihood / source.total_weight * source.effective_rows
+                value = bic(log_likelihood, n_parameters(cell, source.n_features), source.effective_rows)
                 self._beside.setdefault(cell.n_components, []).append((cell, fit.log_likelihood, value))
 
     def of_other_structures(self, cell: Cell) -> list[tuple[str, Start]]:

@@ -27,7 +27,7 @@ from emix.starts.auto import AutoStarts, Start
 from emix.starts.exploration import SAME_MODE
 from emix.starts.starting_parameters import make_start
 
-__all__ = ["Runs", "continue_fit", "fit_from_starts"]
+__all__ = ["Runs", "continue_fit", "count_alike", "fit_from_starts"]
 
 # The words of scikit-learn, which its users may look for.
 _COLLAPSED = (
@@ -238,11 +238,13 @@ def _best(
     except DegenerateFitError as error:
         message = f"{error}{_constant_columns(source, names)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error
-    reports = [
-        report._replace(start=kind, n_alike=_n_alike(report, reports, source.total_weight))
-        for report, kind in zip(reports, kinds)
-    ]
-    return Runs(result, reports, columns[id(result)])
+    reports = [report._replace(start=kind) for report, kind in zip(reports, kinds)]
+    return Runs(result, count_alike(reports, source.total_weight), columns[id(result)])
+
+
+def count_alike(reports: list[RunReport], weight: float) -> list[RunReport]:
+    """Return reports that say how many of the runs ended in the same mode; `weight` is the total of the rows."""
+    return [report._replace(n_alike=_n_alike(report, reports, weight)) for report in reports]
 
 
 def _n_alike(report: RunReport, reports: list[RunReport], weight: float) -> int:

@@ -126,7 +126,8 @@ def _draw_line(ax: Axes, name: str, rows: list[MixtureRow], criterion: str, lowe
     label = _label(name)
     if not any(lowest <= value <= highest for value in values):
         # Nothing of the line is seen: the legend says where it is.
-        label += " — below" if criterion == "cv" else " — above"
+        where = "below" if criterion == "cv" else "above"
+        label += " — collapsed" if all(map(math.isnan, values)) else f" — {where}"
     ax.plot(numbers, values, color=colour, marker=marker, markersize=4.5, linewidth=1.3, label=label)
     # A collapsed mixture has a criterion that means nothing: its cross stands on the line between its neighbours, or
     # at the edge.
