@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING
 
 from emix.choice.bootstrap import LikelihoodRatioTest, bootstrap_lrt
 from emix.choice.select import select_mixture
-from emix.choice.selection import MixtureSelection
+from emix.choice.selection import MixtureSelection, SelectionInterrupted
 from emix.choice.selector import MixtureSelector
 from emix.datasets import load_faithful
 from emix.em.loop import fit_em
 from emix.em.model import EMModel, EMRun
 from emix.em.result import EMRecord, EMResult
 from emix.estimators.gaussian_mixture import GaussianMixture
-from emix.exceptions import ConvergenceWarning, DegenerateCovarianceError, ModelFileError, NotFittedError
+from emix.exceptions import (
+    ConvergenceWarning,
+    DegenerateCovarianceError,
+    DegenerateFitError,
+    ModelFileError,
+    NotFittedError,
+)
 from emix.gaussian.model import GaussianModel, q_function
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.statistics import GaussianStatistics
@@ -42,6 +48,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConvergenceWarning",
     "DegenerateCovarianceError",
+    "DegenerateFitError",
     "EMModel",
     "EMRecord",
     "EMResult",
@@ -57,6 +64,7 @@ __all__ = [
     "MultivariateNormal",
     "NotFittedError",
     "ParquetSource",
+    "SelectionInterrupted",
     "bootstrap_lrt",
     "fit_em",
     "load_faithful",

@@ -164,3 +164,14 @@ def test_bootstrap_speaks_of_its_own_parameters() -> None:
         emix.bootstrap_lrt(IRIS, 1, n_bootstrap=0)
     with pytest.raises(TypeError, match="'covariance_type' parameter of bootstrap_lrt has"):
         emix.bootstrap_lrt(IRIS, 1, ["full", "tied"])  # type: ignore[arg-type]
+
+
+def test_all_stands_alone() -> None:
+    everything = check_covariance_types("all", 2, caller="here")
+    assert check_covariance_types(["all"], 2, caller="here") == everything
+    with pytest.raises(ValueError, match="'covariance_types' parameter of here has 'all' beside other names"):
+        check_covariance_types(["all", "full"], 2, caller="here")
+
+
+def test_a_number_may_be_an_array_without_dimensions() -> None:
+    assert check_n_components(np.array(2), caller="here") == [2]

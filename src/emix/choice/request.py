@@ -64,6 +64,8 @@ def check_n_components(n_components: Any, *, caller: str) -> list[int]:
         If there is none, one is below 1 or one is there twice.
     """
     expected = "expected an int or several, such as range(1, 10)"
+    if isinstance(n_components, np.ndarray) and n_components.ndim == 0:
+        n_components = n_components.item()
     if isinstance(n_components, (int, np.integer)) and not isinstance(n_components, bool):
         n_components = [n_components]
     if isinstance(n_components, str) or not isinstance(n_components, Iterable):
@@ -94,15 +96,20 @@ def check_covariance_types(
         there are several.
     """
     if isinstance(covariance_types, str):
-        if covariance_types == "all":
-            return _all_structures(n_features)
         covariance_types = [covariance_types]
     expected = "expected 'all', a name or several names of covariance structures"
     if not isinstance(covariance_types, Iterable):
         raise TypeError(f"The {parameter!r} parameter of {caller} is {shown(covariance_types)}, {expected}.")
     given = list(covariance_types)
+    if given == ["all"] and parameter == "covariance_types":
+        return _all_structures(n_features)
     if not given:
         raise ValueError(f"The {parameter!r} parameter of {caller} is empty, {expected}.")
+    if len(given) > 1 and any(isinstance(one, str) and one.casefold() == "all" for one in given):
+        raise ValueError(
+            f"The {parameter!r} parameter of {caller} has 'all' beside other names: 'all' is every structure there is. "
+            "Pass it alone, or only names."
+        )
     names = [_name_of(one, n_features, caller, parameter) for one in given]
     found = [(name, structure_of(name, caller)) for name in names]
     twice = [name for name, structure in found if sum(other is structure for _, other in found) > 1]

@@ -87,8 +87,8 @@ def select_mixture(
     ------
     TypeError, ValueError
         If an argument is not what it should be, or every mixture collapsed.
-    KeyboardInterrupt
-        After Ctrl-C; its attribute `table` has the mixtures that were fitted by then.
+    SelectionInterrupted
+        After Ctrl-C. It is a KeyboardInterrupt; its attribute `table` has the mixtures that were fitted by then.
 
     Warns
     -----
@@ -236,7 +236,7 @@ def _as_mixture(
         tol=mixture.tol,
         reg_covar=mixture.reg_covar,
         max_iter=mixture.max_iter,
-        n_init=settings.n_init,
+        n_init=mixture.n_init,
         init_params=settings.init_params,
         random_state=mixture.random_state,
         n_threads=mixture.n_threads,
