@@ -210,7 +210,7 @@ def _sample(parameters: GaussianParameters, source: ArraySource, seed: int, i: i
 
 
 def _statistic(null: CellFit, alternative: CellFit) -> float:
-    """2 (ℓ_{K+1} − ℓ_K); NaN if a component collapsed. Below 0 only a fit that missed its mode would bring it."""
+    """Return 2 (ℓ_{K+1} − ℓ_K), NaN if a component collapsed, 0 where K + 1 components missed their mode."""
     if not (null.is_sound and alternative.is_sound):
         return math.nan
     return max(0.0, 2.0 * (alternative.log_likelihood - null.log_likelihood))

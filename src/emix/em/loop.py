@@ -175,7 +175,7 @@ def iterate(
         if parameters is None:
             raise TypeError("m_step returned None, expected the parameters that maximize Q given the statistics.")
         n_iter += 1
-        # A fit that ends after its first step is spared the question.
+        # Many fits end after their first step, and need not ask for steps ahead.
         if advance is None or n_iter == 1 or log_prior_of is not None:
             continue
         # Steps after which the rule would only say that the fit goes on.

@@ -85,7 +85,7 @@ class _Sharing(CompiledStructure):
             scale = deviations[:, :, np.newaxis] * deviations[:, np.newaxis, :]
         else:
             scale = variances
-        # Not so for NaN
+        # The comparison is false for NaN.
         return covariances if (np.abs(nearest - covariances) <= ROUNDED_PART * scale).all() else nearest
 
 
