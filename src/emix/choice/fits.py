@@ -136,10 +136,10 @@ class Fitter:
             entropy = self._entropy(runs, settings.n_threads)
         return CellFit(runs, "", entropy, warned, time.perf_counter() - began, not _is_degenerate(runs))
 
-    def search(self, cell: Cell, before: CellFit) -> CellFit:
+    def search(self, cell: Cell, before: CellFit, *, alone: bool = False) -> CellFit:
         """Fit a cell with the search of ``init_params="auto"``, and return the better fit."""
         began = time.perf_counter()
-        settings = self.settings_of(cell)._replace(n_init=1)
+        settings = self.settings_of(cell, alone=alone)._replace(n_init=1)
         with warnings_held() as warned:
             try:
                 found = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names)

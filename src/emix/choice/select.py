@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from emix.choice.cross_validation import HeldOut, cross_validate
 from emix.choice.fits import CellFit, Fitter, starts_of_sweep
 from emix.choice.request import Cell, cells_of, check_covariance_types, check_criterion, check_folds, check_n_components
-from emix.choice.selection import MixtureRow, MixtureSelection, SelectionInterrupted, choose
+from emix.choice.selection import MixtureRow, MixtureSelection, SelectionInterrupted, choose, ranked_rows
 from emix.choice.sweep import Sweep, n_parameters
 from emix.estimators.criteria import aic, bic, icl, warn_of_n
 from emix.estimators.fit_attributes import attributes_of_fit
@@ -23,6 +23,9 @@ from emix.rows.arrays import ArraySource
 from emix.rows.validation import as_rows, as_sample_weight, check_column_range, feature_names
 
 __all__ = ["select_mixture"]
+
+# The first few mixtures of the table are searched for better modes, and so are those that take their places.
+BEST_SEARCHED, MOST_SEARCHED = 6, 24
 
 
 def select_mixture(
@@ -47,7 +50,7 @@ def select_mixture(
     Every structure is fitted with every number of components, in two phases: from starts of its own, k-means and an
     agglomeration (or as `init_params` and `n_init` say); then from the parameters of its neighbours, a component split
     or two merged, or another structure's, which are kept where the likelihood is higher. With ``init_params="auto"``
-    the mixture that is chosen is then also fitted as `GaussianMixture` would, and the better fit kept. Fits in which a
+    the best few of the table are then also fitted as `GaussianMixture` would, and the better fits kept. Fits in which a
     component collapsed stand in the table and are never chosen: their likelihood says little about the data.
 
     Parameters
@@ -172,11 +175,12 @@ def select_from(
                 return Fitter(training, quiet, seed, names, with_entropy=False)
 
             held_out = cross_validate(cells, moderate, on_fold, n_folds, seed, settings.n_threads)
+        elif settings.init_params == "auto":
+            _search_the_best(sweep, source, criterion)
         row = choose(_table(sweep, source, held_out), criterion)
         best = next(cell for cell in cells if cell[0] == row.covariance_type and cell.n_components == row.n_components)
-        if settings.init_params == "auto":
-            # A better mode of the choice makes it no worse a choice.
-            sweep.fits[best] = fitter.search(best, sweep.fits[best])
+        if criterion == "cv" and settings.init_params == "auto":
+            sweep.search([best])
     except KeyboardInterrupt as interrupt:
         raise SelectionInterrupted(_table(sweep, source, held_out)) from interrupt
     table = _table(sweep, source, held_out)
@@ -184,6 +188,24 @@ def select_from(
     return MixtureSelection(
         _as_mixture(mixture, fitter.settings_of(best), sweep.fits[best], source, names), row, table, criterion
     )
+
+
+def _search_the_best(sweep: Sweep, source: ArraySource, criterion: str) -> None:
+    """Search for better modes of the mixtures that may be chosen, until the first few of the table have been searched.
+
+    A sweep misses the best mode of some mixtures that `GaussianMixture` finds. Without the search, a choice between
+    mixtures that are nearly as good would depend on that.
+    """
+    searched: set[Cell] = set()
+    while len(searched) < MOST_SEARCHED:
+        best = ranked_rows(_table(sweep, source, {}), criterion)[:BEST_SEARCHED]
+        names = {(row.covariance_type, row.n_components) for row in best}
+        found = [cell for cell in sweep.cells if (cell.covariance_type, cell.n_components) in names]
+        todo = [cell for cell in found if cell not in searched]
+        if not todo:
+            return
+        searched.update(todo)
+        sweep.search(todo)
 
 
 def _table(sweep: Sweep, source: ArraySource, held_out: dict[Cell, HeldOut]) -> list[MixtureRow]:

@@ -109,7 +109,7 @@ class MixtureSelection:
         """
         if n is not None:
             n = integer_in_range("n", n, 1, caller="ranked")
-        return _ranked(self.table_, self.criterion)[:n]
+        return ranked_rows(self.table_, self.criterion)[:n]
 
     def to_pandas(self) -> Any:
         """Return the table as a data frame of pandas, a row for each mixture.
@@ -173,7 +173,8 @@ def value_of(row: MixtureRow, criterion: str) -> float:
     return -value if criterion == "cv" else value
 
 
-def _ranked(table: list[MixtureRow], criterion: str) -> list[MixtureRow]:
+def ranked_rows(table: list[MixtureRow], criterion: str) -> list[MixtureRow]:
+    """Return the rows that may be chosen, the best first."""
     sound = [row for row in table if not row.degenerate and math.isfinite(value_of(row, criterion))]
     # Of equals the one with fewer parameters is better; sorting keeps the order of those that are equal in both.
     return sorted(sound, key=lambda row: (value_of(row, criterion), row.n_parameters))
@@ -195,7 +196,7 @@ def choose(table: list[MixtureRow], criterion: str) -> MixtureRow:
     L. Breiman, J. H. Friedman, R. A. Olshen and C. J. Stone (1984), Classification and Regression Trees, section 3.4.3
     (the one-standard-error rule).
     """
-    ranked = _ranked(table, criterion)
+    ranked = ranked_rows(table, criterion)
     if not ranked:
         raise _nothing_to_choose(table, criterion)
     if criterion != "cv":

@@ -84,6 +84,20 @@ class Sweep:
             len(cells), lambda i, stop: self._chain(cells[i], neighbours, stop), lambda i, found: None, self._at_once
         )
 
+    def search(self, cells: list[Cell]) -> None:
+        """Fit cells with the search of ``init_params="auto"`` too, and keep what is better."""
+
+        def keep(i: int, found: CellFit) -> None:
+            if found.log_likelihood > self.fits[cells[i]].log_likelihood:
+                self._keep(cells[i], found)
+
+        do_each(
+            len(cells),
+            lambda i, stop: self.fitter.search(cells[i], self.fits[cells[i]], alone=self._at_once > 1),
+            keep,
+            self._at_once,
+        )
+
     def _chain(self, cells: list[Cell], neighbours: Neighbours, stop: Stop) -> None:
         """Improve the fits of one structure: from many components to few, and back.
 
