@@ -97,7 +97,7 @@ def sweep_of_emix(X: NDArray[np.float64], threads: int) -> tuple[float, dict[tup
 def verdict_on_mclust(X: NDArray[np.float64], rows: Path, folder: Path, name: str, K: int) -> str:
     """Why mclust's BIC is higher: its own parameters as emix judges them."""
     found = folder / "one.txt"
-    run_r(_ONE, rows, K, name, found)
+    run_r(_ONE, rows, str(K), name, found)
     numbers = np.loadtxt(found)
     d = X.shape[1]
     log_likelihood, pro = numbers[0], numbers[1 : 1 + K]
