@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from emix.choice.cross_validation import HeldOut, cross_validate
 from emix.choice.fits import CellFit, Fitter, starts_of_sweep
 from emix.choice.request import Cell, cells_of, check_covariance_types, check_criterion, check_folds, check_n_components
-from emix.choice.selection import MixtureRow, MixtureSelection, SelectionInterrupted, choose, ranked_rows
+from emix.choice.selection import MixtureRow, MixtureSelection, SelectionInterrupted, choose, ranked_rows, value_of
 from emix.choice.sweep import Sweep, n_parameters
 from emix.estimators.criteria import aic, bic, icl, warn_of_n
 from emix.estimators.fit_attributes import attributes_of_fit
@@ -24,8 +24,9 @@ from emix.rows.validation import as_rows, as_sample_weight, check_column_range, 
 
 __all__ = ["select_mixture"]
 
-# The first few mixtures of the table are searched for better modes, and so are those that take their places.
-BEST_SEARCHED, MOST_SEARCHED = 6, 24
+# The first few mixtures of the table are searched for better modes, and so are those that take their places. A mixture
+# that is further behind the best is not: its criterion, minus twice a log-likelihood, would have to fall by so much.
+BEST_SEARCHED, MOST_SEARCHED, FAR_BEHIND = 5, 24, 20.0
 
 
 def select_mixture(
@@ -199,7 +200,8 @@ def _search_the_best(sweep: Sweep, source: ArraySource, criterion: str) -> None:
     searched: set[Cell] = set()
     while len(searched) < MOST_SEARCHED:
         best = ranked_rows(_table(sweep, source, {}), criterion)[:BEST_SEARCHED]
-        names = {(row.covariance_type, row.n_components) for row in best}
+        near = [row for row in best if value_of(row, criterion) <= value_of(best[0], criterion) + FAR_BEHIND]
+        names = {(row.covariance_type, row.n_components) for row in near}
         found = [cell for cell in sweep.cells if (cell.covariance_type, cell.n_components) in names]
         todo = [cell for cell in found if cell not in searched]
         if not todo:
