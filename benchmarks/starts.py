@@ -150,7 +150,7 @@ def draw(results: Results, path: Path) -> None:
         axes.barh(places, shares, height=0.36, color=drawing.COLORS[1 - place], label=init_params)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
     drawing.unit(axes, "% of seeds that end in the best mode known, within 1e-4 nats a row")
     drawing.finish(drawn, path, "Starts", caption(results))
 
