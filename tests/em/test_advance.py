@@ -169,7 +169,7 @@ def test_a_run_without_the_hook_and_one_that_never_advances() -> None:
             return self.run
 
         def m_step(self, theta: float) -> float:
-            return theta + 0.5 * (1.0 - theta)
+            return theta + 0.1 * (1.0 - theta)
 
     runs = Run(True), Run(False)
     one, other = (iterate(Model(run), None, 0.0, tol=1e-3, max_iter=50) for run in runs)

@@ -64,7 +64,7 @@ def test_highest_log_likelihood_is_kept(choose: Choose) -> None:
     assert number == 1
     assert [report.chosen for report in reports] == [False, True, False]
     assert [report.log_likelihood for report in reports] == [-5.0, -3.0, -4.0]
-    assert reports[1] == RunReport(1, -3.0, 11, True, False, True, "stopped by log_likelihood")
+    assert reports[1] == RunReport(1, -3.0, 11, True, False, True, "stopped by log_likelihood", n_alike=1)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -79,7 +79,7 @@ def test_runs_are_ranked_by_log_likelihood_plus_log_prior(n_threads: int) -> Non
     assert (result.parameters, result.objective) == (2, -4.0)
     assert [report.objective for report in reports] == [-5.0, -10.0, -4.0]
     assert [report.log_likelihood for report in reports] == [-5.0, -1.0, -3.0]
-    assert reports[2] == RunReport(2, -3.0, 12, True, False, True, "stopped by objective", log_prior=-1.0)
+    assert reports[2] == RunReport(2, -3.0, 12, True, False, True, "stopped by objective", log_prior=-1.0, n_alike=1)
 
 
 def test_objective_of_a_run_is_its_log_likelihood_where_there_is_no_prior(choose: Choose) -> None:

@@ -24,6 +24,10 @@ __all__ = ["EMModel", "EMRecord", "EMResult", "Watch", "fit_em", "iterate"]
 
 Parameters = TypeVar("Parameters")
 
+# Steps that a fit takes one by one before it asks its run for steps ahead: the question costs as much as two steps of a
+# small fit, and many small fits have ended by then.
+STEPS_ALONE = 8
+
 
 class Watch(NamedTuple):
     """A look at a fit from time to time, which may end it.
@@ -175,8 +179,7 @@ def iterate(
         if parameters is None:
             raise TypeError("m_step returned None, expected the parameters that maximize Q given the statistics.")
         n_iter += 1
-        # Many fits end after their first step, and need not ask for steps ahead.
-        if advance is None or n_iter == 1 or log_prior_of is not None:
+        if advance is None or n_iter < STEPS_ALONE or log_prior_of is not None:
             continue
         # Steps after which the rule would only say that the fit goes on.
         passed = advance(parameters, log_likelihood, rule.enough, rule.rounding, min(at_once, max_iter - n_iter))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, NamedTuple
 
@@ -66,6 +66,7 @@ class RunReport(NamedTuple):
         The kind of start that the run came from; empty if it is not known.
     n_alike : int
         Number of runs that ended in the same mode, by their objectives, this one too; 0 for a run that was set aside.
+        `best_run` knows of this one only.
     """
 
     run: int
@@ -94,6 +95,7 @@ def best_run(
     degeneracy: Callable[[EMResult], Degeneracy | None],
     of_error: Callable[[DegenerateFitError], Degeneracy],
     n_threads: int = 1,
+    kinds: Sequence[str] | None = None,
 ) -> tuple[EMResult, list[RunReport]]:
     """Run each start and return the result with the highest objective, and a report of each run.
 
@@ -113,6 +115,8 @@ def best_run(
         The error that a run raised -> the reason to set it aside.
     n_threads : int
         Number of runs at one time. Results, warnings and errors do not depend on it.
+    kinds : sequence of str, optional
+        The kind of start of each run, filled by the runs.
 
     Returns
     -------
@@ -144,7 +148,10 @@ def best_run(
     if best is None:
         assert failure is not None
         raise failure
-    reports = [_report(number, result, reason, best[3]) for number, (result, reason) in enumerate(found)]
+    starts = [""] * n_init if kinds is None else kinds
+    reports = [
+        _report(number, result, reason, best[3], starts[number]) for number, (result, reason) in enumerate(found)
+    ]
     return best[3], reports
 
 
@@ -192,12 +199,13 @@ def _in_context(task: Task) -> Task:
     return lambda thread, stop: context.copy().run(task, thread, stop)
 
 
-def _report(number: int, result: EMResult | None, reason: Degeneracy | None, best: EMResult) -> RunReport:
+def _report(number: int, result: EMResult | None, reason: Degeneracy | None, best: EMResult, start: str) -> RunReport:
     if result is None:
         assert reason is not None
-        return RunReport(number, None, 0, False, True, False, *reason)
+        return RunReport(number, None, 0, False, True, False, *reason, start=start)
     if reason is not None:
-        return _report(number, result, None, best)._replace(degenerate=True, **reason._asdict())
+        sound = _report(number, result, None, best, start)
+        return sound._replace(degenerate=True, n_alike=0, **reason._asdict())
     return RunReport(
         number,
         result.log_likelihood,
@@ -207,4 +215,6 @@ def _report(number: int, result: EMResult | None, reason: Degeneracy | None, bes
         result is best,
         f"stopped by {result.stopped_by}",
         log_prior=result.log_prior,
+        start=start,
+        n_alike=1,
     )

@@ -113,22 +113,23 @@ def fit_from_starts(
     DegenerateCovarianceError
         If in every run the covariance of a component collapsed.
     """
-    starts = _starts(settings, given, seed, source, search)
+    model = _model(settings, source)
+    starts = _starts(settings, model, given, seed, source, search)
     at_once = 1
     # Printed lines come run by run.
     if settings.n_init > 1 and not settings.verbose and watch is None and not has_own_threads():
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
-        settings = settings._replace(n_threads=1)
-    return _best(settings, _model(settings, source), settings.n_init, starts, source, names, at_once, watch)
+        model = _model(settings._replace(n_threads=1), source)
+    return _best(settings, model, settings.n_init, starts, source, names, at_once, watch)
 
 
 def _starts(
-    settings: Settings, given: GivenStart, seed: int, source: ArraySource, search: bool
+    settings: Settings, model: GaussianModel, given: GivenStart, seed: int, source: ArraySource, search: bool
 ) -> Callable[[int], Start]:
     """Return the function that gives the start of each run."""
-    model, kind = _model(settings, source), settings.init_params
+    kind = settings.init_params
     if kind == "auto" and all(part is None for part in given):
         # A search comes before the runs, which may go side by side.
         limits = settings.tol, settings.max_iter if search else 0
@@ -234,12 +235,13 @@ def _best(
         return Degeneracy(str(error), error.component, None, held)
 
     try:
-        result, reports = best_run(run, n_init, degeneracy, of_error, at_once)
+        result, reports = best_run(run, n_init, degeneracy, of_error, at_once, kinds)
     except DegenerateFitError as error:
         message = f"{error}{_constant_columns(source, names)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error
-    reports = [report._replace(start=kind) for report, kind in zip(reports, kinds)]
-    return Runs(result, count_alike(reports, source.total_weight), columns[id(result)])
+    if n_init > 1:
+        reports = count_alike(reports, source.total_weight)
+    return Runs(result, reports, columns[id(result)])
 
 
 def count_alike(reports: list[RunReport], weight: float) -> list[RunReport]:
@@ -251,8 +253,6 @@ def _n_alike(report: RunReport, reports: list[RunReport], weight: float) -> int:
     """Return the number of runs that ended in the mode of this one; 0 if it was set aside."""
     if report.degenerate or report.objective is None:
         return 0
-    if len(reports) == 1:
-        return 1
     others = (other.objective for other in reports if not other.degenerate and other.objective is not None)
     return sum(abs(other - report.objective) <= SAME_MODE * weight for other in others)
 
