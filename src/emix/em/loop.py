@@ -158,9 +158,9 @@ def iterate(
     log_prior = 0.0
     parameters, before = initial_parameters, math.nan
     history: list[EMRecord] = []
-    advance = getattr(run, "advance", None) if callback is None and stop == "log_likelihood" else None
+    by_itself = callback is not None or stop != "log_likelihood" or log_prior_of is not None
     at_once = max_iter if watch is None else watch.every
-    n_iter, ended = 0, False
+    n_iter, ended, watched = 0, False, watch is not None or callback is not None
     while True:
         statistics, log_likelihood = run.e_step(parameters)
         if log_prior_of is not None:
@@ -170,16 +170,17 @@ def iterate(
         before = objective
         history.append(record)
         stopped_by = rule.reached(record, parameters, statistics)
-        ended = ended or (watch is not None and watch.look(record) is True)
-        if ended or (callback is not None and callback(record) is True):
-            stopped_by = stopped_by or "callback"
+        if watched:
+            ended = ended or (watch is not None and watch.look(record) is True)
+            if ended or (callback is not None and callback(record) is True):
+                stopped_by = stopped_by or "callback"
         if stopped_by or n_iter == max_iter:
             break
         parameters = model.m_step(statistics)
         if parameters is None:
             raise TypeError("m_step returned None, expected the parameters that maximize Q given the statistics.")
         n_iter += 1
-        if advance is None or n_iter < STEPS_ALONE or log_prior_of is not None:
+        if n_iter < STEPS_ALONE or by_itself or (advance := getattr(run, "advance", None)) is None:
             continue
         # Steps after which the rule would only say that the fit goes on.
         passed = advance(parameters, log_likelihood, rule.enough, rule.rounding, min(at_once, max_iter - n_iter))

@@ -67,6 +67,7 @@ class StoppingRule:
             self._keep: Callable[[Any], Any] = copy.deepcopy if hasattr(model, "distance") else _packed_copy
             self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)
         self.enough, self.rounding = tol * run.weight, self._rounding
+        self._by_likelihood = stop == "log_likelihood"
         self._before: tuple[Any, Any] | None = None
         self._falls: list[tuple[int, float]] = []
 
@@ -77,7 +78,17 @@ class StoppingRule:
         tol. "rounding": |Δ| is more than tol · W, and no more than rounding can make. A fit has not converged if the
         objective fell by more than rounding and the M-step's shortfall, nor while the M-step itself has more to gain.
         """
-        log_likelihood, log_prior, change = record.log_likelihood, record.log_prior, record.change
+        log_likelihood, change = record.log_likelihood, record.change
+        # The usual iteration first: a finite rise that is large enough leaves nothing to decide.
+        if (
+            self.enough < change < math.inf
+            and self._by_likelihood
+            and record.log_prior == 0.0
+            and change > self._rounding * (abs(log_likelihood) + self._weight)
+        ):
+            self._before = None, statistics
+            return None
+        log_prior = record.log_prior
         if not math.isfinite(log_likelihood + log_prior):
             raise _not_finite(record)
         kept = self._keep(parameters) if self._stop == "parameters" else None

@@ -44,7 +44,7 @@ def attributes_of_fit(
     -------
     dict of str to object
     """
-    # Means do not depend on the unit of the weights, in which few bits may be left of totals.
+    # Means are taken before the unit of the weights comes in: in a very small unit, totals have few bits.
     weight = source.without_unit().total_weight
     means = [record.log_likelihood / weight for record in found.result.history if record.accepted]
     result, runs, doubts = found if source.weight_unit == 1.0 else found.in_unit(source.weight_unit)
@@ -57,7 +57,7 @@ def attributes_of_fit(
     published = attributes_of(result.parameters, source.dtype)
     warn_of_infinite_precisions(result.parameters, published["precisions_"])
     total_weight = source.total_weight
-    # Settings and all: the attributes are replaced in one assignment.
+    # All attributes, settings too, are replaced in one assignment.
     state = {
         **vars(estimator),
         **published,
