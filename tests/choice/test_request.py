@@ -163,7 +163,7 @@ def test_bootstrap_speaks_of_its_own_parameters() -> None:
     with pytest.raises(ValueError, match="'n_bootstrap' parameter of bootstrap_lrt"):
         emix.bootstrap_lrt(IRIS, 1, n_bootstrap=0)
     with pytest.raises(TypeError, match="'covariance_type' parameter of bootstrap_lrt has"):
-        emix.bootstrap_lrt(IRIS, 1, ["full", "tied"])  # type: ignore[arg-type]
+        emix.bootstrap_lrt(IRIS, 1, ["full", "tied"])  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_all_stands_alone() -> None:

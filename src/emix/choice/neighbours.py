@@ -123,7 +123,7 @@ def _unions(weights: Array, means: Array, covariances: Array, i: int, j: Places)
 def _gains(
     structure: CovarianceStructure, weights: Array, means: Array, covariances: Array, own: Array, i: int
 ) -> Array:
-    """What Q gains (it loses) if component i is merged with each of those behind it."""
+    """Change of Q from merging component i with each of those behind it."""
     j = np.arange(i + 1, len(weights))
     both, _, union = _unions(weights, means, covariances, i, j)
     return np.asarray(_weighted_log(both) - 0.5 * both * _log_det(structure, union) - own[i] - own[j])

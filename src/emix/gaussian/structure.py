@@ -1,4 +1,4 @@
-"""What a covariance structure is: an M-step for covariances of one form, and a few facts about them."""
+"""The covariance structure as a class: an M-step for covariances of one form, and a few facts about them."""
 
 from __future__ import annotations
 

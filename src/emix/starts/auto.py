@@ -31,7 +31,7 @@ from emix.starts.starting_parameters import STARTS, make_cells, make_start
 __all__ = ["INIT_PARAMS", "AutoStarts", "Start"]
 
 INIT_PARAMS = ("auto", *STARTS)
-"""What `init_params` may be."""
+"""Values of the setting `init_params`."""
 
 # Kinds of candidates, each with the number of its restart. If the first three agree, the others are not made.
 _CANDIDATES = (
