@@ -129,11 +129,13 @@ def current_class(name: str) -> Any:
     return _joined_with_sklearn(name) if "sklearn.exceptions" in sys.modules else globals()[name]
 
 
-def not_fitted(estimator_name: str) -> Exception:
-    """Return the error for a method of an estimator that is not fitted yet."""
+def not_fitted(
+    estimator_name: str, or_else: str = ", or make one from known parameters with 'from_parameters'"
+) -> Exception:
+    """Return the error for a method of an estimator that is not fitted yet; `or_else` is its way other than fit."""
     error: Exception = current_class("NotFittedError")(
         f"This {estimator_name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
-        "estimator, or make one from known parameters with 'from_parameters'."
+        f"estimator{or_else}."
     )
     return error
 

@@ -81,7 +81,7 @@ def test_in_a_pipeline_with_names_of_columns() -> None:
 
 def test_fitted_state_copies_and_pickles() -> None:
     selector = MixtureSelector((1, 2), "full", random_state=0)
-    with pytest.raises(NotFittedError, match="This MixtureSelector instance is not fitted yet"):
+    with pytest.raises(NotFittedError, match=r"MixtureSelector .* not fitted yet\. .* using this estimator\.$"):
         selector.predict(IRIS)
     selector.fit(IRIS)
     check_is_fitted(selector)

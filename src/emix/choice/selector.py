@@ -267,5 +267,5 @@ class MixtureSelector(SklearnEstimator):
     def _chosen(self) -> GaussianMixture:
         best: GaussianMixture | None = vars(self).get("best_")
         if best is None:
-            raise not_fitted(type(self).__name__)
+            raise not_fitted(type(self).__name__, or_else="")
         return best
