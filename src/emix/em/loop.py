@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from emix.em.model import EMModel
 from emix.em.passes import begin_run
-from emix.em.result import EMRecord, EMResult
+from emix.em.result import EMRecord, EMResult, record_of
 from emix.em.returned import checked_log_prior
 from emix.em.stopping import STOPS, StoppingRule, objective_of
 from emix.exceptions import shown, warn_convergence
@@ -24,9 +24,9 @@ __all__ = ["EMModel", "EMRecord", "EMResult", "Watch", "fit_em", "iterate"]
 
 Parameters = TypeVar("Parameters")
 
-# Steps that a fit takes one by one before it asks its run for steps ahead: the question costs as much as two steps of a
-# small fit, and many small fits have ended by then.
-STEPS_ALONE = 8
+# A run is asked for steps ahead where so many of them are foretold: the question takes as long as two steps of a small
+# fit, and many small fits end within few.
+STEPS_FORETOLD = 3
 
 
 class Watch(NamedTuple):
@@ -122,10 +122,8 @@ def fit_em(
     >>> result.parameters.round(2)
     array([0.8 , 0.52])
     """
-    result = iterate(
-        model, data, initial_parameters, tol=tol, stop=stop, acceleration=acceleration, max_iter=max_iter,
-        callback=callback,
-    )  # fmt: skip
+    _check_arguments(model, stop, acceleration, max_iter, callback)
+    result = iterate(model, data, initial_parameters, tol=tol, stop=stop, max_iter=max_iter, callback=callback)
     if result.stopped_by == "max_iter" and max_iter > 0:
         warn_convergence(
             f"EM did not converge in {max_iter} iterations with tol={tol:g} and stop={stop!r}: in the last one the "
@@ -141,16 +139,14 @@ def iterate(
     *,
     tol: float,
     stop: str = "log_likelihood",
-    acceleration: None = None,
     max_iter: int,
     callback: Callable[[EMRecord], object] | None = None,
     watch: Watch | None = None,
 ) -> EMResult:
-    """Fit as `fit_em` does, but without a warning at the end of `max_iter` iterations: the caller has its own.
+    """Fit as `fit_em` does, without checks of the arguments, and without a warning at the end of `max_iter` iterations.
 
     With a `callback` each iteration is done by itself; `watch` may be called some iterations late.
     """
-    _check_arguments(model, stop, acceleration, max_iter, callback)
     began = time.perf_counter()
     run = begin_run(model, data)
     rule = StoppingRule(tol, stop, model, run)
@@ -166,7 +162,8 @@ def iterate(
         if log_prior_of is not None:
             log_prior = log_prior_of(parameters)
         objective = log_likelihood + log_prior
-        record = EMRecord(n_iter, log_likelihood, objective - before, time.perf_counter() - began, True, log_prior)
+        seconds = time.perf_counter() - began
+        record = record_of((n_iter, log_likelihood, objective - before, seconds, True, log_prior))
         before = objective
         history.append(record)
         stopped_by = rule.reached(record, parameters, statistics)
@@ -180,7 +177,9 @@ def iterate(
         if parameters is None:
             raise TypeError("m_step returned None, expected the parameters that maximize Q given the statistics.")
         n_iter += 1
-        if n_iter < STEPS_ALONE or by_itself or (advance := getattr(run, "advance", None)) is None:
+        if by_itself or n_iter < 3 or not _goes_on(history[-2].change, record.change, rule.enough):
+            continue
+        if (advance := getattr(run, "advance", None)) is None:
             continue
         # Steps after which the rule would only say that the fit goes on.
         passed = advance(parameters, log_likelihood, rule.enough, rule.rounding, min(at_once, max_iter - n_iter))
@@ -190,7 +189,7 @@ def iterate(
         rule.passed(statistics)
         seconds = time.perf_counter() - began
         for log_likelihood in rising:
-            record = EMRecord(n_iter, log_likelihood, log_likelihood - before, seconds)
+            record = record_of((n_iter, log_likelihood, log_likelihood - before, seconds, True, 0.0))
             before, n_iter = log_likelihood, n_iter + 1
             history.append(record)
             ended = ended or (watch is not None and watch.look(record) is True)
@@ -198,6 +197,11 @@ def iterate(
     converged = stopped_by is not None and stopped_by != "callback"
     stopped_by = stopped_by or "max_iter"
     return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by, history, statistics, log_prior)
+
+
+def _goes_on(before: float, rise: float, enough: float) -> bool:
+    """True if STEPS_FORETOLD more rises above `enough` are foretold from two: near a mode they shrink in proportion."""
+    return before > 0.0 and rise * min(1.0, rise / before) ** STEPS_FORETOLD > enough
 
 
 def _check_arguments(model: Any, stop: str, acceleration: None, max_iter: int, callback: Any) -> None:

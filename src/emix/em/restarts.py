@@ -207,14 +207,6 @@ def _report(number: int, result: EMResult | None, reason: Degeneracy | None, bes
         sound = _report(number, result, None, best, start)
         return sound._replace(degenerate=True, n_alike=0, **reason._asdict())
     return RunReport(
-        number,
-        result.log_likelihood,
-        result.n_iter,
-        result.converged,
-        False,
-        result is best,
-        f"stopped by {result.stopped_by}",
-        log_prior=result.log_prior,
-        start=start,
-        n_alike=1,
-    )
+        number, result.log_likelihood, result.n_iter, result.converged, False, result is best,
+        f"stopped by {result.stopped_by}", None, None, None, result.log_prior, start, 1,
+    )  # fmt: skip

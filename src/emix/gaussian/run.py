@@ -16,8 +16,7 @@ from emix.gaussian.shortcuts.origin import Origin
 from emix.gaussian.shortcuts.screen import Screen
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.steps_ahead import StepsAhead
-from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest
-from emix.kernel.factors import judge as judge_sums
+from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest, judge
 from emix.rows.source import RowSource
 
 if TYPE_CHECKING:
@@ -99,25 +98,27 @@ class GaussianRun:
                 f"parameters are {parameters.structure.name!r} with means of shape {parameters.means.shape}, expected "
                 f"{model.structure.name!r} and {(K, d)}, as the model has."
             )
-        density = KernelDensity(self._form, K, d, parameters.packed, True)
         before, self._before = self._before, None
         asked: PassRequest | None = None
-        if self.shortcuts:
-            asked, outcome = self._take(self._request(density, before))
+        # Shortcuts have parts of a pass of their own.
+        lone = None if self.shortcuts else self.sums.lone
+        if lone is not None:
+            outcome = PassOutcome(np.empty(self.sums.n_sums))
+            shrunk, cancels = lone.take(parameters.packed, before, self._columns, outcome)
         else:
-            outcome = self.sums.take_plain(density, before, None, self._columns)
-        shrunk, cancels = judge_sums(density, before, self._columns, outcome)
+            asked, outcome = self._take(self._request(parameters, before))
+            shrunk, cancels = judge(outcome, asked)
         if shrunk:
             # A part that was negligible beside the old weight may count beside the new one.
             before = None
-            asked, outcome = self._take(self._request(density, before))
-            _, cancels = judge_sums(density, before, self._columns, outcome)
+            asked, outcome = self._take(self._request(parameters, before))
+            _, cancels = judge(outcome, asked)
         if not math.isfinite(outcome.log_likelihood):
             raise self._not_finite(parameters)
         if cancels:
             # A component is about to jump by so many of its new standard deviations that the sums about its old mean
             # hold nothing else. They are taken once more, about the new one.
-            asked, outcome = self._take(self._request(density, before, self._means(outcome)))
+            asked, outcome = self._take(self._request(parameters, before, self._means(outcome)))
         if asked is not None:
             # Shortcuts learn from the pass that counts, once.
             for shortcut in self.shortcuts:
@@ -139,7 +140,7 @@ class GaussianRun:
         `rounding`, which are those of `StoppingRule`; at most `most`.
         """
         if self._ahead is None:
-            self._ahead = StepsAhead(self.model, self.source, self.sums, plain=not self.shortcuts)
+            self._ahead = StepsAhead(self.model, self.source, None if self.shortcuts else self.sums.lone)
         if self._before is None:
             return None
         found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most)
@@ -148,7 +149,10 @@ class GaussianRun:
         self._before = found.outcome
         return found.parameters, found.statistics, found.log_likelihoods
 
-    def _request(self, density: KernelDensity, before: PassOutcome | None, center: Array | None = None) -> PassRequest:
+    def _request(
+        self, parameters: GaussianParameters, before: PassOutcome | None, center: Array | None = None
+    ) -> PassRequest:
+        density = KernelDensity(self._form, self.model.n_components, self.model.n_features, parameters.packed, True)
         return PassRequest(density, before, center, self._columns, self._unit)
 
     def _take(self, request: PassRequest) -> tuple[PassRequest, PassOutcome]:

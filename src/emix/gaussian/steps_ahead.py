@@ -5,7 +5,7 @@ In a fit of some hundred rows, the Python between two compiled steps takes longe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.reg_covar import ridge_of
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES
-from emix.gaussian.sums import LocalSums, PassOutcome
-from emix.kernel import factors
+from emix.kernel.factors import LonePass, PassOutcome
 from emix.rows.source import RowSource
 
 if TYPE_CHECKING:
@@ -56,23 +55,18 @@ class StepsAhead:
     ----------
     model : GaussianModel
     source : RowSource
-    sums : LocalSums
-        Those of the run.
-    plain : bool
-        True if no shortcut has a part in the run's passes.
+    lone : LonePass or None
+        The run's pass, if it is one call.
     """
 
-    def __init__(self, model: GaussianModel, source: RowSource, sums: LocalSums, *, plain: bool) -> None:
-        self._model, self._source, self._sums = model, source, sums
-        self._weight, self._columns = source.total_weight, source.columns
+    def __init__(self, model: GaussianModel, source: RowSource, lone: LonePass | None) -> None:
+        self._model, self._source = model, source
         structure = model.structure
         operations = source.n_rows * operations_of_pass(model.n_components, model.n_features)
         self._most = min(MOST_STEPS, int(OPERATIONS / operations))
         # A model of another class may have steps of its own, and so may a structure that is not of this package.
         ours = model.has_plain_steps and STRUCTURES.get(structure.name) is structure
-        self._alone: tuple[Any, Any, int] | None = None
-        if ours and plain and self._most > 1 and source.weight_unit == 1.0:
-            self._alone = sums.alone
+        self._lone = lone if ours and self._most > 1 and source.weight_unit == 1.0 else None
         self._m_step: int = getattr(structure, "m_step", 0)
 
     def take(
@@ -103,24 +97,20 @@ class StepsAhead:
         Taken or None
             None if no step was taken.
         """
-        if self._alone is None:
+        if self._lone is None:
             return None
-        model, columns, weight = self._model, self._columns, self._weight
+        model, source, size = self._model, self._source, len(parameters.packed)
         K, d, structure = model.n_components, model.n_features, model.structure
-        found = np.empty(min(most, self._most))
-        lines, sums = np.empty((3, len(parameters.packed))), np.empty((2, len(before.packed)))
-        lines[0], sums[0] = parameters.packed, before.packed
-        n, line, under, last = factors.advance(
-            self._sums.buffers, *self._alone, self._m_step, ridge_of(model.reg_covar), columns, enough, rounding,
-            weight, lines, sums, log_likelihood, found,
+        rising, under, following = np.empty(min(most, self._most)), np.empty(size), np.empty(size)
+        outcome = PassOutcome(np.empty(len(before.packed)))
+        n = self._lone.advance(
+            self._m_step, ridge_of(model.reg_covar), source.columns, enough, rounding, source.total_weight,
+            parameters.packed, before, log_likelihood, rising, outcome, under, following,
         )  # fmt: skip
         if not n:
             return None
-        values: list[float] = found[:n].tolist()
-        # Copies: each line alone is kept for as long as someone needs it.
-        outcome = PassOutcome(sums[last].copy(), values[-1])
-        taken_under = GaussianParameters(structure, K, d, lines[under].copy())
         statistics = GaussianStatistics(
-            structure, K, d, outcome.packed, weight, self._source.n_rows, values[-1], taken_under, 1.0, columns
-        )
-        return Taken(GaussianParameters(structure, K, d, lines[line].copy()), statistics, values, outcome)
+            structure, K, d, outcome.packed, source.total_weight, source.n_rows, outcome.log_likelihood,
+            GaussianParameters(structure, K, d, under), 1.0, source.columns,
+        )  # fmt: skip
+        return Taken(GaussianParameters(structure, K, d, following), statistics, rising[:n].tolist(), outcome)

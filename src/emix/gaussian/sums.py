@@ -146,6 +146,10 @@ class LocalSums:
         The compiled kernel for the rows' dtype.
     buffers : PassBuffers
         The arguments of a pass, and its sums.
+    lone : LonePass or None
+        A pass without shortcuts as one call, where one thread takes all rows.
+    n_sums : int
+        Numbers of an outcome.
     """
 
     def __init__(
@@ -162,11 +166,12 @@ class LocalSums:
         self._n_rows = n_rows = source.n_rows
         self.kernel = kernel = kernel_for(source.dtype)
         self._unit: int = kernel.super_block_rows(d)
-        width, self._n_sums, n_arguments = factors.sizes_of_pass(form, K, d)
+        width, self.n_sums, n_arguments = factors.sizes_of_pass(form, K, d)
         n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * (width - 1))))
         n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
         n_slots = min(n_slots, -(-n_rows // self._unit))
-        most = 1 if has_own_threads() else n_slots
+        own_threads = has_own_threads()
+        most = 1 if own_threads else n_slots
         self.n_threads, self._rows_per_call = plan(source.n_rows, operations_of_pass(K, d), self._unit, n_threads, most)
         slots = np.zeros((n_slots, width))
         arguments = np.empty(n_arguments)
@@ -179,10 +184,10 @@ class LocalSums:
         self._origin: OriginPart | None = None
         whole = source.whole
         self._rows: Any = None if whole is None else kernel.Rows(whole.X, whole.weight)
-        # A small pass goes to compiled code at once: through a large one's calls 200 × 2 rows take a seventh longer.
-        self._in_one_call = (
-            self._rows is not None and self.n_threads == 1 and n_rows <= self._rows_per_call and not self.buffers.shared
-        )
+        self.lone: factors.LonePass | None = None
+        in_one_call = self.n_threads == 1 and n_rows <= self._rows_per_call
+        if self._rows is not None and in_one_call and not (self.buffers.shared or own_threads):
+            self.lone = factors.LonePass(self.buffers, self._accumulator, self._rows)
 
     def take(self, request: PassRequest) -> PassOutcome:
         """Return the sums over all rows under the request's density."""
@@ -192,8 +197,6 @@ class LocalSums:
                 f"the weights of the rows are in units of {self.source.weight_unit:g}, expected {weight_unit:g}, the "
                 "unit of all rows: sums in different units cannot be added."
             )
-        if not parts:
-            return self.take_plain(density, before, center, columns)
         origin: OriginPart | None = parts.get("origin")
         if origin is not None and origin is not self._origin:
             self.buffers.allow_origin(*origin)
@@ -206,33 +209,9 @@ class LocalSums:
             self._sweep()
         return self._outcome(counts)
 
-    def take_plain(
-        self, density: KernelDensity, before: PassOutcome | None, center: Array | None, columns: factors.Columns
-    ) -> PassOutcome:
-        """Return what `take` returns for a request without parts, and make no request.
-
-        The passes of a small fit come here.
-        """
-        self.buffers.begin(density, before, center, columns)
-        if self._in_one_call:
-            self._accumulator.accumulate(self._rows, 0, 0, self._n_rows, None)
-        else:
-            self._sweep()
-        return self._outcome()
-
-    @property
-    def alone(self) -> tuple[Any, Any, int] | None:
-        """The accumulator, its rows and its address, if compiled code may take passes by itself; else None.
-
-        It may where one thread takes all rows in one call.
-        """
-        if not self._in_one_call or has_own_threads():
-            return None
-        return self._accumulator, self._rows, self._accumulator.alone(self._rows)
-
     def _outcome(self, counts: Counts | None = None) -> PassOutcome:
         """The sum of the slots."""
-        buffers, outcome = self.buffers, PassOutcome(np.empty(self._n_sums))
+        buffers, outcome = self.buffers, PassOutcome(np.empty(self.n_sums))
         outcome.counts = counts
         if buffers.shared:
             run_in_threads(lambda thread, stop: buffers.add(thread, self.n_threads, outcome.packed), self.n_threads)

@@ -162,19 +162,24 @@ class PassBuffers:
     def add(self, thread: int, n_threads: int, statistics: NDArray[np.float64]) -> None: ...
     def end(self, outcome: PassOutcome) -> None: ...
 
-def advance(
-    buffers: PassBuffers,
-    accumulator: Any,
-    rows: Any,
-    address: int,
-    structure: int,
-    ridge: float,
-    columns: Columns,
-    enough: float,
-    rounding: float,
-    weight: float,
-    parameters: NDArray[np.float64],
-    statistics: NDArray[np.float64],
-    before: float,
-    log_likelihoods: NDArray[np.float64],
-) -> tuple[int, int, int, int]: ...
+class LonePass:
+    def __init__(self, buffers: PassBuffers, accumulator: Any, rows: Any) -> None: ...
+    def take(
+        self, parameters: NDArray[np.float64], before: PassOutcome | None, columns: Columns, outcome: PassOutcome
+    ) -> tuple[bool, bool]: ...
+    def advance(
+        self,
+        structure: int,
+        ridge: float,
+        columns: Columns,
+        enough: float,
+        rounding: float,
+        weight: float,
+        parameters: NDArray[np.float64],
+        before: PassOutcome,
+        log_likelihood: float,
+        log_likelihoods: NDArray[np.float64],
+        outcome: PassOutcome,
+        under: NDArray[np.float64],
+        found: NDArray[np.float64],
+    ) -> int: ...

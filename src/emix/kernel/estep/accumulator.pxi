@@ -1,5 +1,7 @@
 # The Accumulator, which Python calls in a fit: E-steps over ranges of rows, added to slots.
 
+from cpython.pycapsule cimport PyCapsule_New
+
 
 cdef enum:
     LARGE_SLOT = 1 << 15    # bytes: from here on super-blocks are visited slot by slot, so that a slot stays in cache
@@ -100,12 +102,12 @@ cdef class Accumulator:
         return 0.25 * bounds.n_computed
 
     def alone(self, Rows rows not None):
-        """The address of `sweep_alone`, for these rows: the caller holds both objects while it uses it."""
+        """A capsule of `sweep_alone`, for these rows: the caller holds both objects while it calls it."""
         if self.workspaces.shape[0] != 1:
             raise ValueError(f"there are {self.workspaces.shape[0]} workspaces, expected one: that of a lone thread")
         if rows.n_features != self.mixture.n_features:
             raise ValueError(f"rows have {rows.n_features} features, expected {self.mixture.n_features}")
-        return <size_t> <void *> sweep_alone
+        return PyCapsule_New(<void *> sweep_alone, "emix.PassOverRows", NULL)
 
     cdef double sweep(
         self, Rows rows, Py_ssize_t thread, Py_ssize_t first_row, Py_ssize_t last_row,

@@ -1,72 +1,143 @@
-# Steps of EM in which there is nothing to decide: E-step, M-step, E-step, …, without Python between them.
+# Passes of one thread over rows in memory, each in one call of compiled code, and steps of EM without Python between
+# them.
 #
 # In a fit of some hundred rows, Python's calls between two compiled steps take longer than these do, and hold its lock,
-# so that fits in other threads wait. These are the same steps to the bit. They end before the first E-step after which
-# anything else than the next M-step may have to be done; the caller takes that E-step again, and decides.
+# so that fits in other threads wait.
 
+from cpython.pycapsule cimport PyCapsule_GetPointer
 
 ctypedef double (*PassOverRows)(void *, void *) noexcept nogil     # (accumulator, rows): estep/accumulator.pxi
 
 
-def advance(
-    PassBuffers buffers not None, accumulator not None, rows not None, size_t address,  # IN: of `Accumulator.alone`
-    int structure, double ridge, Columns columns not None,                              # IN: of the M-step
-    double enough, double rounding, double weight,                                      # IN: of the stopping rule
-    double[:, ::1] parameters,              # INOUT: (3, …), line 0 those of the next E-step
-    double[:, ::1] statistics,              # INOUT: (2, …), line 0 those of the E-step before
-    double before, double[::1] log_likelihoods,     # IN: that of the E-step before; OUT
-):
-    """Take E-steps, each followed by an M-step, while the log-likelihood rises by more than the rule calls enough.
+cdef class LonePass:
+    """Passes of one fit by one thread over all its rows. They have the bits of `begin`, `accumulate` and `end`.
 
-    The rule is that of em/stopping.py: a rise of at most `enough`, or of `rounding` (|ℓ| + weight), may end a fit.
-    Also a fall, a sum that is not finite, a component that shrank or sums that cancel (`judge`), and an M-step that
-    fails are left to the caller.
-
-    Returns (n, next, before, last): the number of E-steps taken, whose log-likelihoods are filled in; the line of the
-    parameters of the next E-step, and that of the ones under which the last was taken; and the line of its statistics.
+    It holds the buffers, and the accumulator and rows of the kernel, which is another module.
     """
-    cdef Py_ssize_t K = buffers.K, d = buffers.d, n = 0, line = 0, under = 1, other
-    cdef Py_ssize_t last = 0, most = log_likelihoods.shape[0]
-    cdef int form = check_structure(structure, K, d)
-    cdef ParametersLayout at = parameters_layout(form, K, d)
-    cdef const double *limits = range_of(columns, d)
-    cdef double epsilon = columns.epsilon, log_likelihood, rise, growth = 1
-    cdef Search search
-    cdef PassOverRows take = <PassOverRows> <void *> address
-    cdef void *sums = <void *> accumulator
-    cdef void *of_rows = <void *> rows
-    if form != buffers.form or buffers.shared:
-        raise ValueError(f"the buffers are of form {buffers.form}, expected {form}, with slots that are not shared")
-    check_shape("parameters", parameters.shape[0], parameters.shape[1], 3, at.size)
-    check_shape("statistics", statistics.shape[0], statistics.shape[1], 2, statistics_layout(form, K, d).size)
-    if address == 0:
-        raise ValueError("address is 0, expected that of `Accumulator.alone`")
-    begin_search(&search, structure, K, d, MOST_SWEEPS, None)
-    with nogil:
-        while n < most:
-            other = 1 - last
-            buffers.prepare(&parameters[line, at.density], NULL, &statistics[last, 0], limits, False, False)
-            take(sums, of_rows)
-            log_likelihood = buffers.conclude(&statistics[other, 0], &growth)
-            rise = log_likelihood - before
-            # Comparisons with NaN are false.
-            if not rise > max(enough, rounding * (fabs(log_likelihood) + weight)):
-                break
-            if has_shrunk(&statistics[last, 0], &statistics[other, 0], K, SHRUNK):
-                break
-            if cancels(form, K, d, MOST_LOST, MOST_EXACT * epsilon, &statistics[other, 0]):
-                break
-            # A line that holds neither the parameters of this E-step nor those of the one before is free. If the M-step
-            # fails the lines are as they were.
-            if search.room != NULL:  # a search begins at the parameters of this E-step
-                search.covariances = &parameters[line, at.covariances]
-                search.log_det = &parameters[line, at.density + density_layout(form, K, d).log_det]
-            if maximize_part(
-                    structure, K, d, ridge, epsilon, limits, &statistics[other, 0], &search,
-                    &parameters[3 - line - under, 0], 0, K) >= 0:
-                break
-            log_likelihoods[n] = before = log_likelihood
-            under, line, last = line, 3 - line - under, other
-            n += 1
-    free(search.room)
-    return n, line, under, last
+
+    cdef PassBuffers buffers
+    cdef object accumulator, rows, step
+    cdef PassOverRows over_rows
+
+    def __cinit__(self, PassBuffers buffers not None, accumulator not None, rows not None):
+        """Take the buffers of a fit, and an accumulator that reads their arguments and adds to their slots."""
+        if buffers.shared:
+            raise ValueError("the slots are shared by threads, expected those of one")
+        self.step = accumulator.alone(rows)
+        self.over_rows = <PassOverRows> PyCapsule_GetPointer(self.step, "emix.PassOverRows")
+        self.buffers, self.accumulator, self.rows = buffers, accumulator, rows
+
+    def take(
+        self, const double[::1] parameters, PassOutcome before, Columns columns not None,   # IN
+        PassOutcome outcome not None,                                                       # OUT
+    ):
+        """outcome := the sums under packed parameters; return (shrunk, cancels), the verdict of `judge`
+
+        `before`: the outcome of the pass before, or None.
+        """
+        cdef Py_ssize_t K = self.buffers.K, d = self.buffers.d
+        cdef int form = self.buffers.form
+        cdef ParametersLayout at = parameters_layout(form, K, d)
+        cdef const double *limits = range_of(columns, d)
+        cdef const double *weight_before = NULL
+        cdef void *sums = <void *> self.accumulator
+        cdef void *of_rows = <void *> self.rows
+        cdef bint shrunk = False, far
+        check_length("parameters", parameters.shape[0], at.size)
+        check_length("statistics", outcome.numbers.shape[0], statistics_layout(form, K, d).size)
+        if before is not None:
+            check_at_least("before", before.numbers.shape[0], K)
+            weight_before = &before.numbers[0]
+        outcome.growth = 1
+        with nogil:
+            self.buffers.prepare(&parameters[at.density], NULL, weight_before, limits, False, False)
+            self.over_rows(sums, of_rows)
+            outcome.log_likelihood = self.buffers.conclude(&outcome.numbers[0], &outcome.growth)
+            if weight_before != NULL:
+                shrunk = has_shrunk(weight_before, &outcome.numbers[0], K, SHRUNK)
+            far = cancels(form, K, d, MOST_LOST, MOST_EXACT * columns.epsilon, &outcome.numbers[0])
+        return shrunk, far
+
+    def advance(
+        self, int structure, double ridge, Columns columns not None,        # IN: of the M-step
+        double enough, double rounding, double weight,                      # IN: of the stopping rule
+        const double[::1] parameters,       # IN: those of the next E-step
+        PassOutcome before not None, double log_likelihood,     # IN: those of the E-step before
+        double[::1] log_likelihoods,        # OUT
+        PassOutcome outcome not None,       # OUT: of the last E-step
+        double[::1] under, double[::1] found,   # OUT: the parameters of the last E-step, and those after it
+    ):
+        """Take E-steps, each followed by an M-step, while the log-likelihood rises by more than the rule calls enough.
+
+        The rule is that of em/stopping.py: a rise of at most `enough`, or of `rounding` (|ℓ| + weight), may end a fit.
+        Also a fall, a sum that is not finite, a component that shrank or sums that cancel (`judge`), and an M-step that
+        fails are left to the caller, who takes that E-step again.
+
+        Returns the number of E-steps taken; if it is 0, nothing but room was written to.
+        """
+        cdef PassBuffers buffers = self.buffers
+        cdef Py_ssize_t K = buffers.K, d = buffers.d, n = 0, line = 0, previous = 1, last = 0, other
+        cdef Py_ssize_t most = log_likelihoods.shape[0]
+        cdef int form = check_structure(structure, K, d)
+        cdef ParametersLayout at = parameters_layout(form, K, d)
+        cdef Py_ssize_t n_sums = statistics_layout(form, K, d).size
+        cdef const double *limits = range_of(columns, d)
+        cdef double epsilon = columns.epsilon, total, rise, growth = 1
+        cdef double *lines
+        cdef double *statistics
+        cdef Search search
+        cdef void *sums = <void *> self.accumulator
+        cdef void *of_rows = <void *> self.rows
+        if form != buffers.form:
+            raise ValueError(f"the buffers are of form {buffers.form}, expected {form}")
+        check_length("parameters", parameters.shape[0], at.size)
+        check_length("under", under.shape[0], at.size)
+        check_length("found", found.shape[0], at.size)
+        check_length("before", before.numbers.shape[0], n_sums)
+        check_length("statistics", outcome.numbers.shape[0], n_sums)
+        # Three lines of parameters and two of sums: an M-step that fails leaves what was there before it.
+        lines = <double *> malloc(sizeof(double) * (3 * at.size + 2 * n_sums))
+        if lines == NULL:
+            raise MemoryError(f"there is no memory for parameters of {K} components in {d} dimensions")
+        statistics = lines + 3 * at.size
+        memcpy(lines, &parameters[0], sizeof(double) * at.size)
+        memcpy(statistics, &before.numbers[0], sizeof(double) * n_sums)
+        try:
+            begin_search(&search, structure, K, d, MOST_SWEEPS, None)
+        except MemoryError:
+            free(lines)
+            raise
+        with nogil:
+            while n < most:
+                other = 1 - last
+                buffers.prepare(
+                    lines + line * at.size + at.density, NULL, statistics + last * n_sums, limits, False, False)
+                self.over_rows(sums, of_rows)
+                total = buffers.conclude(statistics + other * n_sums, &growth)
+                rise = total - log_likelihood
+                # Comparisons with NaN are false.
+                if not rise > max(enough, rounding * (fabs(total) + weight)):
+                    break
+                if has_shrunk(statistics + last * n_sums, statistics + other * n_sums, K, SHRUNK):
+                    break
+                if cancels(form, K, d, MOST_LOST, MOST_EXACT * epsilon, statistics + other * n_sums):
+                    break
+                if search.room != NULL:  # a search begins at the parameters of this E-step
+                    search.covariances = lines + line * at.size + at.covariances
+                    search.log_det = lines + line * at.size + at.density + density_layout(form, K, d).log_det
+                # The line that holds neither the parameters of this E-step nor those of the one before is free.
+                if maximize_part(
+                        structure, K, d, ridge, epsilon, limits, statistics + other * n_sums, &search,
+                        lines + (3 - line - previous) * at.size, 0, K) >= 0:
+                    break
+                log_likelihoods[n] = log_likelihood = total
+                previous, line, last = line, 3 - line - previous, other
+                n += 1
+            if n > 0:
+                memcpy(&under[0], lines + previous * at.size, sizeof(double) * at.size)
+                memcpy(&found[0], lines + line * at.size, sizeof(double) * at.size)
+                memcpy(&outcome.numbers[0], statistics + last * n_sums, sizeof(double) * n_sums)
+                outcome.log_likelihood, outcome.growth = log_likelihood, 1
+        free(search.room)
+        free(lines)
+        return n
