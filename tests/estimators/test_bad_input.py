@@ -14,9 +14,9 @@ import scipy.sparse
 import sklearn.exceptions
 
 from emix import GaussianMixture, NotFittedError
-from emix.gaussian.structures import NAMES
+from emix.gaussian.structures import NAMES, OF_ONE_COLUMN
 
-AMONG_STRUCTURES = f"must be a str among {{{', '.join(map(repr, sorted(NAMES)))}}}. Got"
+AMONG_STRUCTURES = f"must be a str among {{{', '.join(map(repr, sorted((*NAMES, *OF_ONE_COLUMN))))}}}. Got"
 
 RNG = np.random.default_rng(0)
 X = np.vstack([RNG.normal(size=(20, 2)), RNG.normal(size=(20, 2)) + 9.0])

@@ -56,6 +56,26 @@ def test_an_alias_is_the_same_fit_and_stays_the_users_word(alias: str, name: str
         loaded.set_params(covariance_type="EII").fit(IRIS)
 
 
+@pytest.mark.parametrize(("letter", "name"), [("E", "tied"), ("V", "full")])
+def test_one_letter_is_a_structure_of_one_column(letter: str, name: str, tmp_path: Path) -> None:
+    x = IRIS[:, :1]
+    plain, other = (GaussianMixture(2, covariance_type=word, random_state=0).fit(x) for word in (name, letter))
+    np.testing.assert_array_equal(other.covariances_, plain.covariances_)
+    assert other.covariance_type == letter
+    other.save(tmp_path / "model")
+    np.testing.assert_array_equal(GaussianMixture.load(tmp_path / "model").score_samples(x), plain.score_samples(x))
+    made = GaussianMixture.from_parameters(plain.weights_, plain.means_, plain.covariances_, letter)
+    np.testing.assert_array_equal(made.predict(x), plain.predict(x))
+    before = dict(vars(other))
+    with pytest.raises(
+        ValueError, match=f"has '{letter}', a structure of data in one column, but X has 4 columns: use"
+    ):
+        other.fit(IRIS)
+    assert vars(other) == before
+    with pytest.raises(ValueError, match=f"has '{letter}', a structure of data in one column"):
+        GaussianMixture.from_parameters([1.0], [[0.0, 0.0]], np.eye(2) if letter == "E" else [np.eye(2)], letter)
+
+
 @pytest.mark.parametrize("covariance_type", ["EEI", STRUCTURES["EEI"], None])
 def test_a_covariance_type_is_a_name(covariance_type: Any) -> None:
     gm = GaussianMixture(2, covariance_type=covariance_type, random_state=0)

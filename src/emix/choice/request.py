@@ -11,7 +11,14 @@ import numpy as np
 
 from emix.arguments import choice_of, integer_in_range
 from emix.exceptions import shown, warn
-from emix.gaussian.structures import NAMES, STRUCTURES, CovarianceStructure, structure_of
+from emix.gaussian.structures import (
+    NAMES,
+    OF_ONE_COLUMN,
+    STRUCTURES,
+    CovarianceStructure,
+    check_one_column,
+    structure_of,
+)
 from emix.rows.arrays import ArraySource
 
 __all__ = [
@@ -27,14 +34,6 @@ __all__ = [
 ]
 
 CRITERIA = ("bic", "aic", "icl", "cv")
-
-# mclust's names of the two structures of data in one column, and emix's names of them.
-_OF_ONE_COLUMN = {"E": "tied", "V": "full"}
-# The structures of several columns that have the same first letter as a structure of one column.
-_OF_COLUMNS = {
-    "E": "'EEE' (one covariance matrix for all components), 'EEI' or 'EII'",
-    "V": "'VVV' (a covariance matrix for each component), 'VVI' or 'VII'",
-}
 
 
 class Cell(NamedTuple):
@@ -123,20 +122,16 @@ def check_covariance_types(
 
 def _all_structures(n_features: int) -> list[tuple[str, CovarianceStructure]]:
     if n_features == 1:
-        return [(name, STRUCTURES[name]) for name in _OF_ONE_COLUMN.values()]
+        return [(name, STRUCTURES[name]) for name in OF_ONE_COLUMN.values()]
     found = sorted(STRUCTURES.values(), key=lambda structure: structure.n_parameters(3, 3))
     return [(structure.name, structure) for structure in found]
 
 
 def _name_of(name: Any, n_features: int, caller: str, parameter: str) -> str:
     """Return a structure's name, checked."""
-    if isinstance(name, str) and name in _OF_ONE_COLUMN:
-        if n_features == 1:
-            return _OF_ONE_COLUMN[name]
-        raise ValueError(
-            f"The {parameter!r} parameter of {caller} has {name!r}, a structure of data in one column, but X has "
-            f"{n_features} columns: use {_OF_COLUMNS[name]}."
-        )
+    if isinstance(name, str) and name in OF_ONE_COLUMN:
+        check_one_column(name, n_features, caller, parameter)
+        return OF_ONE_COLUMN[name]
     if isinstance(name, str) and name in NAMES:
         return name
     hint = ""

@@ -26,7 +26,7 @@ from emix.estimators.parameters_check import (
 )
 from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.structures import NAMES
+from emix.gaussian.structures import NAMES, OF_ONE_COLUMN, check_one_column
 from emix.random_source import seed_of
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import (
@@ -57,7 +57,8 @@ class GaussianMixture(FittedMixture):
 "VEV", "EVV"}
         A covariance matrix for each component; one for all; a variance for each component and feature; a variance
         for each component; a variance for each feature, the same for all components; one variance for all components
-        and features. mclust's names of the first four are accepted too: "VVV", "EEE", "VVI", "VII".
+        and features. mclust's names of the first four are accepted too: "VVV", "EEE", "VVI", "VII"; and for data in one
+        column "E", one variance for all components, and "V", one for each.
 
         The other eight share a part of the covariances. The letters are for volume, shape and orientation: E is equal
         for all components, V varies, I is along the columns. Variances in the same proportions (VEI), or with the same
@@ -309,8 +310,9 @@ class GaussianMixture(FittedMixture):
             raise ValueError(
                 f"means has shape {shape}, expected (n_components, n_features): one row for each component."
             )
-        choice_of("covariance_type", covariance_type, NAMES, cls.__name__)
+        choice_of("covariance_type", covariance_type, (*NAMES, *OF_ONE_COLUMN), cls.__name__)
         n_components, n_features = shape
+        check_one_column(covariance_type, n_features, cls.__name__)
         parameters = GaussianParameters.from_covariances(
             covariance_type,
             check_weights(weights, n_components, argument="weights"),
@@ -380,6 +382,7 @@ class GaussianMixture(FittedMixture):
         settings = check_settings(self)
         names = feature_names(X)
         rows = as_rows(X, caller=type(self).__name__, to_fit=True)
+        check_one_column(settings.covariance_type, rows.shape[1], type(self).__name__)
         source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
         check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
         moderate = source.without_unit()

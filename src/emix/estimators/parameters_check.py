@@ -11,7 +11,7 @@ from emix.arguments import check_finite, choice_of, element_of, integer_in_range
 from emix.exceptions import shown, warn
 from emix.gaussian.covariance_checks import asymmetric_element, correlations, least_eigenvalue
 from emix.gaussian.reg_covar import RegCovar, reg_covar_of
-from emix.gaussian.structures import NAMES, CovarianceStructure, structure_of
+from emix.gaussian.structures import NAMES, OF_ONE_COLUMN, CovarianceStructure, structure_of
 from emix.rows.conversion import as_numbers
 from emix.starts.auto import INIT_PARAMS
 
@@ -54,6 +54,9 @@ class GivenStart(NamedTuple):
     precisions: NDArray[np.float64] | None
 
 
+# Whether there is one column is asked when rows or means are there.
+_NAMES = (*NAMES, *OF_ONE_COLUMN)
+
 _NOTHING_GIVEN = GivenStart(None, None, None)
 
 
@@ -72,7 +75,7 @@ def check_settings(estimator: Any, caller: str | None = None) -> Settings:
         raise TypeError(
             f"The 'warm_start' parameter of {caller} must be True or False. Got {shown(estimator.warm_start)} instead."
         )
-    structure = structure_of(choice_of("covariance_type", estimator.covariance_type, NAMES, caller), caller)
+    structure = structure_of(choice_of("covariance_type", estimator.covariance_type, _NAMES, caller), caller)
     verbose = int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose
     # In the order of the fields: by their names this takes a third longer.
     return Settings(

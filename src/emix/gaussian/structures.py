@@ -131,7 +131,18 @@ _BY_NAME: dict[str, CovarianceStructure] = STRUCTURES | {
 }
 
 NAMES = tuple(_BY_NAME)
-"""All names of structures; `structure_of` knows them."""
+"""All names of structures of any number of columns; `structure_of` knows them."""
+
+OF_ONE_COLUMN = {"E": "tied", "V": "full"}
+"""mclust's names of the two structures of data in one column; `structure_of` knows them too."""
+
+_BY_NAME |= {name: _BY_NAME[other] for name, other in OF_ONE_COLUMN.items()}
+
+# The structures of several columns that have the same first letter as a structure of one column.
+_OF_COLUMNS = {
+    "E": "'EEE' (one covariance matrix for all components), 'EEI' or 'EII'",
+    "V": "'VVV' (a covariance matrix for each component), 'VVI' or 'VII'",
+}
 
 # By their classes: the hash of a class is its address, that of a structure is a call.
 _BY_CLASS: dict[type, CovarianceStructure] = {type(structure): structure for structure in STRUCTURES.values()}
@@ -163,3 +174,18 @@ def structure_of(
         if found is None and isinstance(structure, CovarianceStructure):
             found = structure
     return _BY_NAME[choice_of(parameter, structure, NAMES, caller)] if found is None else found
+
+
+def check_one_column(name: str, n_features: int, caller: str, parameter: str = "covariance_type") -> None:
+    """Refuse a name of `OF_ONE_COLUMN` for data in several columns.
+
+    Raises
+    ------
+    ValueError
+        If it is one, and there are several.
+    """
+    if n_features > 1 and name in OF_ONE_COLUMN:
+        raise ValueError(
+            f"The {parameter!r} parameter of {caller} has {name!r}, a structure of data in one column, but X has "
+            f"{n_features} columns: use {_OF_COLUMNS[name]}."
+        )
