@@ -20,7 +20,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
 from emix.gaussian.structures import CovarianceStructure, structure_of
 from emix.rows.arrays import ArraySource
-from emix.rows.validation import FloatArray
+from emix.rows.validation import FloatArray, check_enough_rows
 from emix.supervised.class_gaussians import fit_class_gaussians
 
 __all__ = ["CRITERIA", "ClassFits", "LabelledRows", "fit_across_classes", "fit_each_class", "weighted_total"]
@@ -120,6 +120,12 @@ def fit_each_class(
     """
     asked = _asked_of_classes(n_components, rows.classes, caller)
     _structures(covariance_type, rows.X.shape[1], caller)
+    n_rows = np.bincount(rows.labels, minlength=len(rows.classes))
+    for label, numbers, n in zip(rows.classes, asked, n_rows.tolist()):
+        try:
+            check_enough_rows(n, min(numbers))
+        except ValueError as error:
+            raise ValueError(f"class {name_of(label)}: {error}") from None
     mixtures = []
     for c, label in enumerate(rows.classes):
         mine = rows.labels == c

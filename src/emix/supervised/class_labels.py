@@ -71,7 +71,7 @@ def _check_values(labels: NDArray[Any]) -> None:
         missing = [label is None or (label != label) is not False for label in labels.tolist()]
         if any(missing):
             row = missing.index(True)
-            raise ValueError(f"Input y contains {labels[row]!r} in row {row}, expected the class of each row.")
+            raise ValueError(f"Input y contains {shown(labels[row])} in row {row}, expected the class of each row.")
     elif kind == "f":
         finite = np.isfinite(labels)
         if not finite.all():
@@ -107,7 +107,7 @@ def class_numbers(labels: NDArray[Any], *, caller: str) -> tuple[NDArray[Any], N
         ) from error
     if len(classes) < 2:
         raise ValueError(
-            f"The number of classes has to be greater than one; got 1 class: y is {shown(classes[0])} in all rows that "
-            f"{caller} was given, or in all of weight above zero."
+            f"The number of classes has to be greater than one; got 1 class: y is {shown(classes[:1].tolist()[0])} in "
+            f"all rows of weight above zero, and {caller} needs two."
         )
     return classes, numbers.astype(np.intp, copy=False)
