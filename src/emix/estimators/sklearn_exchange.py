@@ -110,8 +110,13 @@ class SklearnExchange:
         return mixture
 
 
-def sklearn_mixture() -> Any:
+def sklearn_mixture(who_needs: str = "to_sklearn and from_sklearn need") -> Any:
     """Return scikit-learn's own class, also where `emix.patch_sklearn` has put another in its place.
+
+    Parameters
+    ----------
+    who_needs : str
+        Begins the message of the error.
 
     Raises
     ------
@@ -121,9 +126,7 @@ def sklearn_mixture() -> Any:
     try:
         from sklearn.mixture._gaussian_mixture import GaussianMixture
     except ImportError as error:
-        raise ImportError(
-            "to_sklearn and from_sklearn need scikit-learn, which is not installed: pip install scikit-learn"
-        ) from error
+        raise ImportError(f"{who_needs} scikit-learn, which is not installed: pip install scikit-learn") from error
     return GaussianMixture
 
 
