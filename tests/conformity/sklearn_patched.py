@@ -14,7 +14,7 @@ emix.patch_sklearn()
 
 LEFT_OUT = {
     "test_gaussian_mixture_precisions_init_diag": (
-        "wants a fit to take as many iterations with precisions given as without"
+        "gives precisions in the order in which scikit-learn's KMeans numbers the clusters"
     ),
     "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters": "counts calls of a private function",
 }

@@ -286,6 +286,11 @@ def test_names_come_through_across_classes() -> None:
     assert found.predict(data).shape == (len(X),)
 
 
+def test_keys_of_the_mapping_are_compared_as_numbers(classifier: MixtureClassifier) -> None:
+    found = MixtureClassifier({np.int8(0): 2, 1.0: [1], 2: 1}, random_state=0).fit(X, Y.astype(float))
+    np.testing.assert_array_equal(found.predict_proba(NEW), classifier.predict_proba(NEW))
+
+
 # One column, and names of structures for it
 
 

@@ -51,6 +51,9 @@ def patch_sklearn() -> None:
     installed, patched or not. In the module that defines it, ``sklearn.mixture._gaussian_mixture``, scikit-learn's own
     class keeps its name: pickle looks for it there.
 
+    The patch is of one process. Workers that joblib or others start anew have scikit-learn's class, and objects of
+    emix's that are sent to them keep theirs.
+
     Examples
     --------
     >>> import emix

@@ -95,6 +95,7 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
                 return self._fit_rows(rows)
             except (TypeError, ValueError) as error:
                 kind, reason = "a fit", str(error)
+        self.__dict__.pop("_fitted_parameters", None)
         labels: NDArray[np.intp] = super().fit_predict(X, y)
         # If scikit-learn refuses too, its error says enough.
         _speak(kind, reason)

@@ -87,9 +87,14 @@ class _ClassRows:
         return self._X
 
 
-def name_of(label: Any) -> str:
+def _plain(label: Any) -> Any:
+    """Return a class as Python's own number or text."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _name_of(label: Any) -> str:
     """Write a class as a user would."""
-    return shown(label.item() if isinstance(label, np.generic) else label)
+    return shown(_plain(label))
 
 
 def fit_each_class(
@@ -125,7 +130,7 @@ def fit_each_class(
         try:
             check_enough_rows(n, min(numbers))
         except ValueError as error:
-            raise ValueError(f"class {name_of(label)}: {error}") from None
+            raise ValueError(f"class {_name_of(label)}: {error}") from None
     mixtures = []
     for c, label in enumerate(rows.classes):
         mine = rows.labels == c
@@ -135,12 +140,12 @@ def fit_each_class(
             try:
                 mixtures.append(_fit_class(mixture, X, weight, asked[c], covariance_type, criterion, caller))
             except DegenerateFitError as error:
-                message = f"class {name_of(label)}: {error}"
+                message = f"class {_name_of(label)}: {error}"
                 raise type(error)(message, error.component, error.n_effective) from error
             except ValueError as error:
-                raise ValueError(f"class {name_of(label)}: {error}") from error
+                raise ValueError(f"class {_name_of(label)}: {error}") from error
         for message, category in warned:
-            warn(f"class {name_of(label)}: {message}", category)
+            warn(f"class {_name_of(label)}: {message}", category)
     types = [found.covariance_type for found in mixtures]
     free = sum(found.n_parameters_ for found in mixtures)
     return ClassFits(mixtures, types, free, max(found.n_iter_ for found in mixtures))
@@ -150,16 +155,19 @@ def _asked_of_classes(n_components: Any, classes: NDArray[Any], caller: str) -> 
     """Return the numbers of components to choose among, for each class."""
     if not isinstance(n_components, Mapping):
         return [check_n_components(n_components, caller=caller)] * len(classes)
-    of_class = {name_of(key): value for key, value in n_components.items()}
-    known = [name_of(label) for label in classes]
-    missing = [name for name in known if name not in of_class]
-    unknown = [name for name in of_class if name not in known]
+    of_class = {_plain(key): value for key, value in n_components.items()}
+    known = [_plain(label) for label in classes]
+    missing = [label for label in known if label not in of_class]
+    unknown = [label for label in of_class if label not in known]
     if missing or unknown:
-        problem = f"lacks the class {missing[0]}" if missing else f"has {unknown[0]}, which is no class of y"
-        raise ValueError(
-            f"The 'n_components' parameter of {caller} {problem}, expected a number for each of {', '.join(known)}."
+        problem = (
+            f"has {shown(unknown[0])}, which is no class of y" if unknown else f"lacks the class {shown(missing[0])}"
         )
-    return [check_n_components(of_class[name], caller=caller) for name in known]
+        raise ValueError(
+            f"The 'n_components' parameter of {caller} {problem}, expected a number for each of "
+            f"{', '.join(map(shown, known))}."
+        )
+    return [check_n_components(of_class[label], caller=caller) for label in known]
 
 
 def _structures(covariance_type: Any, n_features: int, caller: str) -> list[tuple[str, CovarianceStructure]]:
@@ -256,7 +264,7 @@ def fit_across_classes(
             best = value, name, (structure, result)
     if best is None:
         assert failure is not None
-        which = name_of(rows.classes[failure.component])
+        which = _name_of(rows.classes[failure.component])
         message = f"{failure} Component {failure.component} is the class {which}."
         raise type(failure)(message, failure.component, failure.n_effective) from failure
     _, name, (structure, result) = best
@@ -267,7 +275,7 @@ def fit_across_classes(
         )
     collapse, doubts = judge_fit(result.statistics, settings.reg_covar, source.effective_rows)
     if collapse is not None:
-        who = "" if collapse.component is None else f"class {name_of(rows.classes[collapse.component])}: "
+        who = "" if collapse.component is None else f"class {_name_of(rows.classes[collapse.component])}: "
         warn_convergence(
             f"The fit is degenerate: {who}{collapse.message(rows.names)}. Its posteriors say little: pass more rows, "
             "or choose a covariance_type with fewer parameters."
