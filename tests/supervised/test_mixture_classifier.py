@@ -386,6 +386,20 @@ def test_warnings_name_the_class() -> None:
     assert "few" in MixtureClassifier(across_classes=True, covariance_type="tied").fit(rows, labels).predict(rows[-3:])
 
 
+def test_columns_that_are_constant_are_said_of_all_classes_at_once() -> None:
+    rows = np.column_stack([X, np.full(len(X), 3.0), np.where(Y == 1, 0.0, X[:, 0]), np.where(Y > 0, 1.0, X[:, 1])])
+    frame = pd.DataFrame(rows, columns=["a", "b", "same", "c", "d"])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        MixtureClassifier(covariance_type="diag").fit(frame, NAMES[Y])
+    everywhere, of_classes = (str(one.message) for one in said)
+    assert everywhere.startswith("Column 'same' is constant, which tells no classes apart")
+    assert of_classes.startswith("Column 'd' is constant in class 'apart'")
+    assert of_classes.endswith(" Another class has such columns, too.")
+    # One variance of all columns is not that of those.
+    MixtureClassifier(covariance_type="spherical").fit(rows[:, [0, 1, 3, 4]], Y)
+
+
 def test_singular_covariance_of_a_class_names_it() -> None:
     rows = np.vstack([X, np.tile([[9.0, 9.0]], (5, 1))])
     labels = [*NAMES[Y], *["same"] * 5]

@@ -144,11 +144,47 @@ def fit_each_class(
                 raise type(error)(message, error.component, error.n_effective) from error
             except ValueError as error:
                 raise ValueError(f"class {_name_of(label)}: {error}") from error
+        # Columns that are constant are said of all classes at once.
+        constant = ColumnDoubts(constant=mixtures[-1].columns_in_doubt_.constant)
+        said = constant.messages(mixture.reg_covar, rows.names)
         for message, category in warned:
-            warn(f"class {_name_of(label)}: {message}", category)
+            if message not in said:
+                warn(f"class {_name_of(label)}: {message}", category)
+    _warn_of_constant_columns(mixtures, rows)
     types = [found.covariance_type for found in mixtures]
     free = sum(found.n_parameters_ for found in mixtures)
     return ClassFits(mixtures, types, free, max(found.n_iter_ for found in mixtures))
+
+
+def _warn_of_constant_columns(mixtures: list[GaussianMixture], rows: LabelledRows) -> None:
+    """Warn of columns that have one value in all rows, and of others that have one in all rows of a class."""
+    least, greatest = ArraySource(rows.X).column_range
+    everywhere = set(np.flatnonzero(least == greatest).tolist())
+    if everywhere:
+        warn(f"{_columns(everywhere, rows)} constant, which tells no classes apart: leave out what does not vary.")
+    # A variance of all columns together is not that of the constant ones.
+    within = [
+        (label, set(mixture.columns_in_doubt_.constant) - everywhere)
+        for label, mixture in zip(rows.classes, mixtures)
+        if structure_of(mixture.covariance_type, "fit").form.has_directions
+    ]
+    found = [(label, columns) for label, columns in within if columns]
+    if found:
+        label, columns = found[0]
+        others = {1: "", 2: " Another class has such columns, too."}
+        warn(
+            f"{_columns(columns, rows)} constant in class {_name_of(label)}, and its variance there is what reg_covar "
+            "adds: rows with another value hardly ever count to the class. Leave such columns out, or give the classes "
+            f"covariances in common, as with across_classes=True and covariance_type='tied'."
+            + others.get(len(found), f" {len(found) - 1} other classes have such columns, too.")
+        )
+
+
+def _columns(which: set[int], rows: LabelledRows, most: int = 5) -> str:
+    shown_columns = [str(j) if rows.names is None else repr(rows.names[j]) for j in sorted(which)]
+    more = f" and {len(which) - most} more" if len(which) > most else ""
+    plural = len(which) > 1
+    return f"Column{'s' if plural else ''} {', '.join(shown_columns[:most])}{more} {'are' if plural else 'is'}"
 
 
 def _asked_of_classes(n_components: Any, classes: NDArray[Any], caller: str) -> list[list[int]]:

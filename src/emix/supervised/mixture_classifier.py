@@ -30,12 +30,13 @@ from emix.rows.validation import (
 )
 from emix.supervised.class_fits import CRITERIA, LabelledRows, fit_across_classes, fit_each_class, weighted_total
 from emix.supervised.class_labels import as_class_labels, class_numbers
+from emix.supervised.classifier_file import SavedClassifier
 from emix.supervised.posteriors import ClassScores, score_classes
 
 __all__ = ["MixtureClassifier"]
 
 
-class MixtureClassifier(SklearnEstimator):
+class MixtureClassifier(SavedClassifier, SklearnEstimator):
     """Classifier with a mixture of Gaussians for each class, and Bayes' theorem for the class of a row.
 
     With π_c the prior probability of class c and p_c the density of its mixture, the posterior of the class of x is
