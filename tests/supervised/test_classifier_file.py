@@ -30,8 +30,8 @@ NAMES = np.array(["left", "right", "above"])
     "settings",
     [
         {"n_components": [1, 2], "covariance_type": ["full", "diag"], "random_state": 3},
-        {"across_classes": True, "covariance_type": "VEV", "reg_covar": 1e-4},
-        {"criterion": "aic", "n_threads": 1, "covariance_type": ("tied", "full")},
+        {"across_classes": True, "covariance_type": "VEV", "reg_covar": 1e-4, "random_state": 0},
+        {"criterion": "aic", "n_threads": 1, "covariance_type": ("tied", "full"), "random_state": 1},
     ],
     ids=["chosen", "across", "aic"],
 )

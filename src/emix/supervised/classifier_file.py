@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from emix.estimators.mixture_file import mixture_content, mixture_of_content
 from emix.exceptions import ModelFileError, shown
 from emix.files.model_file import load_model, save_model
 
-__all__ = ["SavedClassifier"]
+__all__ = ["load_classifier", "save_classifier"]
 
 KIND = "MixtureClassifier"
 
@@ -27,64 +27,29 @@ _CLASSES = "biufUO"
 _NOT_KEPT = object()
 
 
-class SavedClassifier:
-    """Methods that write a fitted classifier to a file and read it."""
+def save_classifier(classifier: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted classifier."""
+    save_model(path, *_content(classifier))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the classifier to a file: data without code, with a checksum.
 
-        Parameters
-        ----------
-        path : str or os.PathLike
-            Used as given. An existing file is replaced whole or not at all.
+def load_classifier(cls: Any, path: str | os.PathLike[str]) -> Any:
+    """Read a classifier that `save_classifier` wrote, as an instance of `cls`.
 
-        Raises
-        ------
-        NotFittedError
-            If it is not fitted.
-        TypeError
-            If a class is neither a number nor a text.
-        OSError
-            If the file cannot be written.
-
-        Notes
-        -----
-        Kept are the mixtures as `GaussianMixture.save` keeps them, the classes, the priors, the names of the columns,
-        what the fit reported, and the settings that are numbers, texts, None, or made of these. A generator given as
-        `random_state` is not: the loaded classifier has the default there.
-        """
-        save_model(path, *_content(self))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a classifier that `save` wrote; it predicts to the same bits.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-
-        Returns
-        -------
-        MixtureClassifier
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ModelFileError
-            If it is truncated, altered, of a newer format or not of a MixtureClassifier.
-        """
-        header, arrays = load_model(path, kind=KIND)
-        try:
-            classifier: Self = _of_content(cls, header, arrays)
-        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
-            # The checksum is right: a newer emix wrote it, or somebody by hand.
-            raise ModelFileError(
-                os.fspath(path),
-                f"holds a MixtureClassifier that this emix cannot read ({type(error).__name__}: {error}). Upgrade "
-                "emix, or save the model again.",
-            ) from error
-        return classifier
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, holds something else, or holds what this emix does not know.
+    """
+    header, arrays = load_model(path, kind=KIND)
+    try:
+        return _of_content(cls, header, arrays)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        # The checksum is right: a newer emix wrote it, or somebody by hand.
+        raise ModelFileError(
+            os.fspath(path),
+            f"holds a MixtureClassifier that this emix cannot read ({type(error).__name__}: {error}). Upgrade emix, or "
+            "save the model again.",
+        ) from error
 
 
 def _content(classifier: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -30,8 +30,8 @@ from emix.rows.validation import (
 )
 from emix.supervised.class_fits import CRITERIA, LabelledRows, fit_across_classes, fit_each_class, weighted_total
 from emix.supervised.class_labels import as_class_labels, class_numbers
-from emix.supervised.classifier_file import SavedClassifier
 from emix.supervised.posteriors import ClassScores, score_classes
+from emix.supervised.saved_classifier import SavedClassifier
 
 __all__ = ["MixtureClassifier"]
 
