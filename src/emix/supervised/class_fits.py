@@ -175,7 +175,7 @@ def _warn_of_constant_columns(mixtures: list[GaussianMixture], rows: LabelledRow
         warn(
             f"{_columns(columns, rows)} constant in class {_name_of(label)}, and its variance there is what reg_covar "
             "adds: rows with another value hardly ever count to the class. Leave such columns out, or give the classes "
-            f"covariances in common, as with across_classes=True and covariance_type='tied'."
+            "covariances in common, as with across_classes=True and covariance_type='tied'."
             + others.get(len(found), f" {len(found) - 1} other classes have such columns, too.")
         )
 
