@@ -26,6 +26,8 @@ from emix.gaussian.statistics import GaussianStatistics
 from emix.kernel.level import show_config
 from emix.normal.multivariate_normal import MultivariateNormal
 from emix.rows.parquet import ParquetSource
+from emix.sklearn_patch.patch import patch_sklearn, unpatch_sklearn
+from emix.supervised.mixture_classifier import MixtureClassifier
 
 if TYPE_CHECKING:
     from emix import faces as faces
@@ -58,6 +60,7 @@ __all__ = [
     "GaussianParameters",
     "GaussianStatistics",
     "LikelihoodRatioTest",
+    "MixtureClassifier",
     "MixtureSelection",
     "MixtureSelector",
     "ModelFileError",
@@ -68,7 +71,9 @@ __all__ = [
     "bootstrap_lrt",
     "fit_em",
     "load_faithful",
+    "patch_sklearn",
     "q_function",
     "select_mixture",
     "show_config",
+    "unpatch_sklearn",
 ]

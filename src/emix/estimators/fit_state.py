@@ -11,7 +11,7 @@ from emix.arguments import check_finite, element_of
 from emix.gaussian.parameters import GaussianParameters, check_shapes, check_values
 from emix.rows.conversion import as_numbers
 
-__all__ = ["attributes_of", "parameters_of", "relinked", "unlinked"]
+__all__ = ["attributes_of", "check_factor", "parameters_of", "relinked", "unlinked"]
 
 _ABSENT = object()
 _PUBLIC = ("weights_", "means_", "covariances_", "precisions_cholesky_")
@@ -112,7 +112,7 @@ def parameters_of(state: dict[str, Any]) -> GaussianParameters:
     if "precisions_cholesky_" in replaced:
         factor = replaced["precisions_cholesky_"]
         check_shapes(structure, weights, means, precisions_cholesky_=factor)
-        _check_factor(factor, form.has_matrices)
+        check_factor(factor, form.has_matrices)
         precisions = form.precisions(factor.swapaxes(-1, -2) if form.has_matrices else factor)
         check_values({"weights_": weights, "means_": means, "precisions_": precisions}, structure)
         return GaussianParameters.from_precisions(structure, weights, means, precisions)
@@ -122,7 +122,7 @@ def parameters_of(state: dict[str, Any]) -> GaussianParameters:
     return GaussianParameters.from_covariances(structure, weights, means, covariances)
 
 
-def _check_factor(factor: NDArray[np.float64], has_matrices: bool) -> None:
+def check_factor(factor: NDArray[np.float64], has_matrices: bool) -> None:
     """Refuse what is no Cholesky factor of precisions: U with a positive diagonal, or positive numbers."""
     name = "precisions_cholesky_"
     check_finite(factor, name)

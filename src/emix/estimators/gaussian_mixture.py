@@ -24,6 +24,7 @@ from emix.estimators.parameters_check import (
     check_spread,
     check_weights,
 )
+from emix.estimators.sklearn_exchange import SklearnExchange
 from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.structures import NAMES, OF_ONE_COLUMN, check_one_column
@@ -41,7 +42,7 @@ from emix.rows.validation import (
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(FittedMixture):
+class GaussianMixture(SklearnExchange, FittedMixture):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
     The parameters, attributes and methods are scikit-learn's, with these differences: the default `tol` is 1e-6, which

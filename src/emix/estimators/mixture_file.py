@@ -20,7 +20,7 @@ from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.parameters import GaussianParameters, check_shapes
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 
-__all__ = ["load_mixture", "mixture_bytes", "save_mixture"]
+__all__ = ["load_mixture", "mixture_bytes", "mixture_content", "mixture_of_content", "save_mixture"]
 
 KIND = "GaussianMixture"
 
@@ -102,7 +102,7 @@ def load_mixture(cls: type[Mixture], path: str | os.PathLike[str]) -> Mixture:
     """
     header, arrays = load_model(path, kind=KIND)
     try:
-        return _mixture(cls, header, arrays)
+        return mixture_of_content(cls, header, arrays)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         # The checksum is right: a newer emix wrote it, or somebody by hand.
         raise ModelFileError(
@@ -112,7 +112,8 @@ def load_mixture(cls: type[Mixture], path: str | os.PathLike[str]) -> Mixture:
         ) from error
 
 
-def _mixture(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any]) -> Mixture:
+def mixture_of_content(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any]) -> Mixture:
+    """Inverse of `mixture_content`; any error of a header or arrays that it did not make."""
     settings = {name: arrays[name] for name in _START_ARRAYS if name in arrays}
     for name in (name for name in arrays if name.startswith(_SETTING)):
         # JSON lacks some numbers, such as infinity: they are stored as arrays of no dimension.

@@ -17,7 +17,7 @@ from emix.kernel.level import has_own_threads, kernel_for
 from emix.parallel.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
-__all__ = ["Scores", "score_rows", "scorer_arguments"]
+__all__ = ["Scores", "score_rows", "scorer_arguments", "warn_of_zero_densities"]
 
 # Rows that the kernel takes at a time in double precision; in single they are twice as many.
 BLOCK_ROWS: int = kernel_for(np.dtype(np.float64)).block_rows
@@ -90,7 +90,7 @@ def score_rows(
     if _score(X, scorer, K, n_threads, scores):
         _score_far_rows(X, parameters, n_threads, scores)
         if warn_of_zeros and scores.log_density is not None:
-            _warn_of_zeros(X, scores.log_density)
+            warn_of_zero_densities(X, scores.log_density)
     return scores
 
 
@@ -221,7 +221,7 @@ def _score_far_rows(X: FloatArray, parameters: GaussianParameters, n_threads: in
             scores.labels[rows] = nearest
 
 
-def _warn_of_zeros(X: FloatArray, log_density: FloatArray) -> None:
+def warn_of_zero_densities(X: FloatArray, log_density: FloatArray) -> None:
     """Warn if the density of a row is zero."""
     zero = np.flatnonzero(log_density == -np.inf)
     if not zero.size:
