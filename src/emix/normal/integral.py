@@ -82,6 +82,8 @@ def box_probability(
         return 0.0
     if len(low) < 2:
         return sign * (_interval(float(low[0]), float(high[0])) if len(low) else 1.0)
+    if np.count_nonzero(correlation) == len(low):  # independent features: no integration, and tails keep their digits
+        return sign * math.prod(_interval(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))
     if len(low) > 2 and (plane := _plane(correlation)) is not None:
         return sign * _polygon(low, high, plane)
     # Not imported at the top: scipy.stats takes half a second, and only this function needs it.
@@ -93,6 +95,16 @@ def box_probability(
     probability = float(normal.cdf(high, lower_limit=low))
     # The error of the integration may take the result below 0 or above 1.
     return sign * min(max(probability, 0.0), 1.0)
+
+
+@np.errstate(over="ignore", under="ignore")
+def log_probabilities_below(limits: FloatArray, mean: float, deviation: float) -> Float64Array:
+    """Return log P(Y ≤ limit) of a normal in one dimension for each limit; with no deviation, Y is its mean."""
+    if deviation == 0.0:
+        return np.where(limits >= mean, 0.0, -np.inf)
+    from scipy.special import log_ndtr
+
+    return np.asarray(log_ndtr((limits.astype(np.float64) - mean) / deviation))
 
 
 def _without_copies(
