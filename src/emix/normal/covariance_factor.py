@@ -8,6 +8,7 @@ to Cholesky either. `EigenFactor` costs some ten times as much as `CholeskyFacto
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -240,6 +241,13 @@ def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array, eps: floa
 
     `eps` is that of the points' dtype.
     """
+    distance = whitened_length(factor.whiten, rows)
+    distance[factor.outside_support(rows, eps)] = np.inf
+    return distance
+
+
+def whitened_length(whiten: Callable[[Float64Array], Float64Array], rows: Float64Array) -> Float64Array:
+    """Return ‖whiten(x)‖ for each row x, where `whiten` is linear: +inf only where it overflows, never NaN."""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
         scale: Any = 1.0
@@ -247,11 +255,10 @@ def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array, eps: floa
             # Scaling by a power of two changes no bit; only far rows are scaled.
             scale = np.where(largest > _FAR, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
             rows = rows / scale
-        distance: Float64Array = np.linalg.norm(factor.whiten(rows), axis=1) * np.ravel(scale)
+        length: Float64Array = np.linalg.norm(whiten(rows), axis=1) * np.ravel(scale)
         # NaN can only come from inf − inf, at a point whose distance overflows.
-        distance[np.isnan(distance) | np.isinf(largest[:, 0])] = np.inf
-        distance[factor.outside_support(rows * scale, eps)] = np.inf
-    return distance
+        length[np.isnan(length) | np.isinf(largest[:, 0])] = np.inf
+    return length
 
 
 def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
