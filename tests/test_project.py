@@ -25,7 +25,7 @@ INSTALLED = Path(emix.__file__).parent
 # Each layer imports only from those before it. Data sets need none of them but the first.
 LAYERS = [
     "exceptions", "arguments", "random_source", "requirements", "kernel", "parallel", "rows", "em", "gaussian",
-    "starts", "files", "normal", "estimators", "choice", "summary", "plots", "faces", "cli",
+    "starts", "files", "normal", "estimators", "choice", "supervised", "summary", "plots", "faces", "cli",
 ]  # fmt: skip
 
 # Methods that show a result import their layer when they are called: files, and the modules that they may import so.

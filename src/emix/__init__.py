@@ -26,6 +26,7 @@ from emix.gaussian.statistics import GaussianStatistics
 from emix.kernel.level import show_config
 from emix.normal.multivariate_normal import MultivariateNormal
 from emix.rows.parquet import ParquetSource
+from emix.supervised.mixture_regressor import MixtureRegressor
 
 if TYPE_CHECKING:
     from emix import faces as faces
@@ -58,6 +59,7 @@ __all__ = [
     "GaussianParameters",
     "GaussianStatistics",
     "LikelihoodRatioTest",
+    "MixtureRegressor",
     "MixtureSelection",
     "MixtureSelector",
     "ModelFileError",

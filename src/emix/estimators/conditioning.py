@@ -53,6 +53,8 @@ class Conditioning:
     parameters : GaussianParameters
     known : list of int
         The given features, in the order of their values.
+    n_threads : int or None
+        Most threads that compute the weights of many rows.
 
     Attributes
     ----------
@@ -71,9 +73,10 @@ class Conditioning:
         If a covariance is not positive definite to working precision.
     """
 
-    def __init__(self, parameters: GaussianParameters, known: list[int]) -> None:
+    def __init__(self, parameters: GaussianParameters, known: list[int], n_threads: int | None = None) -> None:
         self.others = [j for j in range(parameters.n_features) if j not in set(known)]
         self.given = marginal_parameters(parameters, known)
+        self._n_threads = n_threads
         self._means = parameters.means[:, self.others]
         self.structure = structure_of_some(parameters.structure)
         form, covariances = parameters.structure.form, parameters.covariances
@@ -102,7 +105,7 @@ class Conditioning:
         """
         if not len(values):
             return np.empty(0), np.empty((0, self.given.n_components))
-        scores = score_rows(values, self.given, log_density=True, responsibilities=True)
+        scores = score_rows(values, self.given, log_density=True, responsibilities=True, n_threads=self._n_threads)
         assert scores.log_density is not None and scores.responsibilities is not None
         return scores.log_density.astype(np.float64, copy=False), scores.responsibilities.astype(np.float64, copy=False)
 
@@ -116,7 +119,9 @@ class Conditioning:
                 found[:, k] += conditional_mean(lower, values - mean)
         return found
 
-    def conditionals(self, values: Array, covariance_type: str, names: Names | None) -> ConditionalMixtures:
+    def conditionals(
+        self, values: Array, covariance_type: str, names: Names | None, argument: str = "given"
+    ) -> ConditionalMixtures:
         """Return the mixtures of the other features for rows of values (n, b).
 
         Parameters
@@ -126,6 +131,8 @@ class Conditioning:
             Name of the structure.
         names : ndarray of str or None
             Of all features.
+        argument : str
+            The values' name in messages.
 
         Raises
         ------
@@ -138,8 +145,8 @@ class Conditioning:
         if bad.any():
             place = f"row {int(bad.argmax())}, {int(bad.sum())} of {len(values)}" if len(values) > 1 else "them"
             raise ValueError(
-                f"given has values at which the density is zero ({place}): they are so far from every component that "
-                "its logarithm is -inf, and no conditional distribution can be computed. Leave them out."
+                f"{argument} has values at which the density is zero ({place}): they are so far from every component "
+                "that its logarithm is -inf, and no conditional distribution can be computed. Leave them out."
             )
         K, d = means.shape[1:]
         others = None if names is None else names[self.others]

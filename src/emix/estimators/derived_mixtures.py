@@ -148,7 +148,7 @@ class DerivedMixtures:
         known, values = as_known(given, parameters.n_features, names)
         if not known:
             return _mixture(holder, fitted, parameters, list(range(parameters.n_features)))
-        conditioning = Conditioning(parameters, known)
+        conditioning = Conditioning(parameters, known, fitted["n_threads"])
         found = conditioning.conditionals(np.atleast_2d(values), _word(fitted, conditioning.structure), names)
         if values.ndim > 1:
             return found

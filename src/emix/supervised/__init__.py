@@ -1,0 +1,1 @@
+"""Estimators that use mixtures to predict: a regressor and a classifier."""
