@@ -10,7 +10,7 @@ from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
-from emix.normal.algebra import conditional_covariance, conditional_mean
+from emix.normal.algebra import conditional_covariance, regression_coefficients
 from emix.normal.arguments import Names
 
 __all__ = ["Conditioning", "full_covariances", "marginal_parameters"]
@@ -80,7 +80,7 @@ class Conditioning:
         self._means = parameters.means[:, self.others]
         self.structure = structure_of_some(parameters.structure)
         form, covariances = parameters.structure.form, parameters.covariances
-        self._lower: Array | None = None
+        self._slopes: list[Array] = []
         if not form.has_matrices:
             # Features are independent within a component: only the weights depend on the values.
             self.covariances = covariances[:, self.others] if form.has_directions else covariances
@@ -92,11 +92,11 @@ class Conditioning:
             raise DegenerateCovarianceError(
                 "a covariance is not positive definite to working precision: no feature can be given", 0
             ) from None
-        self._lower = lower
-        if form.is_shared:
-            self.covariances = conditional_covariance(lower, len(known))
-        else:
-            self.covariances = np.array([conditional_covariance(factor, len(known)) for factor in lower])
+        factors = [lower] if form.is_shared else list(lower)
+        found = [conditional_covariance(factor, len(known)) for factor in factors]
+        self.covariances = found[0] if form.is_shared else np.array(found)
+        slopes = [regression_coefficients(factor, len(known)) for factor in factors]
+        self._slopes = slopes * parameters.n_components if form.is_shared else slopes
 
     def weights(self, values: Array) -> tuple[Array, Array]:
         """Return log-density (n,) of the given values (n, b), and the weights π_k p_k(x_b) / p(x_b), shape (n, K).
@@ -109,14 +109,12 @@ class Conditioning:
         assert scores.log_density is not None and scores.responsibilities is not None
         return scores.log_density.astype(np.float64, copy=False), scores.responsibilities.astype(np.float64, copy=False)
 
-    @np.errstate(over="ignore", under="ignore")
+    @np.errstate(over="ignore", under="ignore", invalid="ignore")
     def means(self, values: Array) -> Array:
         """Return the components' means of the other features for values (n, b), shape (n, K, d')."""
         found = np.repeat(self._means[np.newaxis], len(values), axis=0)
-        if self._lower is not None:
-            for k, mean in enumerate(self.given.means):
-                lower = self._lower if self._lower.ndim == 2 else self._lower[k]
-                found[:, k] += conditional_mean(lower, values - mean)
+        for k, slope in enumerate(self._slopes):
+            found[:, k] += (values - self.given.means[k]) @ slope.T
         return found
 
     def conditionals(

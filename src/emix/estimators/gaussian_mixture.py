@@ -48,7 +48,8 @@ class GaussianMixture(FittedMixture, MixtureOperations):
     The parameters, attributes and methods are scikit-learn's, with these differences: the default `tol` is 1e-6, which
     goes further towards the mode than 1e-3; the default `reg_covar` follows the scale of each column; and
     `lower_bound_` is that of the parameters returned, not of those before the last step. What scikit-learn lacks:
-    `sample_weight`, `n_threads`, the history of the fit, `icl`, `from_parameters`, `save` and `load`.
+    `sample_weight`, `n_threads`, the history of the fit, `icl`, `from_parameters`, `save` and `load`, and operations on
+    the mixture, from `marginal` and `conditional` to `density_threshold`.
 
     Parameters
     ----------

@@ -85,16 +85,20 @@ def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Ar
     Let b be the first features and a the others. Then Σ_ab Σ_bb⁻¹ x_b and Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba are L_ab L_bb⁻¹ x_b
     and L_aa L_aaᵀ in the Cholesky factor of Σ: no difference is taken, and the result is positive definite.
     """
-    lower = CholeskyFactor.of(covariance).columns
-    return conditional_mean(lower, values), conditional_covariance(lower, values.shape[-1])
+    lower, n_given = CholeskyFactor.of(covariance).columns, values.shape[-1]
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+        mean = values @ regression_coefficients(lower, n_given).T
+    return mean, conditional_covariance(lower, n_given)
 
 
-@np.errstate(under="ignore", over="ignore", invalid="ignore")
-def conditional_mean(lower: Float64Array, values: Float64Array) -> Float64Array:
-    """Return L_ab L_bb⁻¹ x_b for values (…, b), shape (…, a); not finite where it overflows."""
-    n_given = values.shape[-1]
-    whitened = solve_lower(lower[:n_given, :n_given], values.T).T
-    return np.asarray(whitened @ lower[n_given:, :n_given].T)
+@np.errstate(under="ignore", over="ignore")
+def regression_coefficients(lower: Float64Array, n_given: int) -> Float64Array:
+    """Return Σ_ab Σ_bb⁻¹ = L_ab L_bb⁻¹, shape (a, b), where the first features are given."""
+    # Not imported at the top: scipy.linalg takes 90 ms, too long for `import emix`.
+    from scipy.linalg import solve_triangular
+
+    inner, cross = lower[:n_given, :n_given], lower[n_given:, :n_given]
+    return np.asarray(solve_triangular(inner, cross.T, lower=True, trans="T", check_finite=False).T)
 
 
 @np.errstate(under="ignore")
