@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emix import DegenerateCovarianceError, GaussianMixture, MixtureSelector, MultivariateNormal, NotFittedError
@@ -97,8 +99,8 @@ def test_covariance_types_that_hold_for_some_features_are_kept() -> None:
     kept = {name: fitted(name).marginal([0, 2]).covariance_type for name in STRUCTURES}
     closed = {"full", "tied", "diag", "spherical", "EEI", "EII", "VEI", "VEE"}
     assert kept == {name: name if name in closed else "diag" if name == "EVI" else "full" for name in STRUCTURES}
-    given = {name: fitted(name).conditional({1: X[0, 1]}).covariance_type for name in STRUCTURES}
-    assert given == kept
+    under = {name: fitted(name).conditional({1: X[0, 1]}).covariance_type for name in STRUCTURES}
+    assert under == kept
     # The user's word for a structure is kept too.
     assert GaussianMixture(2, covariance_type="VVV").fit(X).marginal(0).covariance_type == "VVV"
     # Matrices of one mixture are multiples of one another in VEE, and stay so.
@@ -162,12 +164,29 @@ def test_an_offset_costs_no_accuracy(covariance_type: str) -> None:
     np.testing.assert_allclose(far.covariance(), near.covariance(), rtol=1e-6)
 
 
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), covariance_type=st.sampled_from(sorted(STRUCTURES)))
+def test_conditionals_and_marginals_commute(seed: int, covariance_type: str) -> None:
+    rng = np.random.default_rng(seed)
+    factor = rng.normal(size=(4, 6))
+    spread = STRUCTURES[covariance_type].form.from_pooled(factor @ factor.T, 2)
+    gm = GaussianMixture.from_parameters([0.3, 0.7], 2 * rng.normal(size=(2, 4)), spread, covariance_type)
+    a, b = rng.normal(size=2)
+    once, twice = gm.conditional({1: a, 3: b}), gm.conditional({3: b}).conditional({1: a})
+    marginal = gm.conditional({3: b}).marginal([1, 0]), gm.marginal([1, 0, 3]).conditional({2: b})
+    for one, other in ((once, twice), marginal):
+        # Conditional means are sums of a few terms, of up to some tens.
+        np.testing.assert_allclose(one.weights_, other.weights_, rtol=1e-9)
+        np.testing.assert_allclose(one.means_, other.means_, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(matrices(one), matrices(other), rtol=1e-9, atol=1e-9)
+
+
 def test_far_values_are_weighted_by_their_logarithms() -> None:
     gm = GaussianMixture.from_parameters([0.5, 0.5], [[0.0, 0.0], [1.0, 5.0]], [[[1.0, 0.5], [0.5, 1.0]]] * 2)
     # Both densities underflow at −100; their ratio is exp((100² − 101²)/2).
-    given = gm.conditional({0: -100.0})
-    assert given.weights_[1] == pytest.approx(np.exp(-201 / 2), rel=1e-10)
-    np.testing.assert_allclose(given.means_.ravel(), [-50.0, 5 - 50.5], rtol=1e-12)
+    under = gm.conditional({0: -100.0})
+    assert under.weights_[1] == pytest.approx(np.exp(-201 / 2), rel=1e-10)
+    np.testing.assert_allclose(under.means_.ravel(), [-50.0, 5 - 50.5], rtol=1e-12)
     assert np.isfinite(gm.conditional({0: 1e150}).means_).all()
     for values in (1e160, [0.0, 1e160]):
         with pytest.raises(ValueError, match=r"given has values at which the density is zero \((them|row 1, 1 of 2)\)"):
@@ -243,6 +262,9 @@ def test_bad_features_are_named() -> None:
         gm.conditional({"wieght": 1.0})
     with pytest.raises(ValueError, match=r"features is empty, expected at least one feature"):
         gm.marginal([])
+    for unordered in ({"age", "height"}, {"age": 1.0}):
+        with pytest.raises(TypeError, match=r"features is \{.*\}, expected a sequence: the features of the result are"):
+            gm.marginal(unordered)
     with pytest.raises(ValueError, match=r"features has feature 3, expected one from 0 to 2"):
         gm.marginal(3)
     with pytest.raises(TypeError, match=r"features has 0\.5, expected features by name, 'height', 'weight', 'age', or"):

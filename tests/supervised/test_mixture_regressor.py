@@ -349,6 +349,9 @@ def test_names_are_kept_and_compared() -> None:
     constant = np.full(len(y), 3.0)
     with pytest.warns(UserWarning, match=r"Column 'z' is constant"):
         MixtureRegressor().fit(pd.DataFrame({"x": X[:, 0], "z": constant}), y)
+    with pytest.warns(UserWarning, match=r"Columns 'x1', 'y' are linearly dependent"):
+        unnamed = MixtureRegressor().fit(X, X[:, 1])
+    assert not hasattr(unnamed.mixture_, "feature_names_in_") and unnamed.conditional(X).feature_names is None
 
 
 def test_a_failed_fit_leaves_the_fit_before() -> None:

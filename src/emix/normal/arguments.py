@@ -212,8 +212,12 @@ def as_some_features(name: str, indices: Any, n_features: int, names: Names | No
     Raises
     ------
     TypeError, ValueError
-        As `as_features`, and if there is no feature.
+        As `as_features`, and if there is no feature, or they have no order.
     """
+    if isinstance(indices, Mapping | set | frozenset):
+        raise TypeError(
+            f"{name} is {shown(indices)}, expected a sequence: the features of the result are in its order."
+        )
     given = [indices] if isinstance(indices, str) or not isinstance(indices, Iterable) else indices
     kept = as_features(name, given, n_features, names)
     if not kept:

@@ -36,14 +36,13 @@ def outputs_of(y: Any, n_samples: int, caller: str) -> tuple[FloatArray, bool]:
 
 
 def joint_rows(rows: FloatArray, outputs: FloatArray, names: NDArray[np.object_] | None) -> Any:
-    """Return rows [x, y], with names of columns if the inputs have names: warnings of a fit then have them too."""
-    joint = np.column_stack([rows, outputs])
-    if names is None:
-        return joint
-    n_outputs, taken = outputs.shape[1], set(names)
+    """Return rows [x, y] with names of columns, for the warnings of a fit: "x0", "x1", … where inputs have none."""
+    inputs = [f"x{j}" for j in range(rows.shape[1])] if names is None else list(names)
+    n_outputs, taken = outputs.shape[1], set(inputs)
     own = ["y"] if n_outputs == 1 else [f"y{j}" for j in range(n_outputs)]
     # A column of X may have such a name.
-    return _NamedRows(joint, [*names, *(name if name not in taken else f"output {name}" for name in own)])
+    own = [name if name not in taken else f"output {name}" for name in own]
+    return _NamedRows(np.column_stack([rows, outputs]), [*inputs, *own])
 
 
 class _NamedRows:

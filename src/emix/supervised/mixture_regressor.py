@@ -145,6 +145,7 @@ class MixtureRegressor(SklearnEstimator):
         mixture.fit(joint_rows(rows, outputs, names), sample_weight=sample_weight)
         state = {**vars(self), **_attributes(mixture, outputs.shape[1], is_vector, names)}
         if names is None:
+            del mixture.feature_names_in_
             state.pop("feature_names_in_", None)
         self.__dict__ = state  # in one assignment: another thread sees one fit or the other
         return self
