@@ -181,6 +181,18 @@ def test_conditionals_and_marginals_commute(seed: int, covariance_type: str) -> 
         np.testing.assert_allclose(matrices(one), matrices(other), rtol=1e-9, atol=1e-9)
 
 
+def test_units_do_not_matter() -> None:
+    gm, units = fitted("full"), np.array([2.0**-300, 2.0**250, 1.0])
+    scaled = GaussianMixture.from_parameters(
+        gm.weights_, gm.means_ * units, gm.covariances_ * units[:, None] * units, "full"
+    )
+    here, there = (m.conditional({0: X[::40, 0] * u[0], 2: X[::40, 2]}) for m, u in ((gm, np.ones(3)), (scaled, units)))
+    # Powers of two change no bit, but for the logarithm of the determinant.
+    np.testing.assert_array_equal(there.means, here.means * units[1])
+    np.testing.assert_allclose(there.weights, here.weights, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(there.std(), here.std() * units[1], rtol=1e-12)
+
+
 def test_far_values_are_weighted_by_their_logarithms() -> None:
     gm = GaussianMixture.from_parameters([0.5, 0.5], [[0.0, 0.0], [1.0, 5.0]], [[[1.0, 0.5], [0.5, 1.0]]] * 2)
     # Both densities underflow at −100; their ratio is exp((100² − 101²)/2).

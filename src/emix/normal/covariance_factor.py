@@ -249,15 +249,17 @@ def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array, eps: floa
 def whitened_length(whiten: Callable[[Float64Array], Float64Array], rows: Float64Array) -> Float64Array:
     """Return ‖whiten(x)‖ for each row x, where `whiten` is linear: +inf only where it overflows, never NaN."""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
-        scale: Any = 1.0
-        if largest.max(initial=0.0) > _FAR:
+        size = np.abs(rows)
+        if size.max(initial=0.0) <= _FAR:
+            length: Float64Array = np.linalg.norm(whiten(rows), axis=1)
+        else:
             # Scaling by a power of two changes no bit; only far rows are scaled.
+            largest = size.max(axis=1, keepdims=True)
             scale = np.where(largest > _FAR, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
-            rows = rows / scale
-        length: Float64Array = np.linalg.norm(whiten(rows), axis=1) * np.ravel(scale)
+            length = np.linalg.norm(whiten(rows / scale), axis=1) * np.ravel(scale)
+            length[np.isinf(largest[:, 0])] = np.inf
         # NaN can only come from inf − inf, at a point whose distance overflows.
-        length[np.isnan(length) | np.isinf(largest[:, 0])] = np.inf
+        length[np.isnan(length)] = np.inf
     return length
 
 
