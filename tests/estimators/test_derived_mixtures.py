@@ -205,6 +205,17 @@ def test_far_values_are_weighted_by_their_logarithms() -> None:
             gm.conditional({0: values})
 
 
+def test_means_that_overflow_are_refused() -> None:
+    # The mean of the other feature rises by 7.9e153 for each unit of the given one.
+    steep = GaussianMixture.from_parameters([1.0], [[0.0, 1.75e308]], [[[1.0, 7.9e153], [7.9e153, 6.4e307]]])
+    np.testing.assert_allclose(steep.conditional({0: 1e152}).means_, 1.75e308 + 7.9e305, rtol=1e-12)
+    for values in (1e153, [0.0, 1e153]):
+        with pytest.raises(
+            ValueError, match=r"given has values at which a conditional mean overflows \((them|row 1, 1 )"
+        ):
+            steep.conditional({0: values})
+
+
 def test_nothing_given_is_a_copy() -> None:
     gm = fitted("full")
     copied = gm.conditional({})

@@ -139,13 +139,17 @@ class Conditioning:
         """
         density, weights = self.weights(values)
         means = self.means(values)
-        bad = np.isneginf(density) | ~np.isfinite(means).all(axis=(1, 2))
-        if bad.any():
-            place = f"row {int(bad.argmax())}, {int(bad.sum())} of {len(values)}" if len(values) > 1 else "them"
-            raise ValueError(
-                f"{argument} has values at which the density is zero ({place}): they are so far from every component "
-                "that its logarithm is -inf, and no conditional distribution can be computed. Leave them out."
-            )
+        _refuse(
+            np.isneginf(density),
+            f"{argument} has values at which the density is zero",
+            "they are so far from every component that its logarithm is -inf, and no conditional distribution can be "
+            "computed",
+        )
+        _refuse(
+            np.asarray(~np.isfinite(means).all(axis=(1, 2))),
+            f"{argument} has values at which a conditional mean overflows",
+            "they are too far from a component",
+        )
         K, d = means.shape[1:]
         others = None if names is None else names[self.others]
         matrices = self.structure.form.to_full(self.covariances, K, d)
@@ -156,3 +160,10 @@ class Conditioning:
         return GaussianParameters.of(
             self.structure, conditional.weights[0], conditional.means[0], np.ascontiguousarray(self.covariances)
         )
+
+
+def _refuse(bad: NDArray[np.bool_], problem: str, reason: str) -> None:
+    """Refuse rows of values that are marked as bad."""
+    if bad.any():
+        place = f"row {int(bad.argmax())}, {int(bad.sum())} of {len(bad)}" if len(bad) > 1 else "them"
+        raise ValueError(f"{problem} ({place}): {reason}. Leave them out.")
