@@ -28,6 +28,7 @@ from emix.normal.multivariate_normal import MultivariateNormal
 from emix.rows.parquet import ParquetSource
 from emix.sklearn_patch.patch import patch_sklearn, unpatch_sklearn
 from emix.supervised.mixture_classifier import MixtureClassifier
+from emix.supervised.mixture_regressor import MixtureRegressor
 
 if TYPE_CHECKING:
     from emix import faces as faces
@@ -61,6 +62,7 @@ __all__ = [
     "GaussianStatistics",
     "LikelihoodRatioTest",
     "MixtureClassifier",
+    "MixtureRegressor",
     "MixtureSelection",
     "MixtureSelector",
     "ModelFileError",

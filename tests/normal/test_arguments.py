@@ -80,10 +80,12 @@ def test_bad_arguments_are_named() -> None:
         mvn.marginal("a")
     with pytest.raises(ValueError, match=r"given has inf for feature 1, expected a finite number"):
         mvn.conditional({0: 0, -2: np.inf})
-    with pytest.raises(
-        ValueError, match=r"given has an array of shape \(2,\) for feature 0, expected one number. Condi"
-    ):
-        mvn.conditional({0: np.zeros(2)})
+    with pytest.raises(ValueError, match=r"given has an array of shape \(2, 1\) for feature 0, expected a number or a"):
+        mvn.conditional({0: np.zeros((2, 1))})
+    with pytest.raises(ValueError, match=r"given has an array of shape \(3,\) for feature 1, expected 2 numbers as b"):
+        mvn.conditional({0: np.zeros(2), 1: np.zeros(3)})
+    with pytest.raises(ValueError, match=r"given has nan for feature 0, row 1, expected a finite number"):
+        mvn.conditional({0: [0.0, np.nan]})
     with pytest.raises(ValueError, match=r"given has nan for feature 2, expected a finite number"):
         mvn.conditional({2: pd.NA})
     with pytest.raises(ValueError, match=r"given, for feature 0, has dtype <U3, expected numbers"):
@@ -177,6 +179,8 @@ def test_names_that_do_not_fit() -> None:
         mvn.marginal(["depth"])
     with pytest.raises(ValueError, match=r"given has 'depth', which no feature has as a name"):
         mvn.conditional({"depth": 1.0})
+    with pytest.raises(ValueError, match=r"given has 'Heigth', .* 'weight', 'age'\]\. Did you mean 'height'\?"):
+        mvn.conditional({"Heigth": 1.0})
     with pytest.raises(ValueError, match=r"given names a feature twice: \['age', 2\]"):
         mvn.conditional({"age": 1.0, 2: 1.0})
     with pytest.raises(ValueError, match=r"given has inf for feature 2 \('age'\), expected a finite number"):

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from emix.choice.select import select_from
 from emix.choice.selection import MixtureSelection
 from emix.estimators.gaussian_mixture import GaussianMixture
+from emix.estimators.mixture_operations import MixtureOperations
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
 from emix.rows.validation import FloatArray
@@ -17,11 +18,11 @@ from emix.rows.validation import FloatArray
 __all__ = ["MixtureSelector"]
 
 
-class MixtureSelector(SklearnEstimator):
+class MixtureSelector(MixtureOperations, SklearnEstimator):
     """Gaussian mixture whose number of components and covariance structure are chosen when it is fitted.
 
     `select_mixture` as an estimator: `fit` chooses a mixture, and all other methods are those of the mixture that is
-    chosen.
+    chosen. `marginal` and `conditional` return a GaussianMixture.
 
     Parameters
     ----------
@@ -263,6 +264,9 @@ class MixtureSelector(SklearnEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return "best_" in vars(self)
+
+    def _mixture_held(self) -> GaussianMixture:
+        return self._chosen()
 
     def _chosen(self) -> GaussianMixture:
         best: GaussianMixture | None = vars(self).get("best_")

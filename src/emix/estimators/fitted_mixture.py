@@ -15,14 +15,7 @@ from emix.exceptions import not_fitted
 from emix.gaussian.drawing import draw
 from emix.gaussian.scoring import Scores, score_rows
 from emix.random_source import random_source
-from emix.rows.validation import (
-    FloatArray,
-    as_rows,
-    as_sample_weight,
-    check_feature_names,
-    check_n_features,
-    feature_names,
-)
+from emix.rows.validation import FloatArray, as_sample_weight, rows_to_score
 
 __all__ = ["FittedMixture"]
 
@@ -275,14 +268,8 @@ class FittedMixture(SklearnEstimator):
 
     def _rows(self, fitted: dict[str, Any], X: Any) -> FloatArray:
         """Return rows to score, with the columns of the fit."""
-        caller = type(self).__name__
-        names = feature_names(X)
-        fitted_names = fitted.get("feature_names_in_")
-        if names is not None or fitted_names is not None:
-            check_feature_names(names, fitted_names, caller=caller)
-        rows = as_rows(X, caller=caller)
-        check_n_features(rows, fitted["n_features_in_"], caller=caller)
-        return rows
+        names = fitted.get("feature_names_in_")
+        return rows_to_score(X, fitted["n_features_in_"], names, caller=type(self).__name__)
 
     def _score_rows(
         self,

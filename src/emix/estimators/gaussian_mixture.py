@@ -16,6 +16,7 @@ from emix.estimators.fit_attributes import attributes_of_fit
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.fit_warnings import warn_of_infinite_precisions
 from emix.estimators.fitted_mixture import FittedMixture
+from emix.estimators.mixture_operations import MixtureOperations
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
 from emix.estimators.parameters_check import (
     check_given_start,
@@ -42,13 +43,14 @@ from emix.rows.validation import (
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(SklearnExchange, FittedMixture):
+class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
     The parameters, attributes and methods are scikit-learn's, with these differences: the default `tol` is 1e-6, which
     goes further towards the mode than 1e-3; the default `reg_covar` follows the scale of each column; and
     `lower_bound_` is that of the parameters returned, not of those before the last step. What scikit-learn lacks:
-    `sample_weight`, `n_threads`, the history of the fit, `icl`, `from_parameters`, `save` and `load`.
+    `sample_weight`, `n_threads`, the history of the fit, `icl`, `from_parameters`, `save` and `load`, and operations on
+    the mixture, from `marginal` and `conditional` to `density_threshold`.
 
     Parameters
     ----------

@@ -79,18 +79,33 @@ def entropy(factor: CovarianceFactor) -> float:
     return 0.5 * (factor.rank * (1.0 + _LOG_2PI) + factor.log_det)
 
 
-@np.errstate(under="ignore")
 def condition(covariance: Float64Array, values: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return mean and covariance of the other features, given values of the first ones, if all means are zero.
+    """Return mean and covariance of the other features, given values (…, b) of the first ones, if all means are zero.
 
     Let b be the first features and a the others. Then Σ_ab Σ_bb⁻¹ x_b and Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba are L_ab L_bb⁻¹ x_b
     and L_aa L_aaᵀ in the Cholesky factor of Σ: no difference is taken, and the result is positive definite.
     """
-    n_given = len(values)
-    lower = CholeskyFactor.of(covariance).columns
-    mean = lower[n_given:, :n_given] @ solve_lower(lower[:n_given, :n_given], values)
+    lower, n_given = CholeskyFactor.of(covariance).columns, values.shape[-1]
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+        mean = values @ regression_coefficients(lower, n_given).T
+    return mean, conditional_covariance(lower, n_given)
+
+
+@np.errstate(under="ignore", over="ignore")
+def regression_coefficients(lower: Float64Array, n_given: int) -> Float64Array:
+    """Return Σ_ab Σ_bb⁻¹ = L_ab L_bb⁻¹, shape (a, b), where the first features are given."""
+    # Not imported at the top: scipy.linalg takes 90 ms, too long for `import emix`.
+    from scipy.linalg import solve_triangular
+
+    inner, cross = lower[:n_given, :n_given], lower[n_given:, :n_given]
+    return np.asarray(solve_triangular(inner, cross.T, lower=True, trans="T", check_finite=False).T)
+
+
+@np.errstate(under="ignore")
+def conditional_covariance(lower: Float64Array, n_given: int) -> Float64Array:
+    """Return L_aa L_aaᵀ, shape (a, a), where the first features are given."""
     remaining = lower[n_given:, n_given:]
-    return mean, remaining @ remaining.T
+    return np.asarray(remaining @ remaining.T)
 
 
 @np.errstate(under="ignore")
@@ -102,20 +117,22 @@ def condition_singular(
     Units are those in which the diagonal of Σ is 1. The mean is already subtracted from the values; the argument `mean`
     only gives the size of its rounding error.
     """
-    n_given = len(values)
+    n_given = values.shape[-1]
     mean = np.broadcast_to(mean, len(covariance))
     whole = EigenFactor.of(covariance, mean)
     given = EigenFactor.of(covariance[:n_given, :n_given], mean[:n_given])
-    if given.outside_support(values[None])[0]:
+    outside = given.outside_support(np.atleast_2d(values))
+    if outside.any():
+        place = f" in row {int(outside.argmax())}" if values.ndim > 1 else ""
         raise ValueError(
-            "given has values that are impossible together: the distribution is singular, and they lie outside its "
-            "support. Change them, or leave out features that the others determine."
+            f"given has values that are impossible together{place}: the distribution is singular, and they lie outside "
+            "its support. Change them, or leave out features that the others determine."
         )
     deviations = whole.deviations[n_given:]
     unit = np.where(deviations > 0.0, deviations, 1.0)
     # Two products with U_b, where U_b U_bᵀ = Σ_bb⁺: rows U_bᵀ Σ_ba, in units of the features a, and U_bᵀ x_b.
     cross = given.whiten(covariance[n_given:, :n_given] / unit[:, None])
-    shift = unit * (cross @ given.whiten(values[None])[0])
+    shift = unit * (given.whiten(values) @ cross.T)
     correlation = covariance[n_given:, n_given:] / unit[:, None] / unit
     eigenvalues, eigenvectors = np.linalg.eigh(correlation - cross @ cross.T)
     # If the given features explain a whole variance, the difference is only rounding error. It is negligible beside

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from emix.arguments import did_you_mean, first_not_finite
 from emix.exceptions import shown
 from emix.rows.arrays import ArraySource
-from emix.rows.conversion import as_numbers, called, column_names
+from emix.rows.conversion import as_numbers, called, column_names, few
 from emix.rows.validation import (
     as_rows,
     as_sample_weight,
@@ -23,6 +24,9 @@ from emix.rows.validation import (
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 Names: TypeAlias = npt.NDArray[np.object_]
+
+# A message lists at most so many names of features.
+_MOST_NAMES = 20
 
 
 def as_names(given: Sequence[str] | None, mean: Any, covariance: Any, n_features: int) -> Names | None:
@@ -119,6 +123,22 @@ def in_shape(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     return shaped
 
 
+def as_points_by_row(
+    name: str, X: npt.ArrayLike, shape: tuple[int, ...], *, caller: str, names: Names | None = None
+) -> FloatArray:
+    """Return X as rows (n, d) of float64 or float32, where `shape` is (n, d) and row i belongs to condition i.
+
+    Raises
+    ------
+    ValueError
+        If X has another shape, or as in `as_points`.
+    """
+    rows, leading = as_points(name, X, shape[1], caller=caller, names=names)
+    if leading != shape[:1]:
+        raise ValueError(f"{name} has shape {np.shape(X)}, expected {shape}: one row for each condition.")
+    return rows
+
+
 def as_sample(
     X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, *, caller: str, allow_singular: bool
 ) -> tuple[FloatArray, Float64Array | None]:
@@ -170,46 +190,80 @@ def _as_feature(name: str, index: Any, n_features: int, names: Names | None) -> 
         places = np.flatnonzero(names == index)
         if len(places) != 1:
             problem = "two features have" if len(places) else "no feature has"
-            raise ValueError(f"{name} has {shown(index)}, which {problem} as a name: they are {list(names)}.")
+            hint = "" if len(places) else did_you_mean(index, names)
+            listed = few(names, _MOST_NAMES)
+            raise ValueError(f"{name} has {shown(index)}, which {problem} as a name: they are [{listed}].{hint}")
         return int(places[0])
     try:
         if isinstance(index, bool | np.bool_):
             raise TypeError
         number = operator.index(index)
     except TypeError:
-        by = "number" if names is None else f"name, {', '.join(map(repr, names))}, or number"
+        by = "number" if names is None else f"name, {few(names, _MOST_NAMES)}, or number"
         raise TypeError(f"{name} has {shown(index)}, expected features by {by}, from 0 to {n_features - 1}.") from None
     if not -n_features <= number < n_features:
         raise ValueError(f"{name} has feature {number}, expected one from 0 to {n_features - 1}.")
     return number % n_features
 
 
+def as_some_features(name: str, indices: Any, n_features: int, names: Names | None = None) -> list[int]:
+    """Return the numbers of features as `as_features` does, of one feature too that is not in a sequence.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_features`, and if there is no feature, or they have no order.
+    """
+    if isinstance(indices, Mapping | set | frozenset):
+        raise TypeError(
+            f"{name} is {shown(indices)}, expected a sequence: the features of the result are in its order."
+        )
+    given = [indices] if isinstance(indices, str) or not isinstance(indices, Iterable) else indices
+    kept = as_features(name, given, n_features, names)
+    if not kept:
+        raise ValueError(f"{name} is empty, expected at least one feature.")
+    return kept
+
+
 def as_known(given: Mapping[Any, Any], n_features: int, names: Names | None = None) -> tuple[list[int], Float64Array]:
     """Return the numbers of the features whose values are given, and the values.
+
+    Returns
+    -------
+    known : list of int
+        Some features, or none, but not all.
+    values : ndarray of shape (n_given,), or (n_rows, n_given) if there are arrays
+        A number beside arrays is repeated.
 
     Raises
     ------
     TypeError
         If `given` is no mapping, or as in `as_features`.
     ValueError
-        If a value is not one finite number, or as in `as_features`.
+        If a value is not finite, arrays are not one-dimensional or not of one length, all features are given, or as in
+        `as_features`.
     """
     if not isinstance(given, Mapping):
         raise TypeError(f"given is {shown(given)}, expected a mapping of features to values, such as {{0: 1.5}}.")
     known = as_features("given", given, n_features, names)
-    values = np.empty(len(known))
-    for place, (feature, value) in enumerate(zip(known, given.values(), strict=True)):
+    columns: list[Float64Array] = []
+    shape: tuple[int, ...] = ()
+    for feature, value in zip(known, given.values(), strict=True):
         which = f"feature {feature}{called(feature, names)}"
-        number = as_numbers(value, f"given, for {which},")
-        if number.ndim:
-            raise ValueError(
-                f"given has an array of shape {number.shape} for {which}, expected one number. Condition on one point "
-                "after the other."
-            )
-        if not np.isfinite(number):
-            raise ValueError(f"given has {number} for {which}, expected a finite number.")
-        values[place] = number
-    return known, values
+        numbers = as_numbers(value, f"given, for {which},").astype(np.float64)
+        if numbers.ndim > 1 or (shape and numbers.ndim and numbers.shape != shape):
+            expected = f"{shape[0]} numbers as before, or one number" if shape else "a number or a 1-D array"
+            raise ValueError(f"given has an array of shape {numbers.shape} for {which}, expected {expected}.")
+        place = first_not_finite(np.atleast_1d(numbers))
+        if place is not None:
+            found, where = np.atleast_1d(numbers)[place], f", row {place[0]}" if numbers.ndim else ""
+            raise ValueError(f"given has {found} for {which}{where}, expected a finite number.")
+        shape = shape or numbers.shape
+        columns.append(numbers)
+    if len(known) == n_features:
+        raise ValueError(f"given names all {n_features} features, expected at least one to be left out.")
+    values = [np.broadcast_to(column, shape) for column in columns]
+    return known, np.stack(values, axis=-1) if values else np.empty(0)
 
 
 def check_size(size: int) -> None:

@@ -8,6 +8,7 @@ to Cholesky either. `EigenFactor` costs some ten times as much as `CholeskyFacto
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -240,18 +241,26 @@ def mahalanobis_distance(factor: CovarianceFactor, rows: Float64Array, eps: floa
 
     `eps` is that of the points' dtype.
     """
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
-        scale: Any = 1.0
-        if largest.max(initial=0.0) > _FAR:
-            # Scaling by a power of two changes no bit; only far rows are scaled.
-            scale = np.where(largest > _FAR, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
-            rows = rows / scale
-        distance: Float64Array = np.linalg.norm(factor.whiten(rows), axis=1) * np.ravel(scale)
-        # NaN can only come from inf − inf, at a point whose distance overflows.
-        distance[np.isnan(distance) | np.isinf(largest[:, 0])] = np.inf
-        distance[factor.outside_support(rows * scale, eps)] = np.inf
+    distance = whitened_length(factor.whiten, rows)
+    distance[factor.outside_support(rows, eps)] = np.inf
     return distance
+
+
+def whitened_length(whiten: Callable[[Float64Array], Float64Array], rows: Float64Array) -> Float64Array:
+    """Return ‖whiten(x)‖ for each row x, where `whiten` is linear: +inf only where it overflows, never NaN."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        size = np.abs(rows)
+        if size.max(initial=0.0) <= _FAR:
+            length: Float64Array = np.linalg.norm(whiten(rows), axis=1)
+        else:
+            # Scaling by a power of two changes no bit; only far rows are scaled.
+            largest = size.max(axis=1, keepdims=True)
+            scale = np.where(largest > _FAR, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
+            length = np.linalg.norm(whiten(rows / scale), axis=1) * np.ravel(scale)
+            length[np.isinf(largest[:, 0])] = np.inf
+        # NaN can only come from inf − inf, at a point whose distance overflows.
+        length[np.isnan(length)] = np.inf
+    return length
 
 
 def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:

@@ -44,6 +44,9 @@ def box_probabilities(
         raise ValueError(
             f"lower_limit has shape {lower.shape}, expected one that broadcasts with X, of shape {upper.shape}."
         ) from None
+    if len(mean) == 1:
+        ends = lower[..., 0], upper[..., 0].astype(np.float64)
+        return _interval_probabilities(float(mean[0]), float(np.sqrt(covariance[0, 0])), *ends, upper.dtype)
     shape = upper.shape[:-1]
     probability = np.empty(shape, dtype=upper.dtype)
     # Limits may be far from the mean, and probabilities too small for the dtype.
@@ -82,6 +85,8 @@ def box_probability(
         return 0.0
     if len(low) < 2:
         return sign * (_interval(float(low[0]), float(high[0])) if len(low) else 1.0)
+    if np.count_nonzero(correlation) == len(low):  # independent features: no integration, and tails keep their digits
+        return sign * math.prod(_interval(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))
     if len(low) > 2 and (plane := _plane(correlation)) is not None:
         return sign * _polygon(low, high, plane)
     # Not imported at the top: scipy.stats takes half a second, and only this function needs it.
@@ -93,6 +98,35 @@ def box_probability(
     probability = float(normal.cdf(high, lower_limit=low))
     # The error of the integration may take the result below 0 or above 1.
     return sign * min(max(probability, 0.0), 1.0)
+
+
+@np.errstate(all="ignore")  # limits may be far from the mean, or infinite
+def _interval_probabilities(
+    mean: float, deviation: float, lower: Float64Array, upper: Float64Array, dtype: np.dtype[Any]
+) -> FloatArray:
+    """Return `box_probability` for one feature and limits of one shape."""
+    sign = np.where(lower > upper, -1.0, 1.0)
+    least, greatest = np.minimum(lower, upper), np.maximum(lower, upper)
+    if deviation == 0.0:
+        return np.where((least < mean) & (mean <= greatest), sign, 0.0).astype(dtype)[()]
+    from scipy.special import ndtr
+
+    low, high = (least - mean) / deviation, (greatest - mean) / deviation
+    # Φ(high) − Φ(low) is computed in the lower tail, where no digit is lost. −inf + inf is NaN, and not above 0.
+    mirrored = low + high > 0.0
+    low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
+    probability: FloatArray = np.where(least == greatest, 0.0, sign * (ndtr(high) - ndtr(low))).astype(dtype)[()]
+    return probability
+
+
+@np.errstate(over="ignore", under="ignore")
+def log_probabilities_below(limits: FloatArray, mean: float, deviation: float) -> Float64Array:
+    """Return log P(Y ≤ limit) of a normal in one dimension for each limit; with no deviation, Y is its mean."""
+    if deviation == 0.0:
+        return np.where(limits >= mean, 0.0, -np.inf)
+    from scipy.special import log_ndtr
+
+    return np.asarray(log_ndtr((limits.astype(np.float64) - mean) / deviation))
 
 
 def _without_copies(

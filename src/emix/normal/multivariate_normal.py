@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.scoring import score_rows
+from emix.gaussian.covariance_checks import correlations
 from emix.normal import algebra
-from emix.normal.arguments import (
-    Names,
-    as_features,
-    as_known,
-    as_names,
-    as_points,
-    as_sample,
-    check_size,
-    in_shape,
-)
+from emix.normal.arguments import Names, as_known, as_names, as_sample, as_some_features, check_size
+from emix.normal.conditional_normals import ConditionalNormals
 from emix.normal.covariance_factor import checked_covariance, checked_mean, factorize
-from emix.normal.integral import box_probabilities
+from emix.normal.distribution_functions import DistributionFunctions
 from emix.random_source import RandomState, random_source
 from emix.rows.conversion import called
 from emix.rows.validation import feature_names as names_of
@@ -34,7 +25,7 @@ Float64Array: TypeAlias = npt.NDArray[np.float64]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
-class MultivariateNormal:
+class MultivariateNormal(DistributionFunctions):
     r"""Multivariate normal distribution N(mean, covariance).
 
     Immutable: its arrays are read-only copies of the arguments. Two distributions are equal if their means,
@@ -175,9 +166,17 @@ class MultivariateNormal:
         return self._names
 
     @property
-    def n_features(self) -> int:
-        """Number of features."""
-        return len(self._mean)
+    def cov(self) -> Float64Array:
+        """`covariance` under SciPy's name."""
+        return self._covariance
+
+    @property
+    def correlation(self) -> Float64Array:
+        """Correlation matrix, shape (n_features, n_features); a feature without variance has correlations of 0."""
+        deviations = self.std
+        found: Float64Array = correlations(self._covariance, np.where(deviations > 0.0, deviations, 1.0))
+        np.fill_diagonal(found, 1.0)
+        return found
 
     @property
     def rank(self) -> int:
@@ -216,100 +215,6 @@ class MultivariateNormal:
         # Unpickling calls the class: an unpickled array would be writable.
         made = partial(type(self), feature_names=self._named())
         return made, (self._mean, self._covariance, self._allow_singular)
-
-    def logpdf(self, X: npt.ArrayLike) -> FloatArray:
-        """Logarithm of the density, in nats.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_features,) or (..., n_features), float64 or float32, or data frame
-            Finite. With one feature, each number of a 1-D array is a point. If a frame's columns and the features
-            both have names, these must be the same in the same order.
-
-        Returns
-        -------
-        ndarray of shape (...), X's dtype
-            A scalar for a single point. Finite or −inf, never NaN. It is −inf outside the support, and where the
-            squared distance overflows.
-
-        Raises
-        ------
-        ValueError
-            If X has NaN, infinity, another number of features or other names.
-
-        Examples
-        --------
-        >>> from emix import MultivariateNormal
-        >>> MultivariateNormal([0.0], [[1.0]]).logpdf([0.0, 1.0]).round(6)
-        array([-0.918939, -1.418939])
-        """
-        rows, shape = self._points("X", X)
-        return in_shape(self._log_density(rows), shape)
-
-    def pdf(self, X: npt.ArrayLike) -> FloatArray:
-        """Density: the exponential of `logpdf`, with its arguments and shapes.
-
-        The density underflows to 0 from about 38 standard deviations on, and with many features even nearer: compare
-        densities by their logarithms.
-        """
-        with np.errstate(over="ignore", under="ignore"):
-            density: FloatArray = np.exp(self.logpdf(X))
-        return density
-
-    def mahalanobis(self, X: npt.ArrayLike) -> FloatArray:
-        """Mahalanobis distance to the mean, √((x − μ)ᵀ Σ⁻¹ (x − μ)), not its square.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_features,) or (..., n_features), float64 or float32
-            As for `logpdf`.
-
-        Returns
-        -------
-        ndarray of shape (...), X's dtype
-            A scalar for a single point. +inf outside the support, and on overflow.
-        """
-        rows, shape = self._points("X", X)
-        return in_shape(algebra.distances(self._factor, rows, self._mean), shape)
-
-    def cdf(
-        self, X: npt.ArrayLike, *, lower_limit: npt.ArrayLike | None = None, random_state: RandomState = 0
-    ) -> FloatArray:
-        """Probability of lower_limit < Y ≤ X, all coordinates together, for Y from this distribution.
-
-        For one feature, both tails keep their digits. For two features, and for a singular distribution on a plane, the
-        absolute error is about 1e-15. From three features on ``scipy.stats.multivariate_normal`` does a randomized
-        integration (Genz): its absolute error is about 1e-5, it takes some milliseconds a point, and smaller
-        probabilities have no relative accuracy. Features that are unlimited, have no variance or are perfectly
-        correlated with another are removed exactly before the integration.
-
-        Parameters
-        ----------
-        X : array_like of shape (n_features,) or (..., n_features)
-            Upper limits; +inf and −inf are allowed.
-        lower_limit : array_like, optional
-            Broadcast with X; −inf by default. Each coordinate above that of X changes the sign, as in an integral.
-        random_state : int, Generator, RandomState or None, default=0
-            An int is the seed for every point: the same call gives the same bits, and the result of a point does not
-            depend on other points. With None, calls differ. (SciPy before 1.16 integrates with a generator of its own:
-            results repeat only to within the error.)
-
-        Returns
-        -------
-        ndarray of shape (...), X's dtype
-            A scalar for a single point.
-
-        Raises
-        ------
-        ValueError
-            If X or `lower_limit` has NaN or another number of features.
-        """
-        rows, shape = self._points("X", X, finite=False)
-        upper, lower = rows.reshape(*shape, self.n_features), np.full(self.n_features, -np.inf)
-        if lower_limit is not None:
-            limits, lower_shape = self._points("lower_limit", lower_limit, finite=False)
-            lower = limits.reshape(*lower_shape, self.n_features).astype(np.float64)
-        return box_probabilities(self._mean, self._covariance, lower, upper, random_state)
 
     def rvs(self, size: int = 1, random_state: RandomState = None) -> Float64Array:
         """Draw independent points.
@@ -363,47 +268,65 @@ class MultivariateNormal:
         >>> MultivariateNormal([1.0, 2.0, 3.0], [[4, 1, 0], [1, 5, 2], [0, 2, 6]]).marginal([2, 0])
         MultivariateNormal(mean=[3., 1.], covariance=[[6., 0.], [0., 4.]])
         """
-        given = [indices] if isinstance(indices, str) or not isinstance(indices, Iterable) else indices
-        kept = as_features("indices", given, self.n_features, self._names)
-        if not kept:
-            raise ValueError("indices is empty, expected at least one feature.")
+        kept = as_some_features("indices", indices, self.n_features, self._names)
         return self._over(kept, self._mean[kept], self._covariance[np.ix_(kept, kept)])
 
-    def conditional(self, given: Mapping[int, float] | Mapping[str, float]) -> MultivariateNormal:
+    @overload
+    def conditional(self, given: Mapping[int, float] | Mapping[str, float]) -> MultivariateNormal: ...
+    @overload
+    def conditional(self, given: Mapping[Any, Any]) -> MultivariateNormal | ConditionalNormals: ...
+    def conditional(self, given: Mapping[Any, Any]) -> MultivariateNormal | ConditionalNormals:
         """Distribution of the features that are not in `given`, in their order, under the given values of the others.
 
         Parameters
         ----------
-        given : mapping of int or str to float
-            Numbers or names of features, and their values.
+        given : mapping of int or str to float or 1-D array_like
+            Numbers or names of features, and their values: a number each for one condition, or arrays of one length
+            for many conditions at once. A number beside arrays holds for all of them.
+
+        Returns
+        -------
+        MultivariateNormal or ConditionalNormals
+            The latter if there are arrays: a mean for each condition, and the covariance that all share.
 
         Raises
         ------
         TypeError
             If `given` is no mapping, or a feature is neither a number nor a name.
         ValueError
-            If a feature is repeated, unknown or out of range, no other feature is left, a value is not one finite
-            number or, for a singular distribution, the values are impossible together.
+            If a feature is repeated, unknown or out of range, no other feature is left, a value is not finite, arrays
+            differ in length or, for a singular distribution, the values are impossible together.
 
         Notes
         -----
         Let b be the given features and a the others. The mean is μ_a + Σ_ab Σ_bb⁻¹ (x_b − μ_b), and the covariance is
         the Schur complement Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba. In the Cholesky factor of Σ with b before a these are
         μ_a + L_ab L_bb⁻¹ (x_b − μ_b) and L_aa L_aaᵀ: no difference is taken, and the result is positive definite.
+
+        Examples
+        --------
+        >>> from emix import MultivariateNormal
+        >>> mvn = MultivariateNormal([1.0, 2.0], [[2.0, 0.6], [0.6, 0.5]])
+        >>> mvn.conditional({0: [2.0, 3.0]}).means
+        array([[2.3],
+               [2.6]])
         """
         known, values = as_known(given, self.n_features, self._names)
-        others = [j for j in range(self.n_features) if j not in known]
-        if not others:
-            raise ValueError(f"given names all {self.n_features} features, expected at least one to be left out.")
         if not known:
             return self
+        others = [j for j in range(self.n_features) if j not in known]
         order = [*known, *others]
-        reordered, difference = self._covariance[np.ix_(order, order)], values - self._mean[known]
+        reordered = self._covariance[np.ix_(order, order)]
+        with np.errstate(over="ignore"):  # the result is refused if it is not finite
+            difference = values - self._mean[known]
         if self._allow_singular:
             shift, covariance = algebra.condition_singular(reordered, difference, self._mean[order])
         else:
             shift, covariance = algebra.condition(reordered, difference)
-        return self._over(others, self._mean[others] + shift, covariance)
+        if values.ndim == 1:
+            return self._over(others, self._mean[others] + shift, covariance)
+        names = None if self._names is None else self._names[others]
+        return ConditionalNormals(self._mean[others] + shift, covariance, self._allow_singular, names)
 
     def entropy(self) -> float:
         """Differential entropy in nats, ½ (rank · log 2πe + log_det); on the support, if the covariance is singular."""
@@ -447,30 +370,6 @@ class MultivariateNormal:
         if np.array_equal(self._mean, other._mean) and np.array_equal(self._covariance, other._covariance):
             return 0.0
         return algebra.divergence(self._factor, other._factor, self._mean - other._mean)
-
-    @property
-    def _mixture(self) -> GaussianParameters:
-        """The distribution as a mixture of one component, which the compiled kernel scores; made once."""
-        # Not a cached_property: before Python 3.12 all instances share its lock, which a fork's child may find held.
-        kept = vars(self)
-        if "_mixture" not in kept:
-            kept["_mixture"] = GaussianParameters.from_covariances(
-                "full", [1.0], self._mean[None], self._covariance[None]
-            )
-        found: GaussianParameters = kept["_mixture"]
-        return found
-
-    def _log_density(self, rows: FloatArray) -> FloatArray:
-        """Return log-densities of rows (n, d), shape (n,), in the dtype of `rows`."""
-        if not self._allow_singular and len(rows):
-            density = score_rows(rows, self._mixture).log_density
-            assert density is not None
-            return density
-        return algebra.log_densities(self._factor, rows, self._mean)
-
-    def _points(self, name: str, X: npt.ArrayLike, finite: bool = True) -> tuple[FloatArray, tuple[int, ...]]:
-        """Return X as rows (n, d) of float64 or float32, and the shape of a result with one number for each point."""
-        return as_points(name, X, self.n_features, caller=type(self).__name__, finite=finite, names=self._names)
 
     def _over(self, features: list[int], mean: Float64Array, covariance: Float64Array) -> MultivariateNormal:
         """Return a distribution of some of the features, with their names."""

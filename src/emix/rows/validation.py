@@ -35,6 +35,7 @@ __all__ = [
     "check_feature_names",
     "check_n_features",
     "feature_names",
+    "rows_to_score",
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64] | NDArray[np.float32]
@@ -298,6 +299,32 @@ def check_n_features(X: FloatArray, n_features: int, *, caller: str) -> None:
             f"X has {X.shape[1]} features, but {caller} is expecting {n_features} features as input. "
             "Pass the columns that it was fitted on."
         )
+
+
+def rows_to_score(X: Any, n_features: int, fitted_names: NDArray[np.object_] | None, *, caller: str) -> FloatArray:
+    """Return rows with the columns of a fit.
+
+    Parameters
+    ----------
+    X : array_like or data frame of shape (n_samples, n_features)
+    n_features : int
+        As at the fit.
+    fitted_names : ndarray of shape (n_features,), object, or None
+        Names at the fit.
+    caller : str
+        The estimator's name in messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_rows`, `check_feature_names` and `check_n_features`.
+    """
+    names = feature_names(X)
+    if names is not None or fitted_names is not None:
+        check_feature_names(names, fitted_names, caller=caller)
+    rows = as_rows(X, caller=caller)
+    check_n_features(rows, n_features, caller=caller)
+    return rows
 
 
 def _not_two_dimensional(rows: NDArray[Any], name: str) -> str:
