@@ -25,6 +25,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.statistics import GaussianStatistics
 from emix.kernel.level import show_config
 from emix.normal.multivariate_normal import MultivariateNormal
+from emix.rows.blocks import BlockSource
 from emix.rows.parquet import ParquetSource
 from emix.sklearn_patch.patch import patch_sklearn, unpatch_sklearn
 from emix.supervised.mixture_classifier import MixtureClassifier
@@ -49,6 +50,7 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BlockSource",
     "ConvergenceWarning",
     "DegenerateCovarianceError",
     "DegenerateFitError",

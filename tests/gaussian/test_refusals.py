@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -61,9 +63,12 @@ def test_starts_that_are_no_parameters(start: object) -> None:
         fit_em(GaussianModel(2, 2), clusters(100, 2, 2), start)
 
 
-def test_a_path_is_no_data() -> None:
+def test_a_path_of_another_file_is_no_data(tmp_path: Path) -> None:
     theta = start("full", clusters(100, 2, 2), 2)
-    with pytest.raises(TypeError, match=r"data is the path 'rows.parquet', expected rows. Pass emix.ParquetSource"):
+    (tmp_path / "rows.csv").write_text("1,2\n")
+    with pytest.raises(TypeError, match=r"data is the path '.*rows.csv', expected one that ends in .npy or .parquet"):
+        fit_em(GaussianModel(2, 2), str(tmp_path / "rows.csv"), theta)
+    with pytest.raises(FileNotFoundError, match=r"rows\.parquet"):
         fit_em(GaussianModel(2, 2), "rows.parquet", theta)
 
 

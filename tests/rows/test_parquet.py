@@ -83,7 +83,7 @@ def test_batches_are_the_rows(written: Callable[..., str], cuts: list[int], unit
         np.testing.assert_array_equal(found, rows)
         np.testing.assert_array_equal(weight, WEIGHT)
         assert all(len(batch.X) % unit == 0 for batch in batches[:-1])
-        assert all(batch.X.flags.c_contiguous and batch.noise is None for batch in batches)
+        assert all(batch.X.strides[0] == batch.X.itemsize and batch.noise is None for batch in batches)
         assert [batch.first_row for batch in batches] == [0, *np.cumsum([len(batch.X) for batch in batches])[:-1]]
         assert len({id(batch.X) for batch in batches}) == len(batches)  # each can be kept
 
@@ -97,7 +97,7 @@ def test_batches_are_bounded(written: Callable[..., str], unit: int) -> None:
     np.testing.assert_array_equal(joined(list(ParquetSource(long).batches(unit)))[0][:, 0], np.arange(n_rows))
     wide = written({f"c{j}": np.zeros(20_000) for j in range(300)})
     lengths = [len(batch.X) for batch in ParquetSource(wide).batches(unit)]
-    assert max(lengths) * 300 * 8 <= 32 << 20 and sum(lengths) == 20_000
+    assert max(lengths) * 300 * 8 <= 8 << 20 and sum(lengths) == 20_000
     assert [len(batch.X) for batch in ParquetSource(wide).batches(19_999)] == [19_999, 1]
 
 
@@ -199,22 +199,22 @@ def weights(row: int, value: float) -> pa.Table:
 
 NULL = pa.table({"a": pa.array([1, None, 3]), "w": pa.array([1.0, 2.0, None])})
 BAD_VALUES: list[tuple[pa.Table, str]] = [
-    (spoilt(700, 1, math.nan), r"Input .*rows.parquet contains NaN: the first is in row 700, column 1 \('b'\)"),
+    (spoilt(700, 1, math.nan), r"Input .*rows.parquet \(row group 2\) contains NaN: .* row 700, column 1 \('b'\)"),
     (spoilt(0, 0, math.inf), r"contains infinity: the first is in row 0, column 0 \('a'\)"),
     (spoilt(999, 2, -math.inf), r"contains -infinity: the first is in row 999, column 2 \('c'\)"),
     (spoilt(5, 2, 2e150), r"contains a value too large to fit: 2e\+150 in row 5, column 2 \('c'\)"),
     (spoilt(5, 2, 2e15, np.float32), "Expected absolute values of at most 1e\\+15 in float32"),
     (table(X * 1e-160), r"contains a column too small to fit: column 0 \('a'\) varies by"),
     (table(np.float32(X * 1e-20)), "Expected at least 1e-15 in float32"),
-    (weights(650, math.nan), "Input column 'w' of .*rows.parquet contains NaN in row 650"),
-    (weights(999, math.inf), "Input column 'w' of .*rows.parquet contains infinity in row 999"),
-    (weights(3, -1.0), "Negative values in column 'w' of .*rows.parquet: -1 in row 3"),
+    (weights(650, math.nan), r"Input column 'w' of .*rows.parquet \(row group 2\) contains NaN in row 650"),
+    (weights(999, math.inf), r"Input column 'w' of .*rows.parquet \(row group 3\) contains infinity in row 999"),
+    (weights(3, -1.0), r"Negative values in column 'w' of .*rows.parquet \(row group 0\): -1 in row 3"),
     (table(weight=np.zeros(N_ROWS)), "all 1000 values of column 'w' of .* are zero. Pass weight=None"),
     (table(weight=np.full(N_ROWS, 1e308)), r"column 'w' of .*: divide the weights by their largest, 1e\+308"),
-    (NULL, r"contains NaN: the first is in row 1, column 0 \('a'\)"),
-    (pa.table({"a": pa.array([True, None]), "w": [1, 1]}), r"contains NaN: the first is in row 1, column 0 \('a'\)"),
-    (pa.table({"a": pa.nulls(2), "w": [1, 1]}), r"contains NaN: the first is in row 0, column 0 \('a'\)"),
-    (NULL.set_column(0, "a", pa.array([1, 2, 3])), "contains NaN in row 2"),
+    (NULL, r"contains null: the first is in row 1, column 0 \('a'\)"),
+    (pa.table({"a": pa.array([True, None]), "w": [1, 1]}), r"contains null: the first is in row 1, column 0 \('a'\)"),
+    (pa.table({"a": pa.nulls(2), "w": [1, 1]}), r"contains null: the first is in row 0, column 0 \('a'\)"),
+    (NULL.set_column(0, "a", pa.array([1, 2, 3])), "contains null: the first is in row 2, column 'w'"),
 ]
 
 
@@ -230,10 +230,12 @@ def test_bad_values_are_refused_by_the_first_pass(written: Callable[..., str], c
 
 def test_rows_are_counted_within_their_file(written: Callable[..., str]) -> None:
     path = in_parts(written, spoilt(700, 1, math.nan), [300, 650])
-    with pytest.raises(ValueError, match=r"Input .*part-02.parquet contains NaN: the first is in row 50, column 1"):
+    with pytest.raises(
+        ValueError, match=r"Input .*part-02.parquet \(row group 0\) contains NaN: .* in row 50, column 1"
+    ):
         ParquetSource(path, weight="w").read()
     path = in_parts(written, weights(650, -1.0), [300, 650], "other")
-    with pytest.raises(ValueError, match=r"Negative values in column 'w' of .*part-02.parquet: -1 in row 0"):
+    with pytest.raises(ValueError, match=r"Negative .* column 'w' of .*part-02.parquet \(row group 0\): -1 in row 0"):
         ParquetSource(path, weight="w").read()
 
 
@@ -349,8 +351,10 @@ def test_memory_does_not_grow_with_the_rows(written: Callable[..., str]) -> None
         finally:
             tracemalloc.stop()
 
-    # A byte for each of 300 000 rows more would be seen.
-    assert abs(peak(500_000) - peak(200_000)) < 50_000
+    # A batch of 65 536 rows with their weights is a megabyte. Three are held, and a slice of weights; PyArrow's memory
+    # is its own. All rows are eight megabytes, and sixteen.
+    assert peak(500_000) < 4.7e6
+    assert peak(1_000_000) < 4.7e6
 
 
 def test_it_is_a_row_source(written: Callable[..., str]) -> None:

@@ -10,7 +10,7 @@ from emix.estimators.mixture_runs import Runs
 from emix.estimators.parameters_check import Settings
 from emix.exceptions import warn_convergence
 from emix.gaussian.collapse import Names
-from emix.rows.arrays import ArraySource
+from emix.rows.source import RowSource, without_unit
 
 __all__ = ["attributes_of_fit"]
 
@@ -22,7 +22,7 @@ _NOT_CONVERGED = (
 
 
 def attributes_of_fit(
-    estimator: Any, settings: Settings, found: Runs, source: ArraySource, names: Names, seconds: float
+    estimator: Any, settings: Settings, found: Runs, source: RowSource, names: Names, seconds: float
 ) -> dict[str, Any]:
     """Return all attributes of an estimator after a fit, those before it included; warn of what is doubtful.
 
@@ -33,7 +33,7 @@ def attributes_of_fit(
     settings : Settings
     found : Runs
         On the rows with their weights in the source's `weight_unit`.
-    source : ArraySource
+    source : RowSource
         With the weights as they were given.
     names : ndarray of str or None
         Of the columns.
@@ -45,7 +45,7 @@ def attributes_of_fit(
     dict of str to object
     """
     # Means are taken before the unit of the weights comes in: in a very small unit, totals have few bits.
-    weight = source.without_unit().total_weight
+    weight = without_unit(source).total_weight
     means = [record.log_likelihood / weight for record in found.result.history if record.accepted]
     result, runs, doubts = found if source.weight_unit == 1.0 else found.in_unit(source.weight_unit)
 
@@ -82,6 +82,6 @@ def attributes_of_fit(
     return state
 
 
-def _all_count_once(source: ArraySource) -> bool:
+def _all_count_once(source: RowSource) -> bool:
     """True if there are no weights, or all are 1: equal, and as many in all as rows."""
-    return source.sample_weight is None or source.total_weight == source.effective_rows == source.n_rows
+    return source.total_weight == source.effective_rows == source.n_rows

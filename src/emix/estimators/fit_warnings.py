@@ -12,7 +12,7 @@ from emix.exceptions import warn, warn_convergence
 from emix.gaussian.collapse import ColumnDoubts, Names
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.structures import STRUCTURES
-from emix.rows.arrays import ArraySource
+from emix.rows.source import RowSource
 from emix.rows.validation import FloatArray
 
 __all__ = ["warn_of_doubts", "warn_of_infinite_precisions"]
@@ -37,7 +37,7 @@ def warn_of_infinite_precisions(parameters: GaussianParameters, precisions: Floa
 
 
 def warn_of_doubts(
-    source: ArraySource, settings: Settings, chosen: RunReport, doubts: ColumnDoubts, names: Names
+    source: RowSource, settings: Settings, chosen: RunReport, doubts: ColumnDoubts, names: Names
 ) -> None:
     """Warn of rows that are all equal, of a component that collapsed, and of columns."""
     if settings.n_components > 1 and len(doubts.constant) == source.n_features:

@@ -8,23 +8,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emix.arguments import integer_in_range
-from emix.estimators.criteria import aic, bic, entropies, icl, warn_of_n
+from emix.estimators.criteria import aic, bic, icl, warn_of_n
 from emix.estimators.fit_state import parameters_of, relinked, unlinked
 from emix.estimators.sklearn_protocol import SklearnEstimator
+from emix.estimators.stream_scores import Totals, scores_of_stream, totals_of_rows, totals_of_stream
 from emix.exceptions import not_fitted
 from emix.gaussian.drawing import draw
 from emix.gaussian.scoring import Scores, score_rows
 from emix.random_source import random_source
+from emix.rows.opening import is_mapped, stream_of
 from emix.rows.validation import FloatArray, as_sample_weight, rows_to_score
 
 __all__ = ["FittedMixture"]
 
-# Rows whose responsibilities are held at one time where all are needed, as for ICL.
-_ROWS_AT_A_TIME = 8192
-
 
 class FittedMixture(SklearnEstimator):
-    """Methods of a Gaussian mixture that has parameters."""
+    """Methods of a Gaussian mixture that has parameters.
+
+    All take rows as arrays and data frames, and the streams that `GaussianMixture.fit` takes; these are read once, and
+    what is returned for each row is as long as they are.
+    """
 
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
@@ -58,7 +61,7 @@ class FittedMixture(SklearnEstimator):
             If the density of a row underflows to zero; so do `score`, `score_rows` and the criteria.
         """
         fitted = self._fitted()
-        density = self._score_rows(fitted, self._rows(fitted, X), log_density=True).log_density
+        density = self._scores(fitted, X, log_density=True).log_density
         assert density is not None
         return density
 
@@ -74,7 +77,7 @@ class FittedMixture(SklearnEstimator):
         ndarray of shape (n_samples,), intp
         """
         fitted = self._fitted()
-        labels = self._score_rows(fitted, self._rows(fitted, X), labels=True).labels
+        labels = self._scores(fitted, X, labels=True).labels
         assert labels is not None
         return labels
 
@@ -91,7 +94,7 @@ class FittedMixture(SklearnEstimator):
             In `X`'s dtype; rows sum to one.
         """
         fitted = self._fitted()
-        responsibilities = self._score_rows(fitted, self._rows(fitted, X), responsibilities=True).responsibilities
+        responsibilities = self._scores(fitted, X, responsibilities=True).responsibilities
         assert responsibilities is not None
         return responsibilities
 
@@ -111,9 +114,8 @@ class FittedMixture(SklearnEstimator):
             Weighted.
         """
         fitted = self._fitted()
-        rows = self._rows(fitted, X)
-        total, weight = self._total(fitted, rows, as_sample_weight(sample_weight, rows.shape[0]))
-        return total / weight
+        found = self._totals(fitted, X, sample_weight)
+        return found.log_density / found.weight
 
     def score_rows(
         self, X: Any, *, log_density: bool = True, responsibilities: bool = False, labels: bool = False
@@ -140,9 +142,7 @@ class FittedMixture(SklearnEstimator):
         ([-2.094, -2.112], [0, 1])
         """
         fitted = self._fitted()
-        return self._score_rows(
-            fitted, self._rows(fitted, X), log_density=log_density, responsibilities=responsibilities, labels=labels
-        )
+        return self._scores(fitted, X, log_density=log_density, responsibilities=responsibilities, labels=labels)
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion, p log n − 2 log L; smaller is better.
@@ -164,11 +164,9 @@ class FittedMixture(SklearnEstimator):
             rows, though they are no counts of rows: n may not be what it should be.
         """
         fitted = self._fitted()
-        rows = self._rows(fitted, X)
-        weight = as_sample_weight(sample_weight, rows.shape[0])
-        total, n = self._total(fitted, rows, weight)
-        warn_of_n("bic", n, weight, fitted.get("_fit_weight"))
-        return bic(total, parameters_of(fitted).n_free_parameters, n)
+        found = self._totals(fitted, X, sample_weight)
+        warn_of_n("bic", found.weight, found.weights, fitted.get("_fit_weight"))
+        return bic(found.log_density, parameters_of(fitted).n_free_parameters, found.weight)
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion, 2 p − 2 log L; smaller is better.
@@ -183,8 +181,7 @@ class FittedMixture(SklearnEstimator):
         float
         """
         fitted = self._fitted()
-        rows = self._rows(fitted, X)
-        total, _ = self._total(fitted, rows, as_sample_weight(sample_weight, rows.shape[0]))
+        total = self._totals(fitted, X, sample_weight).log_density
         return aic(total, parameters_of(fitted).n_free_parameters)
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -213,20 +210,9 @@ class FittedMixture(SklearnEstimator):
         completed likelihood, IEEE Transactions on Pattern Analysis and Machine Intelligence 22, 719-725.
         """
         fitted = self._fitted()
-        rows = self._rows(fitted, X)
-        row_weight = as_sample_weight(sample_weight, rows.shape[0])
-        total = entropy = 0.0
-        for start in range(0, rows.shape[0], _ROWS_AT_A_TIME):
-            block = slice(start, start + _ROWS_AT_A_TIME)
-            scores = self._score_rows(fitted, rows[block], log_density=True, responsibilities=True)
-            assert scores.responsibilities is not None and scores.log_density is not None
-            density = scores.log_density.astype(np.float64)
-            block_weight = np.ones(len(density)) if row_weight is None else row_weight[block]
-            total += _weighted_sum(density, block_weight)
-            entropy += _weighted_sum(entropies(scores.responsibilities), block_weight)
-        n = float(rows.shape[0]) if row_weight is None else float(row_weight.sum())
-        warn_of_n("icl", n, row_weight, fitted.get("_fit_weight"))
-        return icl(total, parameters_of(fitted).n_free_parameters, n, entropy)
+        found = self._totals(fitted, X, sample_weight, entropy=True)
+        warn_of_n("icl", found.weight, found.weights, fitted.get("_fit_weight"))
+        return icl(found.log_density, parameters_of(fitted).n_free_parameters, found.weight, found.entropy)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Draw rows from the mixture.
@@ -291,18 +277,16 @@ class FittedMixture(SklearnEstimator):
             warn_of_zeros=True,
         )
 
-    def _total(
-        self, fitted: dict[str, Any], rows: FloatArray, weight: NDArray[np.float64] | None
-    ) -> tuple[float, float]:
-        """Total log-density of the rows and their total weight."""
-        density = self._score_rows(fitted, rows, log_density=True).log_density
-        assert density is not None
-        if weight is None:
-            return float(np.sum(density, dtype=np.float64)), float(rows.shape[0])
-        return _weighted_sum(density, weight), float(np.sum(weight))
+    def _scores(self, fitted: dict[str, Any], X: Any, **what: bool) -> Scores:
+        """Scores of rows or of a stream, as the user gave them."""
+        if (stream := stream_of(X)) is None:
+            return self._score_rows(fitted, self._rows(fitted, X), **what)
+        return scores_of_stream(stream, fitted, type(self).__name__, **what)
 
-
-@np.errstate(under="ignore")  # of tiny weights
-def _weighted_sum(density: FloatArray, weight: NDArray[np.float64]) -> float:
-    """Return Σ w·log p, where a weight of zero leaves a row out even at log p = -inf."""
-    return float(np.sum(np.where(weight > 0.0, density, 0.0) * weight))
+    def _totals(self, fitted: dict[str, Any], X: Any, sample_weight: Any, *, entropy: bool = False) -> Totals:
+        """Sums over rows or a stream, as the user gave them."""
+        if (stream := stream_of(X, sample_weight)) is not None:
+            return totals_of_stream(stream, fitted, type(self).__name__, entropy=entropy)
+        rows = self._rows(fitted, X)
+        weight = as_sample_weight(sample_weight, rows.shape[0])
+        return totals_of_rows(rows, weight, fitted, entropy=entropy, in_blocks=entropy or is_mapped(rows))

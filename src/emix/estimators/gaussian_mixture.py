@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -25,20 +26,14 @@ from emix.estimators.parameters_check import (
     check_spread,
     check_weights,
 )
+from emix.estimators.rows_to_fit import rows_to_fit
 from emix.estimators.sklearn_exchange import SklearnExchange
 from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.structures import NAMES, OF_ONE_COLUMN, check_one_column
 from emix.random_source import seed_of
-from emix.rows.arrays import ArraySource
-from emix.rows.validation import (
-    FloatArray,
-    as_rows,
-    as_sample_weight,
-    check_column_range,
-    check_enough_rows,
-    feature_names,
-)
+from emix.rows.source import RowSource
+from emix.rows.validation import FloatArray
 
 __all__ = ["GaussianMixture"]
 
@@ -226,8 +221,12 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features)
-            float64 and float32 are fitted as they are, without a copy; anything else becomes float64.
+        X : array_like or data frame of shape (n_samples, n_features), or a stream of rows
+            float64 and float32 are fitted as they are, without a copy, memory maps too; anything else becomes float64.
+            Streams are read again in each pass, in memory that does not grow with their rows: the path of a ``.npy``
+            file, a list of such paths, the path of a Parquet file or of a folder of them, a pyarrow Dataset or long
+            Table, a function that returns a new iterator of blocks of rows for each pass, and the sources
+            `emix.ParquetSource` and `emix.BlockSource`, which name columns and weights.
         y : object
             Ignored.
         sample_weight : array_like of shape (n_samples,), optional
@@ -270,7 +269,7 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         ndarray of shape (n_samples,), intp
         """
         rows, fitted = self._fit(X, sample_weight)
-        labels = self._score_rows(fitted, rows, labels=True).labels
+        labels = self._scores(fitted, rows, labels=True).labels
         assert labels is not None
         return labels
 
@@ -379,22 +378,22 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
 
         return load_mixture(cls, path)
 
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> tuple[FloatArray, dict[str, Any]]:
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> tuple[FloatArray | RowSource, dict[str, Any]]:
         """Fit and set the attributes, all or none; return the rows, and the attributes of this fit."""
         began = time.perf_counter()
         settings = check_settings(self)
-        names = feature_names(X)
-        rows = as_rows(X, caller=type(self).__name__, to_fit=True)
-        check_one_column(settings.covariance_type, rows.shape[1], type(self).__name__)
-        source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
-        check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
-        moderate = source.without_unit()
-        check_column_range(source.columns, rows.dtype.char, names)
-        if settings.warm_start and self.__sklearn_is_fitted__():
+        goes_on = settings.warm_start and self.__sklearn_is_fitted__()
+        seed = partial(seed_of, 0 if goes_on else self.random_state)
+        rows, source, moderate, names, sampled, drawn = rows_to_fit(
+            X, sample_weight, settings, type(self).__name__, seed
+        )
+        if goes_on:
             found = continue_fit(settings, parameters_of(self._fitted()), moderate, names)
         else:
             given = check_given_start(self, settings, source.n_features)
-            found = fit_from_starts(settings, given, seed_of(self.random_state), moderate, names)
+            found = fit_from_starts(
+                settings, given, seed() if drawn is None else drawn, moderate, names, sampled=sampled
+            )
         state = attributes_of_fit(self, settings, found, source, names, time.perf_counter() - began)
         self.__dict__ = state
         return rows, state

@@ -20,14 +20,20 @@ from emix.gaussian.collapse import ColumnDoubts, Names, judge_fit
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.shortcuts import AUTO, SHORTCUTS
 from emix.kernel.level import has_own_threads
 from emix.parallel.threads import plan_runs
-from emix.rows.arrays import ArraySource
+from emix.rows.arrays import ArraySource, SampledRows
+from emix.rows.opening import is_mapped
+from emix.rows.source import RowSource
 from emix.starts.auto import AutoStarts, Start
 from emix.starts.exploration import SAME_MODE
 from emix.starts.starting_parameters import make_start
 
 __all__ = ["Runs", "continue_fit", "count_alike", "fit_from_starts"]
+
+# Bounds take up to 8 bytes a row: 32 MB.
+MOST_MAPPED_ROWS_WITH_BOUNDS = 1 << 22
 
 # The words of scikit-learn, which its users may look for.
 _COLLAPSED = (
@@ -84,10 +90,12 @@ def fit_from_starts(
     settings: Settings,
     given: GivenStart,
     seed: int,
-    source: ArraySource,
+    source: RowSource,
     names: Names,
     watch: Watch | None = None,
     search: bool = True,
+    *,
+    sampled: ArraySource | None = None,
 ) -> Runs:
     """Run EM from ``settings.n_init`` starts.
 
@@ -96,13 +104,15 @@ def fit_from_starts(
     settings : Settings
     given : GivenStart
     seed : int
-    source : ArraySource
+    source : RowSource
     names : sequence of str or None
         Of the columns, for messages.
     watch : Watch, optional
         It looks at the runs, which are then done one by one.
     search : bool
         False leaves out the search of ``init_params="auto"``: run 0 starts from k-means, run 1 is the hierarchical one.
+    sampled : ArraySource, optional
+        The rows from which starts are made, where those of `source` do not lie in memory.
 
     Returns
     -------
@@ -114,10 +124,18 @@ def fit_from_starts(
         If in every run the covariance of a component collapsed.
     """
     model = _model(settings, source)
-    starts = _starts(settings, model, given, seed, source, search)
+    in_memory = source if sampled is None else sampled
+    assert isinstance(in_memory, ArraySource)
+    starts = _starts(settings, model, given, seed, in_memory, search)
     at_once = 1
     # Printed lines come run by run.
-    if settings.n_init > 1 and not settings.verbose and watch is None and not has_own_threads():
+    if (
+        settings.n_init > 1
+        and source.whole is not None
+        and not settings.verbose
+        and watch is None
+        and not has_own_threads()
+    ):
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
@@ -139,14 +157,26 @@ def _starts(
     return lambda run: Start(_start(given, kind, model, seed, run, source), name)
 
 
-def _model(settings: Settings, source: ArraySource) -> GaussianModel:
-    return GaussianModel(
-        settings.n_components, source.n_features, settings.structure, settings.reg_covar, settings.n_threads
-    )
+def _model(settings: Settings, source: RowSource) -> GaussianModel:
+    sizes = settings.n_components, source.n_features
+    return GaussianModel(*sizes, settings.structure, settings.reg_covar, settings.n_threads, _shortcuts(source))
+
+
+def _shortcuts(source: RowSource) -> str | tuple[str, ...]:
+    """Return the shortcuts that a fit of these rows may take.
+
+    Streams take none, so that sums do not depend on how the rows come; neither do few rows of a stream that lie in
+    memory. Bounds need some bytes for each row, which is not meant for the rows of a large memory map.
+    """
+    if source.whole is None or isinstance(source, SampledRows):
+        return ()
+    if source.n_rows > MOST_MAPPED_ROWS_WITH_BOUNDS and is_mapped(source.whole.X):
+        return tuple(name for name in SHORTCUTS if name != "bounds")
+    return AUTO
 
 
 def continue_fit(
-    settings: Settings, parameters: GaussianParameters, source: ArraySource, names: Names, watch: Watch | None = None
+    settings: Settings, parameters: GaussianParameters, source: RowSource, names: Names, watch: Watch | None = None
 ) -> Runs:
     """Run EM once, from fitted parameters; `watch` is that of `fit_from_starts`.
 
@@ -192,7 +222,7 @@ def _best(
     model: GaussianModel,
     n_init: int,
     start: Callable[[int], Start],
-    source: ArraySource,
+    source: RowSource,
     names: Names,
     at_once: int = 1,
     watch: Watch | None = None,
@@ -209,7 +239,8 @@ def _best(
             callback = progress.iteration_ends
             progress.run_begins(index)
         parameters, kinds[index], done = start(index)
-        if done is not None and progress is None:
+        # The search takes shortcuts. A run without them has other bits, and is done anew.
+        if done is not None and progress is None and model.shortcuts:
             return done
         result = iterate(
             model,
@@ -266,8 +297,8 @@ def _ended_by(stop: NDArray[np.int32]) -> Callable[[EMRecord], bool]:
     return callback
 
 
-def _constant_columns(source: ArraySource, names: Names) -> str:
+def _constant_columns(source: RowSource, names: Names) -> str:
     """Name columns without variance, the plainest reason for a collapse."""
-    least, greatest = source.column_range
+    least, greatest = source.columns.column_range
     constant = ColumnDoubts(constant=tuple(np.flatnonzero(least == greatest).tolist()))
     return "".join(f" {message}" for message in constant.messages(0.0, names))

@@ -17,7 +17,7 @@ from emix.kernel.level import has_own_threads, kernel_for
 from emix.parallel.threads import plan, run_in_threads
 from emix.rows.validation import FloatArray
 
-__all__ = ["Scores", "score_rows", "scorer_arguments", "warn_of_zero_densities"]
+__all__ = ["Scores", "ZeroDensities", "score_rows", "scorer_arguments", "warn_of_zero_densities"]
 
 # Rows that the kernel takes at a time in double precision; in single they are twice as many.
 BLOCK_ROWS: int = kernel_for(np.dtype(np.float64)).block_rows
@@ -223,17 +223,36 @@ def _score_far_rows(X: FloatArray, parameters: GaussianParameters, n_threads: in
 
 def warn_of_zero_densities(X: FloatArray, log_density: FloatArray) -> None:
     """Warn if the density of a row is zero."""
-    zero = np.flatnonzero(log_density == -np.inf)
-    if not zero.size:
-        return
-    row = X[zero[0]]
-    column = int(np.abs(row).argmax())
-    warn(
-        f"The density is zero in {X.dtype.name}, and its logarithm -inf, for {zero.size} of {len(X)} rows, which are "
-        f"far from every component. The first has {row[column]:g} in column {column}. Look for values that stand for "
-        "missing ones, or leave such rows out.",
-        RuntimeWarning,
-    )
+    found = ZeroDensities()
+    found.add(X, log_density)
+    found.warn()
+
+
+class ZeroDensities:
+    """Counts rows whose density is zero, of one array after another."""
+
+    def __init__(self) -> None:
+        self._n_rows = self._n_zero = 0
+        self._first = ""
+
+    def add(self, X: FloatArray, log_density: FloatArray) -> None:
+        """Count in the next rows."""
+        zero = np.flatnonzero(log_density == -np.inf)
+        if zero.size and not self._n_zero:
+            row = X[zero[0]]
+            column = int(np.abs(row).argmax())
+            self._kind, self._first = X.dtype.name, f"{row[column]:g} in column {column}"
+        self._n_rows, self._n_zero = self._n_rows + len(X), self._n_zero + zero.size
+
+    def warn(self) -> None:
+        """Warn if there were any."""
+        if self._n_zero:
+            warn(
+                f"The density is zero in {self._kind}, and its logarithm -inf, for {self._n_zero} of {self._n_rows} "
+                f"rows, which are far from every component. The first has {self._first}. Look for values that stand "
+                "for missing ones, or leave such rows out.",
+                RuntimeWarning,
+            )
 
 
 def _far_rows(scores: Scores, n_components: int) -> NDArray[np.intp]:

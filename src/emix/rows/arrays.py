@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 from emix.kernel import values
 from emix.kernel.factors import Columns
 from emix.rows.conversion import column_names
-from emix.rows.sampling import Sample
+from emix.rows.opening import stream_of
+from emix.rows.sampling import Drawn, Sample, sample_rows
 from emix.rows.source import EPSILON, Batch, RowSource, is_source
 from emix.rows.summary import RowSummary, WeightSums, weight_unit
 from emix.rows.validation import FloatArray, as_rows, as_sample_weight, check_column_range
@@ -19,7 +19,7 @@ from emix.rows.validation import FloatArray, as_rows, as_sample_weight, check_co
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ArraySource", "as_source"]
+__all__ = ["ArraySource", "SampledRows", "as_source"]
 
 
 class ArraySource:
@@ -32,6 +32,8 @@ class ArraySource:
     sample_weight : ndarray of shape (n_rows,), float64, or None
         Copied only where all weights are very small or large.
     feature_names : tuple of str or None
+    columns : Columns or None
+        Ranges of the columns, where they are known.
 
     Attributes
     ----------
@@ -61,7 +63,9 @@ class ArraySource:
         X: FloatArray,
         sample_weight: NDArray[np.float64] | None = None,
         feature_names: tuple[str, ...] | None = None,
+        columns: Columns | None = None,
     ) -> None:
+        self._columns = columns
         self.kept: dict[str, Any] = {}
         self.X, self.dtype, self.feature_names = X, X.dtype, feature_names
         self.n_rows, self.n_features = X.shape
@@ -77,7 +81,11 @@ class ArraySource:
 
     def without_unit(self) -> ArraySource:
         """Return the same rows, their weights given in `weight_unit`: numbers of moderate size."""
-        return self if self.weight_unit == 1.0 else ArraySource(self.X, self.sample_weight, self.feature_names)
+        return (
+            self
+            if self.weight_unit == 1.0
+            else ArraySource(self.X, self.sample_weight, self.feature_names, self._columns)
+        )
 
     @property
     def effective_rows(self) -> float:
@@ -110,6 +118,10 @@ class ArraySource:
             self._summary = RowSummary(self.n_rows, *weights, self.column_range, observed)
         return self._summary
 
+    def draw(self, seed: int, size: int) -> NDArray[np.intp]:
+        """Return the places in `X` of a sample of `sample_rows`, ascending."""
+        return sample_rows(self.n_rows, seed, size, self.sample_weight)
+
     def read(self, sample: Sample | None = None) -> RowSummary:
         """Return the summary of the rows, which were checked before, and fill `sample`."""
         if sample is not None:
@@ -121,6 +133,47 @@ class ArraySource:
         yield self.whole
 
 
+class SampledRows(ArraySource):
+    """Rows of a source that is not in memory, of which a fit makes its starts; all rows, if they are few.
+
+    Parameters
+    ----------
+    drawn : Drawn
+    source : RowSource
+        Its weights have the unit 1.
+    seed : int
+        Of the sample.
+
+    Attributes
+    ----------
+    n_rows : int
+        Of the source: so many rows has the fit.
+    holds_all : bool
+        True if these are all rows of the source.
+    """
+
+    def __init__(self, drawn: Drawn, source: RowSource, seed: int) -> None:
+        super().__init__(drawn.X, None, source.feature_names)
+        self.whole = Batch(0, drawn.X, drawn.weight)
+        self.sample_weight, self.n_rows = drawn.weight, source.n_rows
+        self.total_weight, self._columns, self._summary = source.total_weight, source.columns, source.read()
+        self.holds_all = len(drawn.X) == source.n_rows
+        self._seed, self._keys = seed, drawn.keys
+
+    @property
+    def effective_rows(self) -> float:
+        """Number of rows of equal weight that all rows of the source are worth, (Σw)² / Σw²."""
+        return self.summary.effective_rows
+
+    def draw(self, seed: int, size: int) -> NDArray[np.intp]:
+        """Return the places in `X` of a sample; under the seed of this one, of the rows that all rows would give."""
+        if seed % 2**64 != self._seed % 2**64:
+            return sample_rows(len(self.X), seed, size)
+        if size >= len(self.X):
+            return np.arange(len(self.X))
+        return np.sort(np.argpartition(self._keys, size - 1)[:size])
+
+
 @overload
 def as_source(data: RowSource) -> RowSource: ...
 @overload
@@ -130,12 +183,12 @@ def as_source(data: Any) -> RowSource:
 
     Parameters
     ----------
-    data : array_like of shape (n_rows, n_features), tuple (rows, sample_weight), or RowSource
+    data : array_like of shape (n_rows, n_features), tuple (rows, sample_weight), RowSource, or what `stream_of` takes
 
     Returns
     -------
     RowSource
-        `data` itself if it is one, else an `ArraySource`.
+        `data` itself if it is one, else an `ArraySource`, or a stream of rows that do not lie in memory.
 
     Raises
     ------
@@ -143,16 +196,12 @@ def as_source(data: Any) -> RowSource:
         If the rows or weights are not what they should be.
     """
     # The tests for other kinds of data take half a microsecond of four. An array, the usual case, skips them.
-    if type(data) is not np.ndarray:
-        if type(data) is ArraySource or is_source(data):
-            source: RowSource = data
-            return source
-        if isinstance(data, (str, os.PathLike)):
-            raise TypeError(
-                f"data is the path {os.fspath(data)!r}, expected rows. Pass emix.ParquetSource(path) for Parquet "
-                "files, or read the file first."
-            )
+    if type(data) is not np.ndarray and is_source(data):
+        source: RowSource = data
+        return source
     rows, weight = data if isinstance(data, tuple) else (data, None)
+    if (stream := stream_of(rows, weight, name="data")) is not None:
+        return stream
     X = as_rows(rows, name="data", caller="GaussianModel", to_fit=True)
     names = column_names(rows)
     named = names is not None and all(isinstance(name, str) for name in names)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,12 +15,22 @@ from emix.requirements import require
 from emix.rows.conversion import few
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import ModuleType
 
     from numpy.typing import NDArray
 
-__all__ = ["PartFile", "as_numpy", "check_numbers", "describe", "find_files", "record_batches"]
+__all__ = [
+    "PartFile",
+    "as_numpy",
+    "check_no_nulls",
+    "check_numbers",
+    "describe",
+    "dtype_of",
+    "find_files",
+    "is_numeric",
+    "record_batches",
+]
 
 _ENDING = ".parquet"
 
@@ -34,7 +46,7 @@ class PartFile(NamedTuple):
     """A file of the rows, as it was when it was first opened.
 
     `written` is its size and the time of its last change, from which another content shows; `labels` are the columns in
-    which pandas keeps the index of the rows.
+    which pandas keeps the index of the rows; `group_ends` are the numbers of rows up to the end of each row group.
     """
 
     path: str
@@ -43,6 +55,13 @@ class PartFile(NamedTuple):
     names: tuple[str, ...]
     types: tuple[Any, ...]
     labels: tuple[str, ...]
+    group_ends: tuple[int, ...]
+
+    def called(self, row: int) -> str:
+        """Name of the file, and of the row group of a row, for messages."""
+        if len(self.group_ends) < 2:
+            return self.path
+        return f"{self.path} (row group {bisect_right(self.group_ends, row)})"
 
 
 def _pyarrow(module: str = "pyarrow") -> ModuleType:
@@ -79,7 +98,10 @@ def describe(path: str) -> PartFile:
         schema = file.schema_arrow
         indices = (schema.pandas_metadata or {}).get("index_columns", [])
         labels = tuple(name for name in indices if isinstance(name, str))  # a range is no column
-        return PartFile(path, file.metadata.num_rows, _written(path), tuple(schema.names), tuple(schema.types), labels)
+        footer = file.metadata
+        ends = tuple(accumulate(footer.row_group(i).num_rows for i in range(footer.num_row_groups)))
+        names, types = tuple(schema.names), tuple(schema.types)
+        return PartFile(path, footer.num_rows, _written(path), names, types, labels, ends)
 
 
 def check_numbers(file: PartFile, columns: Sequence[str], argument: str) -> None:
@@ -99,7 +121,7 @@ def check_numbers(file: PartFile, columns: Sequence[str], argument: str) -> None
                 "in every file: name another, or write the file anew."
             )
         kind = file.types[file.names.index(name)]
-        if not _is_numeric(kind):
+        if not is_numeric(kind):
             raise ValueError(
                 f"{file.path} holds {_first_value(file, name)}column {column} ({name!r}), which has the type {kind}, "
                 f"expected numbers. Convert the column to float, or leave it out: {argument} names those that are read."
@@ -125,15 +147,45 @@ def record_batches(file: PartFile, columns: Sequence[str], n_rows: int) -> Itera
         yield from opened.iter_batches(batch_size=n_rows, columns=list(dict.fromkeys(columns)))
 
 
+def check_no_nulls(columns: Sequence[Any], labels: Sequence[str], called: Callable[[int], str], first_row: int) -> None:
+    """Refuse a null in columns of a record batch.
+
+    Parameters
+    ----------
+    columns : sequence of pyarrow.Array
+    labels : sequence of str
+        How each column is called in messages.
+    called : callable
+        The number of a row in its file or block -> how that is called.
+    first_row : int
+        Number of the batch's first row.
+
+    Raises
+    ------
+    ValueError
+        With the first row that has a null, and its column.
+    """
+    found = [(_first_null(column), j) for j, column in enumerate(columns) if column.null_count]
+    if found:
+        row, j = min(found)
+        row += first_row
+        raise ValueError(
+            f"Input {called(row)} contains null: the first is in row {row}, {labels[j]}. Expected a number in every "
+            "row. Leave out rows with missing values or fill them in first."
+        )
+
+
+def _first_null(column: Any) -> int:
+    return int(column.is_null().to_numpy(zero_copy_only=False).argmax())
+
+
 def as_numpy(column: Any) -> NDArray[np.generic]:
-    """Return an Arrow array of numbers as NumPy's, without a copy where that is possible; null is NaN."""
+    """Return an Arrow array of numbers without nulls as NumPy's, without a copy where that is possible."""
     types = _pyarrow().types
     if types.is_boolean(column.type):
         column = column.cast("uint8")
     elif types.is_decimal(column.type) or types.is_null(column.type):
         column = column.cast("float64")
-    if column.null_count:
-        column = column.cast("float64").fill_null(float("nan"))
     # Arrow's own conversion imports pandas where it is installed, and an interrupt during that import is lost.
     kind = np.dtype(_NUMPY_NAMES.get(str(column.type), str(column.type)))
     values = column.buffers()[1]
@@ -161,7 +213,13 @@ def _written(path: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _is_numeric(kind: Any) -> bool:
+def dtype_of(types: Iterable[Any]) -> np.dtype[Any]:
+    """Return the precision of rows with columns of these Arrow types: float32 if all are, else float64."""
+    return np.dtype(np.float32 if {str(kind) for kind in types} == {"float"} else np.float64)
+
+
+def is_numeric(kind: Any) -> bool:
+    """True if a column of that Arrow type holds numbers."""
     types = _pyarrow().types
     tests = (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal, types.is_null)
     return any(test(kind) for test in tests)

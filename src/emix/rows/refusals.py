@@ -41,12 +41,13 @@ class BadValue(NamedTuple):
     value: float
 
 
-def first_bad_value(rows: NDArray[Any]) -> BadValue | None:
-    """Return the first value, in order of rows, that is not finite or beyond `LARGEST`; None if there is none."""
+def first_bad_value(rows: NDArray[Any], *, to_fit: bool = True) -> BadValue | None:
+    """Return the first value, in order of rows, that is not finite or, `to_fit`, beyond `LARGEST`; None without one."""
     kind = rows.dtype.char
-    if rows.size == 0 or values.within(rows, kind == "f", LARGEST[kind]):
+    largest = LARGEST[kind] if to_fit else float(np.finfo(rows.dtype).max)
+    if rows.size == 0 or values.within(rows, kind == "f", largest):
         return None
-    return first_value(rows, lambda block: ~(np.abs(block) <= LARGEST[kind]))
+    return first_value(rows, lambda block: ~(np.abs(block) <= largest))
 
 
 def refusal_of_value(bad: BadValue, kind: str, names: Any, *, name: str) -> str:

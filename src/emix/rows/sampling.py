@@ -86,11 +86,12 @@ def sample_size(n_features: int) -> int:
 
 
 class Drawn(NamedTuple):
-    """The rows of a sample, in ascending order: their numbers, themselves, and their weights if there are weights."""
+    """The rows of a sample, in ascending order: their numbers, themselves, their weights if there are any, and keys."""
 
     rows: NDArray[np.intp]
     X: NDArray[Any]
     weight: NDArray[np.float64] | None
+    keys: NDArray[np.uint64]
 
 
 class Sample:
@@ -146,7 +147,8 @@ class Sample:
         if self.size is not None and self._n_held > self.size:
             self._keep_smallest()
         order = np.argsort(self._rows[: self._n_held])
-        return Drawn(self._rows[order], self._X[order], None if self._weight is None else self._weight[order])
+        weight = None if self._weight is None else self._weight[order]
+        return Drawn(self._rows[order], self._X[order], weight, self._keys[order])
 
     def _make_room(self, batch: Batch) -> None:
         n_features = batch.X.shape[1]

@@ -15,7 +15,7 @@ from emix.rows.validation import FloatArray
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["EPSILON", "Batch", "RowSource", "RowSummary", "Sample", "SummarizedRows", "is_source"]
+__all__ = ["EPSILON", "Batch", "RowSource", "RowSummary", "Sample", "SummarizedRows", "is_source", "without_unit"]
 
 # Machine epsilon, by the character of the rows' dtype.
 EPSILON = {character: float(np.finfo(character).eps) for character in "df"}
@@ -139,11 +139,47 @@ class SummarizedRows:
             self._columns = Columns(EPSILON[self.dtype.char], self.summary.column_range)
         return self._columns
 
+    def without_unit(self: Any) -> Any:
+        """Return the same rows, their weights given in `weight_unit`: numbers of moderate size."""
+        return self if self.weight_unit == 1.0 else RowsInUnit(self)
+
     @property
     def column_range(self) -> NDArray[np.float64]:
         """Least and greatest value of each column (2, d)."""
         found: NDArray[np.float64] = self.columns.column_range
         return found
+
+
+class RowsInUnit:
+    """The rows of a source, their weights given in its `weight_unit`: numbers of moderate size. A `RowSource`."""
+
+    weight_unit = 1.0
+
+    def __init__(self, source: RowSource) -> None:
+        self.source, self.kept = source, dict[str, Any]()
+        self.total_weight = source.total_weight / source.weight_unit
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "source":  # asked for before there is a source, by a copy or a pickle
+            raise AttributeError(name)
+        return getattr(self.source, name)
+
+    def read(self, sample: Sample | None = None) -> RowSummary:
+        """Return the summary of the rows and fill `sample`."""
+        return self.source.read(sample).in_unit(self.source.weight_unit)
+
+    def batches(self, unit: int) -> Iterator[Batch]:
+        """Hand out all rows, as the source does."""
+        return self.source.batches(unit)
+
+
+def without_unit(source: RowSource) -> RowSource:
+    """Return the same rows, their weights given in `weight_unit`."""
+    if source.weight_unit == 1.0:
+        return source
+    own = getattr(source, "without_unit", None)
+    moderate: RowSource = RowsInUnit(source) if own is None else own()
+    return moderate
 
 
 def is_source(data: Any) -> bool:

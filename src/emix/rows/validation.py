@@ -165,8 +165,13 @@ def as_sample_weight(sample_weight: Any, n_samples: int) -> NDArray[np.float64] 
     return weight
 
 
-def check_enough_rows(n_samples: int, n_components: int, sample_weight: NDArray[np.float64] | None = None) -> None:
-    """Refuse fewer rows, of weight above zero, than components.
+def check_enough_rows(
+    n_samples: int,
+    n_components: int,
+    sample_weight: NDArray[np.float64] | None = None,
+    n_counted: int | None = None,
+) -> None:
+    """Refuse fewer rows, of weight above zero, than components; `n_counted` is how many these are, where it is known.
 
     Raises
     ------
@@ -174,8 +179,10 @@ def check_enough_rows(n_samples: int, n_components: int, sample_weight: NDArray[
         With both numbers.
     """
     counted, which = n_samples, "n_samples"
-    if sample_weight is not None:
-        counted, which = int(np.count_nonzero(sample_weight)), "number of rows with a weight above zero"
+    if sample_weight is not None and n_counted is None:
+        n_counted = int(np.count_nonzero(sample_weight))
+    if n_counted is not None and (sample_weight is not None or n_counted < n_samples):
+        counted, which = n_counted, "number of rows with a weight above zero"
     if counted < n_components:
         raise ValueError(
             f"Expected n_samples >= n_components but got n_components = {n_components}, {which} = {counted}. "

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from emix.kernel.level import clusters
 from emix.rows.arrays import ArraySource
-from emix.rows.sampling import sample_rows
 from emix.rows.source import EPSILON
 
 __all__ = ["Agglomerated", "Merges", "hierarchical", "hierarchical_of", "most_rows", "ward", "ward_of"]
@@ -221,7 +220,7 @@ def hierarchical_of(source: ArraySource, seed: int, restart: int = 0) -> Agglome
     # Two runs may both come here: they find the same bits.
     rows, merges = source.kept.get(key, (None, None))
     if rows is None:
-        rows = sample_rows(source.n_rows, seed_of_sample, size, source.sample_weight)
+        rows = source.draw(seed_of_sample, size)
     X = np.ascontiguousarray(source.X if len(rows) == source.n_rows else source.X[rows], dtype=np.float64)
     weight = np.ones(len(rows)) if source.sample_weight is None else source.sample_weight[rows]
     if merges is None:
@@ -247,7 +246,7 @@ def ward_of(source: ArraySource, seed: int) -> Agglomerated:
     key = f"ward {seed if source.n_rows > WARD_ROWS else 0}"
     kept = source.kept.get(key)
     if kept is None:
-        rows = sample_rows(source.n_rows, seed, WARD_ROWS, source.sample_weight)
+        rows = source.draw(seed, WARD_ROWS)
         X = np.ascontiguousarray(source.X[rows], dtype=np.float64)
         weight = np.ones(len(rows)) if source.sample_weight is None else source.sample_weight[rows]
         features = np.empty((X.shape[1], len(X)))

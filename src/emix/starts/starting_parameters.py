@@ -1,6 +1,6 @@
 """Starts of a fit: from k-means, from k-means++, from random responsibilities or rows, from an agglomeration.
 
-A start looks at no more than `SAMPLE_ROWS` rows and works on standardized columns, so that units do not matter.
+A start looks at no more than `sample_size` rows and works on standardized columns, so that units do not matter.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from emix.kernel.level import clusters
 from emix.parallel.chunks import Chunks
 from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.arrays import ArraySource
-from emix.rows.sampling import SAMPLE_ROWS, sample_rows
+from emix.rows.sampling import sample_size
 from emix.starts.agglomeration import hierarchical_of, ward_of
 from emix.starts.kmeans import (
     MAX_ITERATIONS,
@@ -93,8 +93,9 @@ def make_start(
             return _of_clusters(_Rows(found.X, found.weight, source), found.merges.labels(model.n_components), model)
         init_params = "kmeans"
     X, sample_weight = source.X, source.sample_weight
-    if len(X) > SAMPLE_ROWS or sample_weight is not None:
-        drawn = sample_rows(len(X), seed, sample_weight=sample_weight)
+    size = sample_size(source.n_features)
+    if len(X) > size or sample_weight is not None:
+        drawn = source.draw(seed, size)
         X = X if len(drawn) == len(X) else X[drawn]
         sample_weight = None if sample_weight is None else sample_weight[drawn]
     # Always in the same order of memory: BLAS rounds sums differently in another order.

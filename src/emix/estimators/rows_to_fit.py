@@ -1,0 +1,121 @@
+"""The rows of a fit: an array, a memory map or a stream, checked, and the rows of which starts are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.estimators.parameters_check import Settings
+from emix.gaussian.structures import check_one_column
+from emix.kernel.factors import Columns
+from emix.rows.arrays import ArraySource, SampledRows
+from emix.rows.conversion import as_numbers
+from emix.rows.opening import is_mapped, stream_of
+from emix.rows.refusals import refusal_of_value
+from emix.rows.sampling import Sample
+from emix.rows.source import EPSILON, Batch, RowSource, without_unit
+from emix.rows.summary import Reading
+from emix.rows.validation import (
+    FloatArray,
+    as_rows,
+    as_sample_weight,
+    check_column_range,
+    check_enough_rows,
+    feature_names,
+)
+
+__all__ = ["RowsToFit", "rows_to_fit"]
+
+# Rows of a memory map that are checked at one time.
+_ROWS = 1 << 14
+
+
+class RowsToFit(NamedTuple):
+    """Checked rows of a fit.
+
+    Attributes
+    ----------
+    rows : ndarray or RowSource
+        To score after the fit.
+    source : RowSource
+        With the weights as they were given.
+    moderate : RowSource
+        With the weights in the source's `weight_unit`: for EM.
+    names : ndarray of str or None
+        Of the columns.
+    sampled : SampledRows or None
+        For the starts, where the rows do not lie in memory.
+    seed : int or None
+        Of `sampled`.
+    """
+
+    rows: FloatArray | RowSource
+    source: RowSource
+    moderate: RowSource
+    names: NDArray[np.object_] | None
+    sampled: SampledRows | None = None
+    seed: int | None = None
+
+
+def rows_to_fit(X: Any, sample_weight: Any, settings: Settings, caller: str, seed: Callable[[], int]) -> RowsToFit:
+    """Check the rows of a fit; a stream is read once.
+
+    Parameters
+    ----------
+    X, sample_weight : object
+        As given to `fit`.
+    settings : Settings
+    caller : str
+        The estimator's name in messages.
+    seed : callable
+        Draws the seed of a sample. It is called for streams only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not what they should be.
+    """
+    if (stream := stream_of(X, sample_weight)) is not None:
+        return _of_stream(stream, settings, caller, seed())
+    names = feature_names(X)
+    source = _of_map(X, sample_weight) if is_mapped(X) else None
+    if source is None:
+        rows = as_rows(X, caller=caller, to_fit=True)
+        source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
+    check_one_column(settings.covariance_type, source.n_features, caller)
+    check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
+    check_column_range(source.columns, source.dtype.char, names)
+    return RowsToFit(source.X, source, source.without_unit(), names)
+
+
+def _of_map(X: Any, sample_weight: Any) -> ArraySource | None:
+    """A memory map whose file is read once for all checks; None if `as_rows` would not take it as it is."""
+    rows = as_numbers(X, "X")
+    if rows.ndim != 2 or 0 in rows.shape or not is_mapped(rows):
+        return None
+    weight = as_sample_weight(sample_weight, len(rows))
+    reading, kind = Reading(rows.shape[1]), rows.dtype.char
+    for first in range(0, len(rows), _ROWS):
+        part = slice(first, first + _ROWS)
+        reading.add(Batch(first, rows[part], None if weight is None else weight[part]))
+        if reading.first_bad is not None:
+            raise ValueError(refusal_of_value(reading.first_bad, kind, None, name="X"))
+    return ArraySource(rows, weight, None, Columns(EPSILON[kind], reading.summary().column_range))
+
+
+def _of_stream(stream: RowSource, settings: Settings, caller: str, seed: int) -> RowsToFit:
+    sample = Sample(seed)
+    summary = stream.read(sample)
+    check_one_column(settings.covariance_type, stream.n_features, caller)
+    check_enough_rows(summary.n_rows, settings.n_components, None, summary.n_counted)
+    moderate = without_unit(stream)
+    sampled = SampledRows(sample.drawn(), moderate, seed)
+    names = None
+    if stream.feature_names is not None:
+        names = np.empty(len(stream.feature_names), dtype=object)
+        names[:] = stream.feature_names
+    # Few rows are all in the sample, and need not be read again.
+    return RowsToFit(stream, stream, sampled if sampled.holds_all else moderate, names, sampled, seed)

@@ -1,0 +1,155 @@
+"""Scores of rows that come batch by batch, and their sums, for which nothing as long as the rows is held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.estimators.criteria import WeightFacts, entropies
+from emix.estimators.fit_state import parameters_of
+from emix.gaussian.scoring import Scores, ZeroDensities, score_rows
+from emix.rows.source import Batch, RowSource
+from emix.rows.streamed import StreamedRows
+from emix.rows.validation import FloatArray, check_feature_names, check_n_features
+
+__all__ = ["Totals", "scores_of_stream", "totals_of_rows", "totals_of_stream"]
+
+# Rows whose responsibilities are held at one time where all are needed, as for ICL.
+_ROWS_AT_A_TIME = 8192
+
+
+class Totals(NamedTuple):
+    """Sums over rows.
+
+    Attributes
+    ----------
+    log_density : float
+        Σ w log p(x), nats.
+    weight : float
+        Σ w.
+    entropy : float
+        −Σ w r log r; 0 where it was not asked for.
+    weights : WeightFacts or None
+        None without weights.
+    """
+
+    log_density: float
+    weight: float
+    entropy: float
+    weights: WeightFacts | None
+
+
+def scores_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, **what: bool) -> Scores:
+    """Score all rows of a stream, which is read once.
+
+    Parameters
+    ----------
+    stream : RowSource
+    fitted : dict
+        The estimator's attributes.
+    caller : str
+        Its name in messages.
+    **what : bool
+        As for `score_rows`.
+
+    Returns
+    -------
+    Scores
+        Of all rows.
+    """
+    zeros, found = ZeroDensities(), list[Scores]()
+    parameters = parameters_of(fitted)
+    for batch in _batches(stream, fitted, caller):
+        scores = score_rows(batch.X, parameters, n_threads=fitted["n_threads"], **{"log_density": False, **what})
+        if scores.log_density is not None:
+            zeros.add(batch.X, scores.log_density)
+        found.append(scores)
+    zeros.warn()
+    joined = (None if parts[0] is None else np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Scores(*joined)
+
+
+def totals_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, *, entropy: bool) -> Totals:
+    """Sum over all rows of a stream, which is read once."""
+    zeros, sums, weights, weighted = ZeroDensities(), np.zeros(3), WeightFacts(), False
+    for batch in _batches(stream, fitted, caller):
+        sums += _sums(batch.X, batch.weight, fitted, entropy, zeros)
+        if batch.weight is not None:
+            weighted, weights = True, weights.plus(batch.weight)
+    zeros.warn()
+    if weighted and sums[1] == 0.0:
+        raise ValueError(
+            "Sample weights must contain at least one non-zero number: all weights of the rows are zero. Pass rows "
+            "with weights above zero, or none."
+        )
+    return Totals(float(sums[0]), float(sums[1]), float(sums[2]), weights if weighted else None)
+
+
+def totals_of_rows(
+    rows: FloatArray, weight: NDArray[np.float64] | None, fitted: dict[str, Any], *, entropy: bool, in_blocks: bool
+) -> Totals:
+    """Sum over checked rows, a block of them after the other if that is asked for."""
+    zeros, sums = ZeroDensities(), np.zeros(3)
+    step = _ROWS_AT_A_TIME if in_blocks else len(rows)
+    for first in range(0, len(rows), step):
+        part = slice(first, first + step)
+        sums += _sums(rows[part], None if weight is None else weight[part], fitted, entropy, zeros)
+    zeros.warn()
+    weights = None if weight is None else WeightFacts().plus(weight)
+    total = float(len(rows)) if weight is None else float(np.sum(weight))
+    return Totals(float(sums[0]), total, float(sums[2]), weights)
+
+
+def _sums(
+    X: FloatArray, weight: NDArray[np.float64] | None, fitted: dict[str, Any], entropy: bool, zeros: ZeroDensities
+) -> NDArray[np.float64]:
+    """Σ w log p(x), Σ w and −Σ w r log r."""
+    scores = score_rows(X, parameters_of(fitted), responsibilities=entropy, n_threads=fitted["n_threads"])
+    density = scores.log_density
+    assert density is not None
+    zeros.add(X, density)
+    of_rows = None if scores.responsibilities is None else entropies(scores.responsibilities)
+    if weight is None:
+        total = float(np.sum(density, dtype=np.float64))
+        return np.array([total, float(len(X)), 0.0 if of_rows is None else float(np.sum(of_rows))])
+    return np.array(
+        [
+            _weighted_sum(density, weight),
+            float(np.sum(weight)),
+            0.0 if of_rows is None else _weighted_sum(of_rows, weight),
+        ]
+    )
+
+
+@np.errstate(under="ignore")  # of tiny weights
+def _weighted_sum(density: FloatArray, weight: NDArray[np.float64]) -> float:
+    """Return Σ w·log p, where a weight of zero leaves a row out even at log p = -inf."""
+    return float(np.sum(np.where(weight > 0.0, density, 0.0) * weight))
+
+
+def _batches(stream: RowSource, fitted: dict[str, Any], caller: str) -> Iterator[Batch]:
+    """Rows of a stream with the columns of the fit, and their weights as they were given."""
+    expected = fitted.get("feature_names_in_")
+    checked = False
+    for batch, names in stream.once() if isinstance(stream, StreamedRows) else _twice(stream):
+        if not checked:
+            if names is not None or expected is not None:
+                check_feature_names(None if names is None else np.array(names, dtype=object), expected, caller=caller)
+            check_n_features(batch.X, fitted["n_features_in_"], caller=caller)
+            checked = True
+        yield batch
+    if not checked:
+        raise ValueError(
+            f"X: Found array with 0 sample(s) while a minimum of 1 is required by {caller}. Pass at least one row."
+        )
+
+
+def _twice(source: RowSource) -> Iterator[tuple[Batch, tuple[str, ...] | None]]:
+    """Batches of a source of another class, which checks its rows in a pass of their own."""
+    source.read()
+    unit, names = source.weight_unit, source.feature_names
+    for batch in source.batches(1):
+        yield batch if batch.weight is None else batch._replace(weight=batch.weight * unit), names
