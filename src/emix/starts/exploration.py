@@ -17,7 +17,6 @@ from emix.gaussian.model import GaussianModel
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
-from emix.rows.sampling import sample_rows
 
 __all__ = ["SAME_MODE", "Exploration", "Mode"]
 
@@ -83,7 +82,7 @@ class Exploration:
         n_rows = max(LEAST_ROWS, ROWS_PER_COMPONENT * K)
         self.source = source
         if source.n_rows > n_rows:
-            drawn = sample_rows(source.n_rows, seed, n_rows, source.sample_weight)
+            drawn = source.draw(seed, n_rows)
             weight = None if source.sample_weight is None else source.sample_weight[drawn]
             self.source = ArraySource(source.X[drawn], weight, source.feature_names)
         self.model = GaussianModel(K, d, model.structure, model.reg_covar, 1)
