@@ -130,6 +130,6 @@ def check_alike(layout: Layout, piece: Piece, first: str) -> None:
     else:
         what, expected = ("weights" if one.weighted else "no weights" for one in (found, layout))
     raise ValueError(
-        f"{piece.called(piece.first_row)} has {what}, expected {expected}, as {first} has. Hand out blocks with the same "
-        "columns, in the same order and of the same types."
+        f"{piece.called(piece.first_row)} has {what}, expected {expected}, as {first} has. Hand out blocks with the "
+        "same columns, in the same order and of the same types."
     )
