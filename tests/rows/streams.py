@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.rows.arrays import ArraySource
+from emix.rows.sampling import Sample
 from emix.rows.source import Batch
+from emix.rows.summary import RowSummary
 
 
 class BatchSource(ArraySource):
@@ -29,6 +31,11 @@ class BatchSource(ArraySource):
         self.step, self.n_reads = step, 0
         self.fail_at: int | None = None
         self.error: BaseException = OSError("the disk is gone")
+
+    def read(self, sample: Sample | None = None) -> RowSummary:
+        if sample is not None:
+            sample.add(Batch(0, self.X, self.sample_weight))
+        return self.summary
 
     def batches(self, unit: int) -> Iterator[Batch]:
         self.n_reads += 1

@@ -230,9 +230,7 @@ def test_bad_values_are_refused_by_the_first_pass(written: Callable[..., str], c
 
 def test_rows_are_counted_within_their_file(written: Callable[..., str]) -> None:
     path = in_parts(written, spoilt(700, 1, math.nan), [300, 650])
-    with pytest.raises(
-        ValueError, match=r"Input .*part-02.parquet \(row group 0\) contains NaN: .* in row 50, "
-    ):
+    with pytest.raises(ValueError, match=r"Input .*part-02.parquet \(row group 0\) contains NaN: .* in row 50, "):
         ParquetSource(path, weight="w").read()
     path = in_parts(written, weights(650, -1.0), [300, 650], "other")
     with pytest.raises(ValueError, match=r"Negative .* column 'w' of .*part-02.parquet \(row group 0\): -1 in row 0"):

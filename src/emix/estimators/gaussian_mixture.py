@@ -269,7 +269,8 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         ndarray of shape (n_samples,), intp
         """
         rows, fitted = self._fit(X, sample_weight)
-        labels = self._scores(fitted, rows, labels=True).labels
+        in_memory = isinstance(rows, np.ndarray)
+        labels = (self._score_rows if in_memory else self._scores)(fitted, rows, labels=True).labels
         assert labels is not None
         return labels
 

@@ -15,7 +15,7 @@ from emix.rows.arrays import ArraySource, SampledRows
 from emix.rows.conversion import as_numbers
 from emix.rows.opening import is_mapped, stream_of
 from emix.rows.refusals import refusal_of_value
-from emix.rows.sampling import Sample
+from emix.rows.sampling import Drawn, Sample, sample_size
 from emix.rows.source import EPSILON, Batch, RowSource, without_unit
 from emix.rows.summary import Reading
 from emix.rows.validation import (
@@ -112,10 +112,22 @@ def _of_stream(stream: RowSource, settings: Settings, caller: str, seed: int) ->
     check_one_column(settings.covariance_type, stream.n_features, caller)
     check_enough_rows(summary.n_rows, settings.n_components, None, summary.n_counted)
     moderate = without_unit(stream)
-    sampled = SampledRows(sample.drawn(), moderate, seed)
+    drawn = sample.drawn()
+    if len(drawn.rows) < summary.n_rows <= sample_size(stream.n_features):
+        drawn = _all_rows(moderate)
+    sampled = SampledRows(drawn, moderate, seed)
     names = None
     if stream.feature_names is not None:
         names = np.empty(len(stream.feature_names), dtype=object)
         names[:] = stream.feature_names
     # Few rows are all in the sample, and need not be read again.
-    return RowsToFit(stream, stream, sampled if sampled.holds_all else moderate, names, sampled, seed)
+    return RowsToFit(stream, stream, moderate if sampled.is_sample else sampled, names, sampled, seed)
+
+
+def _all_rows(source: RowSource) -> Drawn:
+    """All rows of a small stream, those of weight 0 too, which no sample has."""
+    batches = list(source.batches(1))
+    weights = [batch.weight for batch in batches if batch.weight is not None]
+    n_rows = source.n_rows
+    X = np.concatenate([batch.X for batch in batches])
+    return Drawn(np.arange(n_rows), X, np.concatenate(weights) if weights else None, np.empty(0, np.uint64))

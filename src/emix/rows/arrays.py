@@ -118,6 +118,11 @@ class ArraySource:
             self._summary = RowSummary(self.n_rows, *weights, self.column_range, observed)
         return self._summary
 
+    @property
+    def is_sample(self) -> bool:
+        """True if `X` has not all the rows that are counted in `n_rows`."""
+        return len(self.X) < self.n_rows
+
     def draw(self, seed: int, size: int) -> NDArray[np.intp]:
         """Return the places in `X` of a sample of `sample_rows`, ascending."""
         return sample_rows(self.n_rows, seed, size, self.sample_weight)
@@ -148,8 +153,6 @@ class SampledRows(ArraySource):
     ----------
     n_rows : int
         Of the source: so many rows has the fit.
-    holds_all : bool
-        True if these are all rows of the source.
     """
 
     def __init__(self, drawn: Drawn, source: RowSource, seed: int) -> None:
@@ -157,7 +160,6 @@ class SampledRows(ArraySource):
         self.whole = Batch(0, drawn.X, drawn.weight)
         self.sample_weight, self.n_rows = drawn.weight, source.n_rows
         self.total_weight, self._columns, self._summary = source.total_weight, source.columns, source.read()
-        self.holds_all = len(drawn.X) == source.n_rows
         self._seed, self._keys = seed, drawn.keys
 
     @property
@@ -167,6 +169,8 @@ class SampledRows(ArraySource):
 
     def draw(self, seed: int, size: int) -> NDArray[np.intp]:
         """Return the places in `X` of a sample; under the seed of this one, of the rows that all rows would give."""
+        if not self.is_sample:
+            return super().draw(seed, size)
         if seed % 2**64 != self._seed % 2**64:
             return sample_rows(len(self.X), seed, size)
         if size >= len(self.X):

@@ -71,9 +71,6 @@ class NpySource(StreamedRows):
             with _opened(file) as opened:
                 yield _FilePiece(self._layout, file, opened)
 
-    def _known_layout(self) -> Layout:
-        return self._layout
-
     def _called(self) -> str:
         return self._files[0].path if len(self._files) == 1 else f"{self._files[0].path} and others"
 

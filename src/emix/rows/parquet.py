@@ -117,9 +117,6 @@ class ParquetSource(StreamedRows):
                 yield ColumnsPiece(self._layout, file.called, first_row, columns, weight, part.num_rows)
                 first_row += part.num_rows
 
-    def _known_layout(self) -> Layout:
-        return self._layout
-
     def _called(self) -> str:
         return self.path
 

@@ -140,7 +140,7 @@ class Sample:
     def divide_weights(self, unit: float) -> None:
         """Give the weights in a unit that is known only when all rows have been read."""
         if self._weight is not None:
-            self._weight /= unit
+            self._weight[: self._n_held] /= unit  # what lies behind was never written
 
     def drawn(self) -> Drawn:
         """Return the rows that were drawn from all batches so far; copies."""

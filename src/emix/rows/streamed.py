@@ -81,6 +81,7 @@ class StreamedRows(SummarizedRows):
     feature_names: tuple[str, ...] | None
     whole = None
     _summary: RowSummary | None = None
+    _layout: Layout | None = None  # of all pieces; None until it is known
     _divisor = 1.0
 
     def __init__(self, sample_weight: NDArray[np.float64] | None = None, weight_name: str = "sample_weight") -> None:
@@ -199,7 +200,12 @@ class StreamedRows(SummarizedRows):
         # All at once, when nothing can fail any more: another thread may read the same source.
         known = {"n_rows": summary.n_rows, "n_features": layout.n_features, "dtype": layout.dtype}
         self.__dict__.update(
-            known, feature_names=layout.feature_names, _divisor=divisor, _columns=columns, _summary=summary
+            known,
+            feature_names=layout.feature_names,
+            _layout=layout,
+            _divisor=divisor,
+            _columns=columns,
+            _summary=summary,
         )
         return summary
 
@@ -247,15 +253,10 @@ class StreamedRows(SummarizedRows):
         """Name of the argument that leaves out the weights with None, for messages."""
         return "sample_weight"
 
-    def _known_layout(self) -> Layout | None:
-        """Layout of all pieces, if it is known before the first of them."""
-        return None
-
     def _fill(self, unit: int) -> Iterator[_Filled]:
         """Batches that begin and end without regard to pieces."""
-        layout, first, length = self._known_layout(), "", _BATCH_ROWS
-        if layout is not None:
-            length = _length_of(unit, layout)
+        layout, first = self._layout, "the first pass"
+        length = _BATCH_ROWS if layout is None else _length_of(unit, layout)
         first_row = filled = 0
         X: Any = None
         weight: NDArray[np.float64] | None = None
@@ -266,7 +267,7 @@ class StreamedRows(SummarizedRows):
             if layout is None:
                 layout, first = piece.layout, piece.called(piece.first_row)
                 length = _length_of(unit, layout)
-            elif first:
+            elif piece.layout is not layout:
                 check_alike(layout, piece, first)
             taken = 0
             while taken < piece.n_rows:

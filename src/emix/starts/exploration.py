@@ -81,7 +81,7 @@ class Exploration:
         K, d = model.n_components, model.n_features
         n_rows = max(LEAST_ROWS, ROWS_PER_COMPONENT * K)
         self.source = source
-        if source.n_rows > n_rows:
+        if source.n_rows > n_rows or source.is_sample:
             drawn = source.draw(seed, n_rows)
             weight = None if source.sample_weight is None else source.sample_weight[drawn]
             self.source = ArraySource(source.X[drawn], weight, source.feature_names)
