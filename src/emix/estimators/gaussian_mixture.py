@@ -269,9 +269,8 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         ndarray of shape (n_samples,), intp
         """
         rows, fitted = self._fit(X, sample_weight)
-        in_memory = isinstance(rows, np.ndarray)
-        labels = (self._score_rows if in_memory else self._scores)(fitted, rows, labels=True).labels
-        assert labels is not None
+        score: Any = self._score_rows if isinstance(rows, np.ndarray) else self._scores
+        labels: NDArray[np.intp] = score(fitted, rows, labels=True).labels
         return labels
 
     @classmethod

@@ -121,7 +121,7 @@ class ArraySource:
     @property
     def is_sample(self) -> bool:
         """True if `X` has not all the rows that are counted in `n_rows`."""
-        return len(self.X) < self.n_rows
+        return bool(len(self.X) < self.n_rows)
 
     def draw(self, seed: int, size: int) -> NDArray[np.intp]:
         """Return the places in `X` of a sample of `sample_rows`, ascending."""

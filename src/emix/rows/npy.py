@@ -41,6 +41,8 @@ class NpySource(StreamedRows):
         If a file is no .npy file of numbers in two dimensions, or has another number of columns than the first.
     """
 
+    _layout: Layout
+
     def __init__(
         self, paths: Sequence[str | os.PathLike[str]], sample_weight: NDArray[np.float64] | None = None
     ) -> None:

@@ -77,6 +77,8 @@ class ParquetSource(StreamedRows):
            [6., 5.]])])
     """
 
+    _layout: Layout
+
     def __init__(
         self, path: str | os.PathLike[str], columns: Sequence[str] | None = None, weight: str | None = None
     ) -> None:
