@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextvars import copy_context
-from queue import Queue
+from queue import Full, Queue
 from typing import Generic, TypeVar
 
 __all__ = ["read_ahead"]
 
 Item = TypeVar("Item")
+
+# Seconds after which a thread that waits looks whether its items are still asked for.
+_LOOK_EVERY = 0.05
 
 
 def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
@@ -33,8 +36,8 @@ def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
     closed or is dropped, as a loop drops it that an error or an interrupt ends.
     """
     thread = _Reader(items)
-    thread.start()
     try:
+        thread.start()
         while True:
             item = thread.ready.get()
             if item is None:
@@ -63,7 +66,10 @@ class _Reader(threading.Thread, Generic[Item]):
         self._context.run(self._put_all)
 
     def end(self) -> None:
-        """Wait until the thread has ended; items that it has read are dropped."""
+        """Wait until the thread has ended; items that it has read are dropped.
+
+        An interrupt may come at any moment, while the thread is started too. It ends by itself from here on.
+        """
         self._ended = True
         while self.is_alive():
             while not self.ready.empty():
@@ -73,13 +79,24 @@ class _Reader(threading.Thread, Generic[Item]):
     def _put_all(self) -> None:
         items = self._items
         try:
-            for item in items:
-                self.ready.put((item,))
-                del item
-                if self._ended:
+            while not self._ended:
+                try:
+                    item = next(items)
+                except StopIteration:
                     break
+                self._put((item,))
+                del item
             if (close := getattr(items, "close", None)) is not None:
                 close()
         except BaseException as error:  # noqa: BLE001 (raised by the thread that asks)
             self.error = error
-        self.ready.put(None)
+        self._put(None)
+
+    def _put(self, item: tuple[Item] | None) -> None:
+        """Put an item once there is room for it, or drop it if it is no longer asked for."""
+        while not self._ended:
+            try:
+                self.ready.put(item, timeout=_LOOK_EVERY)
+            except Full:
+                continue
+            return
