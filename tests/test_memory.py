@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,35 @@ def test_memory_of_a_whole_fit_does_not_grow_with_the_rows(start: str, weighted:
 
     # From twice 65 536 rows on the sample of a start is as large as it gets. As above.
     assert abs(of(600_000) - of(200_000)) < 50_000
+
+
+def stream_of(n_rows: int, kind: str, folder: Path) -> Any:
+    """Rows that are made or read block by block, so that whatever is as long as they are would be seen."""
+    if kind == "function":
+        return lambda: (rows(50_000) for _ in range(n_rows // 50_000))
+    path = folder / f"{n_rows}.npy"
+    if not path.exists():
+        np.save(path, np.tile(rows(50_000), (n_rows // 50_000, 1)))
+    return path if kind == "file" else np.load(path, mmap_mode="r").view("i8").view(np.memmap)
+
+
+@pytest.mark.parametrize("kind", ["function", "file", "map of other numbers"])
+@pytest.mark.parametrize("init_params", ["auto", "kmeans"])
+def test_memory_of_a_stream_does_not_grow_with_its_rows(kind: str, init_params: str, tmp_path: Path) -> None:
+    def of(n_rows: int) -> tuple[int, int]:
+        data = stream_of(n_rows, kind, tmp_path)
+        gm = GaussianMixture(2, max_iter=2, random_state=0, init_params=init_params)
+        return peak(lambda: gm.fit(data)), peak(lambda: [gm.score(data), gm.bic(data), gm.aic(data), gm.icl(data)])
+
+    few, many = of(300_000), of(1_200_000)
+    # A batch of 65 536 rows is a megabyte, and three may be held at the peak, or one, by the moment. The rows
+    # themselves are 14 MB more, and a number for each is 7 MB.
+    for one, other in zip(few, many, strict=True):
+        assert other - one < 3.5e6
+    # Three batches, a block of the user's and one that is converted; the sample, and a start's work on it.
+    sample = 65_536 * 2 * 8
+    assert many[0] < 32e6 + 4 * sample
+    assert many[1] < 32e6
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)

@@ -31,6 +31,7 @@ __all__ = [
     "find_files",
     "is_numeric",
     "record_batches",
+    "scan_options",
 ]
 
 _ENDING = ".parquet"
@@ -181,6 +182,20 @@ def check_no_nulls(columns: Sequence[Any], labels: Sequence[str], called: Callab
 
 def _first_null(column: Any) -> int:
     return int(column.is_null().to_numpy(zero_copy_only=False).argmax())
+
+
+def scan_options(dataset: Any) -> dict[str, Any]:
+    """Return options with which a Dataset's scanner holds few rows.
+
+    By default it reads ahead as far as it can: 600 MB of a Parquet file of 260 MB, where it is 70 MB so.
+    """
+    options: dict[str, Any] = {"batch_readahead": 0, "fragment_readahead": 0}
+    arrow = _pyarrow("pyarrow.dataset")
+    if isinstance(getattr(dataset, "format", None), arrow.ParquetFileFormat):
+        options["fragment_scan_options"] = arrow.ParquetFragmentScanOptions(
+            use_buffered_stream=True, buffer_size=_READ_BYTES, pre_buffer=False
+        )
+    return options
 
 
 def as_numpy(column: Any) -> NDArray[np.generic]:
