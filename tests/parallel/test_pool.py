@@ -165,6 +165,20 @@ def test_idle_threads_keep_nothing_alive() -> None:
     assert gone() is None
 
 
+def test_a_share_that_waits_in_the_queue_keeps_nothing_alive_once_its_caller_has_done_it() -> None:
+    class Rows:
+        pass
+
+    rows = Rows()
+    alive = weakref.ref(rows)
+    # No thread of a pool takes it, as when all are busy.
+    share = Share(lambda thread, stop, rows=rows: None, 1, going_on())  # type: ignore[misc]
+    del rows
+    share.wait()
+    assert alive() is None
+    share.wait()  # once more, as after an interrupt
+
+
 @pytest.mark.usefixtures("fresh")
 def test_shares_are_not_kept_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(function: Any, arguments: Any) -> None:

@@ -59,6 +59,7 @@ class Share:
             self.error = error
             self._stop[0] = 1
         finally:
+            self._task = _nothing
             self._finished = True
             self.done.release()
 
@@ -67,11 +68,17 @@ class Share:
         if self._taken.setdefault("by", "caller") == "caller":
             if not self._stop[0]:
                 self._task(self._thread, self._stop)
+            # The share may lie in the queue until a thread of the pool is idle. Its task holds rows, which may go.
+            self._task = _nothing
             return
         # Wait in short turns: Python may look at a signal that came just before a wait only after it. The loop tests a
         # flag, not the lock: after an interrupt just behind acquire, the share is waited for once more.
         while not self._finished:
             self.done.acquire(timeout=0.1)
+
+
+def _nothing(thread: int, stop: NDArray[np.int32]) -> None:
+    """Take the place of the task of a share that is done."""
 
 
 class _Pool:
