@@ -181,6 +181,24 @@ def test_warm_start_goes_on_over_a_stream() -> None:
     assert gm.runs_[0].start == "parameters before"
 
 
+@pytest.mark.parametrize("n", [FEW, MANY])
+def test_passes_over_a_stream(n: int) -> None:
+    X, _ = rows(n)
+    passes = []
+
+    def counted() -> Iterator[Any]:
+        passes.append(0)
+        return blocks_of(X)()
+
+    gm = emix.GaussianMixture(K, random_state=0).fit(counted)
+    # One that checks and draws the sample, and one for each E-step. Few rows are all in the sample.
+    assert len(passes) == (1 if n == FEW else 1 + len(gm.history_))
+    for score in (gm.score_samples, gm.predict, gm.predict_proba, gm.score, gm.icl):
+        passes.clear()
+        score(counted)
+        assert len(passes) == 1
+
+
 def test_several_runs_over_a_stream() -> None:
     X, _ = rows(MANY)
     for init_params in ("auto", "random"):

@@ -16,7 +16,7 @@ from emix.exceptions import not_fitted
 from emix.gaussian.drawing import draw
 from emix.gaussian.scoring import Scores, score_rows
 from emix.random_source import random_source
-from emix.rows.opening import is_mapped, stream_of
+from emix.rows.opening import stream_of
 from emix.rows.validation import FloatArray, as_sample_weight, rows_to_score
 
 __all__ = ["FittedMixture"]
@@ -48,7 +48,9 @@ class FittedMixture(SklearnEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features)
+        X : array_like, data frame or stream of rows of shape (n_samples, n_features)
+            The streams are those of `GaussianMixture.fit`. They are read once; only what is returned is as long as
+            their rows.
 
         Returns
         -------
@@ -70,7 +72,7 @@ class FittedMixture(SklearnEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features)
+        X : array_like, data frame or stream of rows of shape (n_samples, n_features)
 
         Returns
         -------
@@ -86,7 +88,7 @@ class FittedMixture(SklearnEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features)
+        X : array_like, data frame or stream of rows of shape (n_samples, n_features)
 
         Returns
         -------
@@ -103,7 +105,7 @@ class FittedMixture(SklearnEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features)
+        X : array_like, data frame or stream of rows of shape (n_samples, n_features)
         y : object
             Ignored.
         sample_weight : array_like of shape (n_samples,), optional
@@ -124,7 +126,7 @@ class FittedMixture(SklearnEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features)
+        X : array_like, data frame or stream of rows of shape (n_samples, n_features)
         log_density, responsibilities, labels : bool
             What to compute.
 
@@ -149,9 +151,9 @@ class FittedMixture(SklearnEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features)
+        X : array_like, data frame or stream of rows of shape (n_samples, n_features)
         sample_weight : array_like of shape (n_samples,), optional
-            n is their sum, else the number of rows.
+            By default those that a stream brings. n is their sum, else the number of rows.
 
         Returns
         -------
@@ -173,7 +175,7 @@ class FittedMixture(SklearnEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features)
+        X : array_like, data frame or stream of rows of shape (n_samples, n_features)
         sample_weight : array_like of shape (n_samples,), optional
 
         Returns
@@ -192,7 +194,7 @@ class FittedMixture(SklearnEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features)
+        X : array_like, data frame or stream of rows of shape (n_samples, n_features)
         sample_weight : array_like of shape (n_samples,), optional
 
         Returns
@@ -289,4 +291,4 @@ class FittedMixture(SklearnEstimator):
             return totals_of_stream(stream, fitted, type(self).__name__, entropy=entropy)
         rows = self._rows(fitted, X)
         weight = as_sample_weight(sample_weight, rows.shape[0])
-        return totals_of_rows(rows, weight, fitted, entropy=entropy, in_blocks=entropy or is_mapped(rows))
+        return totals_of_rows(rows, weight, fitted, entropy=entropy)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emix.estimators.criteria import WeightFacts, entropies
 from emix.estimators.fit_state import parameters_of
 from emix.gaussian.scoring import Scores, ZeroDensities, score_rows
+from emix.rows.opening import is_mapped
 from emix.rows.source import Batch, RowSource
 from emix.rows.streamed import StreamedRows
 from emix.rows.validation import FloatArray, check_feature_names, check_n_features
@@ -19,6 +20,9 @@ __all__ = ["Totals", "scores_of_stream", "totals_of_rows", "totals_of_stream"]
 
 # Rows whose responsibilities are held at one time where all are needed, as for ICL.
 _ROWS_AT_A_TIME = 8192
+
+# Rows of a memory map whose log-densities are held at one time: 2 MB.
+_MAPPED_ROWS = 1 << 18
 
 
 class Totals(NamedTuple):
@@ -89,11 +93,13 @@ def totals_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, *, 
 
 
 def totals_of_rows(
-    rows: FloatArray, weight: NDArray[np.float64] | None, fitted: dict[str, Any], *, entropy: bool, in_blocks: bool
+    rows: FloatArray, weight: NDArray[np.float64] | None, fitted: dict[str, Any], *, entropy: bool
 ) -> Totals:
-    """Sum over checked rows, a block of them after the other if that is asked for."""
+    """Sum over checked rows in memory or in a memory map."""
     zeros, sums = ZeroDensities(), np.zeros(3)
-    step = _ROWS_AT_A_TIME if in_blocks else len(rows)
+    step = _ROWS_AT_A_TIME if entropy else len(rows)
+    if not entropy and len(rows) > _MAPPED_ROWS and is_mapped(rows):
+        step = _MAPPED_ROWS
     for first in range(0, len(rows), step):
         part = slice(first, first + step)
         sums += _sums(rows[part], None if weight is None else weight[part], fitted, entropy, zeros)

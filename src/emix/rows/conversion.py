@@ -135,7 +135,7 @@ def refuse_unread_names(X: Any, name: str) -> None:
     if callable(getattr(cls, "batches", None)) and callable(getattr(cls, "read", None)):
         raise TypeError(
             f"{name} is a {cls.__name__}, expected an array or a data frame: a source of rows is fitted by "
-            "emix.fit_em(emix.GaussianModel(...), source, start)."
+            "emix.GaussianMixture, or by emix.fit_em(emix.GaussianModel(...), source, start)."
         )
     # A lazy frame would work out its columns if it was asked itself, and not its class.
     named = any(hasattr(cls, attribute) for attribute in ("columns", "column_names", "__dataframe__"))
