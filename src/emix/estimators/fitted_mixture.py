@@ -281,13 +281,14 @@ class FittedMixture(SklearnEstimator):
 
     def _scores(self, fitted: dict[str, Any], X: Any, **what: bool) -> Scores:
         """Scores of rows or of a stream, as the user gave them."""
-        if (stream := stream_of(X)) is None:
+        # An array, the usual case, saves a call.
+        if type(X) is np.ndarray or (stream := stream_of(X)) is None:
             return self._score_rows(fitted, self._rows(fitted, X), **what)
         return scores_of_stream(stream, fitted, type(self).__name__, **what)
 
     def _totals(self, fitted: dict[str, Any], X: Any, sample_weight: Any, *, entropy: bool = False) -> Totals:
         """Sums over rows or a stream, as the user gave them."""
-        if (stream := stream_of(X, sample_weight)) is not None:
+        if type(X) is not np.ndarray and (stream := stream_of(X, sample_weight)) is not None:
             return totals_of_stream(stream, fitted, type(self).__name__, entropy=entropy)
         rows = self._rows(fitted, X)
         weight = as_sample_weight(sample_weight, rows.shape[0])

@@ -45,6 +45,12 @@ class Totals(NamedTuple):
     entropy: float
     weights: WeightFacts | None
 
+    def plus(self, other: Totals) -> Totals:
+        """Return the sums over both, without facts of the weights."""
+        return Totals(
+            self.log_density + other.log_density, self.weight + other.weight, self.entropy + other.entropy, None
+        )
+
 
 def scores_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, **what: bool) -> Scores:
     """Score all rows of a stream, which is read once.
@@ -78,56 +84,60 @@ def scores_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, **w
 
 def totals_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, *, entropy: bool) -> Totals:
     """Sum over all rows of a stream, which is read once."""
-    zeros, sums, weights, weighted = ZeroDensities(), np.zeros(3), WeightFacts(), False
+    zeros, total, weights, weighted = ZeroDensities(), Totals(0.0, 0.0, 0.0, None), WeightFacts(), False
     for batch in _batches(stream, fitted, caller):
-        sums += _sums(batch.X, batch.weight, fitted, entropy, zeros)
+        total = total.plus(_sums(batch.X, batch.weight, fitted, entropy, zeros))
         if batch.weight is not None:
             weighted, weights = True, weights.plus(batch.weight)
     zeros.warn()
-    if weighted and sums[1] == 0.0:
+    if weighted and total.weight == 0.0:
         raise ValueError(
             "Sample weights must contain at least one non-zero number: all weights of the rows are zero. Pass rows "
             "with weights above zero, or none."
         )
-    return Totals(float(sums[0]), float(sums[1]), float(sums[2]), weights if weighted else None)
+    return total._replace(weights=weights if weighted else None)
 
 
 def totals_of_rows(
     rows: FloatArray, weight: NDArray[np.float64] | None, fitted: dict[str, Any], *, entropy: bool
 ) -> Totals:
     """Sum over checked rows in memory or in a memory map."""
-    zeros, sums = ZeroDensities(), np.zeros(3)
-    step = _ROWS_AT_A_TIME if entropy else len(rows)
-    if not entropy and len(rows) > _MAPPED_ROWS and is_mapped(rows):
-        step = _MAPPED_ROWS
-    for first in range(0, len(rows), step):
-        part = slice(first, first + step)
-        sums += _sums(rows[part], None if weight is None else weight[part], fitted, entropy, zeros)
-    zeros.warn()
-    weights = None if weight is None else WeightFacts().plus(weight)
-    total = float(len(rows)) if weight is None else float(np.sum(weight))
-    return Totals(float(sums[0]), total, float(sums[2]), weights)
+    n_rows, step = len(rows), _ROWS_AT_A_TIME
+    if not entropy:
+        step = _MAPPED_ROWS if n_rows > _MAPPED_ROWS and is_mapped(rows) else n_rows
+    if n_rows <= step:
+        total = _sums(rows, weight, fitted, entropy, None)
+    else:
+        zeros, total = ZeroDensities(), Totals(0.0, 0.0, 0.0, None)
+        for first in range(0, n_rows, step):
+            part = slice(first, first + step)
+            total = total.plus(_sums(rows[part], None if weight is None else weight[part], fitted, entropy, zeros))
+        zeros.warn()
+    if weight is None:
+        return total
+    return total._replace(weight=float(np.sum(weight)), weights=WeightFacts().plus(weight))
 
 
 def _sums(
-    X: FloatArray, weight: NDArray[np.float64] | None, fitted: dict[str, Any], entropy: bool, zeros: ZeroDensities
-) -> NDArray[np.float64]:
-    """Σ w log p(x), Σ w and −Σ w r log r."""
-    scores = score_rows(X, parameters_of(fitted), responsibilities=entropy, n_threads=fitted["n_threads"])
+    X: FloatArray,
+    weight: NDArray[np.float64] | None,
+    fitted: dict[str, Any],
+    entropy: bool,
+    zeros: ZeroDensities | None,
+) -> Totals:
+    """Sums over rows; `zeros` counts those of zero density, and without it a warning is given at once."""
+    n_threads, at_once = fitted["n_threads"], zeros is None
+    scores = score_rows(X, parameters_of(fitted), responsibilities=entropy, n_threads=n_threads, warn_of_zeros=at_once)
     density = scores.log_density
     assert density is not None
-    zeros.add(X, density)
+    if zeros is not None:
+        zeros.add(X, density)
     of_rows = None if scores.responsibilities is None else entropies(scores.responsibilities)
     if weight is None:
         total = float(np.sum(density, dtype=np.float64))
-        return np.array([total, float(len(X)), 0.0 if of_rows is None else float(np.sum(of_rows))])
-    return np.array(
-        [
-            _weighted_sum(density, weight),
-            float(np.sum(weight)),
-            0.0 if of_rows is None else _weighted_sum(of_rows, weight),
-        ]
-    )
+        return Totals(total, float(len(X)), 0.0 if of_rows is None else float(np.sum(of_rows)), None)
+    of_weighted = 0.0 if of_rows is None else _weighted_sum(of_rows, weight)
+    return Totals(_weighted_sum(density, weight), float(np.sum(weight)), of_weighted, None)
 
 
 @np.errstate(under="ignore")  # of tiny weights

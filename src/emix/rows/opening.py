@@ -52,14 +52,17 @@ def stream_of(data: Any, sample_weight: Any = None, *, name: str = "X") -> RowSo
     ValueError
         If weights are given twice.
     """
-    if type(data) is np.ndarray:
+    kind = type(data)
+    if kind is np.ndarray:
         return None
+    if kind is list:
+        # A row that is a list, the usual case, takes no more than this.
+        is_paths = bool(data) and (isinstance(data[0], str) or hasattr(data[0], "__fspath__"))
+        return _of_paths(data, sample_weight, name) if is_paths else None
     if is_source(data):
         return _weighted(data, sample_weight)
     if isinstance(data, (str, os.PathLike)):
         return _of_path(os.fspath(data), sample_weight, name)
-    if isinstance(data, list) and data and all(isinstance(path, (str, os.PathLike)) for path in data):
-        return _of_paths([os.fspath(path) for path in data], sample_weight, name)
     if isinstance(data, np.memmap):
         if is_ready(np.asarray(data)) or data.ndim != 2 or data.dtype.kind not in "iufb":
             return None
@@ -99,9 +102,14 @@ def _of_path(path: str, sample_weight: Any, name: str) -> RowSource:
     )
 
 
-def _of_paths(paths: list[str], sample_weight: Any, name: str) -> RowSource:
+def _of_paths(given: list[Any], sample_weight: Any, name: str) -> RowSource | None:
+    if not all(isinstance(path, (str, os.PathLike)) for path in given):
+        return None
+    paths = [os.fspath(path) for path in given]
     odd = next((path for path in paths if not path.endswith(_NPY)), None)
     if odd is not None:
+        if not os.path.exists(odd):
+            return None  # text, which is refused where rows are
         raise TypeError(
             f"{name} is a list of paths with {odd!r}, expected paths that end in {_NPY}. Parquet files are read from "
             "a folder."
