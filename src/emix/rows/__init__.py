@@ -1,1 +1,1 @@
-"""Where rows come from: arrays and tables that were checked, Parquet files, and any `RowSource` (source.py)."""
+"""Where rows come from: arrays and tables that were checked, files, blocks of a function, and any `RowSource`."""

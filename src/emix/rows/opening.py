@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,8 +67,7 @@ def stream_of(data: Any, sample_weight: Any = None, *, name: str = "X") -> RowSo
     if isinstance(data, np.memmap):
         if is_ready(np.asarray(data)) or data.ndim != 2 or data.dtype.kind not in "iufb":
             return None
-        blocks = lambda: (np.asarray(data[i : i + _BLOCK]) for i in range(0, len(data), _BLOCK))  # noqa: E731
-        return BlockSource(blocks, sample_weight=_weights(sample_weight))
+        return BlockSource(partial(_parts, data), sample_weight=_weights(sample_weight))
     if is_arrow_data(data):
         few = hasattr(data, "num_rows") and data.num_rows <= SAMPLE_ROWS
         return None if few else BlockSource(data, sample_weight=_weights(sample_weight))
@@ -79,6 +79,11 @@ def stream_of(data: Any, sample_weight: Any = None, *, name: str = "X") -> RowSo
     if callable(data) and not is_frame(data) and not hasattr(data, "__array__"):
         return BlockSource(data, sample_weight=_weights(sample_weight))
     return None
+
+
+def _parts(mapped: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Blocks of a memory map."""
+    return (np.asarray(mapped[first : first + _BLOCK]) for first in range(0, len(mapped), _BLOCK))
 
 
 def is_mapped(X: Any) -> bool:
