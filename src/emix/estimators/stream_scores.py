@@ -13,7 +13,6 @@ from emix.estimators.fit_state import parameters_of
 from emix.gaussian.scoring import Scores, ZeroDensities, score_rows
 from emix.rows.opening import is_mapped
 from emix.rows.source import Batch, RowSource
-from emix.rows.streamed import StreamedRows
 from emix.rows.validation import FloatArray, check_feature_names, check_n_features
 
 __all__ = ["Totals", "scores_of_stream", "totals_of_rows", "totals_of_stream"]
@@ -148,6 +147,8 @@ def _weighted_sum(density: FloatArray, weight: NDArray[np.float64]) -> float:
 
 def _batches(stream: RowSource, fitted: dict[str, Any], caller: str) -> Iterator[Batch]:
     """Rows of a stream with the columns of the fit, and their weights as they were given."""
+    from emix.rows.streamed import StreamedRows
+
     expected = fitted.get("feature_names_in_")
     checked = False
     for batch, names in stream.once() if isinstance(stream, StreamedRows) else _twice(stream):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from emix.exceptions import shown
 from emix.requirements import require
-from emix.rows.conversion import as_numbers, column_names, few, is_frame
+from emix.rows.conversion import as_numbers, column_names, few, is_arrow_data, is_frame
 from emix.rows.parquet_files import as_numpy, check_no_nulls, dtype_of, is_numeric, scan_options
 from emix.rows.pieces import ArrayPiece, ColumnsPiece, Layout
 from emix.rows.streamed import StreamedRows
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from emix.rows.pieces import Piece
 
-__all__ = ["BlockSource", "is_arrow_data"]
+__all__ = ["BlockSource"]
 
 # Rows of the record batches that a data set is asked for: it holds several at a time.
 _DATASET_ROWS = 1 << 15
@@ -183,17 +182,6 @@ class BlockSource(StreamedRows):
 
     def _called(self) -> str:
         return "the stream of blocks"
-
-
-def is_arrow_data(data: Any) -> bool:
-    """True if `data` is a Table, RecordBatch or Dataset of pyarrow."""
-    arrow = sys.modules.get("pyarrow")
-    if arrow is None:
-        return False
-    dataset = sys.modules.get("pyarrow.dataset")
-    return isinstance(data, (arrow.Table, arrow.RecordBatch)) or (
-        dataset is not None and isinstance(data, dataset.Dataset)
-    )
 
 
 def _function_of(blocks: Any, source: BlockSource) -> Callable[[], Any]:

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from emix.exceptions import shown
 
-__all__ = ["as_numbers", "called", "column_names", "few", "is_frame", "is_ready", "refuse_unread_names"]
+__all__ = [
+    "as_numbers",
+    "called",
+    "column_names",
+    "few",
+    "is_arrow_data",
+    "is_frame",
+    "is_ready",
+    "refuse_unread_names",
+]
 
 # A look at the attributes of most objects takes ten times as long as the conversion of one short row.
 _WITHOUT_NAMES = (list, tuple, float, int)
@@ -99,6 +108,17 @@ def _is_arrow(X: Any) -> bool:
     """True if `X` is a Table or RecordBatch of pyarrow."""
     arrow = sys.modules.get("pyarrow")
     return arrow is not None and isinstance(X, (arrow.Table, arrow.RecordBatch))
+
+
+def is_arrow_data(data: Any) -> bool:
+    """True if `data` is a Table, RecordBatch or Dataset of pyarrow."""
+    arrow = sys.modules.get("pyarrow")
+    if arrow is None:
+        return False
+    dataset = sys.modules.get("pyarrow.dataset")
+    return isinstance(data, (arrow.Table, arrow.RecordBatch)) or (
+        dataset is not None and isinstance(data, dataset.Dataset)
+    )
 
 
 def _as_array(X: Any) -> NDArray[Any]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import mmap
 import os
+import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emix.rows.blocks import BlockSource, is_arrow_data
-from emix.rows.conversion import as_numbers, is_frame, is_ready
-from emix.rows.npy import NpySource
-from emix.rows.parquet import ParquetSource
+from emix.rows.conversion import as_numbers, is_arrow_data, is_frame, is_ready
 from emix.rows.sampling import SAMPLE_ROWS
 from emix.rows.source import is_source
-from emix.rows.streamed import StreamedRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,17 +63,17 @@ def stream_of(data: Any, sample_weight: Any = None, *, name: str = "X") -> RowSo
     if isinstance(data, np.memmap):
         if is_ready(np.asarray(data)) or data.ndim != 2 or data.dtype.kind not in "iufb":
             return None
-        return BlockSource(partial(_parts, data), sample_weight=_weights(sample_weight))
+        return _of_blocks(partial(_parts, data), sample_weight)
     if is_arrow_data(data):
         few = hasattr(data, "num_rows") and data.num_rows <= SAMPLE_ROWS
-        return None if few else BlockSource(data, sample_weight=_weights(sample_weight))
+        return None if few else _of_blocks(data, sample_weight)
     if isinstance(data, Iterator):
         raise TypeError(
             f"{name} is a {type(data).__name__}, which can be read only once; a fit makes many passes. Pass a callable "
             "that returns a new one for each pass, such as the function that made it."
         )
     if callable(data) and not is_frame(data) and not hasattr(data, "__array__"):
-        return BlockSource(data, sample_weight=_weights(sample_weight))
+        return _of_blocks(data, sample_weight)
     return None
 
 
@@ -92,10 +88,23 @@ def is_mapped(X: Any) -> bool:
         if isinstance(X, np.memmap):
             return True
         X = X.base
-    return isinstance(X, mmap.mmap)
+    mmap = sys.modules.get("mmap")  # loaded wherever there is a map
+    return mmap is not None and isinstance(X, mmap.mmap)
+
+
+# The sources are loaded when there is a stream: most fits are of arrays, and `import emix` stays light.
+
+
+def _of_blocks(blocks: Any, sample_weight: Any) -> RowSource:
+    from emix.rows.blocks import BlockSource
+
+    return BlockSource(blocks, sample_weight=_weights(sample_weight))
 
 
 def _of_path(path: str, sample_weight: Any, name: str) -> RowSource:
+    from emix.rows.npy import NpySource
+    from emix.rows.parquet import ParquetSource
+
     if path.endswith(_NPY):
         return NpySource([path], _weights(sample_weight))
     if path.endswith(_PARQUET) or os.path.isdir(path):
@@ -119,6 +128,8 @@ def _of_paths(given: list[Any], sample_weight: Any, name: str) -> RowSource | No
             f"{name} is a list of paths with {odd!r}, expected paths that end in {_NPY}. Parquet files are read from "
             "a folder."
         )
+    from emix.rows.npy import NpySource
+
     return NpySource(paths, _weights(sample_weight))
 
 
@@ -126,6 +137,8 @@ def _weighted(source: RowSource, sample_weight: Any) -> RowSource:
     """The source, with weights that its rows do not bring."""
     if sample_weight is None:
         return source
+    from emix.rows.streamed import StreamedRows
+
     if not isinstance(source, StreamedRows) or getattr(source, "weight", None) is not None:
         raise ValueError(
             f"sample_weight was passed with a {type(source).__name__}, which has its own weights: pass one of them."
