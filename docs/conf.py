@@ -11,7 +11,11 @@ import emix
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
 
-project, author, copyright = "emix", "The emix developers", "The emix developers, BSD-3-Clause"
+project, author, copyright = (
+    "emix",
+    "The emix developers",
+    "The emix developers, BSD-3-Clause",
+)
 version = release = emix.__version__
 
 extensions = [
@@ -53,7 +57,9 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "copyfile_regex": r".*\.rst",
 }
-warnings.filterwarnings("error", category=UserWarning, module="emix")  # an example must not warn
+warnings.filterwarnings(
+    "error", module="__main__"
+)  # what an example is called while it runs: it must not warn
 
 html_theme = "pydata_sphinx_theme"
 html_title = "emix"
@@ -64,7 +70,11 @@ html_show_sphinx = False
 html_show_sourcelink = False
 html_favicon = "_static/logo.svg"
 html_theme_options = {
-    "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo.svg", "text": "emix"},
+    "logo": {
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+        "text": "emix",
+    },
     "header_links_before_dropdown": 6,
     "show_toc_level": 2,
     "show_prev_next": True,
@@ -75,4 +85,15 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"start": [], "performance": [], "changelog": [], "contributing": []}
+# These have no other page in their section.
+html_sidebars = {
+    name: []
+    for name in (
+        "start",
+        "performance",
+        "architecture",
+        "contributing",
+        "changelog",
+        "references",
+    )
+}

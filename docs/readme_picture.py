@@ -19,4 +19,6 @@ figure = runpy.run_path(str(HERE / "examples" / "plot_faithful.py"))["figure"]
 drawn = io.BytesIO()
 figure.savefig(drawn, dpi=120)
 # 96 colours are enough, at a third of the size.
-Image.open(drawn).convert("RGB").quantize(96).save(HERE / "_static" / "faithful.png", optimize=True)
+Image.open(drawn).convert("RGB").quantize(96).save(
+    HERE / "_static" / "faithful.png", optimize=True
+)

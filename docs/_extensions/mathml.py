@@ -18,9 +18,17 @@ def mathml(node: nodes.math | nodes.math_block, display: str) -> str:
     """Convert a formula, and warn of what the converter left in it as it was."""
     found = convert(node.astext(), display=display)
     if re.search(r"\\|&<", found):
-        logger.warning("a formula has commands that become no MathML: %s", node.astext(), location=node)
+        logger.warning(
+            "a formula has commands that become no MathML: %s",
+            node.astext(),
+            location=node,
+        )
     # TeX has a thin space between log and its argument.
-    return re.sub(r"<mi>(log|exp)</mi>(?!<mo stretchy)", r'<mi>\1</mi><mspace width="0.17em" />', found)
+    return re.sub(
+        r"<mi>(log|exp)</mi>(?!<mo stretchy)",
+        r'<mi>\1</mi><mspace width="0.17em" />',
+        found,
+    )
 
 
 def visit_inline(translator: HTML5Translator, node: nodes.math) -> None:

@@ -20,7 +20,9 @@ unusual = gm.score_samples(new) < threshold
 print(unusual)
 
 length, waiting = np.meshgrid(np.linspace(1, 6, 200), np.linspace(35, 105, 200))
-log_density = gm.score_samples(np.column_stack([length.ravel(), waiting.ravel()])).reshape(length.shape)
+log_density = gm.score_samples(
+    np.column_stack([length.ravel(), waiting.ravel()])
+).reshape(length.shape)
 figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 ax.contourf(length, waiting, log_density, levels=[threshold, 0], colors=["#cfe3f1"])
 ax.plot(*X.T, ".", color="0.6", markersize=4, label="training rows")

@@ -18,15 +18,26 @@ spreads = np.logspace(1, -8, 100)
 log_likelihoods = []
 for spread in spreads:
     mixture = emix.GaussianMixture.from_parameters(
-        [1 - 1 / len(X), 1 / len(X)], [X.mean(axis=0), X[0]], [[[X.var()]], [[spread**2]]], covariance_type="full"
+        [1 - 1 / len(X), 1 / len(X)],
+        [X.mean(axis=0), X[0]],
+        [[[X.var()]], [[spread**2]]],
+        covariance_type="full",
     )
     log_likelihoods.append(mixture.score_samples(X).sum())
 
 figure, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-ax.semilogx(spreads, log_likelihoods, color="#d55e00", label="one component shrinks onto a waiting time")
+ax.semilogx(
+    spreads,
+    log_likelihoods,
+    color="#d55e00",
+    label="one component shrinks onto a waiting time",
+)
 ax.axhline(wide.log_likelihood_, color="#0072b2", label="two components, fitted")
 ax.invert_xaxis()
-ax.set(xlabel="standard deviation of the shrinking component, minutes", ylabel="log-likelihood, nats")
+ax.set(
+    xlabel="standard deviation of the shrinking component, minutes",
+    ylabel="log-likelihood, nats",
+)
 ax.legend()
 plt.show()
 

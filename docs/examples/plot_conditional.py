@@ -22,6 +22,8 @@ spread = np.array([np.sqrt(wait.covariance[0, 0]) for wait in waits])
 figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 ax.plot(*X.T, ".", color="0.6", markersize=4)
 ax.plot(lengths, middle, color="#0072b2")
-ax.fill_between(lengths, middle - 2 * spread, middle + 2 * spread, color="#0072b2", alpha=0.15)
+ax.fill_between(
+    lengths, middle - 2 * spread, middle + 2 * spread, color="#0072b2", alpha=0.15
+)
 ax.set(xlabel="length, minutes", ylabel="wait until the next, minutes")
 plt.show()

@@ -19,7 +19,9 @@ starts = {
 }
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
-circle = 2 * np.array([np.cos(np.linspace(0, 2 * np.pi, 100)), np.sin(np.linspace(0, 2 * np.pi, 100))])
+circle = 2 * np.array(
+    [np.cos(np.linspace(0, 2 * np.pi, 100)), np.sin(np.linspace(0, 2 * np.pi, 100))]
+)
 for ax, (name, means), color in zip(axes, starts.items(), ["#0072b2", "#d55e00"]):
     gm = emix.GaussianMixture(3, means_init=means).fit(X)
     ax.plot(*X.T, ".", color="0.7", markersize=3)
@@ -30,6 +32,8 @@ for ax, (name, means), color in zip(axes, starts.items(), ["#0072b2", "#d55e00"]
     rise = [record.log_likelihood for record in gm.history_]
     axes[2].plot(rise, color=color, label=name.removeprefix("two components among the "))
 
-axes[2].set(xscale="symlog", xlabel="iteration", ylim=(-1150, -1110), title="log-likelihood, nats")
+axes[2].set(
+    xscale="symlog", xlabel="iteration", ylim=(-1150, -1110), title="log-likelihood, nats"
+)
 axes[2].legend(title="start among the", fontsize=8)
 plt.show()
