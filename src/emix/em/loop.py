@@ -70,7 +70,7 @@ def fit_em(
         ``log_prior``) changes by at most `tol` times the total weight. With ``stop="parameters"``: once the parameters
         change by at most `tol`.
     stop : {"log_likelihood", "parameters"}
-        The change of parameters is the model's ``distance``, or else the largest |Δθ| / (1 + |θ|).
+        The change of parameters is the model's ``distance``, or else the largest ``|Δθ| / (1 + |θ|)``.
     acceleration : None
         Plain EM.
     max_iter : int
