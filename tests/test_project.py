@@ -29,7 +29,12 @@ LAYERS = [
 ]  # fmt: skip
 
 # Methods that show a result import their layer when they are called: files, and the modules that they may import so.
-SHOWN_WHEN_CALLED = {"choice/selection.py": {"emix.plots.selection", "emix.summary.selection"}}
+SHOWN_WHEN_CALLED = {
+    "choice/selection.py": {"emix.plots.selection", "emix.summary.selection"},
+    "estimators/mixture_display.py": {"emix.plots.kinds", "emix.summary.description", "emix.summary.summary"},
+    "estimators/sklearn_protocol.py": {"emix.summary.estimator_html"},
+    "normal/multivariate_normal.py": {"emix.summary.estimator_html"},
+}
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(emix.__path__, "emix."))
 # emix.kernel.memoryviews is Cython's own.
@@ -192,7 +197,7 @@ def test_what_shows_a_fit_uses_only_what_is_public() -> None:
 # Names that begin with an underscore and are public all the same: of named tuples, and of protocols.
 PUBLIC_UNDERSCORES = {
     "_asdict", "_fields", "_make", "_replace",
-    "_repr_html_",  # IPython's
+    "_repr_html_", "_repr_png_", "_ipython_display_",  # IPython's
     "_n_parameters",  # scikit-learn's, which GaussianMixture has too
 }  # fmt: skip
 # Functions that take an attribute's name as text.

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from emix.exceptions import shown
 
-__all__ = ["check_finite", "choice_of", "element_of", "first_not_finite", "integer_in_range", "real_in_range"]
+__all__ = [
+    "check_finite", "choice_of", "element_of", "first_not_finite", "integer_in_range", "nearest_of", "real_in_range",
+]  # fmt: skip
 
 
 def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
@@ -78,12 +80,12 @@ def choice_of(name: str, value: Any, choices: Collection[str], caller: str) -> s
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
             f"The {name!r} parameter of {caller} must be a str among {_set_of(choices)}. Got {shown(value)} instead."
-            + _nearest(value, choices)
+            + nearest_of(value, choices)
         )
     return value
 
 
-def _nearest(value: Any, choices: Collection[str]) -> str:
+def nearest_of(value: Any, choices: Collection[str]) -> str:
     """Return a sentence that suggests the nearest of the names, empty if none is near."""
     if not isinstance(value, str):
         return ""

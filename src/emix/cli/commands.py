@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -186,10 +186,14 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
         )
 
     def draw() -> Figure:
-        axes = selection.plot()
+        from emix.plots.figures import new_figure
+        from emix.plots.selection import SELECTION_SIZE, draw_selection
+
+        figure = new_figure(*SELECTION_SIZE)
+        axes = draw_selection(selection, figure.add_subplot())
         title = axes.get_title(loc="left")
         axes.set_title(f"{file_title(arguments.file)}: {title}", loc="left", fontsize=11, fontweight="bold")
-        return cast("Figure", axes.figure)
+        return figure
 
     return _Fitted(selection.best_, draw, lambda: str(selection))
 

@@ -16,6 +16,7 @@ from emix.estimators.fit_attributes import attributes_of_fit
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.fit_warnings import warn_of_infinite_precisions
 from emix.estimators.fitted_mixture import FittedMixture
+from emix.estimators.mixture_display import MixtureDisplay
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
 from emix.estimators.parameters_check import (
     check_given_start,
@@ -41,7 +42,7 @@ from emix.rows.validation import (
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(FittedMixture):
+class GaussianMixture(MixtureDisplay, FittedMixture):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
     The parameters, attributes and methods are scikit-learn's, with these differences: the default `tol` is 1e-6, which
