@@ -151,16 +151,17 @@ def plot(
     return figure
 
 
-def draw_kind(figure: Figure, subject: Subject, kind: str, features: Any = None) -> None:
-    """Draw a kind of picture on an empty figure, with a title."""
+def draw_kind(figure: Figure, subject: Subject, kind: str, features: Any = None, *, with_heading: bool = True) -> None:
+    """Draw a kind of picture on an empty figure; its heading names the mixture and its criteria."""
     if kind == "page":
         draw_page(figure, subject, subject.view(features))
     elif kind == "pairs":
-        draw_pairs(figure, subject, features)
+        draw_pairs(figure, subject, features, with_heading=with_heading)
     else:
         draw = KINDS[kind].draw
         assert draw is not None
-        figure.suptitle(f"Gaussian mixture: {subject.description()}", fontsize=10)
+        if with_heading:
+            figure.suptitle(f"Gaussian mixture: {subject.description()}", fontsize=10)
         draw(figure.add_subplot(), subject, features, False)
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["block", "escape", "facts_html", "table_html"]
+__all__ = ["STYLE", "block", "escape", "facts_html", "table_html"]
 
 # Greys that are half transparent show on white and on black. The class keeps the rules from other output of a notebook.
-_STYLE = """\
+STYLE = """\
 <style>
 .emix{font-size:.93em;line-height:1.45}
 .emix .emix-wide{overflow-x:auto;max-width:100%}
@@ -26,9 +26,10 @@ background:none;color:inherit}
 .emix thead th{border-bottom:1px solid rgba(128,128,128,.55);font-weight:600}
 .emix tbody tr{background:none}
 .emix tbody tr+tr>*{border-top:1px solid rgba(128,128,128,.18)}
-.emix .emix-facts td{text-align:left;white-space:normal}
+.emix .emix-facts td{text-align:left;white-space:normal;overflow-wrap:anywhere}
 .emix .emix-facts th{font-weight:600;text-align:left}
-.emix caption{caption-side:top;text-align:left;font-weight:600;padding:.2em 0;color:inherit;white-space:nowrap}
+.emix caption{caption-side:top;text-align:left;font-weight:600;padding:.2em 0;color:inherit;white-space:normal}
+.emix .emix-text{text-align:left}
 .emix .emix-title{font-weight:700;margin:.2em 0 .4em}
 .emix .emix-badge{display:inline-block;margin-left:.6em;padding:0 .55em;border:1px solid currentColor;\
 border-radius:.8em;font-size:.85em;font-weight:400}
@@ -40,7 +41,12 @@ border-radius:.8em;font-size:.85em;font-weight:400}
 
 def block(*parts: str) -> str:
     """Return parts as one block of HTML, with the style that they need."""
-    return f'<div class="emix">{_STYLE}{"".join(parts)}</div>'
+    return f'<div class="emix">{STYLE}{"".join(parts)}</div>'
+
+
+def _is_text(column: Sequence[str]) -> bool:
+    """True if some cell of a column begins like a word, not like a number."""
+    return any(cell.strip()[:1].isalpha() and cell.strip() not in ("nan", "inf") for cell in column)
 
 
 def facts_html(facts: Sequence[tuple[str, str]]) -> str:
@@ -68,10 +74,11 @@ def table_html(
         Rows that are bold.
     """
     caption = f"<caption>{escape(title)}</caption>" if title else ""
-    names = "".join(f"<th>{escape(name)}</th>" for name in header)
+    kinds = [' class="emix-text"' if _is_text(column) else "" for column in columns]
+    names = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, header))
     rows = []
     for i, (label, *cells) in enumerate(zip(*columns)):
-        values = "".join(f"<td>{escape(cell.strip())}</td>" for cell in cells)
+        values = "".join(f"<td{kind}>{escape(cell.strip())}</td>" for kind, cell in zip(kinds[1:], cells))
         bold = ' class="emix-changed"' if i in changed else ""
         rows.append(f"<tr{bold}><td>{escape(label)}</td>{values}</tr>")
     return (

@@ -43,16 +43,17 @@ def selection_text(selection: MixtureSelection) -> str:
     return "\n".join(lines)
 
 
-def selection_html(selection: MixtureSelection) -> str:
-    """Describe a selection in HTML, for notebooks."""
+def selection_html(selection: MixtureSelection, *, with_style: bool = True) -> str:
+    """Describe a selection in HTML; a page that has the style of `emix.summary.html` already needs none."""
     header, columns = _columns(selection)
     best = _shown(selection).index(selection.best_row_)
     note = _note(selection)
-    return block(
+    parts = [
         f'<p class="emix-title">{escape(_choice(selection))}</p>',
         table_html(header, columns, changed=[best]),
         f"<p>{escape(note)}</p>" if note else "",
-    )
+    ]
+    return block(*parts) if with_style else "".join(parts)
 
 
 def _shown(selection: MixtureSelection) -> list[MixtureRow]:
