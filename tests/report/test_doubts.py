@@ -128,6 +128,24 @@ def test_a_mixture_that_collapsed_itself_is_a_doubt() -> None:
     assert "The mixture itself collapsed: component 1" in found(of, "Collapsed").text
 
 
+def test_starts_that_all_collapse_are_a_doubt_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = subject(groups(12.0))
+
+    def fails(*arguments: Any, **keywords: Any) -> None:
+        raise emix.DegenerateFitError("every run collapsed", 1)
+
+    monkeypatch.setattr(emix.GaussianMixture, "fit", fails)
+    runs = runs_from_starts(of, 4, None)
+    assert [(one.degenerate, one.component, one.message) for one in runs] == [(True, 1, "every run collapsed")]
+
+
+def test_warnings_of_other_starts_are_not_those_of_the_fit() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        of = subject(groups(3.0), max_iter=2)
+    assert len(runs_from_starts(of, 3, None)) == 3  # none of them converged, and a warning would be an error here
+
+
 def test_rivals_and_the_end_of_the_range() -> None:
     of = subject(groups(12.0))
     rows = [row(2, 100.0), row(3, 101.0), row(1, 150.0)]

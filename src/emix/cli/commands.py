@@ -13,6 +13,7 @@ import shlex
 import sys
 import time
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -113,23 +114,20 @@ def report(arguments: argparse.Namespace) -> int:
     table, fitted = _read_and_fit(arguments)
     from emix.report.report import Origin, report_html
 
-    origin = Origin(
-        file_title(arguments.file),
-        f"emix {shlex.join(arguments.words)}",
-        arguments.seed,
-        digest_of(arguments.file),
-        left_out(table, "are left out"),
-    )
-    page = report_html(
-        fitted.estimator,
-        table.rows,
-        table.weights,
-        table.names,
-        origin,
-        selection=fitted.selection,
-        warned=fitted.warned,
-        n_starts=arguments.starts,
-    ).encode("utf-8", "xmlcharrefreplace")
+    command, left = f"emix {shlex.join(arguments.words)}", left_out(table, "are left out")
+    origin = Origin(file_title(arguments.file), command, arguments.seed, digest_of(arguments.file), left)
+    with _progress_on_stderr(at_once=arguments.verbose):
+        page = report_html(
+            fitted.estimator,
+            table.rows,
+            table.weights,
+            table.names,
+            origin,
+            selection=fitted.selection,
+            warned=fitted.warned,
+            n_starts=arguments.starts,
+            verbose=_verbosity(arguments),
+        ).encode("utf-8", "xmlcharrefreplace")
     if arguments.out == STANDARD_STREAM:
         write_results(page)
     else:
@@ -184,7 +182,7 @@ def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
         n_init=arguments.n_init,
         init_params=arguments.init,
         random_state=arguments.seed,
-        verbose=0 if arguments.quiet or not (arguments.verbose or sys.stderr.isatty()) else 1,
+        verbose=_verbosity(arguments),
         n_threads=arguments.threads,
     )
     with _messages_on_stderr() as warned, _progress_on_stderr(at_once=arguments.verbose):
@@ -203,10 +201,13 @@ def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
             title=file_title(arguments.file),
         )
 
-    def described() -> str:
-        return summary(estimator, table.rows, table.weights, feature_names=table.names)
+    text = partial(summary, estimator, table.rows, table.weights, feature_names=table.names)
+    return _Fitted(estimator, draw, text, warned)
 
-    return _Fitted(estimator, draw, described, warned)
+
+def _verbosity(arguments: argparse.Namespace) -> int:
+    """Progress is shown where it is asked for, and on a terminal."""
+    return int(arguments.verbose or (sys.stderr.isatty() and not arguments.quiet))
 
 
 def _is_choice(arguments: argparse.Namespace) -> bool:
@@ -230,7 +231,7 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
             n_folds=arguments.folds,
             random_state=arguments.seed,
             n_threads=arguments.threads,
-            verbose=1 if arguments.verbose or (sys.stderr.isatty() and not arguments.quiet) else 0,
+            verbose=_verbosity(arguments),
             tol=arguments.tol,
             reg_covar=arguments.reg_covar,
             max_iter=arguments.max_iter,

@@ -145,7 +145,7 @@ def best_run(
         rank = (reason is None, result.objective, -number)
         if best is None or rank > best[:3]:
             best = (*rank, result)
-        if n_threads == 1 and result.stopped_by == "callback":
+        if n_init > 1 and n_threads == 1 and result.stopped_by == "callback":
             break  # the fit is ended, not this run alone
     if best is None:
         assert failure is not None

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from emix.choice.selection import value_of
+from emix.em.restarts import RunReport
 from emix.estimators.gaussian_mixture import GaussianMixture
+from emix.exceptions import DegenerateFitError, warnings_held
 from emix.plots.pairs import between_shares
 from emix.plots.planes import View
 from emix.starts.exploration import SAME_MODE
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emix.choice.selection import MixtureSelection
-    from emix.em.restarts import RunReport
     from emix.plots.subject import Subject
 
 __all__ = ["Doubt", "doubts_of", "runs_from_starts"]
@@ -92,11 +93,18 @@ def doubts_of(
     return found
 
 
-def runs_from_starts(subject: Subject, n_starts: int, sample_weight: NDArray[np.floating] | None) -> list[RunReport]:
+def runs_from_starts(
+    subject: Subject, n_starts: int, sample_weight: NDArray[np.floating] | None, verbose: int = 0
+) -> list[RunReport]:
     """Fit the mixture of a subject from several starts, and return the reports of the runs."""
-    gm = subject.estimator
-    again = GaussianMixture(**{**gm.get_params(), "n_init": n_starts, "init_params": "auto", "warm_start": False})
-    return again.fit(subject.rows, sample_weight=sample_weight).runs_
+    settings = {"n_init": n_starts, "init_params": "auto", "warm_start": False, "verbose": verbose}
+    again = GaussianMixture(**{**subject.estimator.get_params(), **settings})
+    # These fits are looked at in the report; their warnings are not those of the chosen mixture.
+    with warnings_held():
+        try:
+            return again.fit(subject.rows, sample_weight=sample_weight).runs_
+        except DegenerateFitError as error:
+            return [RunReport(0, None, 0, False, True, False, str(error), error.component, start="all")]
 
 
 def _of_fit(subject: Subject, warned: Sequence[str]) -> Doubt:

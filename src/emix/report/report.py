@@ -72,6 +72,7 @@ def report_html(
     selection: MixtureSelection | None = None,
     warned: Sequence[str] = (),
     n_starts: int = 10,
+    verbose: int = 0,
 ) -> str:
     """Return a report as one page of HTML, which fetches nothing.
 
@@ -89,6 +90,8 @@ def report_html(
         Warnings of the fit.
     n_starts : int
         Starts from which the chosen mixture is fitted again, to look for other modes; 0: none.
+    verbose : int
+        As of `GaussianMixture`, for these fits.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def report_html(
         If matplotlib is not installed.
     """
     subject = subject_of(estimator, X, sample_weight, feature_names, caller="report")
-    runs = runs_from_starts(subject, n_starts, sample_weight) if n_starts else []
+    runs = runs_from_starts(subject, n_starts, sample_weight, verbose) if n_starts else []
     doubts = doubts_of(subject, selection, runs, warned)
     k = len(estimator.weights_)
     chosen = f"{k} component{'s' * (k > 1)}, {estimator.covariance_type} covariances"
