@@ -122,7 +122,8 @@ def test_an_estimators_html_can_be_read_on_light_and_dark(browser: Browser) -> N
     for paper, ink in (("#fff", "#111"), ("#111", "#eee")):
         page = browser.new_page(viewport={"width": 390, "height": 800})
         parts = f"{gm._repr_html_()}{gm.summary()._repr_html_()}"
-        page.set_content(f'<body style="background:{paper};color:{ink};margin:8px">{parts}</body>')
+        # In a part of a page, and in a browser's old mode, in which tables do not inherit by themselves.
+        page.set_content(f'<body style="margin:8px"><div style="background:{paper};color:{ink}">{parts}</div></body>')
         page.click("summary")
         colours = page.eval_on_selector_all("td, th, p", "all => all.map(one => getComputedStyle(one).color)")
         assert len(set(colours)) == 1  # that of the page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,15 @@ def test_rows_from_standard_input_to_standard_output(
     page = capsysbinary.readouterr().out
     assert page.startswith(b"<!DOCTYPE html>") and page.endswith(b"</html>\n")
     assert b"Gaussian mixture of standard input" in page and b"SHA-256" not in page
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the file system takes no such name")
+def test_a_file_name_that_is_not_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = os.fsdecode(b"k\xe9.csv")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(faithful_csv())
+    assert run("report", name, "-k", 2, "--covariance", "full", "--starts", 0, "--out", "report.html") == 0
+    assert "<title>Gaussian mixture of k\\udce9.csv</title>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_doubtful_fits_have_their_exit_code_and_their_warning_in_the_page(

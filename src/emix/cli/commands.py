@@ -27,7 +27,7 @@ from emix.cli.outputs import (
     say,
     write_results,
 )
-from emix.cli.table_words import digest_of, file_title, in_place, left_out, say_what_is_left_out
+from emix.cli.table_words import digest_of, file_title, in_place, left_out, printable, say_what_is_left_out
 from emix.cli.tables import WRITABLE, check_readable, read_table, write_columns
 from emix.cli.text_content import STANDARD_STREAM
 from emix.datasets.faithful import faithful_csv, load_faithful
@@ -114,7 +114,8 @@ def report(arguments: argparse.Namespace) -> int:
     table, fitted = _read_and_fit(arguments)
     from emix.report.report import Origin, report_html
 
-    command, left = f"emix {shlex.join(arguments.words)}", left_out(table, "are left out")
+    command = printable(f"emix {shlex.join(arguments.words)}")
+    left = left_out(table, "are left out")
     origin = Origin(file_title(arguments.file), command, arguments.seed, digest_of(arguments.file), left)
     with _progress_on_stderr(at_once=arguments.verbose):
         page = report_html(
@@ -127,7 +128,7 @@ def report(arguments: argparse.Namespace) -> int:
             warned=fitted.warned,
             n_starts=arguments.starts,
             verbose=_verbosity(arguments),
-        ).encode("utf-8", "xmlcharrefreplace")
+        ).encode()
     if arguments.out == STANDARD_STREAM:
         write_results(page)
     else:

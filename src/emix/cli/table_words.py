@@ -66,5 +66,9 @@ def digest_of(source: str) -> str:
 
 def file_title(source: str) -> str:
     """Return the name of a file without its folder, even if the name is not UTF-8."""
-    name = "standard input" if source == STANDARD_STREAM else Path(source).name
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return printable("standard input" if source == STANDARD_STREAM else Path(source).name)
+
+
+def printable(text: str) -> str:
+    """Return a text that may name files with the bytes that are not UTF-8 written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -83,11 +83,11 @@ def draw_distribution_line(axes: Axes, view: View, x: NDArray[np.float64], w: ND
     share = np.cumsum(w[order]) / w.sum()
     # At most a thousand steps are drawn; no screen shows more.
     steps = np.unique(np.linspace(0, len(x) - 1, 1000).astype(np.intp))
-    axes.step(x[order][steps], share[steps], where="post", color=PALE, lw=2.6, label="data")
+    axes.step(x[order][steps], share[steps], where="post", color=PALE, lw=2.6)
     z = np.linspace(low, high, 1000)
     deviations = np.sqrt(view.covariances[:, 0, 0])
     cdf = ndtr((z[:, None] - view.means[:, 0]) / deviations) @ view.weights
-    axes.plot(z, cdf, color=INK, lw=1.2, label="mixture")
+    axes.plot(z, cdf, color=INK, lw=1.2)
     axes.set_xlim(low, high)
     axes.set_ylim(-0.02, 1.02)
     gap = 0.0
@@ -97,9 +97,9 @@ def draw_distribution_line(axes: Axes, view: View, x: NDArray[np.float64], w: ND
         at_rows = ndtr((ordered[block, None] - view.means[:, 0]) / deviations) @ view.weights
         after = share[block] - at_rows
         gap = max(gap, float(np.maximum(np.abs(after), np.abs(after - steps_of_rows[block])).max()))
-    style(axes, "Distribution function", view.labels[0], "share of rows below", note=f"largest gap {gap:.3f}")
-    # The curves rise from the lower left to the upper right: the upper left is free.
-    axes.legend(fontsize=8.5, frameon=False, loc="upper left")
+    # The curves may lie anywhere in the panel: a legend would hide them.
+    label = "share below: rows (grey), mixture (black)"
+    style(axes, "Distribution function", view.labels[0], label, note=f"largest gap {gap:.3f}")
 
 
 def draw_uncertainty_line(
