@@ -6,6 +6,7 @@ import copy
 import pickle
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 import sklearn
 
 import emix
+from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.summary.description import Summary
 
 
@@ -84,6 +86,21 @@ def test_estimators_say_what_was_changed_and_whether_they_are_fitted(faithful: n
     assert "fitted" in texts and "not fitted" not in texts
     assert any(f"log-likelihood {gm.log_likelihood_:.6g} nats" in text for text in texts)
     assert "15 parameters, all default" in read(emix.GaussianMixture()._repr_html_() or "")
+
+
+class Classifier(SklearnEstimator):
+    """An estimator of another kind: fitted, but no mixture."""
+
+    def __init__(self, prior: Any, depth: int = 3) -> None:
+        self.prior, self.depth = prior, depth
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def test_an_estimator_that_is_no_mixture_shows_its_parameters() -> None:
+    texts = read(Classifier({"a": 0.5}, 4)._repr_html_() or "")
+    assert {"Classifier", "fitted", "prior={'a': 0.5}, depth=4", "2 of 2 parameters changed"} <= set(texts)
 
 
 def test_a_selector_says_what_it_chose(faithful: np.ndarray) -> None:

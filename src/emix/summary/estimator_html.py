@@ -37,11 +37,12 @@ def estimator_html(estimator: SklearnEstimator) -> str:
     str
         HTML that needs nothing else, for a light and a dark page.
     """
-    defaults = {name: one.default for name, one in inspect.signature(type(estimator)).parameters.items()}
+    signature = inspect.signature(type(estimator)).parameters
+    defaults = {name: "" if one.default is one.empty else shown(one.default) for name, one in signature.items()}
     values = estimator.get_params(deep=False)
     changed = changed_params(estimator)
     names = sorted(values, key=lambda name: name not in changed)  # a stable sort
-    columns = [names, [shown(values[name]) for name in names], [shown(defaults[name]) for name in names]]
+    columns = [names, [shown(values[name]) for name in names], [defaults[name] for name in names]]
     state = "fitted" if estimator.__sklearn_is_fitted__() else "not fitted"
     count = f"{len(changed)} of {len(names)} parameters changed" if changed else f"{len(names)} parameters, all default"
     table = table_html(["parameter", "value", "default"], columns, changed=range(len(changed)))
@@ -58,8 +59,8 @@ def _results(estimator: Any) -> str:
     parts = [f"{name}={shown(value)}" for name, value in changed.items()]
     line = f"<p>{escape(', '.join(parts))}</p>" if parts else ""
     fitted = vars(estimator).get("best_", estimator)  # of a selector, the mixture that was chosen
-    if not fitted.__sklearn_is_fitted__():
-        return line
+    if not fitted.__sklearn_is_fitted__() or not hasattr(fitted, "means_"):
+        return line  # of an estimator that is no mixture, its parameters
     k, d = fitted.means_.shape
     found = [f"{k} component{'s' * (k > 1)}", f"{d} column{'s' * (d > 1)}"]
     if fitted is not estimator:
