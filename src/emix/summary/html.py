@@ -20,7 +20,8 @@ STYLE = """\
 .emix{font-size:.93em;line-height:1.45}
 .emix .emix-wide{overflow-x:auto;max-width:100%}
 .emix p{margin:.3em 0}
-.emix table{color:inherit;font-size:inherit;border-collapse:collapse;margin:.35em 0 .8em;font-variant-numeric:tabular-nums;border:none}
+.emix table{color:inherit;font-size:inherit;border-collapse:collapse;margin:.35em 0 .8em;border:none;\
+font-variant-numeric:tabular-nums}
 .emix th,.emix td{padding:.12em .7em;border:none;text-align:right;vertical-align:top;white-space:nowrap;\
 background:none;color:inherit}
 .emix th:first-child,.emix td:first-child{text-align:left;padding-left:0}
