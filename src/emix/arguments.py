@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 from emix.exceptions import shown
 
 __all__ = [
-    "check_finite", "choice_of", "element_of", "first_not_finite", "integer_in_range", "nearest_of", "real_in_range",
-]  # fmt: skip
+    "check_finite",
+    "choice_of",
+    "did_you_mean",
+    "element_of",
+    "first_not_finite",
+    "integer_in_range",
+    "real_in_range",
+]
 
 
 def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:
@@ -80,12 +86,12 @@ def choice_of(name: str, value: Any, choices: Collection[str], caller: str) -> s
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
             f"The {name!r} parameter of {caller} must be a str among {_set_of(choices)}. Got {shown(value)} instead."
-            + nearest_of(value, choices)
+            + did_you_mean(value, choices)
         )
     return value
 
 
-def nearest_of(value: Any, choices: Collection[str]) -> str:
+def did_you_mean(value: Any, choices: Iterable[str]) -> str:
     """Return a sentence that suggests the nearest of the names, empty if none is near."""
     if not isinstance(value, str):
         return ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.arguments import nearest_of
+from emix.arguments import did_you_mean
 from emix.exceptions import shown
 from emix.plots.style import plain
 
@@ -151,7 +151,7 @@ def columns_of(features: Any, names: list[str], least: int, most: int) -> list[i
             if names.count(feature) > 1:
                 raise ValueError(f"features has {feature!r}, the name of several columns: give their numbers")
             numbers.append(names.index(feature) if feature in names else -1)
-            near = near or ("" if feature in names else nearest_of(feature, names))
+            near = near or ("" if feature in names else did_you_mean(feature, names))
         elif isinstance(feature, (int, np.integer)) and not isinstance(feature, bool):
             numbers.append(int(feature))
         else:
