@@ -119,7 +119,7 @@ def fit_from_starts(
     model = _model(settings, source)
     starts = _starts(settings, model, given, seed, source, search, follower)
     at_once = 1
-    # Who follows the runs sees one after another.
+    # A follower sees one run after another.
     if settings.n_init > 1 and follower is None and watch is None and not has_own_threads():
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)

@@ -183,7 +183,7 @@ def _pictures(subject: Subject) -> str:
 
 def _doubts(doubts: Sequence[Doubt], n_starts: int) -> str:
     parts = []
-    for doubt in sorted(doubts, key=lambda doubt: not doubt.is_there):  # what is there comes first
+    for doubt in sorted(doubts, key=lambda doubt: not doubt.is_there):  # reasons that were found come first
         table = ""
         if doubt.table is not None:
             title, header, columns = doubt.table
