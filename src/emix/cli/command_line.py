@@ -1,7 +1,8 @@
-"""The command `emix`: fit, score, info, data.
+"""The command `emix`: fit, report, score, info, data.
 
     emix data faithful --out faithful.csv
     emix fit faithful.csv --components 2 --out faithful.npz --plot faithful.png
+    emix report faithful.csv --out report.html
     emix score faithful.npz faithful.csv --out scores.csv
     emix info faithful.npz
 
@@ -12,16 +13,14 @@ on standard error, only results on standard output. The commands themselves are 
 from __future__ import annotations
 
 import argparse
-import csv
 import difflib
-import math
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from emix.choice.request import CRITERIA, nearest_name
-from emix.cli import commands
+from emix.choice.request import CRITERIA
+from emix.cli import argument_types, commands
 from emix.cli.commands import EXIT_DOUBTFUL, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, EXIT_PIPE, EXIT_USAGE
 from emix.cli.outputs import flush_results, open_closed_streams, say
 from emix.cli.tables import READABLE, WRITABLE
@@ -56,6 +55,13 @@ examples:
 
 """
 
+_REPORT_EXAMPLES = """\
+examples:
+  emix report faithful.csv --out report.html
+  emix report rows.csv -k 1-9 --covariance all --columns height,weight --out report.html
+
+"""
+
 _SCORE_EXAMPLES = """\
 examples:
   emix score model.npz rows.csv | head
@@ -64,9 +70,6 @@ examples:
 """
 
 _FILE_HELP = f"rows to read: {', '.join(READABLE)}, or - for text on standard input; text also compressed (.gz)"
-# Numbers of components in one range: more is a slip of the pen.
-_MOST_COUNTS = 1000
-
 _COLUMNS_HELP = (
     "columns to use, in this order, separated by commas (.npy: their numbers, from 0); default: all but row numbers, "
     "as pandas and R write them"
@@ -131,6 +134,7 @@ def _run(argv: Sequence[str] | None) -> int:
     """Run the command; print every expected error as one line, and return its exit code."""
     try:
         arguments = make_parser().parse_args(argv)
+        arguments.words = list(sys.argv[1:] if argv is None else argv)
         run: Callable[[argparse.Namespace], int] = arguments.run
         return run(arguments)
     except SystemExit as stop:  # argparse: --help, --version and usage errors
@@ -163,6 +167,12 @@ def make_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add, name, text, examples in (
         (_add_fit, "fit", "fit a mixture to the rows of a file", _FIT_EXAMPLES),
+        (
+            _add_report,
+            "report",
+            "choose a mixture, and write a page about the data, the choice and its doubts",
+            _REPORT_EXAMPLES,
+        ),
         (_add_score, "score", "log-density, component and responsibilities of each row", _SCORE_EXAMPLES),
         (_add_info, "info", "summarize a model file", ""),
         (_add_data, "data", "write a data set that comes with emix as CSV", ""),
@@ -186,28 +196,19 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         "-k",
         "--components",
         metavar="K",
-        type=_counts,
+        type=argument_types.counts,
         required=True,
         help="number of components; of a range, such as 1-9, or a list, such as 2,3,5, one is chosen",
     )
     parser.add_argument(
         "--covariance",
         metavar="NAME",
-        type=_covariances,
+        type=argument_types.covariances,
         default="full",
         help=f"structure of the covariances: {', '.join(NAMES)}; of several, separated by commas, or of all, one is "
         "chosen (default: %(default)s)",
     )
-    parser.add_argument(
-        "--criterion",
-        choices=CRITERIA,
-        help="how to choose among several mixtures (default: bic; cv is the log-likelihood of rows held out)",
-    )
-    parser.add_argument(
-        "--folds", metavar="N", type=_count, default=5, help="parts held out in turn for cv (default: %(default)s)"
-    )
-    _add_columns(parser)
-    parser.add_argument("--weights", metavar="COLUMN", help="column that holds the weight of each row")
+    _add_choice(parser)
     outputs = parser.add_argument_group("results")
     outputs.add_argument(
         "-o",
@@ -220,13 +221,75 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"draw the fit, or the criterion of several: {', '.join(commands.PICTURES)} (needs the extra emix[plot])",
     )
+    _add_volume(outputs)
+    _add_search(parser)
+    parser.set_defaults(run=commands.fit)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help=_FILE_HELP)
+    parser.add_argument(
+        "-k",
+        "--components",
+        metavar="K",
+        type=argument_types.counts,
+        default=list(range(1, 10)),
+        help="number of components; of a range or a list, one is chosen (default: 1-9)",
+    )
+    parser.add_argument(
+        "--covariance",
+        metavar="NAME",
+        type=argument_types.covariances,
+        default="all",
+        help="structures of the covariances, as for emix fit (default: %(default)s)",
+    )
+    _add_choice(parser)
+    outputs = parser.add_argument_group("results")
+    outputs.add_argument(
+        "-o", "--out", metavar="FILE", required=True, help="write the page, .html; - is standard output"
+    )
+    _add_volume(outputs)
+    _add_search(parser)
+    parser.add_argument(
+        "--starts",
+        metavar="N",
+        type=argument_types.count_or_none,
+        default=10,
+        help="starts from which the chosen mixture is fitted again, to look for other modes (default: %(default)s)",
+    )
+    parser.set_defaults(run=commands.report)
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--criterion",
+        choices=CRITERIA,
+        help="how to choose among several mixtures (default: bic; cv is the log-likelihood of rows held out)",
+    )
+    parser.add_argument(
+        "--folds",
+        metavar="N",
+        type=argument_types.count,
+        default=5,
+        help="parts held out in turn for cv (default: %(default)s)",
+    )
+    _add_columns(parser)
+    parser.add_argument("--weights", metavar="COLUMN", help="column that holds the weight of each row")
+
+
+def _add_volume(outputs: Any) -> None:
     volume = outputs.add_mutually_exclusive_group()
     volume.add_argument("-q", "--quiet", action="store_true", help="print no summary")
     volume.add_argument(
         "-v", "--verbose", action="store_true", help="progress on standard error (on a terminal: after two seconds)"
     )
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
     search = parser.add_argument_group("the fit")
-    search.add_argument("--n-init", metavar="N", type=_count, default=1, help="runs, the best one wins (default: 1)")
+    search.add_argument(
+        "--n-init", metavar="N", type=argument_types.count, default=1, help="runs, the best one wins (default: 1)"
+    )
     search.add_argument(
         "--init",
         choices=INIT_PARAMS,
@@ -235,23 +298,27 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument(
         "--tol",
-        type=_nonnegative,
+        type=argument_types.nonnegative,
         default=1e-6,
         help="stop when the log-likelihood per row changes by less (default: %(default)s)",
     )
     search.add_argument(
         "--reg-covar",
-        type=_reg_covar,
+        type=argument_types.reg_covar,
         default="auto",
         help="added to the variances: a number, in the squared units of the columns, or auto, which follows each "
         "column's scale (default: %(default)s)",
     )
-    search.add_argument("--max-iter", metavar="N", type=_count, default=1000, help="iterations (default: %(default)s)")
     search.add_argument(
-        "--seed", type=_seed, default=0, help="of the starts: the same seed, the same fit (default: %(default)s)"
+        "--max-iter", metavar="N", type=argument_types.count, default=1000, help="iterations (default: %(default)s)"
     )
-    search.add_argument("--threads", metavar="N", type=_count, help="default: what the machine lends")
-    parser.set_defaults(run=commands.fit)
+    search.add_argument(
+        "--seed",
+        type=argument_types.seed,
+        default=0,
+        help="of the starts: the same seed, the same fit (default: %(default)s)",
+    )
+    search.add_argument("--threads", metavar="N", type=argument_types.count, help="default: what the machine lends")
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
@@ -286,12 +353,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--columns", metavar="A,B,...", type=_names, help=_COLUMNS_HELP)
+    parser.add_argument("--columns", metavar="A,B,...", type=argument_types.names, help=_COLUMNS_HELP)
     parser.add_argument("--no-header", action="store_true", help="the text has no line of column names: x0, x1, ...")
     parser.add_argument(
         "--separator",
         metavar="CHARACTER",
-        type=_separator,
+        type=argument_types.separator,
         help="what separates the columns of a text: ';', tab, blank (any number of blanks), ... (default: what alone "
         "gives a table of numbers, else a comma, in .tsv a tab)",
     )
@@ -302,86 +369,6 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
         help="rows without a value in a column (empty, NA, ., -, #N/A, ...): refuse the file, or leave them out; score "
         "leaves them empty in place (default: %(default)s)",
     )
-
-
-def _names(text: str) -> list[str]:
-    # A name that holds a comma is quoted, as in the CSV file itself. A column without a name is written "".
-    names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
-    if not names or ("" in names and '""' not in text):
-        raise argparse.ArgumentTypeError(f"{text!r} has an empty name, expected names separated by commas")
-    return names
-
-
-def _separator(text: str) -> str:
-    character = {"tab": "\t", "\\t": "\t", "blank": " ", "blanks": " "}.get(text.lower(), text)
-    # polars separates by one byte. Letters, digits, points and signs are parts of numbers; quotation marks, of texts.
-    if len(character) != 1 or not character.isascii() or character.isalnum() or character in "\n\r\"'.+-_":
-        raise argparse.ArgumentTypeError(f"{text!r}, expected one character, such as ';' or tab")
-    return character
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of at least 1")
-    return int(text)
-
-
-def _counts(text: str) -> list[int]:
-    """Read numbers of components: 2, 1-9, or 2,3,5-7."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not all(number.isdecimal() and int(number) >= 1 for number in ((first, last) if dash else (first,))):
-            raise argparse.ArgumentTypeError(
-                f"{text!r}, expected a whole number of at least 1, a range such as 1-9, or several, such as 2,3,5"
-            )
-        numbers = range(int(first), int(last or first) + 1)
-        if not 0 < len(numbers) <= _MOST_COUNTS:
-            expected = f"at most {_MOST_COUNTS} numbers" if numbers else f"{last}-{first}"
-            raise argparse.ArgumentTypeError(f"{text!r}, expected a range from the smaller to the larger: {expected}")
-        found += numbers
-    if len(set(found)) < len(found):
-        twice = next(number for number in found if found.count(number) > 1)
-        raise argparse.ArgumentTypeError(f"{text!r} has {twice} more than once, expected each number once")
-    return found
-
-
-def _covariances(text: str) -> str | list[str]:
-    """Read names of structures: one, several, or all. E and V, of data in one column, are checked with the data."""
-    known = (*NAMES, "E", "V")
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in known and text != "all":
-            near = nearest_name(name, (*NAMES, "all"))
-            hint = f"; did you mean {near}?" if near else ""
-            choices = ", ".join(("all", *NAMES))
-            raise argparse.ArgumentTypeError(f"invalid choice: {name!r} (choose from {choices}){hint}")
-    return names[0] if len(names) == 1 else names
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 0 to 4294967295")
-    return int(text)
-
-
-def _nonnegative(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0.0):
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number of at least 0")
-    return value
-
-
-def _reg_covar(text: str) -> float | str:
-    if text == "auto":
-        return text
-    try:
-        return _nonnegative(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected auto or a number of at least 0") from None
 
 
 def _version() -> str:

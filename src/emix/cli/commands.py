@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, NamedTuple, cast
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from emix.cli.outputs import (
     say,
     write_results,
 )
-from emix.cli.table_words import file_title, in_place, say_what_is_left_out
+from emix.cli.table_words import digest_of, file_title, in_place, left_out, printable, say_what_is_left_out
 from emix.cli.tables import WRITABLE, check_readable, read_table, write_columns
 from emix.cli.text_content import STANDARD_STREAM
 from emix.datasets.faithful import faithful_csv, load_faithful
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from emix.choice.selection import MixtureSelection
     from emix.cli.tables import Table
     from emix.estimators.gaussian_mixture import GaussianMixture
 
@@ -82,17 +85,7 @@ def fit(arguments: argparse.Namespace) -> int:
     _refuse_overwriting(arguments.plot, "--plot", FILE=arguments.file)
     if arguments.out != STANDARD_STREAM:
         _refuse_overwriting(arguments.plot, "--plot", **{"--out": arguments.out})
-    table = read_table(
-        arguments.file,
-        columns=arguments.columns,
-        weights=arguments.weights,
-        header=not arguments.no_header,
-        separator=arguments.separator,
-        drop_missing=arguments.missing == "drop",
-        to_fit=True,
-    )
-    say_what_is_left_out(arguments.file, table, "are left out")
-    fitted = _choose(arguments, table) if _is_choice(arguments) else _fit(arguments, table)
+    _, fitted = _read_and_fit(arguments)
     estimator = fitted.estimator
     written: list[str] = []
     if arguments.out is not None:
@@ -109,17 +102,72 @@ def fit(arguments: argparse.Namespace) -> int:
         written.append(f"Picture     {arguments.plot}")
     if not arguments.quiet and not model_on_stdout:
         write_results("\n".join([fitted.describe(), *(["", *written] if written else []), ""]))
-    # The fit has already warned of both.
+    return _exit_code(estimator)
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """`emix report`: choose among mixtures, and write a page about the data, the choice and what to doubt."""
+    if arguments.out != STANDARD_STREAM:
+        check_writable(arguments.out, (".html", ".htm"))
+    require("matplotlib.figure", "plot", "a report")
+    _refuse_overwriting(arguments.out, "--out", FILE=arguments.file)
+    table, fitted = _read_and_fit(arguments)
+    from emix.report.report import Origin, report_html
+
+    command = printable(f"emix {shlex.join(arguments.words)}")
+    left = left_out(table, "are left out")
+    origin = Origin(file_title(arguments.file), command, arguments.seed, digest_of(arguments.file), left)
+    with _progress_on_stderr(at_once=arguments.verbose):
+        page = report_html(
+            fitted.estimator,
+            table.rows,
+            table.weights,
+            table.names,
+            origin,
+            selection=fitted.selection,
+            warned=fitted.warned,
+            n_starts=arguments.starts,
+            verbose=_verbosity(arguments),
+        ).encode()
+    if arguments.out == STANDARD_STREAM:
+        write_results(page)
+    else:
+        with writing(arguments.out) as stream:
+            stream.write(page)
+        if not arguments.quiet:
+            write_results(f"{str(fitted.describe()).splitlines()[0]}\nReport  {arguments.out}\n")
+    return _exit_code(fitted.estimator)
+
+
+def _read_and_fit(arguments: argparse.Namespace) -> tuple[Table, _Fitted]:
+    """Read the table of `emix fit` and `emix report`, and fit or choose."""
+    table = read_table(
+        arguments.file,
+        columns=arguments.columns,
+        weights=arguments.weights,
+        header=not arguments.no_header,
+        separator=arguments.separator,
+        drop_missing=arguments.missing == "drop",
+        to_fit=True,
+    )
+    say_what_is_left_out(arguments.file, table, "are left out")
+    return table, _choose(arguments, table) if _is_choice(arguments) else _fit(arguments, table)
+
+
+def _exit_code(estimator: GaussianMixture) -> int:
+    """Return the code that says whether the fit is to be doubted, of which it has already warned."""
     degenerate = any(run.chosen and run.degenerate for run in estimator.runs_)
     return EXIT_OK if estimator.converged_ and not degenerate else EXIT_DOUBTFUL
 
 
 class _Fitted(NamedTuple):
-    """A fitted mixture, and the functions that draw it and describe it."""
+    """A fitted mixture, the functions that draw it and describe it, the mixtures it was chosen from, and warnings."""
 
     estimator: GaussianMixture
     draw: Callable[[], Figure]
     describe: Callable[[], str]
+    warned: list[str]
+    selection: MixtureSelection | None = None
 
 
 def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
@@ -135,10 +183,10 @@ def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
         n_init=arguments.n_init,
         init_params=arguments.init,
         random_state=arguments.seed,
-        verbose=2 if arguments.verbose or (sys.stderr.isatty() and not arguments.quiet) else 0,
+        verbose=_verbosity(arguments),
         n_threads=arguments.threads,
     )
-    with _messages_on_stderr(), _progress_on_stderr(at_once=arguments.verbose):
+    with _messages_on_stderr() as warned, _progress_on_stderr(at_once=arguments.verbose):
         estimator.fit(table.rows, sample_weight=table.weights)
     # The model file does not keep the verbosity of this command.
     estimator.verbose = 0
@@ -154,7 +202,13 @@ def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
             title=file_title(arguments.file),
         )
 
-    return _Fitted(estimator, draw, lambda: summary(estimator, table.rows, table.weights, feature_names=table.names))
+    text = partial(summary, estimator, table.rows, table.weights, feature_names=table.names)
+    return _Fitted(estimator, draw, text, warned)
+
+
+def _verbosity(arguments: argparse.Namespace) -> int:
+    """Progress is shown where it is asked for, and on a terminal."""
+    return int(arguments.verbose or (sys.stderr.isatty() and not arguments.quiet))
 
 
 def _is_choice(arguments: argparse.Namespace) -> bool:
@@ -167,7 +221,7 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
     """Fit several mixtures and choose one."""
     from emix.choice.select import select_mixture
 
-    with _messages_on_stderr(), _progress_on_stderr(at_once=arguments.verbose):
+    with _messages_on_stderr() as warned, _progress_on_stderr(at_once=arguments.verbose):
         selection = select_mixture(
             table.rows,
             arguments.components,
@@ -178,7 +232,7 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
             n_folds=arguments.folds,
             random_state=arguments.seed,
             n_threads=arguments.threads,
-            verbose=1 if arguments.verbose or (sys.stderr.isatty() and not arguments.quiet) else 0,
+            verbose=_verbosity(arguments),
             tol=arguments.tol,
             reg_covar=arguments.reg_covar,
             max_iter=arguments.max_iter,
@@ -186,12 +240,16 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
         )
 
     def draw() -> Figure:
-        axes = selection.plot()
+        from emix.plots.figures import new_figure
+        from emix.plots.selection import SELECTION_SIZE, draw_selection
+
+        figure = new_figure(*SELECTION_SIZE)
+        axes = draw_selection(selection, figure.add_subplot())
         title = axes.get_title(loc="left")
         axes.set_title(f"{file_title(arguments.file)}: {title}", loc="left", fontsize=11, fontweight="bold")
-        return cast("Figure", axes.figure)
+        return figure
 
-    return _Fitted(selection.best_, draw, lambda: str(selection))
+    return _Fitted(selection.best_, draw, lambda: str(selection), warned, selection)
 
 
 def score(arguments: argparse.Namespace) -> int:
@@ -298,19 +356,23 @@ def _rows_for(
 
 
 @contextlib.contextmanager
-def _messages_on_stderr() -> Iterator[None]:
-    """Print warnings as lines in the command's own form."""
+def _messages_on_stderr() -> Iterator[list[str]]:
+    """Print warnings as lines in the command's own form, at the end; the list is filled with them then."""
+    texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        say(f"emix: warning: {' '.join(str(warning.message).split())}")
+        yield texts
+    texts += [" ".join(str(warning.message).split()) for warning in caught]
+    for text in texts:
+        say(f"emix: warning: {text}")
 
 
 @contextlib.contextmanager
 def _progress_on_stderr(*, at_once: bool) -> Iterator[None]:
     """Send the output of a verbose fit to standard error: standard output is for results."""
-    with contextlib.redirect_stdout(Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)):
+    progress = Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)
+    # Lines come on standard output, a line of tqdm on standard error.
+    with contextlib.redirect_stdout(progress), contextlib.redirect_stderr(progress):
         yield
 
 
@@ -321,6 +383,14 @@ class Progress(io.TextIOBase):
         super().__init__()
         self._target = target
         self._begin = time.monotonic() + patience
+
+    def isatty(self) -> bool:
+        """True if the text is passed on to a terminal."""
+        return self._target.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor of the stream behind, which knows how wide the terminal is."""
+        return self._target.fileno()
 
     def write(self, text: str) -> int:
         """Drop the text, or pass it on."""

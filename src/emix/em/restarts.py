@@ -108,7 +108,7 @@ def best_run(
     run : callable
         Does one run: (number, stop) -> its result. It may raise DegenerateFitError.
     n_init : int
-        Number of runs.
+        Number of runs. One that a callback ended is the last, if runs are done one by one.
     degeneracy : callable
         The result of a run -> the reason to set it aside, or None.
     of_error : callable
@@ -145,6 +145,8 @@ def best_run(
         rank = (reason is None, result.objective, -number)
         if best is None or rank > best[:3]:
             best = (*rank, result)
+        if n_init > 1 and n_threads == 1 and result.stopped_by == "callback":
+            break  # the fit is ended, not this run alone
     if best is None:
         assert failure is not None
         raise failure

@@ -49,7 +49,7 @@ def attributes_of_fit(
     means = [record.log_likelihood / weight for record in found.result.history if record.accepted]
     result, runs, doubts = found if source.weight_unit == 1.0 else found.in_unit(source.weight_unit)
 
-    if not result.converged and settings.max_iter > 0:
+    if not result.converged and settings.max_iter > 0 and result.stopped_by != "callback":
         warn_convergence(_NOT_CONVERGED)
     chosen = runs[0] if len(runs) == 1 else next(report for report in runs if report.chosen)
     if chosen.degenerate or doubts:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
+from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -16,8 +16,10 @@ from emix.estimators.fit_attributes import attributes_of_fit
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.fit_warnings import warn_of_infinite_precisions
 from emix.estimators.fitted_mixture import FittedMixture
+from emix.estimators.mixture_display import MixtureDisplay
 from emix.estimators.mixture_operations import MixtureOperations
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
+from emix.estimators.mixture_storage import MixtureStorage
 from emix.estimators.parameters_check import (
     check_given_start,
     check_means,
@@ -25,6 +27,7 @@ from emix.estimators.parameters_check import (
     check_spread,
     check_weights,
 )
+from emix.estimators.progress import Callback, follow
 from emix.estimators.sklearn_exchange import SklearnExchange
 from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.parameters import GaussianParameters
@@ -43,7 +46,7 @@ from emix.rows.validation import (
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
+class GaussianMixture(FittedMixture, MixtureOperations, MixtureDisplay, MixtureStorage, SklearnExchange):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
     The parameters, attributes and methods are scikit-learn's, with these differences: the default `tol` is 1e-6, which
@@ -104,7 +107,10 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         Start from the parameters that are there, if the estimator is fitted; `n_init` and the start's parameters are
         not used then.
     verbose : int
-        1 prints the runs and their iterations, 2 also time and change.
+        1 shows how the fit goes, from the search for a start on: run, iteration, log-likelihood (total, nats), its
+        change, time since the fit began, iterations per second. In a terminal or a notebook that is one line, kept up
+        to date by tqdm (the extra ``emix[progress]``); without tqdm, or where neither is there, lines on standard
+        output. 2 prints lines in any case. Runs are then done one by one.
     verbose_interval : int
         Iterations from one line to the next.
     n_threads : int or None
@@ -145,8 +151,9 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
     converged_ : bool
     n_iter_ : int
         Steps of EM in the run that was kept.
-    stopped_by_ : {"log_likelihood", "rounding", "max_iter"}
-        "rounding": no further rise could be told from rounding.
+    stopped_by_ : {"log_likelihood", "rounding", "max_iter", "callback"}
+        How the run that was kept ended. "rounding": no further rise could be told from rounding. "callback": the
+        callback of `fit` ended it, and `converged_` is False.
     fit_time_ : float
         Seconds.
     n_features_in_ : int
@@ -221,7 +228,13 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        callback: Callable[[int, EMRecord], object] | None = None,
+    ) -> Self:
         """Fit the mixture to the rows of `X`.
 
         Parameters
@@ -232,6 +245,12 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
             Ignored.
         sample_weight : array_like of shape (n_samples,), optional
             Weights of the rows, not negative. A weight of 2 counts as the row written twice, 0 as left out.
+        callback : callable, optional
+            Called as ``callback(run, record)`` after each E-step with the number of the run, from 0, and its
+            `EMRecord`. It ends the fit by returning True: the run keeps the parameters that it has, later runs are not
+            begun, and the best of the runs that were done is kept. Anything else that it returns is ignored; an error
+            that it raises ends the fit and leaves the estimator as it was. Runs are done one by one, each iteration by
+            itself. The search for a start does not call it.
 
         Returns
         -------
@@ -249,12 +268,13 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         Warns
         -----
         ConvergenceWarning
-            If the run that is kept did not converge in `max_iter` iterations, or a component of it collapsed.
+            If the run that is kept did not converge in `max_iter` iterations, or a component of it collapsed. None for
+            a run that the callback ended.
         UserWarning
             If all rows are equal, or components start alike; if columns are constant or linearly dependent, or
             `reg_covar` is more than a hundredth of a component's own variance in one; if `precisions_` is infinite.
         """
-        self._fit(X, sample_weight)
+        self._fit(X, sample_weight, callback)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
@@ -328,58 +348,9 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         vars(mixture).update(published, n_features_in_=n_features)
         return mixture
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the mixture to a file: data without code, with a checksum.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            Used as given. The file is written beside it and then takes its place, so that an existing file is replaced
-            whole or not at all; it keeps its permissions. A FIFO or a device is written through.
-
-        Raises
-        ------
-        NotFittedError
-            If there are no parameters yet.
-        OSError
-            If the file cannot be written.
-
-        Notes
-        -----
-        Kept are the parameters in float64 and the dtype of the data, the names of the columns, the settings, and all
-        that the fit reported: log-likelihood, history, runs, how it stopped and how long it took. Arrays that were put
-        in the place of `means_` and the like are kept as what they are. A setting that is no number, text, array or
-        None is not kept, such as a generator given as `random_state`: the loaded mixture has the default there.
-        Attributes of your own are not kept.
-        """
-        from emix.estimators.mixture_file import save_mixture
-
-        save_mixture(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a mixture that `save` wrote; it scores to the same bits.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-
-        Returns
-        -------
-        GaussianMixture
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ModelFileError
-            If it is truncated, altered, of a newer format or not of a GaussianMixture.
-        """
-        from emix.estimators.mixture_file import load_mixture
-
-        return load_mixture(cls, path)
-
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> tuple[FloatArray, dict[str, Any]]:
+    def _fit(
+        self, X: Any, sample_weight: ArrayLike | None, callback: Callback | None = None
+    ) -> tuple[FloatArray, dict[str, Any]]:
         """Fit and set the attributes, all or none; return the rows, and the attributes of this fit."""
         began = time.perf_counter()
         settings = check_settings(self)
@@ -390,11 +361,20 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
         moderate = source.without_unit()
         check_column_range(source.columns, rows.dtype.char, names)
-        if settings.warm_start and self.__sklearn_is_fitted__():
-            found = continue_fit(settings, parameters_of(self._fitted()), moderate, names)
-        else:
-            given = check_given_start(self, settings, source.n_features)
-            found = fit_from_starts(settings, given, seed_of(self.random_state), moderate, names)
+        follower = None
+        if settings.verbose or callback is not None:
+            unit = source.weight_unit
+            follower = follow(settings.verbose, settings.verbose_interval, settings.n_init, unit, callback)
+        try:
+            if settings.warm_start and self.__sklearn_is_fitted__():
+                found = continue_fit(settings, parameters_of(self._fitted()), moderate, names, None, follower)
+            else:
+                given = check_given_start(self, settings, source.n_features)
+                seed = seed_of(self.random_state)
+                found = fit_from_starts(settings, given, seed, moderate, names, None, True, follower)
+        finally:
+            if follower is not None:
+                follower.close()
         state = attributes_of_fit(self, settings, found, source, names, time.perf_counter() - began)
         self.__dict__ = state
         return rows, state

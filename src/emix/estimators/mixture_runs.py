@@ -14,7 +14,7 @@ from emix.em.loop import Watch, iterate
 from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.em.result import EMRecord, EMResult
 from emix.estimators.parameters_check import GivenStart, Settings
-from emix.estimators.progress import Progress
+from emix.estimators.progress import Follower
 from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
 from emix.gaussian.collapse import ColumnDoubts, Names, judge_fit
 from emix.gaussian.model import GaussianModel
@@ -88,6 +88,7 @@ def fit_from_starts(
     names: Names,
     watch: Watch | None = None,
     search: bool = True,
+    follower: Follower | None = None,
 ) -> Runs:
     """Run EM from ``settings.n_init`` starts.
 
@@ -103,6 +104,8 @@ def fit_from_starts(
         It looks at the runs, which are then done one by one.
     search : bool
         False leaves out the search of ``init_params="auto"``: run 0 starts from k-means, run 1 is the hierarchical one.
+    follower : Follower, optional
+        It follows the runs, which are then done one by one, and may end them.
 
     Returns
     -------
@@ -114,26 +117,32 @@ def fit_from_starts(
         If in every run the covariance of a component collapsed.
     """
     model = _model(settings, source)
-    starts = _starts(settings, model, given, seed, source, search)
+    starts = _starts(settings, model, given, seed, source, search, follower)
     at_once = 1
-    # Printed lines come run by run.
-    if settings.n_init > 1 and not settings.verbose and watch is None and not has_own_threads():
+    # A follower sees one run after another.
+    if settings.n_init > 1 and follower is None and watch is None and not has_own_threads():
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
         model = _model(settings._replace(n_threads=1), source)
-    return _best(settings, model, settings.n_init, starts, source, names, at_once, watch)
+    return _best(settings, model, settings.n_init, starts, source, names, at_once, watch, follower)
 
 
 def _starts(
-    settings: Settings, model: GaussianModel, given: GivenStart, seed: int, source: ArraySource, search: bool
+    settings: Settings,
+    model: GaussianModel,
+    given: GivenStart,
+    seed: int,
+    source: ArraySource,
+    search: bool,
+    follower: Follower | None,
 ) -> Callable[[int], Start]:
     """Return the function that gives the start of each run."""
     kind = settings.init_params
     if kind == "auto" and all(part is None for part in given):
         # A search comes before the runs, which may go side by side.
         limits = settings.tol, settings.max_iter if search else 0
-        return AutoStarts(source, model, seed, *limits).start
+        return AutoStarts(source, model, seed, *limits, None if follower is None else follower.say).start
     kind = "kmeans" if kind == "auto" else kind
     name = kind if given.means is None else "given"
     return lambda run: Start(_start(given, kind, model, seed, run, source), name)
@@ -146,9 +155,14 @@ def _model(settings: Settings, source: ArraySource) -> GaussianModel:
 
 
 def continue_fit(
-    settings: Settings, parameters: GaussianParameters, source: ArraySource, names: Names, watch: Watch | None = None
+    settings: Settings,
+    parameters: GaussianParameters,
+    source: ArraySource,
+    names: Names,
+    watch: Watch | None = None,
+    follower: Follower | None = None,
 ) -> Runs:
-    """Run EM once, from fitted parameters; `watch` is that of `fit_from_starts`.
+    """Run EM once, from fitted parameters; `watch` and `follower` are those of `fit_from_starts`.
 
     Raises
     ------
@@ -165,7 +179,8 @@ def continue_fit(
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
     model = _model(settings, source)
-    return _best(settings, model, 1, lambda run: Start(parameters, "parameters before"), source, names, 1, watch)
+    start = Start(parameters, "parameters before")
+    return _best(settings, model, 1, lambda run: start, source, names, 1, watch, follower)
 
 
 def _start(
@@ -196,20 +211,15 @@ def _best(
     names: Names,
     at_once: int = 1,
     watch: Watch | None = None,
+    follower: Follower | None = None,
 ) -> Runs:
     """Run EM from each start, some at one time, and choose."""
-    progress = None
-    if settings.verbose:
-        progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
     kinds = [""] * n_init
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
-        callback: Callable[[EMRecord], object] | None = None
-        if progress is not None:
-            callback = progress.iteration_ends
-            progress.run_begins(index)
+        callback = None if follower is None else follower.run_begins(index)
         parameters, kinds[index], done = start(index)
-        if done is not None and progress is None:
+        if done is not None and follower is None:
             return done
         result = iterate(
             model,
@@ -220,8 +230,8 @@ def _best(
             callback=callback,
             watch=watch if stop is None else Watch(_ended_by(stop)),
         )
-        if progress is not None:
-            progress.run_ends(result)
+        if follower is not None:
+            follower.run_ends(result)
         return result
 
     columns: dict[int, ColumnDoubts] = {}  # by the identity of a result, all of which best_run holds

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
 from typing import Any, Self
 
 import numpy as np
 
 from emix.exceptions import shown
 
-__all__ = ["SklearnEstimator"]
+__all__ = ["SklearnEstimator", "changed_params"]
 
 # sklearn.utils.metadata_routing.UNCHANGED under another name: "leave this request as it is".
 _UNCHANGED = "$UNCHANGED$"
@@ -91,12 +92,16 @@ class SklearnEstimator:
         return self
 
     def __repr__(self) -> str:
-        changed = [
-            f"{name}={_short(getattr(self, name))}"
-            for name, default in _defaults(type(self)).items()
-            if not _same(getattr(self, name, default), default)
-        ]
+        changed = [f"{name}={_short(value)}" for name, value in changed_params(self).items()]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_(self) -> str | None:
+        # scikit-learn's switch between text and diagrams counts here too. None makes a notebook show the text.
+        if "sklearn" in sys.modules and sys.modules["sklearn"].get_config()["display"] != "diagram":
+            return None
+        from emix.summary.estimator_html import estimator_html
+
+        return estimator_html(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_parameters" in vars(self)
@@ -176,6 +181,15 @@ class SklearnEstimator:
         # clone of scikit-learn copies the attribute of this name.
         self._metadata_request = request
         return self
+
+
+def changed_params(estimator: SklearnEstimator) -> dict[str, Any]:
+    """Return the parameters of the constructor that are not at their defaults."""
+    return {
+        name: getattr(estimator, name)
+        for name, default in _defaults(type(estimator)).items()
+        if not _same(getattr(estimator, name, default), default)
+    }
 
 
 def _defaults(cls: type) -> dict[str, Any]:

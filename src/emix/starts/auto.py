@@ -12,6 +12,7 @@ likelihood in multivariate Gaussian mixture models, Computational Statistics & D
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -96,6 +97,8 @@ class AutoStarts:
     tol : float
     max_iter : int
         Those of the fit.
+    say : callable, optional
+        Told in a few words how the search goes.
 
     Attributes
     ----------
@@ -108,7 +111,16 @@ class AutoStarts:
     iterations of a candidate.
     """
 
-    def __init__(self, source: ArraySource, model: GaussianModel, seed: int, tol: float, max_iter: int) -> None:
+    def __init__(
+        self,
+        source: ArraySource,
+        model: GaussianModel,
+        seed: int,
+        tol: float,
+        max_iter: int,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._say = say
         self._source, self._model, self._seed = source, model, seed
         self.exploration = Exploration(source, model, seed, tol, max_iter)
         self._restart = 1 + max(restart for _, restart in _CANDIDATES)
@@ -164,7 +176,13 @@ class AutoStarts:
             elif found.result.log_likelihood > modes[0].result.log_likelihood:
                 n_found = 1
             modes = self._distinct([*modes, found])
+            best = modes[0].result.log_likelihood / exploration.source.total_weight
+            self._tell(f"best mode so far {best:.5f} nats per unit of weight, found {n_found} of {ENOUGH} times")
         return self._without_collapse(self._distinct(modes + waiting))
+
+    def _tell(self, text: str) -> None:
+        if self._say is not None:
+            self._say(text)
 
     def _candidates(self, which: tuple[tuple[str, int], ...]) -> list[_Candidate]:
         """Candidates after a few iterations, without those that collapsed."""
@@ -189,6 +207,7 @@ class AutoStarts:
                 result = exploration.run(start, CANDIDATE_ITERATIONS)
                 found[number] = None if result is None else _Candidate(kind, start, result)
 
+        self._tell(f"{len(which)} candidate{'s' * (len(which) > 1)} on {source.n_rows} rows")
         run_in_threads(share, threads)
         results = [candidate for candidate in found if candidate is not None]
         exploration.left -= sum(candidate.result.n_iter + 1 for candidate in results)

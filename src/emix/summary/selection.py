@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING
 
+from emix.summary.html import block, escape, table_html
 from emix.summary.text_table import format_numbers, format_table
 
 if TYPE_CHECKING:
@@ -43,27 +43,17 @@ def selection_text(selection: MixtureSelection) -> str:
     return "\n".join(lines)
 
 
-def selection_html(selection: MixtureSelection) -> str:
-    """Describe a selection in HTML, for notebooks."""
+def selection_html(selection: MixtureSelection, *, with_style: bool = True) -> str:
+    """Describe a selection in HTML; a page that has the style of `emix.summary.html` already needs none."""
     header, columns = _columns(selection)
-    cells = "".join(f'<th style="text-align:{"left" if j == 0 else "right"}">{html.escape(name)}</th>'
-                    for j, name in enumerate(header))  # fmt: skip
-    rows = []
-    for row, texts in zip(_shown(selection), zip(*columns)):
-        weight = ";font-weight:bold" if row == selection.best_row_ else ""
-        rows.append(
-            "<tr>"
-            + "".join(
-                f'<td style="text-align:{"left" if j == 0 else "right"}{weight}">{html.escape(text.strip())}</td>'
-                for j, text in enumerate(texts)
-            )
-            + "</tr>"
-        )
+    best = _shown(selection).index(selection.best_row_)
     note = _note(selection)
-    return (
-        f"<div><p>{html.escape(_choice(selection))}</p><table><thead><tr>{cells}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>{f'<p>{html.escape(note)}</p>' if note else ''}</div>"
-    )
+    parts = [
+        f'<p class="emix-title">{escape(_choice(selection))}</p>',
+        table_html(header, columns, changed=[best]),
+        f"<p>{escape(note)}</p>" if note else "",
+    ]
+    return block(*parts) if with_style else "".join(parts)
 
 
 def _shown(selection: MixtureSelection) -> list[MixtureRow]:
