@@ -356,7 +356,8 @@ class GaussianMixture(FittedMixture, MixtureOperations, MixtureDisplay, MixtureS
         settings = check_settings(self)
         names = feature_names(X)
         rows = as_rows(X, caller=type(self).__name__, to_fit=True)
-        check_one_column(settings.covariance_type, rows.shape[1], type(self).__name__)
+        if settings.covariance_type in OF_ONE_COLUMN:
+            check_one_column(settings.covariance_type, rows.shape[1], type(self).__name__)
         source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
         check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
         moderate = source.without_unit()
