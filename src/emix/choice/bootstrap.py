@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.arguments import integer_in_range
-from emix.choice.fits import CellFit, Fitter, starts_of_sweep
+from emix.choice.fits import CellFit, Fitter
 from emix.choice.neighbours import merged, split
 from emix.choice.request import Cell, cells_of, check_covariance_types
 from emix.choice.side_by_side import Stop, do_each
@@ -142,7 +142,7 @@ def bootstrap_lrt(
     mixture = GaussianMixture(
         tol=tol, reg_covar=reg_covar, max_iter=max_iter, n_init=n_init, init_params=init_params, n_threads=n_threads
     )
-    settings = starts_of_sweep(check_settings(mixture, caller))
+    settings = check_settings(mixture, caller)
     names = feature_names(X)
     rows = as_rows(X, caller=caller, to_fit=True)
     source = ArraySource(rows)
@@ -157,7 +157,7 @@ def bootstrap_lrt(
     check_column_range(source.columns, rows.dtype.char, names)
     seed = seed_of(random_state)
 
-    observed = Fitter(source, settings, seed, names, with_entropy=False)
+    observed = Fitter(source, settings, seed, names)
     null, alternative = _fits(observed, few, more)
     for cell, fit in ((few, null), (more, alternative)):
         if not fit.is_sound:
@@ -168,7 +168,7 @@ def bootstrap_lrt(
 
     def of_sample(i: int, stop: Stop) -> float:
         drawn = _sample(parameters, source, seed, i)
-        fits = _fits(Fitter(drawn, settings, seed + 1 + i, names, with_entropy=False), few, more, stop, at_once > 1)
+        fits = _fits(Fitter(drawn, settings, seed + 1 + i, names), few, more, stop, at_once > 1)
         return _statistic(*fits)
 
     statistics = np.full(n_bootstrap, math.nan)

@@ -11,7 +11,7 @@ from emix.em.result import EMResult
 from emix.exceptions import DegenerateFitError, Warned, warn, warnings_held
 from emix.parallel.threads import Task, run_in_threads
 
-__all__ = ["Degeneracy", "RunReport", "best_run"]
+__all__ = ["Degeneracy", "RunReport", "best_run", "sound_report"]
 
 Run = Callable[[int, Any], EMResult]
 """Does one run: (number, stop) -> its result.
@@ -155,6 +155,11 @@ def best_run(
         _report(number, result, reason, best[3], starts[number]) for number, (result, reason) in enumerate(found)
     ]
     return best[3], reports
+
+
+def sound_report(number: int, result: EMResult, start: str) -> RunReport:
+    """Return the report of a run that is kept."""
+    return _report(number, result, None, result, start)
 
 
 def _side_by_side(run: Run, n_init: int, n_threads: int) -> Callable[[int], EMResult]:
