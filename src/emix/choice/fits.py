@@ -155,18 +155,18 @@ class Fitter:
         watch = Watch(_Stopped(stop), eager=True, sees_all=False)
         with warnings_held() as warned:
             try:
-                runs = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names, watch, search=False)
+                runs = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names, watch, search=0.0)
             except DegenerateFitError as error:
                 return CellFit(None, str(error), warned, time.perf_counter() - began, False)
         return CellFit(runs, "", warned, time.perf_counter() - began, not _is_degenerate(runs))
 
-    def search(self, cell: Cell, before: CellFit, *, alone: bool = False) -> CellFit:
-        """Fit a cell with the search of ``init_params="auto"``, and return the better fit."""
+    def search(self, cell: Cell, before: CellFit, share: float, *, alone: bool = False) -> CellFit:
+        """Fit a cell with a share of the search of ``init_params="auto"``, and return the better fit."""
         began = time.perf_counter()
         settings = self.settings_of(cell, alone=alone)._replace(n_init=1)
         with warnings_held() as warned:
             try:
-                found = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names)
+                found = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names, search=share)
             except DegenerateFitError:
                 return before
             if _is_degenerate(found) or found.result.log_likelihood < before.log_likelihood + self._least_gain:

@@ -28,6 +28,11 @@ __all__ = ["select_mixture"]
 # that is further behind the best is not: its criterion, minus twice a log-likelihood, would have to fall by so much.
 BEST_SEARCHED, MOST_SEARCHED, FAR_BEHIND = 5, 24, 20.0
 
+# Share of the passes that a search for a better mode of a mixture may take: there may be two dozen of them. On wine and
+# breast cancer a sweep ends with the same best mixture for a share of 0.015, 0.035 and 0.075, in 2.7, 2.9 and 3.4 s of
+# one processor. The mixture that is chosen has all of them.
+SHARE = 0.035
+
 _NOT_HELD_OUT = HeldOut()
 
 
@@ -185,8 +190,8 @@ def select_from(
             sweep.order()
         row = choose(table_of(held_out), criterion)
         best = next(cell for cell in cells if cell[0] == row.covariance_type and cell.n_components == row.n_components)
-        if criterion == "cv" and settings.init_params == "auto":
-            sweep.search([best])
+        if settings.init_params == "auto":
+            sweep.search([best], 1.0)
     except KeyboardInterrupt as interrupt:
         raise SelectionInterrupted(table_of(held_out)) from interrupt
     table = table_of(held_out)
@@ -212,7 +217,7 @@ def _search_the_best(sweep: Sweep, table_of: _Tables, criterion: str) -> None:
         if not todo:
             return
         searched.update(todo)
-        sweep.search(todo)
+        sweep.search(todo, SHARE)
 
 
 class _Tables:

@@ -93,8 +93,8 @@ class Sweep:
         levels = list(of_number.values())
         do_each(len(levels), lambda i, stop: self._order(levels[i], stop), lambda i, found: None, self._at_once)
 
-    def search(self, cells: list[Cell]) -> None:
-        """Fit cells with the search of ``init_params="auto"`` too, and keep what is better."""
+    def search(self, cells: list[Cell], share: float) -> None:
+        """Fit cells with a share of the search of ``init_params="auto"`` too, and keep what is better."""
 
         def keep(i: int, found: CellFit) -> None:
             if found.log_likelihood > self.fits[cells[i]].log_likelihood:
@@ -102,7 +102,7 @@ class Sweep:
 
         do_each(
             len(cells),
-            lambda i, stop: self.fitter.search(cells[i], self.fits[cells[i]], alone=self._at_once > 1),
+            lambda i, stop: self.fitter.search(cells[i], self.fits[cells[i]], share, alone=self._at_once > 1),
             keep,
             self._at_once,
         )

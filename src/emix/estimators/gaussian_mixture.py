@@ -83,9 +83,10 @@ class GaussianMixture(FittedMixture, MixtureOperations, MixtureDisplay, MixtureS
         collapsed, onto a few rows or onto equal values, are set aside: their likelihood has no upper bound. The
         first of several runs is the run of ``n_init=1``.
     init_params : {"auto", "kmeans", "k-means++", "random", "random_from_data", "hierarchical"}
-        How a run starts. "auto" tries several kinds on at most max(4096, 64 K) rows, moves components from where two
-        are one group to where one is two, and starts from the best mode that is no collapse; the second run of `n_init`
-        is then the hierarchical one, later runs start from the next best. "kmeans" starts from clusters of k-means: a
+        How a run starts. "auto" tries several kinds on at most max(4096, 64 K) rows, makes a few neighbouring
+        components anew time and again, and starts from the best mode that is no collapse. That takes less than a
+        millisecond where kinds agree, and a second or two where modes are many. The second run of `n_init` is
+        then the hierarchical one, later runs start from the next best. "kmeans" starts from clusters of k-means: a
         service that fits small data again and again saves nine tenths of the time with it. "k-means++" starts from rows
         that k-means++ has drawn, "random" from random responsibilities, "random_from_data" from random rows,
         "hierarchical" from clusters of an agglomeration of up to 2 000 rows (fewer from 31 columns on), which is done

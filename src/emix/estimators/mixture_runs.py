@@ -87,7 +87,7 @@ def fit_from_starts(
     source: ArraySource,
     names: Names,
     watch: Watch | None = None,
-    search: bool = True,
+    search: float = 1.0,
     follower: Follower | None = None,
 ) -> Runs:
     """Run EM from ``settings.n_init`` starts.
@@ -102,8 +102,9 @@ def fit_from_starts(
         Of the columns, for messages.
     watch : Watch, optional
         It looks at the runs, which are then done one by one.
-    search : bool
-        False leaves out the search of ``init_params="auto"``: run 0 starts from k-means, run 1 is the hierarchical one.
+    search : float
+        Share of the passes that the search of ``init_params="auto"`` may take. 0 leaves it out: run 0 starts from
+        k-means, run 1 is the hierarchical one.
     follower : Follower, optional
         It follows the runs, which are then done one by one, and may end them.
 
@@ -134,15 +135,15 @@ def _starts(
     given: GivenStart,
     seed: int,
     source: ArraySource,
-    search: bool,
+    search: float,
     follower: Follower | None,
 ) -> Callable[[int], Start]:
     """Return the function that gives the start of each run."""
     kind = settings.init_params
     if kind == "auto" and all(part is None for part in given):
         # A search comes before the runs, which may go side by side.
-        limits = settings.tol, settings.max_iter if search else 0
-        return AutoStarts(source, model, seed, *limits, None if follower is None else follower.say).start
+        say = None if follower is None else follower.say
+        return AutoStarts(source, model, seed, settings.tol, settings.max_iter, search, say).start
     kind = "kmeans" if kind == "auto" else kind
     name = kind if given.means is None else "given"
     return lambda run: Start(_start(given, kind, model, seed, run, source), name)

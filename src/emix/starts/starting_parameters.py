@@ -37,7 +37,7 @@ from emix.starts.kmeans import (
 )
 from emix.starts.uniforms import RandomNumbers, Uniforms
 
-__all__ = ["STARTS", "make_cells", "make_start"]
+__all__ = ["STARTS", "make_cells", "make_start", "start_of_labels"]
 
 Array = NDArray[np.float64]
 
@@ -154,6 +154,31 @@ def make_cells(
         lambda _, first, last: clusters.assign(features, centers, first, last, labels, None)
     )
     return _of_clusters(_Rows(X, weight, source), labels, model)
+
+
+def start_of_labels(
+    source: ArraySource, model: GaussianModel, weight: Array, labels: NDArray[np.intp]
+) -> GaussianParameters:
+    """Return one M-step with each row of a source given whole to the component of its label.
+
+    Parameters
+    ----------
+    source : ArraySource
+    model : GaussianModel
+    weight : ndarray of shape (n_rows,)
+        Those of the source; ones if it has none.
+    labels : ndarray of shape (n_rows,), intp
+
+    Returns
+    -------
+    GaussianParameters
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        If the rows' covariance itself is not positive definite.
+    """
+    return _of_clusters(_Rows(np.ascontiguousarray(source.X, dtype=np.float64), weight, source), labels, model)
 
 
 @np.errstate(under="ignore")  # tiny weights underflow, and values tiny beside the scale of their column
