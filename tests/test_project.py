@@ -29,11 +29,13 @@ LAYERS = [
     "faces", "cli",
 ]  # fmt: skip
 
-# Methods that show a result import their layer when they are called: files, and the modules that they may import so.
+# Methods that show or write a result import their layer when they are called: files, and the modules that they may
+# import so.
 SHOWN_WHEN_CALLED = {
     "choice/selection.py": {"emix.plots.selection", "emix.summary.selection"},
     "estimators/mixture_display.py": {"emix.plots.kinds", "emix.summary.description", "emix.summary.summary"},
     "estimators/sklearn_protocol.py": {"emix.summary.estimator_html"},
+    "gaussian/statistics.py": {"emix.estimators.statistics_file"},
     "normal/multivariate_normal.py": {"emix.summary.estimator_html"},
 }
 

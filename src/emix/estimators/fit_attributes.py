@@ -12,7 +12,13 @@ from emix.exceptions import warn_convergence
 from emix.gaussian.collapse import Names
 from emix.rows.arrays import ArraySource
 
-__all__ = ["attributes_of_fit"]
+__all__ = ["REPORT", "all_count_once", "attributes_of_fit"]
+
+REPORT = (
+    "log_likelihood_", "total_weight_", "lower_bound_", "lower_bounds_", "columns_in_doubt_", "history_", "runs_",
+    "converged_", "n_iter_", "stopped_by_", "fit_time_", "_fit_weight", "_stream",
+)  # fmt: skip
+"""Attributes that tell of a fit, besides its parameters."""
 
 # The words of scikit-learn, which its users may look for.
 _NOT_CONVERGED = (
@@ -73,7 +79,8 @@ def attributes_of_fit(
         "stopped_by_": result.stopped_by,
         "n_features_in_": source.n_features,
         "fit_time_": seconds,
-        "_fit_weight": None if _all_count_once(source) else total_weight,
+        "_fit_weight": None if all_count_once(source) else total_weight,
+        "_stream": None,
     }
     if names is not None:
         state["feature_names_in_"] = names
@@ -82,6 +89,6 @@ def attributes_of_fit(
     return state
 
 
-def _all_count_once(source: ArraySource) -> bool:
+def all_count_once(source: ArraySource) -> bool:
     """True if there are no weights, or all are 1: equal, and as many in all as rows."""
     return source.sample_weight is None or source.total_weight == source.effective_rows == source.n_rows

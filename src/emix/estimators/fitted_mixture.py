@@ -266,10 +266,10 @@ class FittedMixture(SklearnEstimator):
             raise not_fitted(type(self).__name__)
         return attributes
 
-    def _rows(self, fitted: dict[str, Any], X: Any) -> FloatArray:
-        """Return rows to score, with the columns of the fit."""
+    def _rows(self, fitted: dict[str, Any], X: Any, *, to_fit: bool = False) -> FloatArray:
+        """Return rows to score, with the columns of the fit; `to_fit` is that of `as_rows`."""
         names = fitted.get("feature_names_in_")
-        return rows_to_score(X, fitted["n_features_in_"], names, caller=type(self).__name__)
+        return rows_to_score(X, fitted["n_features_in_"], names, caller=type(self).__name__, to_fit=to_fit)
 
     def _score_rows(
         self,

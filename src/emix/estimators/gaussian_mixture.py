@@ -13,12 +13,14 @@ from emix.arguments import choice_of
 from emix.em.restarts import RunReport
 from emix.em.result import EMRecord
 from emix.estimators.fit_attributes import attributes_of_fit
+from emix.estimators.fit_rows import source_to_fit
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.fit_warnings import warn_of_infinite_precisions
 from emix.estimators.fitted_mixture import FittedMixture
 from emix.estimators.mixture_display import MixtureDisplay
 from emix.estimators.mixture_operations import MixtureOperations
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
+from emix.estimators.mixture_statistics import MixtureStatistics
 from emix.estimators.mixture_storage import MixtureStorage
 from emix.estimators.parameters_check import (
     check_given_start,
@@ -27,33 +29,29 @@ from emix.estimators.parameters_check import (
     check_spread,
     check_weights,
 )
+from emix.estimators.partial_fit import PartialFit
 from emix.estimators.progress import Callback, follow
 from emix.estimators.sklearn_exchange import SklearnExchange
 from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.structures import NAMES, OF_ONE_COLUMN, check_one_column
 from emix.random_source import seed_of
-from emix.rows.arrays import ArraySource
-from emix.rows.validation import (
-    FloatArray,
-    as_rows,
-    as_sample_weight,
-    check_column_range,
-    check_enough_rows,
-    feature_names,
-)
+from emix.rows.validation import FloatArray
 
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(FittedMixture, MixtureOperations, MixtureDisplay, MixtureStorage, SklearnExchange):
+class GaussianMixture(
+    PartialFit, MixtureStatistics, FittedMixture, MixtureOperations, MixtureDisplay, MixtureStorage, SklearnExchange
+):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
     The parameters, attributes and methods are scikit-learn's, with these differences: the default `tol` is 1e-6, which
     goes further towards the mode than 1e-3; the default `reg_covar` follows the scale of each column; and
     `lower_bound_` is that of the parameters returned, not of those before the last step. What scikit-learn lacks:
-    `sample_weight`, `n_threads`, the history of the fit, `icl`, `from_parameters`, `save` and `load`, and operations on
-    the mixture, from `marginal` and `conditional` to `density_threshold`.
+    `sample_weight`, `n_threads`, the history of the fit, `icl`, `from_parameters`, `save` and `load`; operations on the
+    mixture, from `marginal` and `conditional` to `density_threshold`; `partial_fit` for streams; `statistics` and
+    `update_from` for rows that are in several places.
 
     Parameters
     ----------
@@ -152,9 +150,9 @@ class GaussianMixture(FittedMixture, MixtureOperations, MixtureDisplay, MixtureS
     converged_ : bool
     n_iter_ : int
         Steps of EM in the run that was kept.
-    stopped_by_ : {"log_likelihood", "rounding", "max_iter", "callback"}
+    stopped_by_ : {"log_likelihood", "rounding", "max_iter", "callback", "partial_fit"}
         How the run that was kept ended. "rounding": no further rise could be told from rounding. "callback": the
-        callback of `fit` ended it, and `converged_` is False.
+        callback of `fit` ended it, and `converged_` is False. `partial_fit` says what attributes mean after it.
     fit_time_ : float
         Seconds.
     n_features_in_ : int
@@ -355,14 +353,8 @@ class GaussianMixture(FittedMixture, MixtureOperations, MixtureDisplay, MixtureS
         """Fit and set the attributes, all or none; return the rows, and the attributes of this fit."""
         began = time.perf_counter()
         settings = check_settings(self)
-        names = feature_names(X)
-        rows = as_rows(X, caller=type(self).__name__, to_fit=True)
-        if settings.covariance_type in OF_ONE_COLUMN:
-            check_one_column(settings.covariance_type, rows.shape[1], type(self).__name__)
-        source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
-        check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
+        source, names = source_to_fit(X, sample_weight, settings, type(self).__name__)
         moderate = source.without_unit()
-        check_column_range(source.columns, rows.dtype.char, names)
         follower = None
         if settings.verbose or callback is not None:
             unit = source.weight_unit
@@ -373,10 +365,10 @@ class GaussianMixture(FittedMixture, MixtureOperations, MixtureDisplay, MixtureS
             else:
                 given = check_given_start(self, settings, source.n_features)
                 seed = seed_of(self.random_state)
-                found = fit_from_starts(settings, given, seed, moderate, names, None, True, follower)
+                found = fit_from_starts(settings, given, seed, moderate, names, follower=follower)
         finally:
             if follower is not None:
                 follower.close()
         state = attributes_of_fit(self, settings, found, source, names, time.perf_counter() - began)
         self.__dict__ = state
-        return rows, state
+        return source.X, state
