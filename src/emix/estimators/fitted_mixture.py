@@ -328,7 +328,7 @@ class FittedMixture(SklearnEstimator):
 
     def _rows(self, fitted: dict[str, Any], X: Any) -> FloatArray:
         """Return rows to score, with the columns of the fit."""
-        caller = type(self).__name__
+        caller: str = fitted.get("_caller", type(self).__name__)
         names = feature_names(X)
         fitted_names = fitted.get("feature_names_in_")
         if names is not None or fitted_names is not None:
