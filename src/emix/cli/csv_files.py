@@ -98,7 +98,7 @@ def load_csv(
     frame = frame.with_columns(numbers_of(column) for column in frame if column.dtype == polars.String)
     if carried in layout.names:
         # Read as a number, 007 would become 7; and NA may be a name.
-        texts = read(columns=[layout.names.index(carried)], infer_schema=False).to_series()
+        texts = read(columns=[layout.names.index(carried)], infer_schema_length=0).to_series()
         frame = frame.with_columns(texts.alias(carried))
     return frame
 
