@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from matplotlib.image import imread
@@ -181,6 +182,14 @@ def test_sample_names_columns_and_repeats_itself(tmp_path: Path, capsys: pytest.
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1] != texts[2]
     assert texts[0].startswith("x0,x1\n") and texts[0].count("\n") == 6
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "twice.npz"
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    emix.GaussianMixture(1).fit(pd.DataFrame(rows, columns=["a", "b", "a"])).save(model)
+    assert run("sample", model, "-n", 5) == 1
+    assert error_of(capsys) == f"{model}: two columns have the name 'a': fit with a name for each column"
 
 
 def test_what_is_sampled_can_be_scored(model_file: Path, tmp_path: Path) -> None:

@@ -71,9 +71,13 @@ def sample(arguments: argparse.Namespace) -> int:
     """`emix sample`: rows drawn from a mixture."""
     _check_results(arguments)
     estimator = _load(arguments.model)
+    names = column_names(estimator)
+    for j, name in enumerate(names):
+        if name in names[:j]:  # a frame may have that, a file may not
+            raise ValueError(f"{arguments.model}: two columns have the name {name!r}: fit with a name for each column")
     estimator.random_state = arguments.seed
     rows, _ = estimator.sample(arguments.rows)
-    columns = dict(zip(column_names(estimator), np.ascontiguousarray(rows.T), strict=True))
+    columns = dict(zip(names, np.ascontiguousarray(rows.T), strict=True))
     write_columns(columns, arguments.out)
     return EXIT_OK
 
