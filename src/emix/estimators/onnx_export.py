@@ -169,13 +169,14 @@ def _model(constants: dict[str, NDArray[Any]], dtype: np.dtype[Any], *, has_matr
     add("Sub", "log_scale half_square", "joint")
     add("ReduceMax", "joint", "largest", axes=[1], keepdims=1)
     add("IsInf", "largest", "is_far")
-    # log Σ exp l. Far rows have log 0.
+    # log Σ exp l; -inf of far rows, not by exp(-inf), which is above zero in some runtimes.
     add("Where", "is_far zero largest", "base")
     add("Sub", "joint base", "exponent")
     add("Exp", "exponent", "unscaled")
     add("ReduceSum", "unscaled axis_1", "total", keepdims=1)
     add("Log", "total", "log_total")
-    add("Add", "base log_total", "log_density_of_numbers")
+    add("Add", "base log_total", "log_density_if_near")
+    add("Where", "is_far largest log_density_if_near", "log_density_of_numbers")
     # The label: the largest l, or of a far row the nearest component; of equally near ones the one of largest weight.
     distance = "square_small"
     if "absent" in constants:
