@@ -31,7 +31,7 @@ exit codes:
   {EXIT_OK:3}  success
   {EXIT_ERROR:3}  the data, the model file or the fit was refused; nothing is printed on standard output
   {EXIT_USAGE:3}  wrong arguments, or results that would overwrite what is read
-  {EXIT_DOUBTFUL:3}  fit: the iterations ran out before convergence, or a component shrank onto too few rows
+  {EXIT_DOUBTFUL:3}  fit, report: the iterations ran out before convergence, or a component shrank onto too few rows
        in every run; a warning says which, and all results are written
   {EXIT_INTERRUPTED:3}  interrupted (Ctrl-C), as a shell reports it; fit of several prints the best mixtures by then
   {EXIT_PIPE:3}  the reader of standard output, or of a FIFO, went away
