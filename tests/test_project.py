@@ -191,7 +191,7 @@ def test_what_shows_a_fit_uses_only_what_is_public() -> None:
         for folder in ("summary", "plots", "report", "cli")
         for path in sorted((SOURCE / folder).glob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+        if isinstance(node, ast.Attribute) and is_private(node.attr)
         if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
     ]
     assert private == []

@@ -67,7 +67,8 @@ def select_mixture(
     X : array_like or data frame of shape (n_samples, n_features)
         float64 and float32 are fitted as they are, without a copy.
     n_components : int or iterable of int
-        Numbers of components. Those beyond the number of distinct rows are left out, with a warning.
+        Numbers of components. Those beyond the number of distinct rows, and for "cv" of the rows without a fold,
+        are left out with a warning.
     covariance_types : "all", str or iterable of str
         Names of covariance structures, as `covariance_type` of `GaussianMixture`. "all": every structure there is. With
         one column there are two, "E", one variance for all components ("tied"), and "V", one for each ("full").
@@ -165,8 +166,7 @@ def select_from(
     check_column_range(source.columns, rows.dtype.char, names)
     if criterion == "cv":
         n_rows = source.n_rows if weight is None else int(np.count_nonzero(weight))
-        largest = max(cell.n_components for cell in cells)
-        n_folds = check_folds(n_folds, n_rows, largest, caller=caller)
+        n_folds, cells = check_folds(n_folds, n_rows, cells, caller=caller)
     elif criterion in ("bic", "icl"):
         warn_of_n(criterion, source.total_weight, weight, None)
     seed = seed_of(mixture.random_state)

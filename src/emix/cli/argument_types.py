@@ -1,4 +1,4 @@
-"""The values of options, read and checked: names, counts, ranges of counts, structures, numbers."""
+"""Types of the command's options: they read a text, or say what was expected."""
 
 from __future__ import annotations
 

@@ -12,25 +12,29 @@ from emix.arguments import choice_of
 from emix.exceptions import shown
 from emix.plots.convergence import draw_convergence
 from emix.plots.fields import grid_of
-from emix.plots.figures import shown_figure
+from emix.plots.figures import new_figure, shown_figure
 from emix.plots.lines import draw_components_line, draw_responsibilities_line, draw_uncertainty_line
 from emix.plots.memberships import draw_memberships
 from emix.plots.pairs import MOST_COLUMNS, draw_pairs, pairs_size
 from emix.plots.panels import draw_density_plane, draw_uncertainty_plane
 from emix.plots.planes import columns_of
 from emix.plots.plots import PAGE_SIZE, draw_page
-from emix.plots.style import legend
+from emix.plots.style import legend, plain
 from emix.plots.subject import Subject, subject_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-__all__ = ["KINDS", "draw_kind", "plot", "size_of"]
+__all__ = ["KINDS", "draw_kind", "picture", "plot", "size_of"]
 
 _PANEL_SIZE = (8.2, 6.0)
 _LINE_LENGTH = 84
+_TITLE = "Gaussian mixture"
+_CALLER = "plot"
 
 
 class _Kind(NamedTuple):
@@ -131,13 +135,9 @@ def plot(
     sample_weight: ArrayLike | None = None,
 ) -> Figure | Axes:
     """Draw a fitted mixture; the arguments and errors are those of `GaussianMixture.plot`."""
-    caller = "plot"
-    chosen = KINDS[choice_of("kind", kind, KINDS, caller)]
+    chosen = KINDS[choice_of("kind", kind, KINDS, _CALLER)]
     _check_axes(ax, kind, chosen)
-    if X is None and chosen.needs_rows:
-        raise ValueError(f"kind={kind!r} draws rows, but X is not given: pass the rows, usually those of the fit.")
-    subject = subject_of(estimator, X, sample_weight, caller=caller, needs_rows=chosen.needs_rows)
-    _check_features(subject, kind, features)
+    subject = _subject(estimator, X, kind, features, sample_weight)
     if ax is not None:
         assert chosen.draw is not None
         chosen.draw(ax, subject, features, True)
@@ -151,17 +151,50 @@ def plot(
     return figure
 
 
-def draw_kind(figure: Figure, subject: Subject, kind: str, features: Any = None, *, with_heading: bool = True) -> None:
-    """Draw a kind of picture on an empty figure; its heading names the mixture and its criteria."""
+@np.errstate(under="ignore")
+def picture(
+    estimator: Any,
+    X: Any = None,
+    kind: str = "page",
+    *,
+    features: Any = None,
+    sample_weight: ArrayLike | None = None,
+    feature_names: Sequence[str] | None = None,
+    title: str = _TITLE,
+) -> Figure:
+    """Draw a fitted mixture for a file: as `plot`, on a figure that pyplot does not know.
+
+    Parameters
+    ----------
+    estimator : GaussianMixture
+    X, kind, features, sample_weight
+        As of `GaussianMixture.plot`.
+    feature_names : sequence of str, optional
+        Names of the columns; by default those of the fit.
+    title : str, default="Gaussian mixture"
+        Beginning of the figure's heading.
+    """
+    subject = _subject(estimator, X, choice_of("kind", kind, KINDS, _CALLER), features, sample_weight, feature_names)
+    figure = new_figure(*size_of(kind, subject, features))
+    draw_kind(figure, subject, kind, features, title=title)
+    return figure
+
+
+def draw_kind(figure: Figure, subject: Subject, kind: str, features: Any = None, *, title: str = _TITLE) -> None:
+    """Draw a kind of picture on an empty figure.
+
+    Its heading names the mixture and its criteria after the title. With an empty title, every kind but the page has
+    none.
+    """
     if kind == "page":
-        draw_page(figure, subject, subject.view(features))
+        draw_page(figure, subject, subject.view(features), title)
     elif kind == "pairs":
-        draw_pairs(figure, subject, features, with_heading=with_heading)
+        draw_pairs(figure, subject, features, title=title)
     else:
         draw = KINDS[kind].draw
         assert draw is not None
-        if with_heading:
-            figure.suptitle(f"Gaussian mixture: {subject.description()}", fontsize=10)
+        if title:
+            figure.suptitle(f"{plain(title, 80)}: {subject.description()}", fontsize=10)
         draw(figure.add_subplot(), subject, features, False)
 
 
@@ -170,6 +203,18 @@ def size_of(kind: str, subject: Subject, features: Any = None) -> tuple[float, f
     if kind == "page":
         return PAGE_SIZE
     return pairs_size(subject, features) if kind == "pairs" else _PANEL_SIZE
+
+
+def _subject(
+    estimator: Any, X: Any, kind: str, features: Any, sample_weight: Any, names: Sequence[str] | None = None
+) -> Subject:
+    """Check the mixture, the rows and the columns of a picture."""
+    needs_rows = KINDS[kind].needs_rows
+    if X is None and needs_rows:
+        raise ValueError(f"kind={kind!r} draws rows, but X is not given: pass the rows, usually those of the fit.")
+    subject = subject_of(estimator, X, sample_weight, names, caller=_CALLER, needs_rows=needs_rows)
+    _check_features(subject, kind, features)
+    return subject
 
 
 def _check_features(subject: Subject, kind: str, features: Any) -> None:

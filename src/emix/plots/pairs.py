@@ -63,10 +63,11 @@ def pairs_size(subject: Subject, features: Any) -> tuple[float, float]:
     return side + (1.9 if n == 1 else 0.0), side
 
 
-def draw_pairs(figure: Figure, subject: Subject, features: Any, *, with_heading: bool = True) -> None:
+def draw_pairs(figure: Figure, subject: Subject, features: Any, *, title: str = "") -> None:
     """Draw a panel for each pair of columns below the diagonal, and marginal densities on it.
 
-    The triangle above the diagonal is free: the legend has it. Many rows are counts in cells, of all rows.
+    A title begins the heading, which names the mixture; without one the heading has notes only. The triangle
+    above the diagonal is free: the legend has it. Many rows are counts in cells, of all rows.
     """
     columns = _columns(subject, features)
     n = len(columns)
@@ -74,7 +75,7 @@ def draw_pairs(figure: Figure, subject: Subject, features: Any, *, with_heading:
     if subject.are_many and n > 1:
         notes.append(f"grey: counts of all {len(subject.rows):,} rows, on a log scale")
     note = "\n".join(filter(None, notes))
-    figure.suptitle(f"Gaussian mixture: {subject.description(note)}" if with_heading else note, fontsize=10)
+    figure.suptitle(f"{plain(title, 80)}: {subject.description(note)}" if title else note, fontsize=10)
     grid = figure.add_gridspec(n, n)
     lines = [subject.view([j], least=1) for j in columns]
     x = [subject.points(line)[:, 0] for line in lines]

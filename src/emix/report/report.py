@@ -176,7 +176,7 @@ def _pictures(subject: Subject) -> str:
         if len(subject.names) == 1 and kind == "density":
             continue  # that of "pairs"
         figure = new_figure(*size_of(kind, subject))
-        draw_kind(figure, subject, kind, with_heading=False)
+        draw_kind(figure, subject, kind, title="")
         parts.append(picture_html(figure, caption))
     return "".join(parts)
 
