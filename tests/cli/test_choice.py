@@ -140,14 +140,14 @@ def interrupted_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Interrupt a sweep when it begins with its fit of that number."""
 
     def interrupt(number: int) -> None:
-        plain, calls = fits.fit_from_starts, iter(range(1000))
+        plain, calls = fits.Fitter.fit, iter(range(1000))
 
         def fit(*arguments: Any, **keywords: Any) -> Any:
             if next(calls) == number:
                 raise KeyboardInterrupt
             return plain(*arguments, **keywords)
 
-        monkeypatch.setattr(fits, "fit_from_starts", fit)
+        monkeypatch.setattr(fits.Fitter, "fit", fit)
 
     return interrupt
 

@@ -143,14 +143,14 @@ def test_a_choice(csv_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_interrupted_choice(
     csv_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, calls = fits.fit_from_starts, iter(range(1000))
+    plain, calls = fits.Fitter.fit, iter(range(1000))
 
     def interrupted(*arguments: Any, **keywords: Any) -> Any:
         if next(calls) == 3:
             raise KeyboardInterrupt
         return plain(*arguments, **keywords)
 
-    monkeypatch.setattr(fits, "fit_from_starts", interrupted)
+    monkeypatch.setattr(fits.Fitter, "fit", interrupted)
     assert main(["fit", str(csv_file), "-k", "1-9", "--json", "--out", str(tmp_path / "m.npz")]) == 130
     captured = capsys.readouterr()
     assert captured.err == "emix: interrupted\n"
