@@ -25,12 +25,19 @@ INSTALLED = Path(emix.__file__).parent
 # Each layer imports only from those before it. Data sets need none of them but the first.
 LAYERS = [
     "exceptions", "arguments", "random_source", "requirements", "kernel", "parallel", "rows", "em", "gaussian",
-    "starts", "files", "normal", "estimators", "choice", "supervised", "sklearn_patch", "summary", "plots", "faces",
-    "cli",
+    "starts", "files", "normal", "estimators", "choice", "supervised", "sklearn_patch", "summary", "plots", "report",
+    "faces", "cli",
 ]  # fmt: skip
 
-# Methods that show a result import their layer when they are called: files, and the modules that they may import so.
-SHOWN_WHEN_CALLED = {"choice/selection.py": {"emix.plots.selection", "emix.summary.selection"}}
+# Methods that show or write a result import their layer when they are called: files, and the modules that they may
+# import so.
+SHOWN_WHEN_CALLED = {
+    "choice/selection.py": {"emix.plots.selection", "emix.summary.selection"},
+    "estimators/mixture_display.py": {"emix.plots.kinds", "emix.summary.description", "emix.summary.summary"},
+    "estimators/sklearn_protocol.py": {"emix.summary.estimator_html"},
+    "gaussian/statistics.py": {"emix.estimators.statistics_file"},
+    "normal/multivariate_normal.py": {"emix.summary.estimator_html"},
+}
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(emix.__path__, "emix."))
 # emix.kernel.memoryviews is Cython's own.
@@ -96,7 +103,7 @@ def test_import_emix_is_light() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"scipy", "sklearn", "pandas", "polars", "pyarrow", "matplotlib", "dask", "joblib"}
     assert not heavy & {name.split(".")[0] for name in loaded}
-    shown = ("emix.faces", "emix.summary", "emix.plots", "emix.cli")
+    shown = ("emix.faces", "emix.summary", "emix.plots", "emix.report", "emix.cli")
     assert not [name for name in loaded if name.startswith(shown)]
     assert "memoryviews" not in loaded  # what our modules share has no name outside of emix
     # What only files of models need, and NumPy does not load either, would be a quarter of NumPy's own time.
@@ -181,10 +188,10 @@ def test_examples_in_docstrings_run(name: str) -> None:
 def test_what_shows_a_fit_uses_only_what_is_public() -> None:
     private = [
         f"{path.name}:{node.lineno} {ast.unparse(node)}"
-        for folder in ("summary", "plots", "cli")
+        for folder in ("summary", "plots", "report", "cli")
         for path in sorted((SOURCE / folder).glob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+        if isinstance(node, ast.Attribute) and is_private(node.attr)
         if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
     ]
     assert private == []
@@ -193,7 +200,7 @@ def test_what_shows_a_fit_uses_only_what_is_public() -> None:
 # Names that begin with an underscore and are public all the same: of named tuples, and of protocols.
 PUBLIC_UNDERSCORES = {
     "_asdict", "_fields", "_make", "_replace",
-    "_repr_html_",  # IPython's
+    "_repr_html_", "_repr_png_", "_ipython_display_",  # IPython's
     "_n_parameters",  # scikit-learn's, which GaussianMixture has too
 }  # fmt: skip
 # Functions that take an attribute's name as text.

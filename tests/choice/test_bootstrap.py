@@ -28,7 +28,10 @@ def test_statistic_and_p_value_by_hand() -> None:
 @pytest.mark.parametrize("n_rows", [100, 12_000], ids=["one after another", "side by side"])
 def test_the_same_bits_from_any_number_of_threads(n_rows: int) -> None:
     X = np.random.default_rng(0).normal(size=(n_rows, 8))
-    found = [bootstrap_lrt(X, 1, "tied", n_bootstrap=6, random_state=4, n_threads=n, max_iter=20) for n in (1, 2, 3)]
+    with pytest.warns(emix.ConvergenceWarning, match="stopped at max_iter=20"):  # 20 steps are enough to differ
+        found = [
+            bootstrap_lrt(X, 1, "tied", n_bootstrap=6, random_state=4, n_threads=n, max_iter=20) for n in (1, 2, 3)
+        ]
     assert np.array_equal(found[0].bootstrap_statistics, found[1].bootstrap_statistics)
     assert np.array_equal(found[0].bootstrap_statistics, found[2].bootstrap_statistics)
     assert found[0].statistic == found[1].statistic == found[2].statistic
@@ -85,3 +88,24 @@ def test_samples_that_collapse_are_counted_out() -> None:
     counted = np.isfinite(test.bootstrap_statistics)
     assert 0 < counted.sum() < 40
     assert test.p_value == (1 + np.sum(test.bootstrap_statistics[counted] >= test.statistic)) / (1 + counted.sum())
+
+
+def test_fits_that_run_out_of_iterations_are_doubtful() -> None:
+    with pytest.warns(emix.ConvergenceWarning) as caught:
+        bootstrap_lrt(FAITHFUL, 2, "full", n_bootstrap=5, max_iter=1, random_state=0)
+    data, samples = (str(warning.message) for warning in caught)
+    assert data == (
+        "With 2 and with 3 components the fit to the data stopped at max_iter=1 before it converged: the statistic is "
+        "doubtful. Raise max_iter."
+    )
+    assert samples == (
+        "In 5 of 5 bootstrap samples a fit stopped at max_iter=1 before it converged: the p-value is doubtful. Raise "
+        "max_iter."
+    )
+
+
+def test_one_fit_that_runs_out_of_iterations_is_named() -> None:
+    # One Gaussian is fitted by a single step.
+    with pytest.warns(emix.ConvergenceWarning) as caught:
+        bootstrap_lrt(FAITHFUL, 1, "full", n_bootstrap=5, max_iter=2, random_state=0)
+    assert str(caught[0].message).startswith("With 2 components the fit to the data stopped at max_iter=2 before")

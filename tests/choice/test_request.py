@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -88,8 +89,8 @@ def test_folds_that_there_are_too_few_rows_for() -> None:
     weight = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
     with pytest.raises(ValueError, match="n_folds=5 is more than the rows of weight above zero, n_samples=3"):
         select_mixture(X, 1, "EII", "cv", sample_weight=weight)
-    with pytest.raises(ValueError, match="n_folds=2 leaves 3 of 6 rows to fit, fewer than n_components=4"):
-        select_mixture(X, [1, 4], "EII", "cv", n_folds=2)
+    with pytest.raises(ValueError, match="n_folds=2 leaves 3 of 6 rows to fit, fewer than n_components=4, 6: ask"):
+        select_mixture(X, [4, 6], "EII", "cv", n_folds=2)
     with pytest.raises(ValueError, match=r"n_folds.*in the range"):
         select_mixture(X, 1, "EII", "cv", n_folds=1)
 
@@ -102,6 +103,21 @@ def test_components_beyond_the_distinct_rows_are_left_out_aloud() -> None:
     assert [cell.n_components for cell in cells] == [1]
     with pytest.raises(ValueError, match=r"asks for 5, 6 components, but X has n_samples=80, with 4 distinct"):
         select_mixture(X, [5, 6])
+
+
+def test_components_beyond_the_rows_without_a_fold_are_left_out_aloud() -> None:
+    X = np.random.default_rng(0).normal(size=(6, 1))
+    message = (
+        "n_components 4, 6 left out: criterion='cv' with n_folds=2 leaves 3 of 6 rows to fit, and a component needs a "
+        "row of its own. Raise n_folds."
+    )
+    with pytest.warns(UserWarning, match=re.escape(message)):
+        selection = select_mixture(X, [1, 4, 2, 6], "EII", "cv", n_folds=2, random_state=0)
+    assert [row.n_components for row in selection.table_] == [1, 2]
+    # Of 31 rows in 3 folds, 20 are left without the first.
+    X = np.random.default_rng(0).normal(size=(31, 1))
+    with pytest.warns(UserWarning, match="n_components 21 left out: .* leaves 20 of 31 rows"):
+        select_mixture(X, [1, 21], "EII", "cv", n_folds=3, random_state=0)
 
 
 def test_distinct_rows_are_counted_as_numbers() -> None:

@@ -99,3 +99,17 @@ def test_a_fit_that_fails_leaves_the_one_before() -> None:
         selector.fit(IRIS)
     assert selector.best_ is before
     assert repr(selector).startswith("MixtureSelector(n_components=(1, 2), covariance_types='full', criterion='bix'")
+
+
+def test_messages_speak_of_the_selector() -> None:
+    selector = MixtureSelector((1, 2), "full", random_state=0).fit(IRIS[:, :2])
+    with pytest.raises(ValueError, match="X has 3 features, but MixtureSelector is expecting 2"):
+        selector.predict(IRIS[:, :3])
+    with pytest.raises(ValueError, match="a minimum of 1 is required by MixtureSelector"):
+        selector.score_samples(IRIS[:0, :2])
+    named = clone(selector).fit(pd.DataFrame(IRIS[:, :2], columns=["a", "b"]))
+    with pytest.warns(UserWarning, match="X does not have valid feature names, but MixtureSelector was fitted with"):
+        named.predict(IRIS[:, :2])
+    # The mixture itself speaks of itself.
+    with pytest.raises(ValueError, match="X has 3 features, but GaussianMixture is expecting 2"):
+        selector.best_.predict(IRIS[:, :3])

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import emix
+from emix.choice import fits
 from emix.cli.command_line import main
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+COMMAND = [sys.executable, "-c", "import sys; from emix.cli.command_line import main; sys.exit(main())"]
 FAITHFUL = emix.load_faithful().data
 
 
@@ -25,7 +31,9 @@ def test_ten_best_the_curves_and_the_model(csv_file: Path, tmp_path: Path, capsy
     captured = capsys.readouterr()
     assert captured.err == ""
     expected = emix.select_mixture(FAITHFUL, range(1, 10), random_state=0)
-    assert captured.out == f"{expected}\n\nModel file  {model}\nPicture     {picture}\n"
+    assert captured.out.startswith(f"{expected}\n\nGaussian mixture: 3 components, tied covariances\n")
+    assert "\nWeights and means; rows by largest responsibility\n" in captured.out
+    assert captured.out.endswith(f"\n\nModel file  {model}\nPicture     {picture}\n")
     assert picture.read_bytes().startswith(b"\x89PNG")
     loaded = emix.GaussianMixture.load(model)
     assert (loaded.covariance_type, loaded.n_components) == (expected.best_row_.covariance_type, 3)
@@ -119,13 +127,89 @@ def test_a_sweep_in_which_everything_collapses_is_an_error(tmp_path: Path, capsy
 
 
 def test_progress_goes_to_standard_error(csv_file: Path) -> None:
-    command = [sys.executable, "-c", "import sys; from emix.cli.command_line import main; sys.exit(main())"]
     done = subprocess.run(
-        [*command, "fit", str(csv_file), "-k", "1-2", "-v"], capture_output=True, text=True, check=True
+        [*COMMAND, "fit", str(csv_file), "-k", "1-2", "-v"], capture_output=True, text=True, check=True
     )
     assert "full, 2 components\t log-likelihood -1130." in done.stderr
     assert "log-likelihood -1130.2640\t" not in done.stdout
     assert done.stdout.startswith("Chosen by BIC: full, 2 components")
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Interrupt a sweep when it begins with its fit of that number."""
+
+    def interrupt(number: int) -> None:
+        plain, calls = fits.Fitter.fit, iter(range(1000))
+
+        def fit(*arguments: Any, **keywords: Any) -> Any:
+            if next(calls) == number:
+                raise KeyboardInterrupt
+            return plain(*arguments, **keywords)
+
+        monkeypatch.setattr(fits.Fitter, "fit", fit)
+
+    return interrupt
+
+
+@pytest.mark.parametrize(("criterion", "name"), [("bic", "BIC"), ("icl", "ICL"), ("cv", "BIC")])
+def test_an_interrupted_choice_shows_the_mixtures_by_then(
+    csv_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    interrupted_at: Callable[[int], None],
+    criterion: str,
+    name: str,
+) -> None:
+    interrupted_at(9)
+    out = tmp_path / "m.npz"
+    arguments = ["fit", str(csv_file), "-k", "1-9", "--covariance", "EII,full", "--criterion", criterion]
+    assert main([*arguments, "--out", str(out)]) == 130
+    captured = capsys.readouterr()
+    assert captured.err == "emix: interrupted\n"
+    assert not out.exists()
+    title, _, header, *rows = captured.out.splitlines()
+    assert title == f"Interrupted after 9 mixtures, none is chosen; so far, by {name}:"
+    assert header.split() == ["components", "parameters", "log-likelihood", "BIC", "AIC", "ICL"]
+    # EII comes first: its nine mixtures, the best one first.
+    cells = [row.split() for row in rows]
+    assert [cell[0] for cell in cells] == 9 * ["EII"] and len({cell[1] for cell in cells}) == 9
+    values = [float(cell[header.split().index(name) + 1]) for cell in cells]
+    assert values == sorted(values)
+
+
+def test_a_choice_that_is_interrupted_at_once_shows_nothing(
+    csv_file: Path, capsys: pytest.CaptureFixture[str], interrupted_at: Callable[[int], None]
+) -> None:
+    interrupted_at(0)
+    assert main(["fit", str(csv_file), "-k", "1-9"]) == 130
+    assert capsys.readouterr() == ("", "emix: interrupted\n")
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--out=-"])
+def test_an_interrupted_choice_without_a_summary_shows_nothing(
+    csv_file: Path, capsys: pytest.CaptureFixture[str], interrupted_at: Callable[[int], None], option: str
+) -> None:
+    interrupted_at(3)
+    assert main(["fit", str(csv_file), "-k", "1-9", option]) == 130
+    assert capsys.readouterr() == ("", "emix: interrupted\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_ends_a_choice_with_its_table(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(2000, 3)))
+    # The last mixtures would take days: no change is small enough.
+    arguments = ["fit", str(tmp_path / "rows.npy"), "-k", "1-200", "--tol", "0", "--max-iter", "100000000", "-v"]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "full, 1 component" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == -signal.SIGINT  # 130 in a shell
+    assert err.splitlines()[-1] == "emix: interrupted"
+    assert "Traceback" not in err
+    assert re.match(r"Interrupted after \d+ mixtures?, none is chosen; so far, by BIC:\n", out)
 
 
 def test_one_column_has_e_and_v(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,8 +39,9 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"emix {emix.__version__}\n"
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(command in text for command in ("fit", "score", "info", "data", "exit codes"))
-    for command in ("fit", "score", "info", "data"):
+    commands = ("fit", "score", "predict", "sample", "plot", "info", "data")
+    assert all(command in text for command in (*commands, "exit codes"))
+    for command in commands:
         assert main([command, "--help"]) == 0
         assert "exit codes" in capsys.readouterr().out
 
@@ -75,6 +76,11 @@ def test_defaults_are_those_of_the_estimator() -> None:
         (["fit", "r.csv", "-k", "2", "--separator", "ab"], "argument --separator: 'ab', expected one character"),
         (["fit", "r.csv", "-k", "2", "--separator", "1"], "argument --separator: '1', expected one character"),
         (["score", "m.npz"], "the following arguments are required: FILE"),
+        (["predict", "m.npz"], "the following arguments are required: FILE"),
+        (["sample", "m.npz"], "the following arguments are required: -n/--rows"),
+        (["sample", "m.npz", "-n", "0"], "argument -n/--rows: '0', expected a whole number of at least 1"),
+        (["sample", "m.npz", "-n", "1", "--seed", "x"], "argument --seed: 'x', expected a whole number from 0 to"),
+        (["plot", "m.npz", "r.csv"], "the following arguments are required: -o/--out"),
         (["data", "iris"], "argument NAME: invalid choice: 'iris'"),
         (["refit"], "argument COMMAND: invalid choice: 'refit'"),
     ],

@@ -281,6 +281,40 @@ def test_progress_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert target.getvalue() == "late\n"
 
 
+class Terminal(io.StringIO):
+    """A stream that takes itself for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation
+
+
+def test_a_long_fit_on_a_terminal_shows_one_line_of_progress(
+    csv_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    times = iter([0.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(times, 100.0))  # patience is over at once
+    assert run("fit", csv_file, "-k", 3, "--tol", "1e-9") == 0
+    assert "log-likelihood" in terminal.getvalue() and "\r" in terminal.getvalue()
+    assert capsys.readouterr().out.startswith("Gaussian mixture: 3 components")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--quiet"]])
+def test_a_short_or_quiet_fit_shows_no_progress(
+    csv_file: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    if not arguments:
+        monkeypatch.setattr("time.monotonic", lambda: 0.0)  # it never takes two seconds
+    assert run("fit", csv_file, "-k", 2, *arguments) == 0
+    assert terminal.getvalue() == ""
+
+
 def test_data_writes_what_is_shipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("data", "faithful") == 0
     assert capsys.readouterr().out == faithful_csv()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import emix
-from emix.em.loop import Watch, iterate
+from emix.em.loop import Goal, Watch, iterate
 from emix.em.result import EMResult
 from emix.gaussian.run import GaussianRun
 from emix.gaussian.structures import STRUCTURES
@@ -141,6 +141,38 @@ def test_a_watch_sees_every_record_and_ends_a_fit_a_little_late(every: int) -> N
     assert len(result.history) == result.n_iter + 1
     # Parameters and log-likelihood belong together, also when it ended late. A first pass leaves nothing out.
     assert result.log_likelihood == pytest.approx(model.e_step(X, result.parameters)[1], rel=1e-13)
+
+
+@pytest.mark.parametrize("structure", ["full", "VVE"])
+def test_a_fit_is_given_up_at_the_first_step_from_which_its_goal_is_out_of_reach(structure: str) -> None:
+    source = ArraySource(X)
+    model = emix.GaussianModel(5, 3, structure, "auto")
+    start = make_start("random_from_data", source, model, 1, 0)
+    whole = iterate(model, source, start, tol=1e-9, max_iter=400)
+    for goal in (-math.inf, whole.log_likelihood - 1e-3, whole.log_likelihood + 2.0, math.inf):
+        how = Goal(goal, 5.0, 6)
+        behind = (
+            record.iteration
+            for record in whole.history
+            if record.iteration >= how.first and record.log_likelihood + how.ahead * record.change < goal
+        )
+        watch = Watch(lambda record: False, eager=True, goal=how)
+        found = iterate(model, source, start, tol=1e-9, max_iter=400, watch=watch)
+        assert found.n_iter == next(behind, whole.n_iter)
+        assert found.stopped_by == (whole.stopped_by if found.n_iter == whole.n_iter else "callback")
+        assert [record[:2] for record in found.history] == [record[:2] for record in whole.history[: found.n_iter + 1]]
+
+
+def test_a_watch_may_see_the_last_of_the_steps_only() -> None:
+    source = ArraySource(X)
+    model = emix.GaussianModel(6, 3, "tied")
+    start = make_start("random_from_data", source, model, 1, 0)
+    seen: list[emix.EMRecord] = []
+    watch = Watch(lambda record: seen.append(record) is not None, eager=True, sees_all=False)
+    result = iterate(model, source, start, tol=1e-9, max_iter=400, watch=watch)
+    assert 2 < len(seen) < result.n_iter / 2
+    assert [record[:2] for record in seen] == [result.history[record.iteration][:2] for record in seen]
+    assert [record.change for record in seen[1:]] == [result.history[record.iteration].change for record in seen[1:]]
 
 
 def test_a_run_without_the_hook_and_one_that_never_advances() -> None:

@@ -263,25 +263,6 @@ def test_same_bits_from_any_number_of_threads(covariance_type: str) -> None:
         np.testing.assert_array_equal(other.predict_proba(data), fits[0].predict_proba(data))
 
 
-# Output
-
-
-def test_progress_is_printed_if_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    settings: dict[str, Any] = {"n_components": 3, "random_state": 0, "n_init": 2, "tol": 0.0, "max_iter": 7}
-    quietly(GaussianMixture(**settings), X)
-    assert capsys.readouterr().out == ""
-    quietly(GaussianMixture(**settings, verbose=1, verbose_interval=3), X)
-    run = ["  Iteration 3", "  Iteration 6", "Initialization did not converge."]
-    assert capsys.readouterr().out.splitlines() == ["Initialization 0", *run, "Initialization 1", *run]
-    gm = quietly(GaussianMixture(**settings, verbose=2, verbose_interval=7), X)
-    lines = capsys.readouterr().out.splitlines()
-    single = quietly(GaussianMixture(**{**settings, "n_init": 1}), X)
-    change = single.history_[7].change / len(X)
-    assert lines[1].startswith("  Iteration 7\t time lapse ")
-    assert lines[1].endswith(f"\t ll change {change:.5f}")
-    assert any(line.endswith(f"\t lower bound {gm.lower_bound_:.5f}.") for line in lines)
-
-
 def test_collapse_names_component_weight_and_rows() -> None:
     data = np.vstack([np.zeros((10, 2)), X[:90, :2] + 50.0])
     gm = GaussianMixture(2, reg_covar=0.0, means_init=[[0.0, 0.0], [50.0, 50.0]])

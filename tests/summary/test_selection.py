@@ -55,8 +55,9 @@ def test_text_names_what_collapsed() -> None:
 def test_html_has_the_same_numbers_and_escapes() -> None:
     table = [row("full", 2, 1.5), row("<b>", 3, 2.5)]
     html = MixtureSelection(None, table[0], table, "bic")._repr_html_()  # type: ignore[arg-type]
-    assert html.startswith("<div>")
+    assert html.startswith('<div class="emix">')
     assert html.endswith("</div>")
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
-    assert html.count("<tr>") == 3
+    assert html.count("<tr") == 3
+    assert html.count('<tr class="emix-changed">') == 1  # the one that is chosen

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.arguments import integer_in_range
-from emix.choice.fits import CellFit, Fitter, starts_of_sweep
+from emix.choice.fits import CellFit, Fitter
 from emix.choice.neighbours import merged, split
 from emix.choice.request import Cell, cells_of, check_covariance_types
 from emix.choice.side_by_side import Stop, do_each
 from emix.choice.sweep import start_from, threads_of_fits
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.estimators.parameters_check import check_settings
-from emix.exceptions import DegenerateFitError, warn
+from emix.exceptions import DegenerateFitError, warn, warn_convergence
 from emix.gaussian.drawing import draw
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.structures import NAMES
@@ -29,7 +29,7 @@ __all__ = ["LikelihoodRatioTest", "bootstrap_lrt"]
 
 Array = NDArray[np.float64]
 
-# A share of samples without a statistic from which on the p-value is doubtful.
+# A share of samples without a statistic, or with a fit that did not converge, from which on the p-value is doubtful.
 MANY = 0.1
 
 
@@ -122,6 +122,8 @@ def bootstrap_lrt(
     -----
     UserWarning
         If in more than a tenth of the samples a component collapsed; they do not count.
+    ConvergenceWarning
+        If a fit to the data, or fits to more than a tenth of the samples, stopped at `max_iter`.
 
     References
     ----------
@@ -142,7 +144,7 @@ def bootstrap_lrt(
     mixture = GaussianMixture(
         tol=tol, reg_covar=reg_covar, max_iter=max_iter, n_init=n_init, init_params=init_params, n_threads=n_threads
     )
-    settings = starts_of_sweep(check_settings(mixture, caller))
+    settings = check_settings(mixture, caller)
     names = feature_names(X)
     rows = as_rows(X, caller=caller, to_fit=True)
     source = ArraySource(rows)
@@ -157,22 +159,35 @@ def bootstrap_lrt(
     check_column_range(source.columns, rows.dtype.char, names)
     seed = seed_of(random_state)
 
-    observed = Fitter(source, settings, seed, names, with_entropy=False)
+    observed = Fitter(source, settings, seed, names)
     null, alternative = _fits(observed, few, more)
     for cell, fit in ((few, null), (more, alternative)):
         if not fit.is_sound:
             raise _collapsed(cell, fit)
     assert null.runs is not None
+    unfinished = [str(cell.n_components) for cell, fit in ((few, null), (more, alternative)) if not _converged(fit)]
+    if unfinished:
+        warn_convergence(
+            f"With {' and with '.join(unfinished)} components the fit to the data stopped at max_iter={max_iter} "
+            "before it converged: the statistic is doubtful. Raise max_iter."
+        )
     parameters = null.runs.result.parameters
     at_once = threads_of_fits([few, more], source, n_threads, n_bootstrap)
 
-    def of_sample(i: int, stop: Stop) -> float:
+    def of_sample(i: int, stop: Stop) -> tuple[float, bool]:
         drawn = _sample(parameters, source, seed, i)
-        fits = _fits(Fitter(drawn, settings, seed + 1 + i, names, with_entropy=False), few, more, stop, at_once > 1)
-        return _statistic(*fits)
+        fits = _fits(Fitter(drawn, settings, seed + 1 + i, names), few, more, stop, at_once > 1)
+        return _statistic(*fits), all(map(_converged, fits))
 
-    statistics = np.full(n_bootstrap, math.nan)
-    do_each(n_bootstrap, of_sample, statistics.__setitem__, at_once)
+    found = [(math.nan, False)] * n_bootstrap
+    do_each(n_bootstrap, of_sample, found.__setitem__, at_once)
+    statistics = np.array([statistic for statistic, _ in found])
+    n_unfinished = sum(not converged and not math.isnan(statistic) for statistic, converged in found)
+    if n_unfinished > MANY * n_bootstrap:
+        warn_convergence(
+            f"In {n_unfinished} of {n_bootstrap} bootstrap samples a fit stopped at max_iter={max_iter} before it "
+            "converged: the p-value is doubtful. Raise max_iter."
+        )
     return _test(K, few.covariance_type, _statistic(null, alternative), statistics)
 
 
@@ -198,6 +213,10 @@ def _fits(fitter: Fitter, few: Cell, more: Cell, stop: Stop = None, alone: bool 
         start = f"{few.n_components} components", start_from(split, null, more.structure)
         alternative = fitter.improve(more, alternative, [start], stop, alone=alone)
     return null, alternative
+
+
+def _converged(fit: CellFit) -> bool:
+    return fit.runs is not None and fit.runs.result.converged
 
 
 def _sample(parameters: GaussianParameters, source: ArraySource, seed: int, i: int) -> ArraySource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 from emix.choice.request import Cell
 from emix.choice.side_by_side import Stop
-from emix.em.loop import Watch
-from emix.em.result import EMRecord
-from emix.estimators.criteria import entropies
-from emix.estimators.mixture_runs import Runs, continue_fit, count_alike, fit_from_starts
+from emix.em.loop import Goal, Watch, iterate
+from emix.em.restarts import sound_report
+from emix.em.result import EMRecord, EMResult
+from emix.estimators.mixture_runs import Runs, count_alike, fit_from_starts
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.exceptions import DegenerateFitError, Warned, warnings_held
-from emix.gaussian.collapse import Names
+from emix.gaussian.collapse import ColumnDoubts, Names, judge_fit
+from emix.gaussian.model import GaussianModel, q_function
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.scoring import score_rows
 from emix.rows.arrays import ArraySource
+from emix.starts.starting_parameters import make_start
 
 __all__ = ["CellFit", "Fitter"]
 
@@ -32,9 +33,6 @@ Start = Callable[[], GaussianParameters]
 
 _NO_START = GivenStart(None, None, None)
 
-# Rows whose responsibilities are held at one time.
-_ROWS_AT_A_TIME = 8192
-
 # Nats, for rows of weight 1: the least by which a neighbour's start has to end above the fit that is there. No choice
 # hangs on less.
 LEAST_GAIN = 0.01
@@ -43,10 +41,20 @@ LEAST_GAIN = 0.01
 # steps of EM shrink. The first steps do not count, because they only put the parts in their places. (Measured on
 # faithful, iris, wine and ten columns of breast cancer, 14 structures × 9 numbers of components. With AHEAD = 8, 15,
 # 20, 40 the second phase takes 23 000, 27 000, 29 000 and 33 000 steps and improves 285, 314, 323 and 337 of 504 fits.)
-FIRST_STEPS, AHEAD, LOOK_EVERY = 4, 20, 4
+FIRST_STEPS, AHEAD = 4, 20.0
 
 # A run that collapses may climb for hundreds of steps. Whether a component has collapsed is asked after so many.
 STEPS_TO_VERDICT = 30
+# Steps of a run that stands in the table because every run collapsed.
+STEPS_OF_COLLAPSED = 100
+
+# The starts of a sweep's mixtures with "auto". The first goes to its end. It is mclust's start, so that fits are hardly
+# ever below those of mclust. The others are given up as runs from neighbours are, but later: clusters are further from
+# a mode than a neighbour's parameters.
+# Each has the number of its restart.
+FIRST_START, OTHER_STARTS = "banfield-raftery", (("hierarchical", 0), ("kmeans", 0))
+MORE_STARTS = ("random_from_data", "k-means++")
+FIRST_STEPS_OF_CLUSTERS, AHEAD_OF_CLUSTERS = 10, 50.0
 
 
 class CellFit(NamedTuple):
@@ -58,8 +66,6 @@ class CellFit(NamedTuple):
         As those of a GaussianMixture; None if no run ended.
     failure : str
         The error of the cell if no run ended.
-    entropy : float
-        Of the responsibilities under the parameters that are kept, summed over rows by weight; nats.
     warned : list
         Warnings of the runs.
     seconds : float
@@ -69,7 +75,6 @@ class CellFit(NamedTuple):
 
     runs: Runs | None
     failure: str
-    entropy: float
     warned: Warned
     seconds: float
     is_sound: bool = True
@@ -78,6 +83,17 @@ class CellFit(NamedTuple):
     def log_likelihood(self) -> float:
         """Log-likelihood of the parameters that are kept, in the unit of the source's weights; −∞ without any."""
         return -np.inf if self.runs is None else self.runs.result.log_likelihood
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of the responsibilities under the parameters that are kept, summed over rows by weight; nats.
+
+        The expected log-likelihood of rows and components, which statistics give, is the log-likelihood less this.
+        """
+        if self.runs is None:
+            return np.nan
+        result = self.runs.result
+        return max(0.0, result.log_likelihood - q_function(result.parameters, result.statistics))
 
 
 class Fitter:
@@ -92,15 +108,11 @@ class Fitter:
     seed : int
     names : sequence of str or None
         Of the columns, for messages.
-    with_entropy : bool
-        Take the entropy of the responsibilities, which ICL needs.
     """
 
-    def __init__(
-        self, source: ArraySource, settings: Settings, seed: int, names: Names, *, with_entropy: bool = True
-    ) -> None:
+    def __init__(self, source: ArraySource, settings: Settings, seed: int, names: Names) -> None:
         self.source, self.names = source, names
-        self._settings, self._seed, self._with_entropy = settings, seed, with_entropy
+        self._settings, self._seed = settings, seed
         # Two fits that converged to one mode may be tol apart, in nats per unit of weight.
         least = max(LEAST_GAIN, settings.tol * source.effective_rows)
         self._least_gain = least * source.total_weight / source.effective_rows
@@ -126,30 +138,42 @@ class Fitter:
             Use one thread.
         """
         began = time.perf_counter()
-        settings = starts_of_sweep(self.settings_of(cell, alone=alone))
-        watch = None if stop is None else Watch(_Stopped(stop))
+        settings = self.settings_of(cell, alone=alone)
+        if settings.init_params == "auto" and cell.n_components > 1:
+            model = self._model_of(settings)
+            starts: list[tuple[str, Start]] = [
+                (kind, partial(make_start, kind, self.source, model, self._seed, restart))
+                for kind, restart in [(FIRST_START, 0), *OTHER_STARTS, *_more_starts(settings.n_init)]
+            ]
+            none = CellFit(None, "", [], 0.0, False)
+            found = self._better(cell, none, starts, stop, alone, FIRST_STEPS_OF_CLUSTERS, AHEAD_OF_CLUSTERS)
+            if found.is_sound:
+                return found
+            # Every run collapsed: the first one stands in the table.
+            max_iter = min(settings.max_iter, STEPS_OF_COLLAPSED)
+            settings = settings._replace(init_params=FIRST_START, n_init=1, max_iter=max_iter)
+        watch = Watch(_Stopped(stop), eager=True, sees_all=False)
         with warnings_held() as warned:
             try:
-                runs = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names, watch, search=False)
+                runs = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names, watch, search=0.0)
             except DegenerateFitError as error:
-                return CellFit(None, str(error), np.nan, warned, time.perf_counter() - began, False)
-            entropy = self._entropy(runs, settings.n_threads)
-        return CellFit(runs, "", entropy, warned, time.perf_counter() - began, not _is_degenerate(runs))
+                return CellFit(None, str(error), warned, time.perf_counter() - began, False)
+        return CellFit(runs, "", warned, time.perf_counter() - began, not _is_degenerate(runs))
 
-    def search(self, cell: Cell, before: CellFit, *, alone: bool = False) -> CellFit:
-        """Fit a cell with the search of ``init_params="auto"``, and return the better fit."""
+    def search(self, cell: Cell, before: CellFit, share: float, *, alone: bool = False) -> CellFit:
+        """Fit a cell with a share of the search of ``init_params="auto"``, and return the better fit."""
         began = time.perf_counter()
         settings = self.settings_of(cell, alone=alone)._replace(n_init=1)
         with warnings_held() as warned:
             try:
-                found = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names)
+                found = fit_from_starts(settings, _NO_START, self._seed, self.source, self.names, search=share)
             except DegenerateFitError:
                 return before
             if _is_degenerate(found) or found.result.log_likelihood < before.log_likelihood + self._least_gain:
                 return before._replace(seconds=before.seconds + time.perf_counter() - began)
-            entropy = self._entropy(found, settings.n_threads)
-        runs = _with_run(before.runs, found, found.reports[0].start, self.source.total_weight)
-        return CellFit(runs, "", entropy, warned, before.seconds + time.perf_counter() - began)
+        start, weight = found.reports[0].start, self.source.total_weight
+        runs = _with_run(before.runs, found.result, found.columns, start, weight)
+        return CellFit(runs, "", warned, before.seconds + time.perf_counter() - began)
 
     def improve(
         self, cell: Cell, before: CellFit, starts: list[tuple[str, Start]], stop: Stop = None, *, alone: bool = False
@@ -166,100 +190,82 @@ class Fitter:
         stop, alone
             As for `fit`.
         """
+        return self._better(cell, before, starts, stop, alone)
+
+    def _better(
+        self,
+        cell: Cell,
+        before: CellFit,
+        starts: list[tuple[str, Start]],
+        stop: Stop,
+        alone: bool,
+        first_steps: int = FIRST_STEPS,
+        ahead: float = AHEAD,
+    ) -> CellFit:
+        if not starts:
+            return before
         began, best = time.perf_counter(), before
         settings = self.settings_of(cell, alone=alone)
+        model = self._model_of(settings)
         for origin, start in starts:
             target = best.log_likelihood + self._least_gain if best.is_sound else -np.inf
-            watch = Watch(_Hopeless(target, stop), LOOK_EVERY)
+            watch = Watch(_Stopped(stop), eager=True, sees_all=False, goal=Goal(target, ahead, first_steps))
             with warnings_held() as warned:
                 try:
-                    found = self._continued(settings, start(), watch)
+                    found = self._run(model, settings, start(), watch)
                 except (DegenerateFitError, np.linalg.LinAlgError):
                     continue
-                if found is None or found.result.log_likelihood < target:
-                    continue
-                entropy = self._entropy(found, settings.n_threads)
-            best = CellFit(_with_run(best.runs, found, origin, self.source.total_weight), "", entropy, warned, 0.0)
+            if found is None or found[0].log_likelihood < target:
+                continue
+            runs = _with_run(best.runs, *found, origin, self.source.total_weight)
+            best = CellFit(runs, "", warned, 0.0)
         return best if best is before else best._replace(seconds=before.seconds + time.perf_counter() - began)
 
-    def _continued(self, settings: Settings, parameters: GaussianParameters, watch: Watch) -> Runs | None:
+    def _model_of(self, settings: Settings) -> GaussianModel:
+        return GaussianModel(
+            settings.n_components, self.source.n_features, settings.structure, settings.reg_covar, settings.n_threads
+        )
+
+    def _run(
+        self, model: GaussianModel, settings: Settings, parameters: GaussianParameters, watch: Watch
+    ) -> tuple[EMResult, ColumnDoubts] | None:
         """Return the run from parameters to its end, None if it was given up or a component collapsed."""
-        first = settings._replace(max_iter=min(settings.max_iter, STEPS_TO_VERDICT))
-        found = continue_fit(first, parameters, self.source, self.names, watch)
-        if found.result.stopped_by == "max_iter" and settings.max_iter > STEPS_TO_VERDICT and not _is_degenerate(found):
-            rest = settings._replace(max_iter=settings.max_iter - STEPS_TO_VERDICT)
-            found = _joined(found, continue_fit(rest, found.result.parameters, self.source, self.names, watch))
-        return None if found.result.stopped_by == "callback" or _is_degenerate(found) else found
-
-    def _entropy(self, runs: Runs, n_threads: int | None) -> float:
-        if not self._with_entropy:
-            return np.nan
-        X, weight = self.source.X, self.source.sample_weight
-        total = 0.0
-        for first in range(0, len(X), _ROWS_AT_A_TIME):
-            block = slice(first, first + _ROWS_AT_A_TIME)
-            scores = score_rows(
-                X[block], runs.result.parameters, log_density=False, responsibilities=True, n_threads=n_threads
-            )
-            assert scores.responsibilities is not None
-            each = entropies(scores.responsibilities)
-            total += float(each.sum() if weight is None else weight[block] @ each)
-        return total
+        tol, max_iter = settings.tol, settings.max_iter
+        steps = min(max_iter, STEPS_TO_VERDICT)
+        found = iterate(model, self.source, parameters, tol=tol, max_iter=steps, watch=watch)
+        if found.stopped_by == "callback":
+            return None
+        collapse, columns = judge_fit(found.statistics, model.reg_covar, self.source.effective_rows)
+        if collapse is None and found.stopped_by == "max_iter" and max_iter > steps:
+            rest = iterate(model, self.source, found.parameters, tol=tol, max_iter=max_iter - steps, watch=watch)
+            if rest.stopped_by == "callback":
+                return None
+            found = rest.after(found)
+            collapse, columns = judge_fit(found.statistics, model.reg_covar, self.source.effective_rows)
+        return None if collapse is not None else (found, columns)
 
 
-def starts_of_sweep(settings: Settings) -> Settings:
-    """Return the settings with the starts that a sweep carries to convergence.
-
-    With "auto" these are k-means and the agglomeration, at least. The search for better modes is the second phase's,
-    which splits and merges the components of neighbours.
-    """
-    return settings._replace(n_init=max(2, settings.n_init)) if settings.init_params == "auto" else settings
+def _more_starts(n_init: int) -> list[tuple[str, int]]:
+    """Return the kinds and restarts of fresh starts, one less than was asked for, by turns."""
+    return [(MORE_STARTS[restart % 2], restart) for restart in range(1, n_init)]
 
 
 class _Stopped:
     """Ends a run once another thread has set the flag."""
 
-    def __init__(self, stop: NDArray[np.int32]) -> None:
+    def __init__(self, stop: Stop) -> None:
         self._stop = stop
 
     def __call__(self, record: EMRecord) -> bool:
-        return bool(self._stop[0])
-
-
-class _Hopeless:
-    """Ends a run that will not pass a log-likelihood, or once another thread has set the flag."""
-
-    def __init__(self, target: float, stop: Stop) -> None:
-        self._target, self._stop = target, stop
-
-    def __call__(self, record: EMRecord) -> bool:
-        if self._stop is not None and self._stop[0]:
-            return True
-        return record.iteration >= FIRST_STEPS and record.log_likelihood + AHEAD * record.change < self._target
+        return self._stop is not None and bool(self._stop[0])
 
 
 def _is_degenerate(runs: Runs) -> bool:
     return any(report.chosen and report.degenerate for report in runs.reports)
 
 
-def _joined(first: Runs, second: Runs) -> Runs:
-    """Return a run and its continuation as one."""
-    before, after = first.result, second.result
-    history = list(before.history)
-    seconds = history[-1].seconds
-    history += [
-        record._replace(iteration=record.iteration + before.n_iter, seconds=record.seconds + seconds)
-        for record in after.history[1:]
-    ]
-    report = second.reports[0]
-    return second._replace(
-        result=replace(after, n_iter=before.n_iter + after.n_iter, history=history),
-        reports=[report._replace(n_iter=before.n_iter + after.n_iter)],
-    )
-
-
-def _with_run(runs: Runs | None, found: Runs, origin: str, weight: float) -> Runs:
+def _with_run(runs: Runs | None, result: EMResult, columns: ColumnDoubts, origin: str, weight: float) -> Runs:
     """Return runs with one more, which is the best."""
     before = [] if runs is None else [report._replace(chosen=False) for report in runs.reports]
-    last = found.reports[0]._replace(run=len(before), start=origin)
-    return found._replace(reports=count_alike([*before, last], weight))
+    last = sound_report(len(before), result, origin)
+    return Runs(result, count_alike([*before, last], weight), columns)

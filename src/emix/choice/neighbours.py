@@ -26,7 +26,10 @@ Places = NDArray[np.intp]
 APART = 0.8
 
 # Unions that are compared in structures whose components share a part of their covariances.
-MERGERS = 12
+MERGERS = 4
+
+# Numbers of the covariance matrices of unions that are made at one time.
+NUMBERS_AT_ONCE = 100_000
 
 
 def split(
@@ -74,7 +77,7 @@ def _scatter_of_rows(parameters: GaussianParameters, rows: ArraySource, covarian
         if r[held[:, k] > 0.0, k].sum() > 2 * d:
             z = rows.X - parameters.means[k]
             # einsum, and not BLAS, whose threads would round sums differently.
-            found[k] = np.einsum("i,ia,ib->ab", held[:, k], z, z) / weight
+            found[k] = np.einsum("ia,ib->ab", held[:, k, np.newaxis] * z, z) / weight
     return found
 
 
@@ -85,18 +88,24 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
     − π_j log det Σ_j), π, Σ of the union, and of its entropy of weights: no unit of a column counts in it.
     """
     weights, means, covariances = _moments(parameters)
+    K, d = means.shape
     own = _weighted_log(weights) - 0.5 * weights * _log_det(structure, covariances)
-    first, second = np.triu_indices(len(weights), 1)
-    # Component by component: the unions of all pairs at once would be K² / 2 matrices.
-    gain = np.concatenate([_gains(structure, weights, means, covariances, own, i) for i in range(len(weights) - 1)])
+    first, second = np.triu_indices(K, 1)
+    at_once = max(1, NUMBERS_AT_ONCE // (d * d))
+    gain = np.concatenate(
+        [
+            _gains(structure, weights, means, covariances, own, first[i : i + at_once], second[i : i + at_once])
+            for i in range(0, len(first), at_once)
+        ]
+    )
 
     def without(pair: int) -> GaussianParameters:
-        i, j = int(first[pair]), int(second[pair])
-        others = np.delete(np.arange(len(weights)), [i, j])
-        both, mean, union = _unions(weights, means, covariances, i, np.array([j]))
+        i, j = first[pair : pair + 1], second[pair : pair + 1]
+        others = [k for k in range(K) if k not in (i[0], j[0])]
+        both, mean, union = _unions(weights, means, covariances, i, j)
         return _of_structure(
             structure,
-            np.append(weights[others], both),
+            np.concatenate([weights[others], both]),
             np.concatenate([means[others], mean]),
             np.concatenate([covariances[others], union]),
         )
@@ -108,23 +117,29 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
     return max((without(int(pair)) for pair in best), key=_highest_q)
 
 
-def _unions(weights: Array, means: Array, covariances: Array, i: int, j: Places) -> tuple[Array, Array, Array]:
-    """Weights, means and covariances of component i merged with each of the components j."""
+def _unions(weights: Array, means: Array, covariances: Array, i: Places, j: Places) -> tuple[Array, Array, Array]:
+    """Weights, means and covariances of the components i, each merged with that of j."""
     both = weights[i] + weights[j]
     share = np.divide(weights[i], both, out=np.full(len(both), 0.5), where=both > 0.0)
     away = means[i] - means[j]
     mean = means[j] + share[:, np.newaxis] * away
     within = share[:, np.newaxis, np.newaxis]
-    union = within * covariances[i] + (1.0 - within) * covariances[j]
-    union += within * (1.0 - within) * away[:, :, np.newaxis] * away[:, np.newaxis, :]
+    union = covariances[j] + within * (covariances[i] - covariances[j])
+    away *= np.sqrt(share * (1.0 - share))[:, np.newaxis]
+    union += away[:, :, np.newaxis] * away[:, np.newaxis, :]
     return both, mean, union
 
 
 def _gains(
-    structure: CovarianceStructure, weights: Array, means: Array, covariances: Array, own: Array, i: int
+    structure: CovarianceStructure,
+    weights: Array,
+    means: Array,
+    covariances: Array,
+    own: Array,
+    i: Places,
+    j: Places,
 ) -> Array:
-    """Change of Q from merging component i with each of those behind it."""
-    j = np.arange(i + 1, len(weights))
+    """Change of Q from merging the components i, each with that of j."""
     both, _, union = _unions(weights, means, covariances, i, j)
     return np.asarray(_weighted_log(both) - 0.5 * both * _log_det(structure, union) - own[i] - own[j])
 

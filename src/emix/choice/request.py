@@ -176,21 +176,26 @@ def check_criterion(criterion: Any, *, caller: str) -> str:
     return choice_of("criterion", criterion, CRITERIA, caller)
 
 
-def check_folds(n_folds: Any, n_rows: int, largest: int, *, caller: str) -> int:
-    """Return the number of folds.
+def check_folds(n_folds: Any, n_rows: int, cells: list[Cell], *, caller: str) -> tuple[int, list[Cell]]:
+    """Return the number of folds, and the mixtures that can be fitted without a fold.
 
     Parameters
     ----------
     n_folds : int
     n_rows : int
         Rows of weight above zero.
-    largest : int
-        Largest number of components: as many rows must be left without a fold.
+    cells : list of Cell
+        A mixture needs a row for each component without the largest fold.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no int of at least 2, there are fewer rows than folds, or too few are left to fit.
+        If it is no int of at least 2, there are fewer rows than folds, or too few are left to fit any mixture.
+
+    Warns
+    -----
+    UserWarning
+        If mixtures are left out.
     """
     found = integer_in_range("n_folds", n_folds, 2, caller=caller)
     if found > n_rows:
@@ -199,12 +204,17 @@ def check_folds(n_folds: Any, n_rows: int, largest: int, *, caller: str) -> int:
             "out at least one row in each fold: lower n_folds, pass more rows, or choose by 'bic'."
         )
     left = n_rows - -(-n_rows // found)
-    if left < largest:
-        raise ValueError(
-            f"criterion='cv' with n_folds={found} leaves {left} of {n_rows} rows to fit, fewer than n_components="
-            f"{largest}: ask for fewer components, raise n_folds, or choose by 'bic'."
-        )
-    return found
+    kept = [cell for cell in cells if cell.n_components <= left]
+    if len(kept) < len(cells):
+        beyond = _listed(sorted({cell.n_components for cell in cells if cell.n_components > left}))
+        reason = f"criterion='cv' with n_folds={found} leaves {left} of {n_rows} rows to fit"
+        if not kept:
+            raise ValueError(
+                f"{reason}, fewer than n_components={beyond}: ask for fewer components, raise n_folds, or choose by "
+                "'bic'."
+            )
+        warn(f"n_components {beyond} left out: {reason}, and a component needs a row of its own. Raise n_folds.")
+    return found, kept
 
 
 def cells_of(

@@ -137,7 +137,8 @@ class MixtureSelection:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default a new figure, ``ax.figure`` of what is returned.
+            Where to draw; by default a new figure, ``ax.figure`` of what is returned, which ``plt.show()`` and a
+            notebook show.
 
         Returns
         -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -272,4 +273,6 @@ class MixtureSelector(MixtureOperations, SklearnEstimator):
         best: GaussianMixture | None = vars(self).get("best_")
         if best is None:
             raise not_fitted(type(self).__name__, or_else="")
+        best = copy.copy(best)
+        vars(best)["_caller"] = type(self).__name__  # messages speak of the estimator that the user holds
         return best

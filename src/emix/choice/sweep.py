@@ -83,9 +83,18 @@ class Sweep:
         do_each(
             len(cells), lambda i, stop: self._chain(cells[i], neighbours, stop), lambda i, found: None, self._at_once
         )
+        self.order()
 
-    def search(self, cells: list[Cell]) -> None:
-        """Fit cells with the search of ``init_params="auto"`` too, and keep what is better."""
+    def order(self) -> None:
+        """Mend fits that are below a fit of a structure that theirs contains, with as many components."""
+        of_number: dict[int, list[Cell]] = {}
+        for cell in self.cells:
+            of_number.setdefault(cell.n_components, []).append(cell)
+        levels = list(of_number.values())
+        do_each(len(levels), lambda i, stop: self._order(levels[i], stop), lambda i, found: None, self._at_once)
+
+    def search(self, cells: list[Cell], share: float) -> None:
+        """Fit cells with a share of the search of ``init_params="auto"`` too, and keep what is better."""
 
         def keep(i: int, found: CellFit) -> None:
             if found.log_likelihood > self.fits[cells[i]].log_likelihood:
@@ -93,7 +102,7 @@ class Sweep:
 
         do_each(
             len(cells),
-            lambda i, stop: self.fitter.search(cells[i], self.fits[cells[i]], alone=self._at_once > 1),
+            lambda i, stop: self.fitter.search(cells[i], self.fits[cells[i]], share, alone=self._at_once > 1),
             keep,
             self._at_once,
         )
@@ -116,6 +125,25 @@ class Sweep:
                     return
                 if found is not self.fits[cell]:
                     self._keep(cell, found)
+
+    def _order(self, cells: list[Cell], stop: Stop) -> None:
+        """Do `order` for cells of one number of components, the structures of few parameters first."""
+        cells = sorted(cells, key=lambda cell: n_parameters(cell, self.fitter.source.n_features))
+        for i, cell in enumerate(cells):
+            within = [
+                other for other in cells[:i] if self.fits[other].is_sound and contains(cell.structure, other.structure)
+            ]
+            if not within:
+                continue
+            best = max(within, key=lambda other: self.fits[other].log_likelihood)
+            if self.fits[cell].is_sound and self.fits[best].log_likelihood <= self.fits[cell].log_likelihood:
+                continue
+            starts = [(best.covariance_type, start_from(projected, self.fits[best], cell.structure))]
+            found = self.fitter.improve(cell, self.fits[cell], starts, stop, alone=self._at_once > 1)
+            if stop is not None and stop[0]:
+                return
+            if found is not self.fits[cell]:
+                self._keep(cell, found)
 
     def _keep(self, cell: Cell, found: CellFit) -> None:
         self.fits[cell] = found

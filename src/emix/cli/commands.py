@@ -1,67 +1,56 @@
-"""The commands of `emix`; their arguments are in command_line.py.
+"""The commands `emix fit`, `emix report` and `emix data`; model_commands.py has those that use a model file.
 
-A command takes the parsed arguments and returns an exit code. Refusals are ValueError, OSError or
-ImportError, with a message for the user of the command.
+Their arguments are in fit_arguments.py and parser.py. A command takes the parsed arguments and returns an exit code.
+Refusals are ValueError, OSError or ImportError, with a message for the user of the command.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
+import shlex
 import sys
 import time
-import warnings
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from emix.cli.outputs import (
-    check_writable,
-    format_of,
-    is_standard_output,
-    leads_to_terminal,
-    pass_on,
-    say,
-    write_results,
+from emix.choice.selection import SelectionInterrupted
+from emix.cli.json_summary import choice_facts, data_facts, fit_facts, is_degenerate, model_facts, write_json
+from emix.cli.outputs import check_writable, is_standard_output, pass_on, write_results
+from emix.cli.pictures import check_picture, write_picture
+from emix.cli.safeguards import (
+    EXIT_DOUBTFUL,
+    EXIT_OK,
+    UsageError,
+    messages_on_stderr,
+    refuse_overwriting,
+    refuse_terminal,
 )
-from emix.cli.table_words import file_title, in_place, say_what_is_left_out
-from emix.cli.tables import WRITABLE, check_readable, read_table, write_columns
+from emix.cli.table_words import digest_of, file_title, left_out, printable, say_what_is_left_out
+from emix.cli.tables import read_table
 from emix.cli.text_content import STANDARD_STREAM
 from emix.datasets.faithful import faithful_csv, load_faithful
 from emix.estimators.mixture_file import mixture_bytes
-from emix.files.output import is_regular_target, writing
+from emix.files.output import writing
 from emix.requirements import require
+from emix.summary.fitted import assign
+from emix.summary.selection import interrupted_text
 from emix.summary.summary import summary
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
-    from typing import TextIO
+    from typing import Any, TextIO
 
-    import polars as pl
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
+    from emix.choice.selection import MixtureSelection
     from emix.cli.tables import Table
     from emix.estimators.gaussian_mixture import GaussianMixture
 
-EXIT_OK = 0
-EXIT_ERROR = 1
-EXIT_USAGE = 2
-EXIT_DOUBTFUL = 3
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-EXIT_PIPE = 141  # 128 + SIGPIPE
-
-PICTURES = (".png", ".pdf", ".svg")
 DATASETS = {"faithful": (load_faithful, faithful_csv)}
 
 # A fit that ends sooner shows no progress on a terminal: it would only flicker.
 _PATIENCE_SECONDS = 2.0
-
-
-class UsageError(ValueError):
-    """Arguments that do not go together; the exit code is that of wrong arguments."""
 
 
 def fit(arguments: argparse.Namespace) -> int:
@@ -69,19 +58,83 @@ def fit(arguments: argparse.Namespace) -> int:
     # Anything that could spoil the results is refused before the fit, which may take long.
     model_on_stdout = arguments.out is not None and is_standard_output(arguments.out)
     if arguments.out is not None:
-        _refuse_terminal(arguments.out, "--out", "a model file")
+        refuse_terminal(arguments.out, "--out", "a model file")
         if arguments.out != STANDARD_STREAM:
             check_writable(arguments.out)
     if arguments.plot is not None:
-        if arguments.plot == STANDARD_STREAM:
-            raise UsageError(f"--plot is -, expected the name of a file that ends in one of {', '.join(PICTURES)}")
-        check_writable(arguments.plot, PICTURES)
-        _refuse_terminal(arguments.plot, "--plot", "a picture")
-        require("matplotlib.figure", "plot", "--plot")
-    _refuse_overwriting(arguments.out, "--out", FILE=arguments.file)
-    _refuse_overwriting(arguments.plot, "--plot", FILE=arguments.file)
+        check_picture(arguments.plot, "--plot")
+    if arguments.json and (model_on_stdout or arguments.quiet):
+        other = f"--out {arguments.out} writes the model file to standard output" if model_on_stdout else "--quiet none"
+        raise UsageError(f"--json prints a summary, and {other}: leave one out")
+    refuse_overwriting(arguments.out, "--out", FILE=arguments.file)
+    refuse_overwriting(arguments.plot, "--plot", FILE=arguments.file)
     if arguments.out != STANDARD_STREAM:
-        _refuse_overwriting(arguments.plot, "--plot", **{"--out": arguments.out})
+        refuse_overwriting(arguments.plot, "--plot", **{"--out": arguments.out})
+    table = _read(arguments)
+    shows_text = not (arguments.json or arguments.quiet or model_on_stdout)
+    try:
+        fitted = _fit_or_choose(arguments, table)
+    except SelectionInterrupted as interruption:
+        criterion = arguments.criterion or "bic"
+        if arguments.json:
+            _write_json(arguments, table, None, choice_facts(interruption.table, criterion, None))
+        elif shows_text and (text := interrupted_text(interruption.table, criterion)):
+            write_results(f"{text}\n")
+        raise
+    estimator = fitted.estimator
+    if arguments.out is not None:
+        if arguments.out == STANDARD_STREAM:
+            write_results(mixture_bytes(estimator))
+        else:
+            estimator.save(arguments.out)
+    if arguments.plot is not None:
+        write_picture(fitted.draw(), arguments.plot)
+    if arguments.json:
+        chosen = fitted.selection
+        choice = None if chosen is None else choice_facts(chosen.table_, chosen.criterion, chosen.best_row_)
+        _write_json(arguments, table, fitted, choice)
+    elif shows_text:
+        write_results(_text(arguments, table, fitted))
+    return _exit_code(estimator)
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """`emix report`: choose among mixtures, and write a page about the data, the choice and what to doubt."""
+    if arguments.out != STANDARD_STREAM:
+        check_writable(arguments.out, (".html", ".htm"))
+    require("matplotlib.figure", "plot", "a report")
+    refuse_overwriting(arguments.out, "--out", FILE=arguments.file)
+    table = _read(arguments)
+    fitted = _fit_or_choose(arguments, table)
+    from emix.report.report import Origin, report_html
+
+    command = printable(f"emix {shlex.join(arguments.words)}")
+    left = left_out(table, "are left out")
+    origin = Origin(file_title(arguments.file), command, arguments.seed, digest_of(arguments.file), left)
+    with _progress_on_stderr(at_once=arguments.verbose):
+        page = report_html(
+            fitted.estimator,
+            table.rows,
+            table.weights,
+            table.names,
+            origin,
+            selection=fitted.selection,
+            warned=fitted.warned,
+            n_starts=arguments.starts,
+            verbose=_verbosity(arguments),
+        ).encode()
+    if arguments.out == STANDARD_STREAM:
+        write_results(page)
+    else:
+        with writing(arguments.out) as stream:
+            stream.write(page)
+        if not arguments.quiet:
+            write_results(f"{_descriptions(table, fitted)[0].splitlines()[0]}\nReport  {arguments.out}\n")
+    return _exit_code(fitted.estimator)
+
+
+def _read(arguments: argparse.Namespace) -> Table:
+    """Read the table of `emix fit` and `emix report`."""
     table = read_table(
         arguments.file,
         columns=arguments.columns,
@@ -92,34 +145,50 @@ def fit(arguments: argparse.Namespace) -> int:
         to_fit=True,
     )
     say_what_is_left_out(arguments.file, table, "are left out")
-    fitted = _choose(arguments, table) if _is_choice(arguments) else _fit(arguments, table)
-    estimator = fitted.estimator
-    written: list[str] = []
-    if arguments.out is not None:
-        if arguments.out == STANDARD_STREAM:
-            write_results(mixture_bytes(estimator))
-        else:
-            estimator.save(arguments.out)
-        written.append(f"Model file  {arguments.out}")
-    if arguments.plot is not None:
-        picture = io.BytesIO()  # savefig needs positions, which a FIFO does not have
-        fitted.draw().savefig(picture, format=format_of(arguments.plot, PICTURES).removeprefix("."))
-        with writing(arguments.plot) as stream:
-            stream.write(picture.getbuffer())
-        written.append(f"Picture     {arguments.plot}")
-    if not arguments.quiet and not model_on_stdout:
-        write_results("\n".join([fitted.describe(), *(["", *written] if written else []), ""]))
-    # The fit has already warned of both.
-    degenerate = any(run.chosen and run.degenerate for run in estimator.runs_)
-    return EXIT_OK if estimator.converged_ and not degenerate else EXIT_DOUBTFUL
+    return table
+
+
+def _exit_code(estimator: GaussianMixture) -> int:
+    """Return the code that says whether the fit is to be doubted, of which it has already warned."""
+    return EXIT_OK if estimator.converged_ and not is_degenerate(estimator) else EXIT_DOUBTFUL
 
 
 class _Fitted(NamedTuple):
-    """A fitted mixture, and the functions that draw it and describe it."""
+    """A fitted mixture, the function that draws the fit, its warnings, and the choice that the mixture comes from."""
 
     estimator: GaussianMixture
     draw: Callable[[], Figure]
-    describe: Callable[[], str]
+    warned: list[str]
+    selection: MixtureSelection | None = None
+
+
+def _descriptions(table: Table, fitted: _Fitted) -> list[str]:
+    """Return the summaries of the choice, if there was one, and of the mixture."""
+    parts = [] if fitted.selection is None else [str(fitted.selection)]
+    return [*parts, summary(fitted.estimator, table.rows, table.weights, feature_names=table.names)]
+
+
+def _text(arguments: argparse.Namespace, table: Table, fitted: _Fitted) -> str:
+    """Return the summary: of the choice, of the mixture, of the files that were written."""
+    parts = _descriptions(table, fitted)
+    files = ((arguments.out, "Model file  "), (arguments.plot, "Picture     "))
+    written = [label + path for path, label in files if path is not None]
+    if written:
+        parts.append("\n".join(written))
+    return "\n\n".join(parts) + "\n"
+
+
+def _write_json(
+    arguments: argparse.Namespace, table: Table, fitted: _Fitted | None, choice: dict[str, Any] | None
+) -> None:
+    """Write the summary as JSON; there is no mixture yet if the choice was interrupted."""
+    model = fit = None
+    if fitted is not None:
+        model = model_facts(fitted.estimator, table.names)
+        fit = fit_facts(fitted.estimator, assign(fitted.estimator, table.rows, table.weights))
+    files = {"model": arguments.out, "picture": arguments.plot} if fitted else {"model": None, "picture": None}
+    content = {"data": data_facts(arguments.file, table), "model": model, "fit": fit, "choice": choice, "files": files}
+    write_json("fit", content)
 
 
 def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
@@ -135,10 +204,10 @@ def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
         n_init=arguments.n_init,
         init_params=arguments.init,
         random_state=arguments.seed,
-        verbose=2 if arguments.verbose or (sys.stderr.isatty() and not arguments.quiet) else 0,
+        verbose=_verbosity(arguments),
         n_threads=arguments.threads,
     )
-    with _messages_on_stderr(), _progress_on_stderr(at_once=arguments.verbose):
+    with messages_on_stderr() as warned, _progress_on_stderr(at_once=arguments.verbose):
         estimator.fit(table.rows, sample_weight=table.weights)
     # The model file does not keep the verbosity of this command.
     estimator.verbose = 0
@@ -154,7 +223,17 @@ def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
             title=file_title(arguments.file),
         )
 
-    return _Fitted(estimator, draw, lambda: summary(estimator, table.rows, table.weights, feature_names=table.names))
+    return _Fitted(estimator, draw, warned)
+
+
+def _verbosity(arguments: argparse.Namespace) -> int:
+    """Progress is shown where it is asked for, and on a terminal."""
+    return int(arguments.verbose or (sys.stderr.isatty() and not arguments.quiet))
+
+
+def _fit_or_choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
+    """Fit one mixture, or several of which one is chosen."""
+    return _choose(arguments, table) if _is_choice(arguments) else _fit(arguments, table)
 
 
 def _is_choice(arguments: argparse.Namespace) -> bool:
@@ -167,7 +246,7 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
     """Fit several mixtures and choose one."""
     from emix.choice.select import select_mixture
 
-    with _messages_on_stderr(), _progress_on_stderr(at_once=arguments.verbose):
+    with messages_on_stderr() as warned, _progress_on_stderr(at_once=arguments.verbose):
         selection = select_mixture(
             table.rows,
             arguments.components,
@@ -178,7 +257,7 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
             n_folds=arguments.folds,
             random_state=arguments.seed,
             n_threads=arguments.threads,
-            verbose=1 if arguments.verbose or (sys.stderr.isatty() and not arguments.quiet) else 0,
+            verbose=_verbosity(arguments),
             tol=arguments.tol,
             reg_covar=arguments.reg_covar,
             max_iter=arguments.max_iter,
@@ -186,41 +265,16 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
         )
 
     def draw() -> Figure:
-        axes = selection.plot()
+        from emix.plots.figures import new_figure
+        from emix.plots.selection import SELECTION_SIZE, draw_selection
+
+        figure = new_figure(*SELECTION_SIZE)
+        axes = draw_selection(selection, figure.add_subplot())
         title = axes.get_title(loc="left")
         axes.set_title(f"{file_title(arguments.file)}: {title}", loc="left", fontsize=11, fontweight="bold")
-        return cast("Figure", axes.figure)
+        return figure
 
-    return _Fitted(selection.best_, draw, lambda: str(selection))
-
-
-def score(arguments: argparse.Namespace) -> int:
-    """`emix score`: log-density, component and responsibilities of each row."""
-    from emix.estimators.gaussian_mixture import GaussianMixture
-
-    require("polars", "cli", "writing tables")
-    if arguments.out is not None and arguments.out != STANDARD_STREAM:
-        check_writable(arguments.out, WRITABLE)
-        _refuse_overwriting(arguments.out, "--out", FILE=arguments.file, MODEL=arguments.model)
-    estimator = _load(GaussianMixture, arguments.model)
-    rows, present = _rows_for(estimator, arguments)
-    with _messages_on_stderr():
-        # The columns were matched above; a .npy file has no names to compare with the model's.
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        scores = estimator.score_rows(rows, log_density=True, responsibilities=True, labels=True)
-    assert scores.log_density is not None and scores.responsibilities is not None and scores.labels is not None
-    columns = {"log_density": scores.log_density, "component": scores.labels}
-    columns |= {f"r{k}": np.ascontiguousarray(r) for k, r in enumerate(scores.responsibilities.T)}
-    write_columns(in_place(columns, present), arguments.out)
-    return EXIT_OK
-
-
-def info(arguments: argparse.Namespace) -> int:
-    """`emix info`: the summary from a model file."""
-    from emix.estimators.gaussian_mixture import GaussianMixture
-
-    write_results(f"{summary(_load(GaussianMixture, arguments.model))}\n")
-    return EXIT_OK
+    return _Fitted(selection.best_, draw, warned, selection)
 
 
 def data(arguments: argparse.Namespace) -> int:
@@ -239,78 +293,12 @@ def data(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _refuse_overwriting(path: str | None, option: str, **others: str | None) -> None:
-    """Refuse to write to a file that the same command reads, or writes for another option."""
-    for name, other in others.items():
-        if path is not None and other is not None and _same_file(path, other):
-            raise UsageError(f"{option} is the same file as {name}, {other}: it would be overwritten")
-
-
-def _refuse_terminal(path: str, option: str, what: str) -> None:
-    """Refuse to write anything but text to a terminal."""
-    if leads_to_terminal(path):
-        raise UsageError(f"{option} {path} is a terminal, which cannot show {what}: redirect it, or name a file")
-
-
-def _same_file(path: str, other: str) -> bool:
-    """True if an output would replace another file, or the file that standard input ("-") comes from."""
-    if path == STANDARD_STREAM or not is_regular_target(path):
-        return False  # nothing is replaced
-    if other == STANDARD_STREAM:
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # standard input may be closed, or no file
-            return os.path.samestat(os.stat(path), os.fstat(sys.stdin.fileno()))
-        return False
-    if os.path.exists(path) and os.path.exists(other):
-        return os.path.samefile(path, other)
-    return os.path.realpath(path) == os.path.realpath(other)
-
-
-def _load(kind: type[GaussianMixture], path: str) -> GaussianMixture:
-    check_readable(path)
-    return kind.load(path)
-
-
-def _rows_for(
-    estimator: GaussianMixture, arguments: argparse.Namespace
-) -> tuple[pl.DataFrame | NDArray[np.floating], NDArray[np.bool_] | None]:
-    """Read the model's columns, by name if both sides have names; return the rows and a mask of complete rows."""
-    names = getattr(estimator, "feature_names_in_", None)
-    columns = arguments.columns
-    has_names = not arguments.no_header and not arguments.file.lower().endswith(".npy")
-    if columns is None and names is not None and has_names:
-        columns = [str(name) for name in names]
-    table = read_table(
-        arguments.file,
-        columns=columns,
-        header=not arguments.no_header,
-        separator=arguments.separator,
-        drop_missing=arguments.missing == "drop",
-    )
-    n_features = estimator.means_.shape[1]
-    if len(table.names) != n_features:
-        raise ValueError(
-            f"{arguments.file}: {len(table.names)} columns, but the model has {n_features}: choose them with --columns"
-        )
-    say_what_is_left_out(arguments.file, table, "stay empty")
-    # The model gets a frame only if its names are the model's own names.
-    rows = table.rows if names is not None and list(names) == list(table.names) else table.array
-    return rows, table.present
-
-
-@contextlib.contextmanager
-def _messages_on_stderr() -> Iterator[None]:
-    """Print warnings as lines in the command's own form."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        say(f"emix: warning: {' '.join(str(warning.message).split())}")
-
-
 @contextlib.contextmanager
 def _progress_on_stderr(*, at_once: bool) -> Iterator[None]:
     """Send the output of a verbose fit to standard error: standard output is for results."""
-    with contextlib.redirect_stdout(Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)):
+    progress = Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)
+    # Lines come on standard output, a line of tqdm on standard error.
+    with contextlib.redirect_stdout(progress), contextlib.redirect_stderr(progress):
         yield
 
 
@@ -321,6 +309,14 @@ class Progress(io.TextIOBase):
         super().__init__()
         self._target = target
         self._begin = time.monotonic() + patience
+
+    def isatty(self) -> bool:
+        """True if the text is passed on to a terminal."""
+        return self._target.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor of the stream behind, which knows how wide the terminal is."""
+        return self._target.fileno()
 
     def write(self, text: str) -> int:
         """Drop the text, or pass it on."""

@@ -18,6 +18,7 @@ from emix.cli.text_layout import BLANKS, MISSING, counts, find_layout, records, 
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from typing import Any
 
     import polars as pl
 
@@ -27,7 +28,13 @@ _CHUNK = 1 << 20
 
 
 def load_csv(
-    source: str, *, header: bool, separator: str | None, likely: str | None = ",", wanted: Collection[str] = ()
+    source: str,
+    *,
+    header: bool,
+    separator: str | None,
+    likely: str | None = ",",
+    wanted: Collection[str] = (),
+    carried: str | None = None,
 ) -> pl.DataFrame:
     """Read a text file of columns, or standard input ("-"), plain or compressed by gzip, with polars' column types.
 
@@ -43,6 +50,8 @@ def load_csv(
         The separator, unless only another one gives a rectangle of numbers.
     wanted : collection of str, optional
         The columns that must be numbers, by default all.
+    carried : str, optional
+        A column that is read as texts, each as it stands in the file.
 
     Returns
     -------
@@ -60,18 +69,21 @@ def load_csv(
     content = TextContent(source)
     layout = find_layout(content, header=header, separator=separator, likely=likely, wanted=wanted)
     rewritten = layout.separator == BLANKS or layout.names_are_apart or _has_lines_that_do_not_count(content)
-    try:
+
+    def read(**how: Any) -> pl.DataFrame:
         with _for_polars(content, layout) if rewritten else content.open() as stream:
-            frame = polars_reading.read(
+            return polars_reading.read(
                 polars.read_csv,
                 stream,
                 has_header=layout.n_header_lines > 0 and not rewritten,
                 separator="\t" if layout.separator == BLANKS else layout.separator,
-                null_values=list(MISSING),
-                # All rows decide a column's type: a fraction in row 10 000 is not an error.
-                infer_schema_length=None,
                 raise_if_empty=False,
+                **how,
             )
+
+    try:
+        # All rows decide a column's type: a fraction in row 10 000 is not an error.
+        frame = read(null_values=list(MISSING), infer_schema_length=None)
     except ValueError:
         _find_fault(content, layout)
         raise
@@ -83,7 +95,12 @@ def load_csv(
     if frame.width != len(layout.names):
         raise ValueError(f"cannot be read: {frame.width} columns, but {len(layout.names)} names")
     frame.columns = list(layout.names)
-    return frame.with_columns(_numbers_of(column) for column in frame if column.dtype == polars.String)
+    frame = frame.with_columns(numbers_of(column) for column in frame if column.dtype == polars.String)
+    if carried in layout.names:
+        # Read as a number, 007 would become 7; and NA may be a name.
+        texts = read(columns=[layout.names.index(carried)], infer_schema_length=0).to_series()
+        frame = frame.with_columns(texts.alias(carried))
+    return frame
 
 
 def _has_lines_that_do_not_count(content: TextContent) -> bool:
@@ -128,8 +145,8 @@ def _find_fault(content: TextContent, layout: Layout) -> None:
             raise ValueError(f"line {number} has {len(record)} values, but the first line {has}")
 
 
-def _numbers_of(texts: pl.Series) -> pl.Series:
-    """Read numbers that polars took for texts: with a plus sign, or with blanks around them."""
+def numbers_of(texts: pl.Series) -> pl.Series:
+    """Read numbers that are texts, as polars leaves those with a plus sign, or with blanks around them."""
     polars = polars_reading.polars()
     # polars takes a quotation mark after a blank for a part of the text.
     bare = texts.str.strip_chars(' \t\r"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from emix.cli.tables import Table
 
 
-def say_what_is_left_out(source: str, table: Table, fate: str) -> None:
-    """Print a warning about columns of row numbers, and about rows without a value, which are left out."""
+def left_out(table: Table, fate: str) -> list[str]:
+    """Return words about columns of row numbers, and about rows without a value, which are left out."""
     said = []
     if table.row_numbers:
         first = table.row_numbers[0]
@@ -36,7 +37,12 @@ def say_what_is_left_out(source: str, table: Table, fate: str) -> None:
         n_rows = len(table.present)
         n_missing = n_rows - int(table.present.sum())
         said.append(f"{n_missing} of {n_rows} rows have no value in some column and {fate}")
-    for text in said:
+    return said
+
+
+def say_what_is_left_out(source: str, table: Table, fate: str) -> None:
+    """Print a warning about columns of row numbers, and about rows without a value, which are left out."""
+    for text in left_out(table, fate):
         name = "standard input" if source == STANDARD_STREAM else source
         say(f"emix: warning: {name}: {text}")
 
@@ -50,7 +56,19 @@ def in_place(columns: Mapping[str, NDArray[Any]], present: NDArray[np.bool_] | N
     return {name: polars.Series(name, values).gather(places) for name, values in columns.items()}
 
 
+def digest_of(source: str) -> str:
+    """Return the SHA-256 of a file on a disk; empty for anything else, which can be read only once."""
+    if source == STANDARD_STREAM or not Path(source).is_file():
+        return ""
+    with open(source, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def file_title(source: str) -> str:
     """Return the name of a file without its folder, even if the name is not UTF-8."""
-    name = "standard input" if source == STANDARD_STREAM else Path(source).name
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return printable("standard input" if source == STANDARD_STREAM else Path(source).name)
+
+
+def printable(text: str) -> str:
+    """Return a text that may name files with the bytes that are not UTF-8 written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

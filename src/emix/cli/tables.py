@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emix.cli import polars_reading
-from emix.cli.csv_files import load_csv
+from emix.cli.csv_files import load_csv, numbers_of
 from emix.cli.npy_files import load_npy
 from emix.cli.number_columns import numbers
 from emix.cli.outputs import format_of, write_results
@@ -55,6 +55,8 @@ class Table:
         Mask of the file's rows that are in `rows`: those that have a value in every column. None if all are.
     row_numbers : list of str
         Names of columns that hold row numbers, and are therefore not in `rows`.
+    carried : polars.Series or None
+        The column that tells the rows apart: of all rows of the file, as it is there.
     """
 
     rows: pl.DataFrame | NDArray[np.floating]
@@ -62,6 +64,7 @@ class Table:
     weights: NDArray[np.float64] | None = None
     present: NDArray[np.bool_] | None = None
     row_numbers: list[str] = field(default_factory=list)
+    carried: pl.Series | None = None
 
     @property
     def array(self) -> NDArray[np.floating]:
@@ -74,6 +77,7 @@ def read_table(
     *,
     columns: Sequence[str] | None = None,
     weights: str | None = None,
+    carried: str | None = None,
     header: bool = True,
     separator: str | None = None,
     drop_missing: bool = False,
@@ -87,10 +91,14 @@ def read_table(
         Path of a .csv, .tsv, .txt, .dat, .parquet or .npy file, or "-" for text on standard input. Text may be
         compressed by gzip, and then its name may end in .gz.
     columns : sequence of str, optional
-        The columns to use, in this order; by default all but `weights` and those that hold row numbers. For a .npy
+        The columns to use, in this order; by default all but `weights`, `carried` and those that hold
+        row numbers. For a .npy
         file they are the numbers of columns, from 0.
     weights : str, optional
         The column that holds the rows' weights.
+    carried : str, optional
+        A column of anything that is no list, to be carried through as it is. It is no column of data unless `columns`
+        has it.
     header : bool, default=True
         True if the first line of a text names its columns.
     separator : str, optional
@@ -129,6 +137,8 @@ def read_table(
     if columns is not None and len(set(columns)) < len(columns):
         twice = next(name for i, name in enumerate(columns) if name in columns[:i])
         raise ValueError(f"column {twice!r} is chosen twice")
+    if carried is not None and suffix == ".npy":
+        raise ValueError(f"{source}: column {carried!r} is to be carried through, but .npy files have no names")
     if columns is not None and weights in columns:
         raise ValueError(f"column {weights!r} is chosen both as weights and as data")
     try:
@@ -144,9 +154,10 @@ def read_table(
                     separator=separator,
                     likely=_SEPARATORS.get(suffix, "," if source == STANDARD_STREAM else None),
                     wanted=() if columns is None else columns if weights is None else (*columns, weights),
+                    carried=carried,
                 )
             )
-            table = _from_frame(frame, columns, weights, drop=drop_missing)
+            table = _from_frame(frame, columns, weights, carried, drop=drop_missing)
         if to_fit:
             for j, name in enumerate(table.names):
                 rows = table.rows
@@ -170,7 +181,7 @@ def check_readable(path: str) -> None:
         raise IsADirectoryError(f"{path}: is a folder, expected a file")
 
 
-def write_columns(columns: Mapping[str, NDArray[Any]], path: str | None) -> None:
+def write_columns(columns: Mapping[str, NDArray[Any] | pl.Series], path: str | None) -> None:
     """Write columns to a CSV, TSV or Parquet file, or as CSV to standard output.
 
     Raises
@@ -241,22 +252,28 @@ def _read_parquet(source: str) -> pl.DataFrame:
         return polars_reading.read(polars_reading.polars().read_parquet, stream)
 
 
-def _from_frame(frame: pl.DataFrame, columns: Sequence[str] | None, weights: str | None, *, drop: bool) -> Table:
+def _from_frame(
+    frame: pl.DataFrame, columns: Sequence[str] | None, weights: str | None, carried: str | None, *, drop: bool
+) -> Table:
     polars = polars_reading.polars()
-    names = tuple(columns) if columns is not None else tuple(name for name in frame.columns if name != weights)
+    apart = (weights, carried)
+    names = tuple(columns) if columns is not None else tuple(name for name in frame.columns if name not in apart)
     row_numbers = [name for name in row_number_columns(frame) if name in names] if columns is None else []
     if len(row_numbers) < len(names):  # a single column is data, whatever it looks like
         names = tuple(name for name in names if name not in row_numbers)
     else:
         row_numbers = []
     wanted = names if weights is None else (*names, weights)
-    for name in wanted:
+    for name in wanted if carried is None else (*wanted, carried):
         if name not in frame.columns:
             raise ValueError(f"no column {name!r}: the columns are {listed(frame.columns)}")
     if not names:
         raise ValueError("there is no column of data" + ("" if weights is None else f" beside the weights {weights!r}"))
     if not frame.height:
         raise ValueError(f"there are columns ({listed(frame.columns)}), but no rows")
+    identifiers = None if carried is None else _identifiers(frame[carried])
+    if identifiers is not None and identifiers.dtype == polars.String:
+        frame = frame.with_columns(numbers_of(identifiers))  # for a column that is data too
     values = {name: numbers(frame[name], frame) for name in wanted}
     by_name = {name: column.to_numpy() for name, column in values.items()}
     for name, column in by_name.items():
@@ -271,4 +288,14 @@ def _from_frame(frame: pl.DataFrame, columns: Sequence[str] | None, weights: str
         row_weights = None if row_weights is None else row_weights[present]
     if weights is not None and row_weights is not None:
         check_weights(weights, row_weights, present)
-    return Table(rows, names, row_weights, present, row_numbers)
+    return Table(rows, names, row_weights, present, row_numbers, identifiers)
+
+
+def _identifiers(column: pl.Series) -> pl.Series:
+    """Return a column that is carried through, if a text can hold its values."""
+    polars = polars_reading.polars()
+    if column.dtype.is_nested() or column.dtype in (polars.Binary, polars.Object):
+        raise ValueError(
+            f"column {column.name!r} holds {column.dtype}, expected texts, numbers or dates to carry through"
+        )
+    return column

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from emix.em.model import EMModel
 from emix.em.passes import begin_run
-from emix.em.result import EMRecord, EMResult, record_of
+from emix.em.result import EMRecord, EMResult, Rise, record_of
 from emix.em.returned import checked_log_prior
 from emix.em.stopping import STOPS, StoppingRule, objective_of
 from emix.exceptions import shown, warn_convergence
@@ -29,19 +29,46 @@ Parameters = TypeVar("Parameters")
 STEPS_FORETOLD = 3
 
 
+class Goal(NamedTuple):
+    """A log-likelihood that a fit has to come to, or it is given up.
+
+    Attributes
+    ----------
+    log_likelihood : float
+    ahead : float
+        The fit is given up if so many more steps that gain as much as its last one would not come to it. Steps of EM
+        shrink.
+    first : int
+        Number of M-steps before which a fit is not given up: these put the components in their places.
+    """
+
+    log_likelihood: float
+    ahead: float
+    first: int
+
+
 class Watch(NamedTuple):
     """A look at a fit from time to time, which may end it.
 
     Attributes
     ----------
     look : callable
-        Called with the EMRecord of each E-step; the fit ends if it returns True.
+        Called with the EMRecord of E-steps; the fit ends if it returns True.
     every : int
         Most iterations by which a call may be late; the fit then ends as many late.
+    eager : bool
+        True: the run is asked for steps ahead from the first step on, as if many were foretold.
+    sees_all : bool
+        False: of steps that a run took at once `look` sees the last one only.
+    goal : Goal, optional
+        The fit ends if it will hardly come to it, after the first step of which that is so.
     """
 
     look: Callable[[EMRecord], object]
     every: int = 64
+    eager: bool = False
+    sees_all: bool = True
+    goal: Goal | None = None
 
 
 def fit_em(
@@ -70,7 +97,7 @@ def fit_em(
         ``log_prior``) changes by at most `tol` times the total weight. With ``stop="parameters"``: once the parameters
         change by at most `tol`.
     stop : {"log_likelihood", "parameters"}
-        The change of parameters is the model's ``distance``, or else the largest |Δθ| / (1 + |θ|).
+        The change of parameters is the model's ``distance``, or else the largest ``|Δθ| / (1 + |θ|)``.
     acceleration : None
         Plain EM.
     max_iter : int
@@ -152,10 +179,11 @@ def iterate(
     rule = StoppingRule(tol, stop, model, run)
     log_prior_of = checked_log_prior(model)
     log_prior = 0.0
-    parameters, before = initial_parameters, math.nan
-    history: list[EMRecord] = []
+    parameters, before, change = initial_parameters, math.nan, math.nan
+    history: list[EMRecord | Rise] = []
     by_itself = callback is not None or stop != "log_likelihood" or log_prior_of is not None
-    at_once = max_iter if watch is None else watch.every
+    at_once, eager = (max_iter, False) if watch is None else (watch.every, watch.eager)
+    goal = None if watch is None else watch.goal
     n_iter, ended, watched = 0, False, watch is not None or callback is not None
     while True:
         statistics, log_likelihood = run.e_step(parameters)
@@ -163,12 +191,14 @@ def iterate(
             log_prior = log_prior_of(parameters)
         objective = log_likelihood + log_prior
         seconds = time.perf_counter() - began
-        record = record_of((n_iter, log_likelihood, objective - before, seconds, True, log_prior))
-        before = objective
+        change_before, change, before = change, objective - before, objective
+        record = record_of((n_iter, log_likelihood, change, seconds, True, log_prior))
         history.append(record)
         stopped_by = rule.reached(record, parameters, statistics)
         if watched:
             ended = ended or (watch is not None and watch.look(record) is True)
+            if goal is not None and n_iter >= goal.first:
+                ended = ended or log_likelihood + goal.ahead * change < goal.log_likelihood
             if ended or (callback is not None and callback(record) is True):
                 stopped_by = stopped_by or "callback"
         if stopped_by or n_iter == max_iter:
@@ -177,22 +207,30 @@ def iterate(
         if parameters is None:
             raise TypeError("m_step returned None, expected the parameters that maximize Q given the statistics.")
         n_iter += 1
-        if by_itself or n_iter < 3 or not _goes_on(history[-2].change, record.change, rule.enough):
+        if by_itself:
+            continue
+        if not eager and (n_iter < 3 or not _goes_on(change_before, change, rule.enough)):
             continue
         if (advance := getattr(run, "advance", None)) is None:
             continue
         # Steps after which the rule would only say that the fit goes on.
-        passed = advance(parameters, log_likelihood, rule.enough, rule.rounding, min(at_once, max_iter - n_iter))
+        how = parameters, log_likelihood, rule.enough, rule.rounding, min(at_once, max_iter - n_iter)
+        if goal is None:
+            passed = advance(*how)
+        else:
+            passed = advance(*how, (goal.log_likelihood, goal.ahead, max(0, goal.first - n_iter)))
         if passed is None:
             continue
         parameters, statistics, rising = passed
         rule.passed(statistics)
         seconds = time.perf_counter() - began
-        for log_likelihood in rising:
-            record = record_of((n_iter, log_likelihood, log_likelihood - before, seconds, True, 0.0))
-            before, n_iter = log_likelihood, n_iter + 1
-            history.append(record)
-            ended = ended or (watch is not None and watch.look(record) is True)
+        rise = Rise(n_iter, before, seconds, rising)
+        history.append(rise)
+        change = rising[-1] - (rising[-2] if len(rising) > 1 else before)
+        before, n_iter = rising[-1], n_iter + len(rising)
+        if watch is not None and not ended:
+            seen = rise.records() if watch.sees_all else (rise.last(),)
+            ended = any(watch.look(record) is True for record in seen)
     rule.warn_of_falls()
     converged = stopped_by is not None and stopped_by != "callback"
     stopped_by = stopped_by or "max_iter"

@@ -40,7 +40,7 @@ class EMModel(Protocol[Parameters, Statistics]):
       maximum, could have raised Q (plus log-prior) from these statistics to these parameters, nats. It is called only
       if the fit would be converged, and that is put off while it is more than the tolerance. Else 0.
     - ``distance(old, new) -> float``: how far the parameters moved, for ``stop="parameters"``. Else the largest
-      |Δθ| / (1 + |θ|).
+      ``|Δθ| / (1 + |θ|)``.
     """
 
     def e_step(self, data: Any, parameters: Parameters) -> tuple[Statistics, float]:
@@ -57,9 +57,11 @@ class EMRun(Protocol[Parameters_contra, Statistics_co]):
 
     A run may have a method ``advance(parameters, log_likelihood, enough, rounding, most)``: it takes at most `most`
     E-steps, the first under these parameters, each followed by its M-step, as long as each raises the log-likelihood,
-    which was `log_likelihood` before, by more than `enough` and than `rounding` (|ℓ| + weight). It returns the
+    which was `log_likelihood` before, by more than `enough` and than `rounding` (``|ℓ| + weight``). It returns the
     parameters of the next E-step, the statistics of the last one and a list of the log-likelihoods, or None if it took
-    no step. The loop calls it if there is neither a callback nor a log-prior.
+    no step. The loop calls it if there is neither a callback nor a log-prior. Where a fit has a goal (`Goal` in
+    loop.py), it gets (log-likelihood, steps ahead, E-steps that are spared) as a sixth argument, and ends before an
+    E-step from which the goal is out of reach.
 
     A checkpoint of a fit would need two more methods: ``state()``, which returns what the run keeps between passes, and
     ``restore(state)``. The loop does not call them yet.

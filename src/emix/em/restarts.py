@@ -11,7 +11,7 @@ from emix.em.result import EMResult
 from emix.exceptions import DegenerateFitError, Warned, warn, warnings_held
 from emix.parallel.threads import Task, run_in_threads
 
-__all__ = ["Degeneracy", "RunReport", "best_run"]
+__all__ = ["Degeneracy", "RunReport", "best_run", "sound_report"]
 
 Run = Callable[[int, Any], EMResult]
 """Does one run: (number, stop) -> its result.
@@ -108,7 +108,7 @@ def best_run(
     run : callable
         Does one run: (number, stop) -> its result. It may raise DegenerateFitError.
     n_init : int
-        Number of runs.
+        Number of runs. One that a callback ended is the last, if runs are done one by one.
     degeneracy : callable
         The result of a run -> the reason to set it aside, or None.
     of_error : callable
@@ -145,6 +145,8 @@ def best_run(
         rank = (reason is None, result.objective, -number)
         if best is None or rank > best[:3]:
             best = (*rank, result)
+        if n_init > 1 and n_threads == 1 and result.stopped_by == "callback":
+            break  # the fit is ended, not this run alone
     if best is None:
         assert failure is not None
         raise failure
@@ -153,6 +155,11 @@ def best_run(
         _report(number, result, reason, best[3], starts[number]) for number, (result, reason) in enumerate(found)
     ]
     return best[3], reports
+
+
+def sound_report(number: int, result: EMResult, start: str) -> RunReport:
+    """Return the report of a run that is kept."""
+    return _report(number, result, None, result, start)
 
 
 def _side_by_side(run: Run, n_init: int, n_threads: int) -> Callable[[int], EMResult]:

@@ -5,12 +5,12 @@ The objective is what EM raises: the log-likelihood, plus the log-prior of a mod
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-__all__ = ["EMRecord", "EMResult", "record_of"]
+__all__ = ["EMRecord", "EMResult", "Rise", "record_of"]
 
 
 class EMRecord(NamedTuple):
@@ -47,6 +47,40 @@ class EMRecord(NamedTuple):
 
 # A record from the tuple of all its fields, in half of the time: one is made for each E-step.
 record_of: Callable[[tuple[int, float, float, float, bool, float]], EMRecord] = partial(tuple.__new__, EMRecord)
+
+
+class Rise(NamedTuple):
+    """E-steps that a run took at once, each of which raised the log-likelihood.
+
+    Attributes
+    ----------
+    iteration : int
+        Number of M-steps before the first of them.
+    before : float
+        Log-likelihood of the E-step before.
+    seconds : float
+        Time since the fit began, when the last of them had ended.
+    log_likelihoods : list of float
+        One for each.
+    """
+
+    iteration: int
+    before: float
+    seconds: float
+    log_likelihoods: list[float]
+
+    def records(self) -> Iterator[EMRecord]:
+        """Give a record for each of them."""
+        before = self.before
+        for number, log_likelihood in enumerate(self.log_likelihoods, self.iteration):
+            yield record_of((number, log_likelihood, log_likelihood - before, self.seconds, True, 0.0))
+            before = log_likelihood
+
+    def last(self) -> EMRecord:
+        """Return the record of the last of them."""
+        found = self.log_likelihoods
+        before = found[-2] if len(found) > 1 else self.before
+        return EMRecord(self.iteration + len(found) - 1, found[-1], found[-1] - before, self.seconds)
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -89,15 +123,40 @@ class EMResult:
         n_iter: int,
         converged: bool,
         stopped_by: str,
-        history: list[EMRecord],
+        history: Sequence[EMRecord | Rise],
         statistics: Any = None,
         log_prior: float = 0.0,
     ) -> None:
         # The generated __init__ of a frozen dataclass calls object.__setattr__ for each field, in twice the time.
         fields = self.__dict__
         fields["parameters"], fields["log_likelihood"], fields["n_iter"] = parameters, log_likelihood, n_iter
-        fields["converged"], fields["stopped_by"], fields["history"] = converged, stopped_by, history
+        fields["converged"], fields["stopped_by"], fields["_steps"] = converged, stopped_by, history
         fields["statistics"], fields["log_prior"] = statistics, log_prior
+
+    def after(self, first: EMResult) -> EMResult:
+        """Return this result, of a fit that went on where `first` ended, as that of both."""
+        seconds = first.__dict__["_steps"][-1].seconds
+        # The first E-step of this fit is the last one of the other.
+        steps = [
+            step._replace(iteration=step.iteration + first.n_iter, seconds=step.seconds + seconds)
+            for step in self.__dict__["_steps"][1:]
+        ]
+        return EMResult(
+            self.parameters, self.log_likelihood, first.n_iter + self.n_iter, self.converged, self.stopped_by,
+            [*first.__dict__["_steps"], *steps], self.statistics, self.log_prior,
+        )  # fmt: skip
+
+    def __getattr__(self, name: str) -> Any:
+        # Most results are of runs that nobody looks at: the list of records is made when it is asked for.
+        if name == "history" and "_steps" in self.__dict__:
+            history: list[EMRecord] = []
+            for step in self.__dict__["_steps"]:
+                if isinstance(step, Rise):
+                    history.extend(step.records())
+                else:
+                    history.append(step)
+            return self.__dict__.setdefault("history", history)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     @property
     def objective(self) -> float:

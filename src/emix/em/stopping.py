@@ -58,16 +58,15 @@ class StoppingRule:
             raise TypeError(f"tol is {shown(tol)}, expected a number.")
         if not tol >= 0.0:
             raise ValueError(f"tol is {shown(tol)}, expected 0 or more.")
-        self._tol, self._stop, self._weight = tol, stop, run.weight
-        self._model, self._rounding = model, _rounding(run)
-        self._shortfall: Callable[[Any], float] = getattr(model, "shortfall", _no_shortfall)
+        self._model, self._weight = model, run.weight
+        self.enough, self.rounding = tol * run.weight, _rounding(run)
+        self._by_likelihood = stop == "log_likelihood"
         self._gain_left: Callable[[Any, Any], float] | None = getattr(model, "gain_left", None)
         if stop == "parameters":
             # The rule keeps a copy: an m_step may update the parameters of the step before in place.
             self._keep: Callable[[Any], Any] = copy.deepcopy if hasattr(model, "distance") else _packed_copy
             self._distance: Callable[[Any, Any], float] = getattr(model, "distance", relative_distance)
-        self.enough, self.rounding = tol * run.weight, self._rounding
-        self._by_likelihood = stop == "log_likelihood"
+            self._tol = tol
         self._before: tuple[Any, Any] | None = None
         self._falls: list[tuple[int, float]] = []
 
@@ -78,31 +77,24 @@ class StoppingRule:
         tol. "rounding": |Δ| is more than tol · W, and no more than rounding can make. A fit has not converged if the
         objective fell by more than rounding and the M-step's shortfall, nor while the M-step itself has more to gain.
         """
-        log_likelihood, change = record.log_likelihood, record.change
+        _, log_likelihood, change, _, _, log_prior = record
+        enough, rounding = self.enough, self.rounding * (abs(log_likelihood) + self._weight)
         # The usual iteration first: a finite rise that is large enough leaves nothing to decide.
-        if (
-            self.enough < change < math.inf
-            and self._by_likelihood
-            and record.log_prior == 0.0
-            and change > self._rounding * (abs(log_likelihood) + self._weight)
-        ):
+        if enough < change < math.inf and change > rounding and self._by_likelihood and log_prior == 0.0:
             self._before = None, statistics
             return None
-        log_prior = record.log_prior
         if not math.isfinite(log_likelihood + log_prior):
             raise _not_finite(record)
-        kept = self._keep(parameters) if self._stop == "parameters" else None
-        before, self._before = self._before, (kept, statistics)
+        before = self._before
+        self._before = None if self._by_likelihood else self._keep(parameters), statistics
         if before is None:
             return None
-        rounding = self._rounding * (abs(log_likelihood) + self._weight)
         if log_prior != 0.0:
             rounding += _ROUNDING_OF_DOUBLES * abs(log_prior)
         if -change > rounding and -change > rounding + self._shortfall(before[1]):
             self._falls.append((record.iteration, -change))
             return None
-        reason, enough = None, self._tol * self._weight
-        if self._stop == "parameters":
+        if not self._by_likelihood:
             # Near a maximum the gain is quadratic in the step.
             reason, enough = "parameters", self._tol * enough
             if not self._distance(before[0], parameters) <= self._tol:
@@ -111,9 +103,16 @@ class StoppingRule:
             reason = objective_of(self._model).replace("-", "_")
         elif abs(change) <= rounding:
             reason = "rounding"
-        if reason is None or self._gain_left is None:
+        else:
+            return None
+        if self._gain_left is None or self._gain_left(before[1], parameters) <= max(enough, rounding):
             return reason
-        return reason if self._gain_left(before[1], parameters) <= max(enough, rounding) else None
+        return None
+
+    def _shortfall(self, statistics: Any) -> float:
+        """Return the model's shortfall, 0 if it has none."""
+        shortfall: Callable[[Any], float] | None = getattr(self._model, "shortfall", None)
+        return 0.0 if shortfall is None else shortfall(statistics)
 
     def passed(self, statistics: Any) -> None:
         """Take note of E-steps whose log-likelihoods rose by more than ends a fit, and of the last statistics."""
@@ -138,10 +137,6 @@ def _not_finite(record: EMRecord) -> ValueError:
     found = {"log-likelihood": record.log_likelihood, "log-prior": record.log_prior, "objective": record.objective}
     name, value = next(item for item in found.items() if not math.isfinite(item[1]))
     return ValueError(f"the {name} is {value} after {record.iteration} iterations, expected a finite one.")
-
-
-def _no_shortfall(statistics: Any) -> float:
-    return 0.0
 
 
 @cache

@@ -12,7 +12,13 @@ from emix.exceptions import warn_convergence
 from emix.gaussian.collapse import Names
 from emix.rows.source import RowSource, without_unit
 
-__all__ = ["attributes_of_fit"]
+__all__ = ["REPORT", "all_count_once", "attributes_of_fit"]
+
+REPORT = (
+    "log_likelihood_", "total_weight_", "lower_bound_", "lower_bounds_", "columns_in_doubt_", "history_", "runs_",
+    "converged_", "n_iter_", "stopped_by_", "fit_time_", "_fit_weight", "_stream",
+)  # fmt: skip
+"""Attributes that tell of a fit, besides its parameters."""
 
 # The words of scikit-learn, which its users may look for.
 _NOT_CONVERGED = (
@@ -49,7 +55,7 @@ def attributes_of_fit(
     means = [record.log_likelihood / weight for record in found.result.history if record.accepted]
     result, runs, doubts = found if source.weight_unit == 1.0 else found.in_unit(source.weight_unit)
 
-    if not result.converged and settings.max_iter > 0:
+    if not result.converged and settings.max_iter > 0 and result.stopped_by != "callback":
         warn_convergence(_NOT_CONVERGED)
     chosen = runs[0] if len(runs) == 1 else next(report for report in runs if report.chosen)
     if chosen.degenerate or doubts:
@@ -73,7 +79,8 @@ def attributes_of_fit(
         "stopped_by_": result.stopped_by,
         "n_features_in_": source.n_features,
         "fit_time_": seconds,
-        "_fit_weight": None if _all_count_once(source) else total_weight,
+        "_fit_weight": None if all_count_once(source) else total_weight,
+        "_stream": None,
     }
     if names is not None:
         state["feature_names_in_"] = names
@@ -82,6 +89,6 @@ def attributes_of_fit(
     return state
 
 
-def _all_count_once(source: RowSource) -> bool:
+def all_count_once(source: RowSource) -> bool:
     """True if there are no weights, or all are 1: equal, and as many in all as rows."""
     return source.total_weight == source.effective_rows == source.n_rows

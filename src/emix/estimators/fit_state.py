@@ -11,7 +11,7 @@ from emix.arguments import check_finite, element_of
 from emix.gaussian.parameters import GaussianParameters, check_shapes, check_values
 from emix.rows.conversion import as_numbers
 
-__all__ = ["attributes_of", "check_factor", "parameters_of", "relinked", "unlinked"]
+__all__ = ["attributes_of", "check_factor", "dtype_of", "parameters_of", "relinked", "unlinked"]
 
 _ABSENT = object()
 _PUBLIC = ("weights_", "means_", "covariances_", "precisions_cholesky_")
@@ -45,6 +45,11 @@ def attributes_of(parameters: GaussianParameters, dtype: np.dtype[Any]) -> dict[
         with np.errstate(over="ignore", under="ignore"):  # `fit` warns where a precision is infinite
             published = {name: _read_only(array.astype(dtype)) for name, array in published.items()}
     return {**published, "_parameters": parameters, "_published": published}
+
+
+def dtype_of(means: Any) -> np.dtype[Any]:
+    """Return the precision of a mixture with these `means_`; a user's own may be a list."""
+    return np.dtype(np.float32 if np.asarray(means).dtype == np.float32 else np.float64)
 
 
 def unlinked(state: dict[str, Any]) -> dict[str, Any]:

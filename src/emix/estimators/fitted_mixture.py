@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from emix.arguments import integer_in_range
 from emix.estimators.criteria import aic, bic, icl, warn_of_n
@@ -18,6 +19,9 @@ from emix.gaussian.scoring import Scores, score_rows
 from emix.random_source import random_source
 from emix.rows.opening import stream_of
 from emix.rows.validation import FloatArray, as_sample_weight, rows_to_score
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 __all__ = ["FittedMixture"]
 
@@ -237,6 +241,55 @@ class FittedMixture(SklearnEstimator):
             raise ValueError(f"Invalid value for 'n_samples': {error}") from error
         return draw(parameters, n_samples, random_source(self.random_state))
 
+    def to_onnx(self, path: str | os.PathLike[str] | None = None, *, dtype: DTypeLike | None = None) -> ModelProto:
+        """Export scoring to ONNX, for services without Python.
+
+        Parameters
+        ----------
+        path : str or os.PathLike, optional
+            The file to write, whole or not at all; ".onnx" is the customary ending.
+        dtype : {"float64", "float32"}, optional
+            Type of the rows that the graph takes, and of its results; by default that of the rows of the fit.
+
+        Returns
+        -------
+        onnx.ModelProto
+            Of opset 13. Its input is ``X`` (n_samples, n_features). Its outputs are ``log_density`` (n_samples,), nats,
+            ``responsibilities`` (n_samples, n_components) and ``labels`` (n_samples,), int64. Its metadata are
+            ``emix_version``, ``covariance_type``, ``n_components`` and ``feature_names``, a list in JSON or null.
+
+        Raises
+        ------
+        ImportError
+            If onnx, the extra "onnx", is not installed.
+        NotFittedError
+            If there are no parameters yet.
+        ValueError
+            If single precision cannot hold the parameters, or `dtype` is another.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        A graph cannot refuse rows: one that holds a NaN or an infinity gets NaN, and the label -1. It takes
+        n_samples × n_components × n_features numbers of memory: score large tables in parts.
+
+        Examples
+        --------
+        >>> import emix
+        >>> gm = emix.GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
+        >>> model = gm.to_onnx()
+        >>> [output.name for output in model.graph.output]
+        ['log_density', 'responsibilities', 'labels']
+        """
+        from emix.estimators.onnx_export import export_mixture
+
+        fitted = self._fitted()
+        names = fitted.get("feature_names_in_")
+        if dtype is None:  # a user's own means_ may have any dtype
+            dtype = np.float32 if np.asarray(fitted["means_"]).dtype == np.float32 else np.float64
+        return export_mixture(parameters_of(fitted), dtype, path, None if names is None else names.tolist())
+
     def __getstate__(self) -> dict[str, Any]:
         return unlinked(vars(self))
 
@@ -254,10 +307,10 @@ class FittedMixture(SklearnEstimator):
             raise not_fitted(type(self).__name__)
         return attributes
 
-    def _rows(self, fitted: dict[str, Any], X: Any) -> FloatArray:
-        """Return rows to score, with the columns of the fit."""
-        names = fitted.get("feature_names_in_")
-        return rows_to_score(X, fitted["n_features_in_"], names, caller=type(self).__name__)
+    def _rows(self, fitted: dict[str, Any], X: Any, *, to_fit: bool = False) -> FloatArray:
+        """Return rows to score, with the columns of the fit; `to_fit` is that of `as_rows`."""
+        caller: str = fitted.get("_caller", type(self).__name__)
+        return rows_to_score(X, fitted["n_features_in_"], fitted.get("feature_names_in_"), caller=caller, to_fit=to_fit)
 
     def _score_rows(
         self,

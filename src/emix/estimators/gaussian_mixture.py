@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -17,8 +17,11 @@ from emix.estimators.fit_attributes import attributes_of_fit
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.fit_warnings import warn_of_infinite_precisions
 from emix.estimators.fitted_mixture import FittedMixture
+from emix.estimators.mixture_display import MixtureDisplay
 from emix.estimators.mixture_operations import MixtureOperations
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
+from emix.estimators.mixture_statistics import MixtureStatistics
+from emix.estimators.mixture_storage import MixtureStorage
 from emix.estimators.parameters_check import (
     check_given_start,
     check_means,
@@ -26,6 +29,8 @@ from emix.estimators.parameters_check import (
     check_spread,
     check_weights,
 )
+from emix.estimators.partial_fit import PartialFit
+from emix.estimators.progress import Callback, follow
 from emix.estimators.rows_to_fit import rows_to_fit
 from emix.estimators.sklearn_exchange import SklearnExchange
 from emix.gaussian.collapse import ColumnDoubts
@@ -38,14 +43,17 @@ from emix.rows.validation import FloatArray
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
+class GaussianMixture(
+    PartialFit, MixtureStatistics, FittedMixture, MixtureOperations, MixtureDisplay, MixtureStorage, SklearnExchange
+):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
     The parameters, attributes and methods are scikit-learn's, with these differences: the default `tol` is 1e-6, which
     goes further towards the mode than 1e-3; the default `reg_covar` follows the scale of each column; and
     `lower_bound_` is that of the parameters returned, not of those before the last step. What scikit-learn lacks:
-    `sample_weight`, `n_threads`, the history of the fit, `icl`, `from_parameters`, `save` and `load`, and operations on
-    the mixture, from `marginal` and `conditional` to `density_threshold`.
+    `sample_weight`, `n_threads`, the history of the fit, `icl`, `from_parameters`, `save` and `load`; operations on the
+    mixture, from `marginal` and `conditional` to `density_threshold`; `partial_fit` for streams; `statistics` and
+    `update_from` for rows that are in several places.
 
     Parameters
     ----------
@@ -75,9 +83,10 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         collapsed, onto a few rows or onto equal values, are set aside: their likelihood has no upper bound. The
         first of several runs is the run of ``n_init=1``.
     init_params : {"auto", "kmeans", "k-means++", "random", "random_from_data", "hierarchical"}
-        How a run starts. "auto" tries several kinds on at most max(4096, 64 K) rows, moves components from where two
-        are one group to where one is two, and starts from the best mode that is no collapse; the second run of `n_init`
-        is then the hierarchical one, later runs start from the next best. "kmeans" starts from clusters of k-means: a
+        How a run starts. "auto" tries several kinds on at most max(4096, 64 K) rows, makes a few neighbouring
+        components anew time and again, and starts from the best mode that is no collapse. That takes less than a
+        millisecond where kinds agree, and a second or two where modes are many. The second run of `n_init` is
+        then the hierarchical one, later runs start from the next best. "kmeans" starts from clusters of k-means: a
         service that fits small data again and again saves nine tenths of the time with it. "k-means++" starts from rows
         that k-means++ has drawn, "random" from random responsibilities, "random_from_data" from random rows,
         "hierarchical" from clusters of an agglomeration of up to 2 000 rows (fewer from 31 columns on), which is done
@@ -99,7 +108,10 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         Start from the parameters that are there, if the estimator is fitted; `n_init` and the start's parameters are
         not used then.
     verbose : int
-        1 prints the runs and their iterations, 2 also time and change.
+        1 shows how the fit goes, from the search for a start on: run, iteration, log-likelihood (total, nats), its
+        change, time since the fit began, iterations per second. In a terminal or a notebook that is one line, kept up
+        to date by tqdm (the extra ``emix[progress]``); without tqdm, or where neither is there, lines on standard
+        output. 2 prints lines in any case. Runs are then done one by one.
     verbose_interval : int
         Iterations from one line to the next.
     n_threads : int or None
@@ -140,8 +152,9 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
     converged_ : bool
     n_iter_ : int
         Steps of EM in the run that was kept.
-    stopped_by_ : {"log_likelihood", "rounding", "max_iter"}
-        "rounding": no further rise could be told from rounding.
+    stopped_by_ : {"log_likelihood", "rounding", "max_iter", "callback", "partial_fit"}
+        How the run that was kept ended. "rounding": no further rise could be told from rounding. "callback": the
+        callback of `fit` ended it, and `converged_` is False. `partial_fit` says what attributes mean after it.
     fit_time_ : float
         Seconds.
     n_features_in_ : int
@@ -216,7 +229,13 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        callback: Callable[[int, EMRecord], object] | None = None,
+    ) -> Self:
         """Fit the mixture to the rows of `X`.
 
         Parameters
@@ -231,6 +250,12 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
             Ignored.
         sample_weight : array_like of shape (n_samples,), optional
             Weights of the rows, not negative. A weight of 2 counts as the row written twice, 0 as left out.
+        callback : callable, optional
+            Called as ``callback(run, record)`` after each E-step with the number of the run, from 0, and its
+            `EMRecord`. It ends the fit by returning True: the run keeps the parameters that it has, later runs are not
+            begun, and the best of the runs that were done is kept. Anything else that it returns is ignored; an error
+            that it raises ends the fit and leaves the estimator as it was. Runs are done one by one, each iteration by
+            itself. The search for a start does not call it.
 
         Returns
         -------
@@ -248,12 +273,13 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         Warns
         -----
         ConvergenceWarning
-            If the run that is kept did not converge in `max_iter` iterations, or a component of it collapsed.
+            If the run that is kept did not converge in `max_iter` iterations, or a component of it collapsed. None for
+            a run that the callback ended.
         UserWarning
             If all rows are equal, or components start alike; if columns are constant or linearly dependent, or
             `reg_covar` is more than a hundredth of a component's own variance in one; if `precisions_` is infinite.
         """
-        self._fit(X, sample_weight)
+        self._fit(X, sample_weight, callback)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
@@ -327,73 +353,32 @@ class GaussianMixture(FittedMixture, MixtureOperations, SklearnExchange):
         vars(mixture).update(published, n_features_in_=n_features)
         return mixture
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the mixture to a file: data without code, with a checksum.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            Used as given. The file is written beside it and then takes its place, so that an existing file is replaced
-            whole or not at all; it keeps its permissions. A FIFO or a device is written through.
-
-        Raises
-        ------
-        NotFittedError
-            If there are no parameters yet.
-        OSError
-            If the file cannot be written.
-
-        Notes
-        -----
-        Kept are the parameters in float64 and the dtype of the data, the names of the columns, the settings, and all
-        that the fit reported: log-likelihood, history, runs, how it stopped and how long it took. Arrays that were put
-        in the place of `means_` and the like are kept as what they are. A setting that is no number, text, array or
-        None is not kept, such as a generator given as `random_state`: the loaded mixture has the default there.
-        Attributes of your own are not kept.
-        """
-        from emix.estimators.mixture_file import save_mixture
-
-        save_mixture(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a mixture that `save` wrote; it scores to the same bits.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-
-        Returns
-        -------
-        GaussianMixture
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ModelFileError
-            If it is truncated, altered, of a newer format or not of a GaussianMixture.
-        """
-        from emix.estimators.mixture_file import load_mixture
-
-        return load_mixture(cls, path)
-
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> tuple[FloatArray | RowSource, dict[str, Any]]:
+    def _fit(
+        self, X: Any, sample_weight: ArrayLike | None, callback: Callback | None = None
+    ) -> tuple[FloatArray | RowSource, dict[str, Any]]:
         """Fit and set the attributes, all or none; return the rows, and the attributes of this fit."""
         began = time.perf_counter()
         settings = check_settings(self)
         goes_on = settings.warm_start and self.__sklearn_is_fitted__()
         seed = partial(seed_of, 0 if goes_on else self.random_state)
-        rows, source, moderate, names, sampled, drawn = rows_to_fit(
-            X, sample_weight, settings, type(self).__name__, seed
-        )
-        if goes_on:
-            found = continue_fit(settings, parameters_of(self._fitted()), moderate, names)
-        else:
-            given = check_given_start(self, settings, source.n_features)
-            found = fit_from_starts(
-                settings, given, seed() if drawn is None else drawn, moderate, names, sampled=sampled
-            )
+        rows = rows_to_fit(X, sample_weight, settings, type(self).__name__, seed)
+        source, moderate, names = rows.source, rows.moderate, rows.names
+        follower = None
+        if settings.verbose or callback is not None:
+            unit = source.weight_unit
+            follower = follow(settings.verbose, settings.verbose_interval, settings.n_init, unit, callback)
+        try:
+            if goes_on:
+                found = continue_fit(settings, parameters_of(self._fitted()), moderate, names, None, follower)
+            else:
+                given = check_given_start(self, settings, source.n_features)
+                drawn = seed() if rows.seed is None else rows.seed
+                found = fit_from_starts(
+                    settings, given, drawn, moderate, names, follower=follower, sampled=rows.sampled
+                )
+        finally:
+            if follower is not None:
+                follower.close()
         state = attributes_of_fit(self, settings, found, source, names, time.perf_counter() - began)
         self.__dict__ = state
-        return rows, state
+        return rows.rows, state

@@ -13,12 +13,18 @@ import numpy as np
 
 from emix.em.restarts import RunReport
 from emix.em.result import EMRecord
-from emix.estimators.fit_state import attributes_of, parameters_of
+from emix.estimators.fit_state import attributes_of, dtype_of, parameters_of
+from emix.estimators.statistics_file import (
+    parameters_content,
+    parameters_of_content,
+    statistics_content,
+    statistics_of_content,
+)
+from emix.estimators.stream import Stream
 from emix.exceptions import ModelFileError
 from emix.files.model_file import encode_model, load_model, save_model
 from emix.gaussian.collapse import ColumnDoubts
-from emix.gaussian.parameters import GaussianParameters, check_shapes
-from emix.gaussian.structures import STRUCTURES, CovarianceStructure
+from emix.gaussian.structures import STRUCTURES
 
 __all__ = ["load_mixture", "mixture_bytes", "mixture_content", "mixture_of_content", "save_mixture"]
 
@@ -31,6 +37,7 @@ _FIT_NUMBERS = ("log_likelihood_", "total_weight_", "lower_bound_", "converged_"
 # Fits are in one of these; NumPy would take "int8", or "V1000000000" and the memory for it.
 _DTYPES = ("float32", "float64")
 _NOT_PLAIN = object()
+_STREAM = ("blend", "average")
 
 Mixture = TypeVar("Mixture")
 
@@ -54,13 +61,7 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     mixture = copy.copy(mixture)  # attributes of one fit, even if another thread fits meanwhile
     parameters = parameters_of(mixture._fitted())
-    arrays: dict[str, Any] = {
-        "weights": parameters.weights,
-        "means": parameters.means,
-        "covariances": parameters.covariances,
-        "whitening": parameters.whitening,
-        "log_det_whitening": parameters.log_det_whitening,
-    }
+    arrays = parameters_content(parameters)
     settings: dict[str, Any] = {}
     for name, value in mixture.get_params(deep=False).items():
         plain = _plain(value)
@@ -72,8 +73,7 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         "kind": KIND,
         "parameters": {name: value for name, value in settings.items() if name not in _START_ARRAYS},
         "structure": parameters.structure.name,
-        # A user's own means_ may have any dtype, or be a list.
-        "dtype": "float32" if np.asarray(mixture.means_).dtype == np.float32 else "float64",
+        "dtype": dtype_of(mixture.means_).name,
         "feature_names": vars(mixture).get("feature_names_in_"),
         "fit": None,
     }
@@ -89,6 +89,12 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         header["fit"]["history"], history_columns = columns_of_records("history", mixture.history_, EMRecord)
         arrays.update(run_columns | history_columns)
         arrays["lower_bounds"] = np.asarray(mixture.lower_bounds_, dtype=np.float64)
+    stream: Stream | None = vars(mixture).get("_stream")
+    if stream is not None and parameters is vars(mixture)["_parameters"]:
+        header["stream"] = {"n_rows": stream.n_rows, "total_weight": stream.total_weight}
+        for name in _STREAM:
+            header["stream"][name], parts = statistics_content(getattr(stream, name), f"stream_{name}_")
+            arrays.update(parts)
     return header, arrays
 
 
@@ -119,7 +125,8 @@ def mixture_of_content(cls: type[Mixture], header: dict[str, Any], arrays: dict[
         # JSON lacks some numbers, such as infinity: they are stored as arrays of no dimension.
         settings[name.removeprefix(_SETTING)] = arrays[name] if arrays[name].ndim else arrays[name].item()
     mixture = cls(**header["parameters"], **settings)
-    parameters = _parameters(STRUCTURES[header["structure"]], arrays)
+    structure = STRUCTURES[header["structure"]]
+    parameters = parameters_of_content(structure, arrays)
     if header["dtype"] not in _DTYPES:
         raise ValueError(f"dtype is {header['dtype']!r:.100}, expected one of {_DTYPES}")
     state = attributes_of(parameters, np.dtype(header["dtype"]))
@@ -141,20 +148,14 @@ def mixture_of_content(cls: type[Mixture], header: dict[str, Any], arrays: dict[
         # Files of 0.1 have no field `columns_in_doubt`.
         doubts = fit.get("columns_in_doubt", {})
         state["columns_in_doubt_"] = ColumnDoubts(**{name: tuple(columns) for name, columns in doubts.items()})
+    stream = header.get("stream")  # files of 0.1 have none
+    if stream is not None:
+        blend, average = (statistics_of_content(structure, stream[name], arrays, f"stream_{name}_") for name in _STREAM)
+        if not blend.center.shape == average.center.shape == parameters.means.shape:
+            raise ValueError(f"a stream has statistics for means of shape {blend.center.shape}")
+        state["_stream"] = Stream(blend, average, float(stream["n_rows"]), float(stream["total_weight"]))
     vars(mixture).update(state)
     return mixture
-
-
-def _parameters(structure: CovarianceStructure, arrays: dict[str, Any]) -> GaussianParameters:
-    parts = [arrays[name] for name in ("weights", "means", "covariances", "whitening", "log_det_whitening")]
-    for part in parts:
-        if part.dtype != np.float64:
-            raise ValueError(f"a parameter has dtype {part.dtype}, expected float64")
-    weights, means, covariances, whitening, log_det = parts
-    check_shapes(structure, weights, means, covariances=covariances, whitening=whitening)
-    if log_det.shape != weights.shape:
-        raise ValueError(f"log_det_whitening has shape {log_det.shape}, expected {weights.shape}.")
-    return GaussianParameters.of_arrays(structure, weights, means, covariances, whitening, log_det)
 
 
 def columns_of_records(prefix: str, records: list[Any], kind: Any) -> tuple[dict[str, list[Any]], dict[str, Any]]:

@@ -76,7 +76,7 @@ class MixtureOperations(DerivedMixtures):
         Returns
         -------
         ndarray of shape (...), X's dtype
-            A scalar for a single point.
+            A scalar for a single point. Of one feature, numbers in one dimension are as many points.
 
         Raises
         ------

@@ -14,7 +14,7 @@ from emix.em.loop import Watch, iterate
 from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.em.result import EMRecord, EMResult
 from emix.estimators.parameters_check import GivenStart, Settings
-from emix.estimators.progress import Progress
+from emix.estimators.progress import Follower
 from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
 from emix.gaussian.collapse import ColumnDoubts, Names, judge_fit
 from emix.gaussian.model import GaussianModel
@@ -93,7 +93,8 @@ def fit_from_starts(
     source: RowSource,
     names: Names,
     watch: Watch | None = None,
-    search: bool = True,
+    search: float = 1.0,
+    follower: Follower | None = None,
     *,
     sampled: ArraySource | None = None,
 ) -> Runs:
@@ -109,8 +110,11 @@ def fit_from_starts(
         Of the columns, for messages.
     watch : Watch, optional
         It looks at the runs, which are then done one by one.
-    search : bool
-        False leaves out the search of ``init_params="auto"``: run 0 starts from k-means, run 1 is the hierarchical one.
+    search : float
+        Share of the passes that the search of ``init_params="auto"`` may take. 0 leaves it out: run 0 starts from
+        k-means, run 1 is the hierarchical one.
+    follower : Follower, optional
+        It follows the runs, which are then done one by one, and may end them.
     sampled : ArraySource, optional
         The rows from which starts are made, where those of `source` do not lie in memory.
 
@@ -126,32 +130,33 @@ def fit_from_starts(
     model = _model(settings, source)
     in_memory = source if sampled is None else sampled
     assert isinstance(in_memory, ArraySource)
-    starts = _starts(settings, model, given, seed, in_memory, search)
+    starts = _starts(settings, model, given, seed, in_memory, search, follower)
     at_once = 1
-    # Printed lines come run by run.
-    if (
-        settings.n_init > 1
-        and source.whole is not None
-        and not settings.verbose
-        and watch is None
-        and not has_own_threads()
-    ):
+    # A follower sees one run after another, and a stream is read for one.
+    alone = follower is not None or watch is not None or source.whole is None or has_own_threads()
+    if settings.n_init > 1 and not alone:
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
         model = _model(settings._replace(n_threads=1), source)
-    return _best(settings, model, settings.n_init, starts, source, names, at_once, watch)
+    return _best(settings, model, settings.n_init, starts, source, names, at_once, watch, follower)
 
 
 def _starts(
-    settings: Settings, model: GaussianModel, given: GivenStart, seed: int, source: ArraySource, search: bool
+    settings: Settings,
+    model: GaussianModel,
+    given: GivenStart,
+    seed: int,
+    source: ArraySource,
+    search: float,
+    follower: Follower | None,
 ) -> Callable[[int], Start]:
     """Return the function that gives the start of each run."""
     kind = settings.init_params
     if kind == "auto" and all(part is None for part in given):
         # A search comes before the runs, which may go side by side.
-        limits = settings.tol, settings.max_iter if search else 0
-        return AutoStarts(source, model, seed, *limits).start
+        say = None if follower is None else follower.say
+        return AutoStarts(source, model, seed, settings.tol, settings.max_iter, search, say).start
     kind = "kmeans" if kind == "auto" else kind
     name = kind if given.means is None else "given"
     return lambda run: Start(_start(given, kind, model, seed, run, source), name)
@@ -176,9 +181,14 @@ def _shortcuts(source: RowSource) -> str | tuple[str, ...]:
 
 
 def continue_fit(
-    settings: Settings, parameters: GaussianParameters, source: RowSource, names: Names, watch: Watch | None = None
+    settings: Settings,
+    parameters: GaussianParameters,
+    source: RowSource,
+    names: Names,
+    watch: Watch | None = None,
+    follower: Follower | None = None,
 ) -> Runs:
-    """Run EM once, from fitted parameters; `watch` is that of `fit_from_starts`.
+    """Run EM once, from fitted parameters; `watch` and `follower` are those of `fit_from_starts`.
 
     Raises
     ------
@@ -195,7 +205,8 @@ def continue_fit(
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
     model = _model(settings, source)
-    return _best(settings, model, 1, lambda run: Start(parameters, "parameters before"), source, names, 1, watch)
+    start = Start(parameters, "parameters before")
+    return _best(settings, model, 1, lambda run: start, source, names, 1, watch, follower)
 
 
 def _start(
@@ -226,21 +237,16 @@ def _best(
     names: Names,
     at_once: int = 1,
     watch: Watch | None = None,
+    follower: Follower | None = None,
 ) -> Runs:
     """Run EM from each start, some at one time, and choose."""
-    progress = None
-    if settings.verbose:
-        progress = Progress(settings.verbose, settings.verbose_interval, source.total_weight)
     kinds = [""] * n_init
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
-        callback: Callable[[EMRecord], object] | None = None
-        if progress is not None:
-            callback = progress.iteration_ends
-            progress.run_begins(index)
+        callback = None if follower is None else follower.run_begins(index)
         parameters, kinds[index], done = start(index)
         # The search takes shortcuts. A run without them has other bits, and is done anew.
-        if done is not None and progress is None and model.shortcuts:
+        if done is not None and follower is None and model.shortcuts:
             return done
         result = iterate(
             model,
@@ -251,8 +257,8 @@ def _best(
             callback=callback,
             watch=watch if stop is None else Watch(_ended_by(stop)),
         )
-        if progress is not None:
-            progress.run_ends(result)
+        if follower is not None:
+            follower.run_ends(result)
         return result
 
     columns: dict[int, ColumnDoubts] = {}  # by the identity of a result, all of which best_run holds

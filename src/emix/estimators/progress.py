@@ -1,58 +1,223 @@
-"""Progress of a fit, printed while it runs if `verbose` asks for it."""
+"""A look at a fit while it runs: progress for people, and a function of the user's that may end it."""
 
 from __future__ import annotations
 
+import importlib
+import sys
 import time
+import warnings
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
 
 from emix.em.result import EMRecord, EMResult
+from emix.exceptions import DegenerateFitError, shown
 
-__all__ = ["Progress"]
+__all__ = ["Callback", "Follower", "follow"]
+
+Callback = Callable[[int, EMRecord], object]
+"""A function of the number of the run and the record of an E-step; it ends the fit by returning True."""
 
 
-class Progress:
-    """Lines about runs and iterations, as scikit-learn prints them.
+class _Display(Protocol):
+    """A way to show progress."""
+
+    def say(self, text: str) -> None:
+        """Show what the fit does before its iterations."""
+
+    def run_begins(self, run: int) -> None:
+        """Show which run begins."""
+
+    def iteration_ends(self, record: EMRecord, seconds: float) -> None:
+        """Show how far the run is, `seconds` after the fit began."""
+
+    def run_ends(self, result: EMResult, seconds: float) -> None:
+        """Show how the run ended."""
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+
+
+class Follower:
+    """Follows the runs of one fit, one after another.
 
     Parameters
     ----------
-    verbose : int
-        0: nothing. 1: runs and iterations. 2: time and change too.
-    interval : int
-        Iterations from one line to the next.
-    total_weight : float
-        Of the rows: log-likelihoods are printed as means.
+    display : _Display or None
+    callback : callable or None
+        The user's.
+    unit : float
+        Unit of the weights: log-likelihoods of the runs times it are those of the rows.
     """
 
-    def __init__(self, verbose: int, interval: int, total_weight: float) -> None:
-        self._verbose = verbose
-        self._interval = interval
-        self._total_weight = total_weight
-        self._run_began = self._line_began = time.perf_counter()
+    def __init__(self, display: _Display | None, callback: Callback | None, unit: float) -> None:
+        self._display, self._callback, self._unit = display, callback, unit
+        self._began = time.perf_counter()
 
-    def run_begins(self, run: int) -> None:
-        """Say which run begins."""
-        self._run_began = self._line_began = time.perf_counter()
-        if self._verbose:
-            print(f"Initialization {run}")
+    def say(self, text: str) -> None:
+        """Tell what the fit does before its iterations."""
+        if self._display is not None:
+            self._display.say(text)
 
-    def iteration_ends(self, record: EMRecord) -> None:
-        """Say how far the run is."""
-        if not self._verbose or record.iteration == 0 or record.iteration % self._interval:
-            return
-        line = f"  Iteration {record.iteration}"
-        if self._verbose > 1:
-            now = time.perf_counter()
-            line += f"\t time lapse {now - self._line_began:.5f}s\t ll change {record.change / self._total_weight:.5f}"
-            self._line_began = now
-        print(line)
+    def run_begins(self, run: int) -> Callable[[EMRecord], bool]:
+        """Tell that a run begins, and return the function that looks at its records and may end it."""
+        if self._display is not None:
+            self._display.run_begins(run)
+        return lambda record: self._look(run, record)
 
     def run_ends(self, result: EMResult) -> None:
-        """Say how the run ended."""
-        if not self._verbose:
-            return
-        line = f"Initialization {'converged' if result.converged else 'did not converge'}."
-        if self._verbose > 1:
-            line += (
-                f" time lapse {time.perf_counter() - self._run_began:.5f}s"
-                f"\t lower bound {result.log_likelihood / self._total_weight:.5f}."
-            )
-        print(line)
+        """Tell how a run ended."""
+        if self._display is not None:
+            self._display.run_ends(result, time.perf_counter() - self._began)
+
+    def close(self) -> None:
+        """End the display."""
+        if self._display is not None:
+            self._display.close()
+
+    def _look(self, run: int, record: EMRecord) -> bool:
+        if self._unit != 1.0:
+            unit = self._unit
+            record = record._replace(log_likelihood=unit * record.log_likelihood, change=unit * record.change)
+        if self._display is not None:
+            self._display.iteration_ends(record, time.perf_counter() - self._began)
+        if self._callback is None:
+            return False
+        try:
+            answer = self._callback(run, record)
+        except DegenerateFitError as error:
+            # The fit would take it for a collapse of its own, and go on with the next run.
+            raise RuntimeError(f"callback raised {type(error).__name__}: {error}") from error
+        return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
+def follow(verbose: int, interval: int, n_init: int, unit: float, callback: Callback | None) -> Follower:
+    """Return a follower that shows what `verbose` asks for.
+
+    Raises
+    ------
+    TypeError
+        If `callback` is no function.
+    """
+    if callback is not None and not callable(callback):
+        raise TypeError(
+            f"callback is {shown(callback)}, expected a function of the number of a run and an EMRecord, or None."
+        )
+    display: _Display | None = None
+    if verbose:
+        bar = _bar_class() if verbose == 1 else None
+        display = _Lines(interval, unit) if bar is None else _Bar(bar, n_init, unit)
+    return Follower(display, callback, unit)
+
+
+class _Lines:
+    """Lines on standard output, with scikit-learn's words.
+
+    Parameters
+    ----------
+    interval : int
+        Iterations from one line to the next.
+    unit : float
+        As of `Follower`.
+    """
+
+    def __init__(self, interval: int, unit: float) -> None:
+        self._interval, self._unit = interval, unit
+
+    def say(self, text: str) -> None:
+        print(f"Start: {text}", flush=True)
+
+    def run_begins(self, run: int) -> None:
+        print(f"Initialization {run}", flush=True)
+
+    def iteration_ends(self, record: EMRecord, seconds: float) -> None:
+        if record.iteration and record.iteration % self._interval == 0:
+            print(f"  Iteration {record.iteration}   {_course(record, seconds)}", flush=True)
+
+    def run_ends(self, result: EMResult, seconds: float) -> None:
+        how = "converged" if result.converged else "did not converge"
+        if result.stopped_by == "callback":
+            how = "stopped by the callback"
+        log_likelihood = self._unit * result.log_likelihood
+        print(
+            f"Initialization {how}.   {result.n_iter} iterations   log-likelihood {log_likelihood:.5f}   "
+            f"{seconds:.2f} s",
+            flush=True,
+        )
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    """One line of tqdm, kept up to date.
+
+    The number of iterations is not known before the end, so that there is no bar: the line has all that is known.
+
+    Parameters
+    ----------
+    bar : type
+        A class of tqdm.
+    n_init : int
+    unit : float
+        As of `Follower`.
+    """
+
+    def __init__(self, bar: Any, n_init: int, unit: float) -> None:
+        self._n_init, self._unit = n_init, unit
+        self._run = ""
+        self._bar = bar(total=None, bar_format="{desc}", dynamic_ncols=True)
+
+    def say(self, text: str) -> None:
+        self._bar.set_description_str(f"start: {text}")
+
+    def run_begins(self, run: int) -> None:
+        self._run = f"run {run + 1} of {self._n_init}, " if self._n_init > 1 else ""
+        self._bar.set_description_str(f"{self._run}start")
+
+    def iteration_ends(self, record: EMRecord, seconds: float) -> None:
+        text = f"{self._run}iteration {record.iteration}: {_course(record, seconds)}"
+        # tqdm draws it if the last drawing is a tenth of a second old.
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update()
+
+    def run_ends(self, result: EMResult, seconds: float) -> None:
+        how = {"max_iter": "not converged", "callback": "stopped by the callback"}.get(result.stopped_by, "converged")
+        log_likelihood = self._unit * result.log_likelihood
+        self._bar.set_description_str(
+            f"{self._run}{result.n_iter} iterations, {how}: log-likelihood {log_likelihood:.5f}   {seconds:.2f} s"
+        )
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _course(record: EMRecord, seconds: float) -> str:
+    """Log-likelihood and its change, nats; time since the fit began; iterations in a second of this run."""
+    rate = record.iteration / record.seconds if record.seconds > 0.0 else 0.0
+    change = f"{record.change:.2e}" if record.iteration else "-"
+    return f"log-likelihood {record.log_likelihood:.5f}   change {change}   {seconds:.2f} s   {rate:.1f} iterations/s"
+
+
+def _bar_class() -> Any:
+    """Return tqdm's class for the terminal or notebook there is; None without tqdm, or where neither is there.
+
+    In a file a line that is drawn again and again would be a heap of lines.
+    """
+    if not (sys.stderr is not None and sys.stderr.isatty()) and not _in_notebook():
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tqdm: a notebook without widgets gets text, which is right
+            return importlib.import_module("tqdm.auto").tqdm
+    except ImportError:
+        return None
+
+
+def _in_notebook() -> bool:
+    """True in a kernel of Jupyter."""
+    if "IPython" not in sys.modules:
+        return False
+    shell = sys.modules["IPython"].get_ipython()
+    return getattr(shell, "kernel", None) is not None

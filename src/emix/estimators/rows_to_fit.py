@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.estimators.parameters_check import Settings
-from emix.gaussian.structures import check_one_column
+from emix.gaussian.structures import OF_ONE_COLUMN, check_one_column
 from emix.kernel.factors import Columns
 from emix.rows.arrays import ArraySource, SampledRows
 from emix.rows.conversion import as_numbers
@@ -27,7 +27,7 @@ from emix.rows.validation import (
     feature_names,
 )
 
-__all__ = ["RowsToFit", "rows_to_fit"]
+__all__ = ["RowsToFit", "rows_to_fit", "source_to_fit"]
 
 # Rows of a memory map that are checked at one time.
 _ROWS = 1 << 14
@@ -80,15 +80,28 @@ def rows_to_fit(X: Any, sample_weight: Any, settings: Settings, caller: str, see
     """
     if (stream := stream_of(X, sample_weight)) is not None:
         return _of_stream(stream, settings, caller, seed())
+    source, names = source_to_fit(X, sample_weight, settings, caller)
+    return RowsToFit(source.X, source, source.without_unit(), names)
+
+
+def source_to_fit(X: Any, sample_weight: Any, settings: Settings, caller: str) -> tuple[ArraySource, Any]:
+    """Return rows in memory or in a memory map as a source, and the names of their columns, None if they have none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `X` or `sample_weight` is not what it should be, or there are fewer rows than components.
+    """
     names = feature_names(X)
     source = _of_map(X, sample_weight) if is_mapped(X) else None
     if source is None:
         rows = as_rows(X, caller=caller, to_fit=True)
         source = ArraySource(rows, as_sample_weight(sample_weight, rows.shape[0]))
-    check_one_column(settings.covariance_type, source.n_features, caller)
+    if settings.covariance_type in OF_ONE_COLUMN:
+        check_one_column(settings.covariance_type, source.n_features, caller)
     check_enough_rows(source.n_rows, settings.n_components, source.sample_weight)
     check_column_range(source.columns, source.dtype.char, names)
-    return RowsToFit(source.X, source, source.without_unit(), names)
+    return source, names
 
 
 def _of_map(X: Any, sample_weight: Any) -> ArraySource | None:

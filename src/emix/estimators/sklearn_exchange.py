@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.estimators.fit_state import attributes_of, check_factor, parameters_of
+from emix.estimators.fit_state import attributes_of, check_factor, dtype_of, parameters_of
 from emix.estimators.fit_warnings import warn_of_infinite_precisions
 from emix.gaussian.parameters import GaussianParameters, check_shapes, check_values
 from emix.gaussian.structures import STRUCTURES, structure_of
@@ -146,7 +146,7 @@ def _as_sklearn(mixture: Any) -> Any:
     if not isinstance(fitted["random_state"], np.random.Generator):
         settings["random_state"] = fitted["random_state"]
     theirs = kind(**settings)
-    published = attributes_of(parameters, _dtype_of(fitted["means_"]))
+    published = attributes_of(parameters, dtype_of(fitted["means_"]))
     state: dict[str, Any] = {name: np.array(array) for name, array in published.items() if not name.startswith("_")}
     state["converged_"] = bool(fitted.get("converged_", True))
     state["n_iter_"] = fitted.get("n_iter_", 0)
@@ -179,7 +179,7 @@ def _from_sklearn(cls: Any, estimator: Any) -> Any:
         fitted["precisions_cholesky_"],
         fitted.get("covariances_"),
     )
-    published = attributes_of(parameters, _dtype_of(fitted["means_"]))
+    published = attributes_of(parameters, dtype_of(fitted["means_"]))
     warn_of_infinite_precisions(parameters, published["precisions_"])
     mixture.n_components = parameters.n_components
     vars(mixture).update(published, n_features_in_=parameters.n_features)
@@ -238,8 +238,3 @@ def parameters_of_sklearn(
             sigma = own
     check_values({"weights_": pi, "means_": mu, "covariances_": sigma}, kind)
     return GaussianParameters.of_arrays(kind, pi, mu, sigma, whitening, np.broadcast_to(log_det, (K,)))
-
-
-def _dtype_of(means: Any) -> np.dtype[Any]:
-    """Return the precision of a mixture; a user's own means may be a list."""
-    return np.dtype(np.float32 if np.asarray(means).dtype == np.float32 else np.float64)

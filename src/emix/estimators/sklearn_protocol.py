@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any, Self
+import sys
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from emix.exceptions import shown
 
-__all__ = ["SklearnEstimator"]
+__all__ = ["UNCHANGED", "SklearnEstimator", "changed_params"]
 
 # sklearn.utils.metadata_routing.UNCHANGED under another name: "leave this request as it is".
-_UNCHANGED = "$UNCHANGED$"
+UNCHANGED = "$UNCHANGED$"
 
 # The longest array, as text, that still goes into a repr.
 _SHORT = 60
@@ -33,6 +34,9 @@ class SklearnEstimator:
     A subclass has one keyword in `__init__` for each parameter, and stores each unchanged under its name. It sets
     `_parameters` when it is fitted, and its `fit` and `score` take `sample_weight`.
     """
+
+    # Metadata that methods take, besides X and y.
+    _metadata: ClassVar[dict[str, tuple[str, ...]]] = {"fit": ("sample_weight",), "score": ("sample_weight",)}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters of the constructor.
@@ -91,12 +95,16 @@ class SklearnEstimator:
         return self
 
     def __repr__(self) -> str:
-        changed = [
-            f"{name}={_short(getattr(self, name))}"
-            for name, default in _defaults(type(self)).items()
-            if not _same(getattr(self, name, default), default)
-        ]
+        changed = [f"{name}={_short(value)}" for name, value in changed_params(self).items()]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_(self) -> str | None:
+        # scikit-learn's switch between text and diagrams counts here too. None makes a notebook show the text.
+        if "sklearn" in sys.modules and sys.modules["sklearn"].get_config()["display"] != "diagram":
+            return None
+        from emix.summary.estimator_html import estimator_html
+
+        return estimator_html(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_parameters" in vars(self)
@@ -106,7 +114,7 @@ class SklearnEstimator:
 
         return Tags(estimator_type="density_estimator", target_tags=TargetTags(required=False))
 
-    def set_fit_request(self, *, sample_weight: bool | str | None = _UNCHANGED) -> Self:
+    def set_fit_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
         """Say whether meta-estimators of scikit-learn pass `sample_weight` on to `fit`.
 
         Parameters
@@ -123,9 +131,9 @@ class SklearnEstimator:
         RuntimeError
             If scikit-learn's metadata routing is not enabled.
         """
-        return self._request("fit", sample_weight)
+        return self._request("fit", sample_weight=sample_weight)
 
-    def set_score_request(self, *, sample_weight: bool | str | None = _UNCHANGED) -> Self:
+    def set_score_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
         """Say whether meta-estimators of scikit-learn pass `sample_weight` on to `score`.
 
         Parameters
@@ -142,7 +150,7 @@ class SklearnEstimator:
         RuntimeError
             If scikit-learn's metadata routing is not enabled.
         """
-        return self._request("score", sample_weight)
+        return self._request("score", sample_weight=sample_weight)
 
     def get_metadata_routing(self) -> Any:
         """Return which metadata the methods ask for.
@@ -158,11 +166,12 @@ class SklearnEstimator:
             return copy.deepcopy(stored)
         # The owner is only used in messages. A name, unlike the estimator itself, can be copied and pickled for free.
         request = MetadataRequest(owner=type(self).__name__)
-        for method in ("fit", "score"):
-            getattr(request, method).add_request(param="sample_weight", alias=None)
+        for method, names in self._metadata.items():
+            for name in names:
+                getattr(request, method).add_request(param=name, alias=None)
         return request
 
-    def _request(self, method: str, sample_weight: bool | str | None) -> Self:
+    def _request(self, method: str, **asked: bool | str | None) -> Self:
         from sklearn import get_config
 
         if not get_config()["enable_metadata_routing"]:
@@ -171,11 +180,21 @@ class SklearnEstimator:
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
         request = self.get_metadata_routing()
-        if sample_weight != _UNCHANGED:
-            getattr(request, method).add_request(param="sample_weight", alias=sample_weight)
+        for name, alias in asked.items():
+            if alias != UNCHANGED:
+                getattr(request, method).add_request(param=name, alias=alias)
         # clone of scikit-learn copies the attribute of this name.
         self._metadata_request = request
         return self
+
+
+def changed_params(estimator: SklearnEstimator) -> dict[str, Any]:
+    """Return the parameters of the constructor that are not at their defaults."""
+    return {
+        name: getattr(estimator, name)
+        for name, default in _defaults(type(estimator)).items()
+        if not _same(getattr(estimator, name, default), default)
+    }
 
 
 def _defaults(cls: type) -> dict[str, Any]:

@@ -257,8 +257,8 @@ class GaussianParameters:
     def distance(self, other: GaussianParameters) -> float:
         """Return the distance to `other`, in units in which neither the data's scale nor their origin counts.
 
-        The largest of |Δ log π_k|, ‖W_k Δμ_k‖ and ‖W_k Δ Σ_k W_kᵀ‖ (Frobenius), W of `self`. A component of weight
-        zero in both counts for nothing.
+        The largest of ``|Δ log π_k|``, ``‖W_k Δμ_k‖`` and ``‖W_k Δ Σ_k W_kᵀ‖`` (Frobenius), W of `self`. A component of
+        weight zero in both counts for nothing.
         """
         alive = (self.weights > 0.0) | (other.weights > 0.0)
         with np.errstate(divide="ignore"):

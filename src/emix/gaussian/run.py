@@ -15,7 +15,7 @@ from emix.gaussian.shortcuts.bounds import Bounds
 from emix.gaussian.shortcuts.origin import Origin
 from emix.gaussian.shortcuts.screen import Screen
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.steps_ahead import StepsAhead
+from emix.gaussian.steps_ahead import NO_GOAL, StepsAhead
 from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest, judge
 from emix.rows.source import RowSource
 
@@ -69,6 +69,8 @@ class GaussianRun:
         self.sums = LocalSums(source, self._form, model.n_components, model.n_threads, "packing" in names, sketch)
         self._before: PassOutcome | None = None
         self._ahead: StepsAhead | None = None
+        # An E-step that was taken together with those before it, and its parameters.
+        self._closing: tuple[GaussianParameters, PassOutcome] | None = None
 
     @property
     def effective_rows(self) -> float:
@@ -102,7 +104,11 @@ class GaussianRun:
         asked: PassRequest | None = None
         # Shortcuts have parts of a pass of their own.
         lone = None if self.shortcuts else self.sums.lone
-        if lone is not None:
+        closing, self._closing = self._closing, None
+        shrunk = cancels = False
+        if closing is not None and closing[0] is parameters:
+            outcome = closing[1]
+        elif lone is not None:
             outcome = PassOutcome(np.empty(self.sums.n_sums))
             shrunk, cancels = lone.take(parameters.packed, before, self._columns, outcome)
         else:
@@ -132,21 +138,29 @@ class GaussianRun:
         return statistics, log_likelihood
 
     def advance(
-        self, parameters: GaussianParameters, log_likelihood: float, enough: float, rounding: float, most: int
+        self,
+        parameters: GaussianParameters,
+        log_likelihood: float,
+        enough: float,
+        rounding: float,
+        most: int,
+        goal: tuple[float, float, int] = NO_GOAL,
     ) -> tuple[GaussianParameters, GaussianStatistics, list[float]] | None:
         """Take steps of EM that leave nothing to decide (`emix.gaussian.steps_ahead`); None if there are none.
 
         `log_likelihood` is that of the E-step before. Steps are taken while it rises by more than `enough` and
-        `rounding`, which are those of `StoppingRule`; at most `most`.
+        `rounding`, which are those of `StoppingRule`; at most `most`, and none from which the `goal` is out of reach.
         """
         if self._ahead is None:
             self._ahead = StepsAhead(self.model, self.source, None if self.shortcuts else self.sums.lone)
         if self._before is None:
             return None
-        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most)
+        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most, goal)
         if found is None:
             return None
         self._before = found.outcome
+        if found.closing is not None:
+            self._closing = found.parameters, found.closing
         return found.parameters, found.statistics, found.log_likelihoods
 
     def _request(

@@ -143,6 +143,7 @@ class EVE(_Sharing):
     form = FORMS["full"]
     mixes_columns = True
     is_iterated = True
+    cost = 4000.0  # several sweeps over pairs of axes, where the axes are far from those before
     m_step = layout.EVE
     judged_by = "full"
 
@@ -158,6 +159,7 @@ class VVE(_Sharing):
     form = FORMS["full"]
     mixes_columns = True
     is_iterated = True
+    cost = 4000.0
     m_step = layout.VVE
 
     def n_parameters(self, n_components: int, n_features: int) -> int:

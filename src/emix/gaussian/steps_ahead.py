@@ -5,6 +5,7 @@ In a fit of some hundred rows, the Python between two compiled steps takes longe
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,11 +21,14 @@ from emix.rows.source import RowSource
 if TYPE_CHECKING:
     from emix.gaussian.model import GaussianModel
 
-__all__ = ["StepsAhead", "Taken"]
+__all__ = ["NO_GOAL", "StepsAhead", "Taken"]
 
 # Steps in one call of compiled code: at most so many, and no more than take some milliseconds, so that signals and
 # other threads need not wait.
 MOST_STEPS, OPERATIONS = 64, 5e7
+
+# A log-likelihood that is never out of reach (`StepsAhead.take`).
+NO_GOAL = (-math.inf, 1.0, 0)
 
 
 class Taken(NamedTuple):
@@ -40,12 +44,15 @@ class Taken(NamedTuple):
         One for each E-step.
     outcome : PassOutcome
         Of the last E-step that was taken.
+    closing : PassOutcome or None
+        Of the next E-step, after which the fit may end. None if it has to be taken again.
     """
 
     parameters: GaussianParameters
     statistics: GaussianStatistics
     log_likelihoods: list[float]
     outcome: PassOutcome
+    closing: PassOutcome | None = None
 
 
 class StepsAhead:
@@ -77,6 +84,7 @@ class StepsAhead:
         enough: float,
         rounding: float,
         most: int,
+        goal: tuple[float, float, int] = NO_GOAL,
     ) -> Taken | None:
         """Take steps while the log-likelihood rises by more than the stopping rule calls enough.
 
@@ -91,21 +99,28 @@ class StepsAhead:
             As `StoppingRule` has them.
         most : int
             Most E-steps.
+        goal : (float, float, int)
+            A log-likelihood, and how many steps like the last one have to reach it, of those after the first few. The
+            steps end before one from which it is out of reach.
 
         Returns
         -------
         Taken or None
             None if no step was taken.
+
+        Notes
+        -----
+        The E-step after those taken is often done as well: then it is `Taken.closing`.
         """
         if self._lone is None:
             return None
         model, source, size = self._model, self._source, len(parameters.packed)
         K, d, structure = model.n_components, model.n_features, model.structure
         rising, under, following = np.empty(min(most, self._most)), np.empty(size), np.empty(size)
-        outcome = PassOutcome(np.empty(len(before.packed)))
-        n = self._lone.advance(
+        outcome, closing = PassOutcome(np.empty(len(before.packed))), PassOutcome(np.empty(len(before.packed)))
+        n, is_closed = self._lone.advance(
             self._m_step, ridge_of(model.reg_covar), source.columns, enough, rounding, source.total_weight,
-            parameters.packed, before, log_likelihood, rising, outcome, under, following,
+            parameters.packed, before, log_likelihood, rising, outcome, under, following, closing, *goal,
         )  # fmt: skip
         if not n:
             return None
@@ -113,4 +128,6 @@ class StepsAhead:
             structure, K, d, outcome.packed, source.total_weight, source.n_rows, outcome.log_likelihood,
             GaussianParameters(structure, K, d, under), 1.0, source.columns,
         )  # fmt: skip
-        return Taken(GaussianParameters(structure, K, d, following), statistics, rising[:n].tolist(), outcome)
+        following_parameters = GaussianParameters(structure, K, d, following)
+        log_likelihoods: list[float] = rising[:n].tolist()
+        return Taken(following_parameters, statistics, log_likelihoods, outcome, closing if is_closed else None)

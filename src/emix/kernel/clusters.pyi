@@ -124,6 +124,8 @@ class DeterminantMerges:
         kept: NDArray[np.intp],
         joined: NDArray[np.intp],
         heights: NDArray[np.float64],
+        share: float = 0.0,
+        floor: float = 0.0,
         /,
     ) -> None: ...
     def advance(self, n_merges: int, /) -> int: ...

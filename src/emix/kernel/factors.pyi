@@ -182,4 +182,8 @@ class LonePass:
         outcome: PassOutcome,
         under: NDArray[np.float64],
         found: NDArray[np.float64],
-    ) -> int: ...
+        closing: PassOutcome,
+        goal: float = ...,
+        ahead: float = 1.0,
+        spared: int = 0,
+    ) -> tuple[int, bool]: ...

@@ -197,6 +197,11 @@ class MultivariateNormal(DistributionFunctions):
         names = "" if self._names is None else f", feature_names={_shown(self._names)}"
         return f"{type(self).__name__}(mean={mean}, covariance={' '.join(covariance.split())}{singular}{names})"
 
+    def _repr_html_(self) -> str:
+        from emix.summary.estimator_html import normal_html
+
+        return normal_html(self)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MultivariateNormal):
             return NotImplemented

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emix.arguments import did_you_mean
 from emix.exceptions import shown
+from emix.plots.style import plain
 
 if TYPE_CHECKING:
     from typing import Any
@@ -86,25 +88,27 @@ def choose_view(
     covariances: NDArray[np.float64],
     names: list[str],
     features: Any = None,
+    least: int = 2,
 ) -> View:
     """Return the view of a mixture on one or two of its columns, or on its principal plane.
 
     Raises
     ------
     TypeError, ValueError
-        If `features` are not two different columns, by number or by name.
+        If `features` are not two different columns (from `least` to two), by number or by name.
     """
     pi, mu = np.asarray(weights, dtype=np.float64), np.asarray(means, dtype=np.float64)
     n_features = mu.shape[1]
     origin = np.zeros(n_features)
     labels: tuple[str, ...]
     if features is not None:
-        first, second = two_columns(features, names)
-        axes = np.eye(n_features)[[first, second]]
-        labels = (names[first], names[second])
-        note = f"seen on {names[first]} and {names[second]}, two of {n_features} columns" if n_features > 2 else ""
+        chosen = columns_of(features, names, least, 2)
+        axes = np.eye(n_features)[chosen]
+        labels = tuple(plain(names[j]) for j in chosen)
+        count = "two" if len(chosen) == 2 else "one"
+        note = f"seen on {' and '.join(labels)}, {count} of {n_features} columns" if n_features > len(chosen) else ""
     elif n_features <= 2:
-        axes, labels, note = np.eye(n_features), tuple(names), ""
+        axes, labels, note = np.eye(n_features), tuple(map(plain, names)), ""
     else:
         directions, deviations, origin, shares = principal_plane(pi, mu, covariances)
         axes = directions / deviations
@@ -120,33 +124,42 @@ def choose_view(
     return View(axes, origin, labels, note, pi, (mu - origin) @ axes.T, seen)
 
 
-def two_columns(features: Any, names: list[str]) -> tuple[int, int]:
-    """Return the numbers of two columns that are given by number or by name.
+_COUNTS = {(2, 2): "two different columns", (1, 2): "one or two different columns"}
+
+
+def columns_of(features: Any, names: list[str], least: int, most: int) -> list[int]:
+    """Return the numbers of columns that are given by number or by name; one alone need not be in a list.
 
     Raises
     ------
     TypeError
         If `features` holds anything but numbers and names.
     ValueError
-        If there are no such columns, or not two different ones.
+        If there are no such columns, or they are not different, fewer than `least` or more than `most`.
     """
-    wanted = f"expected two different columns of the mixture, by number from 0 to {len(names) - 1} or by name: "
+    count = _COUNTS.get((least, most), f"{least} to {most} different columns")
+    wanted = f"expected {count} of the mixture, by number from 0 to {len(names) - 1} or by name: "
     wanted += ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    if least == 1 and isinstance(features, (str, int, np.integer)) and not isinstance(features, bool):
+        features = [features]
     if isinstance(features, (str, bytes)) or not isinstance(features, Iterable):
         raise TypeError(f"features is {shown(features)}, {wanted}")
     numbers: list[int] = []
+    near = ""
     for feature in (given := list(features)):
         if isinstance(feature, str):
             if names.count(feature) > 1:
                 raise ValueError(f"features has {feature!r}, the name of several columns: give their numbers")
             numbers.append(names.index(feature) if feature in names else -1)
+            near = near or ("" if feature in names else did_you_mean(feature, names))
         elif isinstance(feature, (int, np.integer)) and not isinstance(feature, bool):
             numbers.append(int(feature))
         else:
             raise TypeError(f"features has {shown(feature)}, {wanted}")
-    if len(numbers) != 2 or numbers[0] == numbers[1] or not all(0 <= j < len(names) for j in numbers):
-        raise ValueError(f"features is {shown(tuple(given))}, {wanted}")
-    return numbers[0], numbers[1]
+    unique = len(set(numbers)) == len(numbers)
+    if not least <= len(numbers) <= most or not unique or not all(0 <= j < len(names) for j in numbers):
+        raise ValueError(f"features is {shown(tuple(given))}, {wanted}{'.' + near if near else ''}")
+    return numbers
 
 
 def principal_plane(
@@ -172,7 +185,7 @@ def _loadings(direction: NDArray[np.float64], names: list[str]) -> str:
     """Return the largest loadings of a direction with their columns, as many as a label can hold."""
     text = ""
     for j in np.argsort(-np.abs(direction), kind="stable"):
-        name = names[j] if len(names[j]) <= _NAME_LENGTH else names[j][: _NAME_LENGTH - 1] + "…"
+        name = plain(names[j], _NAME_LENGTH)
         term = f"{'−' if direction[j] < 0.0 else '+'} {abs(direction[j]):.2f} {name}"
         if text and len(text) + len(term) > _LABEL_LENGTH:
             return f"{text} …"

@@ -1,6 +1,6 @@
 """Draw a selection: the criterion by number of components, a line for each covariance structure.
 
-Matplotlib is needed (the extra `plot`). Figures are made without pyplot, as in plots.py.
+Matplotlib is needed (the extra `plot`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from emix.choice.selection import value_of
 from emix.gaussian.structures import STRUCTURES
-from emix.requirements import require
+from emix.plots.figures import shown_figure
 from emix.summary.selection import criterion_name
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from emix.choice.selection import MixtureRow, MixtureSelection
 
-__all__ = ["draw_selection"]
+__all__ = ["SELECTION_SIZE", "draw_selection"]
+
+SELECTION_SIZE = (8.0, 5.2)
 
 _INK = "#222222"
 
@@ -52,16 +54,15 @@ def draw_selection(selection: MixtureSelection, ax: Axes | None = None) -> Axes:
     ----------
     selection : MixtureSelection
     ax : matplotlib.axes.Axes, optional
-        By default those of a new figure.
+        By default those of a new figure, which pyplot knows.
 
     Returns
     -------
     matplotlib.axes.Axes
     """
-    figure_module = require("matplotlib.figure", "plot", "plot")
     if ax is None:
-        ax = figure_module.Figure(figsize=(8.0, 5.2), dpi=110, layout="constrained").add_subplot()
-    assert ax is not None
+        with shown_figure(*SELECTION_SIZE) as figure:
+            return draw_selection(selection, figure.add_subplot())
     criterion = selection.criterion
     by_type: dict[str, list[MixtureRow]] = {}
     for row in selection.table_:

@@ -308,7 +308,9 @@ def check_n_features(X: FloatArray, n_features: int, *, caller: str) -> None:
         )
 
 
-def rows_to_score(X: Any, n_features: int, fitted_names: NDArray[np.object_] | None, *, caller: str) -> FloatArray:
+def rows_to_score(
+    X: Any, n_features: int, fitted_names: NDArray[np.object_] | None, *, caller: str, to_fit: bool = False
+) -> FloatArray:
     """Return rows with the columns of a fit.
 
     Parameters
@@ -320,6 +322,8 @@ def rows_to_score(X: Any, n_features: int, fitted_names: NDArray[np.object_] | N
         Names at the fit.
     caller : str
         The estimator's name in messages.
+    to_fit : bool
+        As of `as_rows`.
 
     Raises
     ------
@@ -329,7 +333,7 @@ def rows_to_score(X: Any, n_features: int, fitted_names: NDArray[np.object_] | N
     names = feature_names(X)
     if names is not None or fitted_names is not None:
         check_feature_names(names, fitted_names, caller=caller)
-    rows = as_rows(X, caller=caller)
+    rows = as_rows(X, caller=caller, to_fit=to_fit)
     check_n_features(rows, n_features, caller=caller)
     return rows
 

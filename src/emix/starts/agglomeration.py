@@ -14,7 +14,10 @@ from emix.kernel.level import clusters
 from emix.rows.arrays import ArraySource
 from emix.rows.source import EPSILON
 
-__all__ = ["Agglomerated", "Merges", "hierarchical", "hierarchical_of", "most_rows", "ward", "ward_of"]
+__all__ = [
+    "Agglomerated", "Merges", "banfield_raftery", "banfield_raftery_of", "hierarchical", "hierarchical_of", "most_rows",
+    "ward", "ward_of",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -32,6 +35,13 @@ MOST_DISTANCES = 5e8
 
 # Rows for each column from which on they are sphered. Of fewer, sphered rows lie nearly equally far from each other.
 SPHERED_FROM = 4
+
+# Share of the columns' variance below which a direction of them is rounding.
+LEAST_DIRECTION = 1e-12
+
+# What `banfield_raftery` adds to scatters, so that they are regular, as a share of the mean variance: its part in their
+# determinants is far below that of the traces.
+LEAST_SCATTER = 1e-10
 
 # A row of less does not count either, but products of two masses are above 0.
 LEAST_MASS = 1e-150
@@ -187,16 +197,75 @@ def hierarchical(X: Array, weight: Array, eps: float = EPSILON["d"]) -> Merges:
     if p > n // SPHERED_FROM:
         clusters.standardize(distinct, mass, features)
         return _ward(features, mass, equals, points)
+    return _merges(equals, points, *_merged_by_determinants(features, mass, p, p + 2.0))
+
+
+def _merged_by_determinants(
+    features: Array, mass: Array, p: int, prior: float, share: float = 0.0, floor: float = 0.0
+) -> tuple[Places, Places, Array]:
+    n = len(mass)
     kept, joined, heights = np.empty(n - 1, dtype=np.intp), np.empty(n - 1, dtype=np.intp), np.empty(n - 1)
     size, line = clusters.merger_workspace(n, p)
     merger = clusters.DeterminantMerges(
-        features, mass, p, p + 2.0, np.empty((n, line)), np.empty(size), np.empty((8, n + 1), dtype=np.intp),
-        kept, joined, heights,
+        features, mass, p, prior, np.empty((n, line)), np.empty(size), np.empty((8, n + 1), dtype=np.intp),
+        kept, joined, heights, share, floor,
     )  # fmt: skip
     at_once = 1 + int(OPERATIONS_PER_CALL / (n * (p**3 / 3.0 + 2.0 * p * p + 40.0)))
     while merger.advance(at_once):
         pass
-    return _merges(equals, points, kept, joined, heights)
+    return kept, joined, heights
+
+
+@np.errstate(under="ignore")  # tiny weights
+def banfield_raftery(X: Array, weight: Array) -> Merges:
+    """Agglomerate rows by determinants without a prior, which is the way of mclust.
+
+    Σ_k n_k log(det (W_k / n_k) + (tr W_k + c) / n_k) grows least with each merge. n_k is the mass of cluster k, W_k the
+    scatter about its mean, and c the mean variance of the columns. The traces make it finite for few rows. The first
+    clusters draw rows to them, so that it finds what other agglomerations do not: a group of few rows, and one that is
+    spread wide. Columns are standardized and turned to their principal axes, of which each is as long as the root of
+    its standard deviation (Scrucca and Raftery 2015, "scaled SVD").
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+        8 192 rows at most. Columns that are constant, or follow from others, do not count.
+    weight : ndarray of shape (n_rows,)
+        A row of weight w counts as w equal rows that are one cluster from the start. The unit does not matter, as for
+        `hierarchical`.
+
+    Returns
+    -------
+    Merges
+        In the order in which they were made. Of equal costs the last is taken, by row numbers.
+
+    Notes
+    -----
+    Time and memory are those of `hierarchical`.
+
+    References
+    ----------
+    J. D. Banfield and A. E. Raftery (1993), Model-based Gaussian and non-Gaussian clustering, Biometrics 49, 803-821.
+    C. Fraley (1998), Algorithms for model-based Gaussian hierarchical clustering, SIAM Journal on Scientific Computing
+    20, 270-281: the traces. L. Scrucca and A. E. Raftery (2015), Improved initialisation of model-based clustering
+    using Gaussian hierarchical partitions, Advances in Data Analysis and Classification 9, 447-460.
+    """
+    n, d = X.shape
+    mass = weight / weight.max()
+    mass *= mass.sum() / (mass @ mass)
+    np.maximum(mass, LEAST_MASS, out=mass)
+    features = np.empty((d, n))
+    clusters.standardize(np.ascontiguousarray(X, dtype=np.float64), mass, features)
+    # einsum, and not BLAS, whose threads would round sums differently.
+    values, axes = np.linalg.eigh(np.einsum("i,ai,bi->ab", mass, features, features))
+    used = values > LEAST_DIRECTION * values[-1]
+    values, axes = values[used], axes[:, used]
+    # X D^(-1/2) of the singular values D, which are the roots of these. Their sum is the trace of the scatter.
+    total, p = float(np.sqrt(values).sum()), len(values)
+    floor = total / (mass.sum() * p)
+    share = LEAST_SCATTER * floor
+    turned = np.einsum("ji,jp->pi", features, axes / (values**0.25 * np.sqrt(share)))
+    return Merges(*_merged_by_determinants(np.ascontiguousarray(turned), mass, p, 0.0, share, floor), n)
 
 
 def hierarchical_of(source: ArraySource, seed: int, restart: int = 0) -> Agglomerated:
@@ -213,10 +282,19 @@ def hierarchical_of(source: ArraySource, seed: int, restart: int = 0) -> Agglome
     -------
     Agglomerated
     """
+    return _agglomerated("hierarchical", source, seed, restart)
+
+
+def banfield_raftery_of(source: ArraySource, seed: int, restart: int = 0) -> Agglomerated:
+    """Agglomerate a source's rows as `banfield_raftery` does; all else is that of `hierarchical_of`."""
+    return _agglomerated("banfield-raftery", source, seed, restart)
+
+
+def _agglomerated(kind: str, source: ArraySource, seed: int, restart: int) -> Agglomerated:
     size = most_rows(source.n_features)
     sampled = source.n_rows > size
     seed_of_sample = (seed + restart * _NEXT_SAMPLE) % 2**64 if sampled else 0
-    key = f"hierarchical {seed_of_sample}"
+    key = f"{kind} {seed_of_sample}"
     # Two runs may both come here: they find the same bits.
     rows, merges = source.kept.get(key, (None, None))
     if rows is None:
@@ -224,7 +302,10 @@ def hierarchical_of(source: ArraySource, seed: int, restart: int = 0) -> Agglome
     X = np.ascontiguousarray(source.X if len(rows) == source.n_rows else source.X[rows], dtype=np.float64)
     weight = np.ones(len(rows)) if source.sample_weight is None else source.sample_weight[rows]
     if merges is None:
-        merges = hierarchical(X, weight, EPSILON[source.dtype.char])
+        if kind == "hierarchical":
+            merges = hierarchical(X, weight, EPSILON[source.dtype.char])
+        else:
+            merges = banfield_raftery(X, weight)
         source.kept[key] = rows, merges
     return Agglomerated(X, weight, merges)
 

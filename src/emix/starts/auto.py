@@ -2,7 +2,7 @@
 
 No single kind of start finds the best mode everywhere: k-means misses groups of different width, random rows miss small
 groups. So each kind gives candidates, EM takes each a few iterations far on a bounded sample of the rows, and the
-likelihood decides.
+likelihood decides. If the kinds do not agree, a local search goes on from the best.
 
 References
 ----------
@@ -12,6 +12,7 @@ likelihood in multivariate Gaussian mixture models, Computational Statistics & D
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.arrays import ArraySource
 from emix.starts.exploration import Exploration, Mode
-from emix.starts.split_merge import improved
+from emix.starts.local_search import LocalSearch
 from emix.starts.starting_parameters import STARTS, make_cells, make_start
 
 __all__ = ["INIT_PARAMS", "AutoStarts", "Start"]
@@ -55,8 +56,10 @@ AGREEING = 3
 # A candidate is dropped if FORESIGHT more steps like its last one would not reach the best.
 FORESIGHT = 20.0
 
-# The search ends once the best mode has been found so many times, from different candidates.
-ENOUGH = 2
+# The search ends once the best mode has been found so many times, from different candidates; the second number is for
+# modes to which a climb was long. Of 30 seeds on wine, where climbs are long, 73 % ended in the best mode known with
+# two and 93 % with three.
+ENOUGH, ENOUGH_OF_LONG = 2, 3
 
 
 class Start(NamedTuple):
@@ -96,6 +99,10 @@ class AutoStarts:
     tol : float
     max_iter : int
         Those of the fit.
+    search : float
+        Share of the whole budget of a search, from 0 (no search) to 1.
+    say : callable, optional
+        Told in a few words how the search goes.
 
     Attributes
     ----------
@@ -104,18 +111,28 @@ class AutoStarts:
 
     Notes
     -----
-    Run 0 starts from k-means if every candidate collapses, if there is one component, or if `max_iter` is below the
-    iterations of a candidate.
+    Run 0 starts from k-means if every candidate collapses, if there is one component, if `max_iter` is below the
+    iterations of a candidate, or without a search.
     """
 
-    def __init__(self, source: ArraySource, model: GaussianModel, seed: int, tol: float, max_iter: int) -> None:
+    def __init__(
+        self,
+        source: ArraySource,
+        model: GaussianModel,
+        seed: int,
+        tol: float,
+        max_iter: int,
+        search: float = 1.0,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._say = say
         self._source, self._model, self._seed = source, model, seed
-        self.exploration = Exploration(source, model, seed, tol, max_iter)
+        self.exploration = Exploration(source, model, seed, tol, max_iter, search)
         self._restart = 1 + max(restart for _, restart in _CANDIDATES)
         found: list[_Candidate] = []
         self._first: list[Start] = []  # of all rows: the start of the best mode
         # One component has one mode. A fit of fewer iterations than a candidate's would hide that it stopped early.
-        if model.n_components > 1 and max_iter >= CANDIDATE_ITERATIONS:
+        if search > 0.0 and model.n_components > 1 and max_iter >= CANDIDATE_ITERATIONS:
             found = self._search()
         if self.exploration.source is source:
             others = [Start(start, kind) for kind, start, _ in found[1:]]
@@ -149,22 +166,30 @@ class AutoStarts:
         if self._kinds_at_best(waiting) >= AGREEING:
             return self._without_collapse(self._at_best(waiting)[:1])
         waiting = self._promising(self._distinct(waiting))
-        modes: list[_Candidate] = []
-        n_found = 0
-        while n_found < ENOUGH and exploration.left > 0.0:
+        search, modes = LocalSearch(exploration, self._seed), list[_Candidate]()
+        n_found, enough = 0, ENOUGH
+        while n_found < enough and exploration.left > 0.0:
             if not waiting:
                 waiting = self._candidates(((_FRESH[self._restart % 2], self._restart),))
                 self._restart += 1
                 exploration.left -= 1.0  # also of one that collapses at once
                 continue
             kind, start, result = self._to_its_end(waiting.pop(0))
-            found = _Candidate(kind, *improved(exploration, Mode(start, result)))
+            found = _Candidate(kind, *search.climbed(Mode(start, result)))
+            if search.was_long:
+                enough = ENOUGH_OF_LONG
             if not modes or exploration.agree(modes[0].result, found.result):
                 n_found += 1
             elif found.result.log_likelihood > modes[0].result.log_likelihood:
                 n_found = 1
             modes = self._distinct([*modes, found])
+            best = modes[0].result.log_likelihood / exploration.source.total_weight
+            self._tell(f"best mode so far {best:.5f} nats per unit of weight, found {n_found} of {ENOUGH} times")
         return self._without_collapse(self._distinct(modes + waiting))
+
+    def _tell(self, text: str) -> None:
+        if self._say is not None:
+            self._say(text)
 
     def _candidates(self, which: tuple[tuple[str, int], ...]) -> list[_Candidate]:
         """Candidates after a few iterations, without those that collapsed."""
@@ -189,6 +214,7 @@ class AutoStarts:
                 result = exploration.run(start, CANDIDATE_ITERATIONS)
                 found[number] = None if result is None else _Candidate(kind, start, result)
 
+        self._tell(f"{len(which)} candidate{'s' * (len(which) > 1)} on {source.n_rows} rows")
         run_in_threads(share, threads)
         results = [candidate for candidate in found if candidate is not None]
         exploration.left -= sum(candidate.result.n_iter + 1 for candidate in results)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.em.loop import Watch, iterate
+from emix.em.loop import Goal, Watch, iterate
 from emix.em.result import EMRecord, EMResult
 from emix.exceptions import warnings_held
 from emix.gaussian.collapse import judge_fit
@@ -23,18 +22,16 @@ __all__ = ["SAME_MODE", "Exploration", "Mode"]
 # Rows that candidates look at: enough to tell modes apart, few enough to run many.
 LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 
-# Budget of all short runs, in operations: some 0.3 s of one thread. For few rows Python takes most of the time, and the
-# budget is a number of passes: PASSES · K (K + d), and never more than MOST_PASSES.
-OPERATIONS, PASSES, MOST_PASSES = 1.5e10, 15, 1500
+# Budget of all short runs, in operations and in passes: a second or two of one thread, on data without a mode that is
+# found again. A mixture of few parameters has no more than PASSES · K (K + d).
+OPERATIONS, MOST_PASSES, PASSES = 1.5e11, 20000, 320
 # A fit of so many rows is long by itself. The budget is then so many of its EM iterations. Work that has begun is done:
 # the first candidates, and the last run.
 MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 2.0
 
-# Iterations by which a look at a run may be late: they are then taken together.
-LOOK_EVERY = 4
-
-# Nats per unit of weight. Short runs need not converge as far as the fit does.
-LEAST_TOL = 3e-5
+# Nats per unit of weight. Short runs need not converge as far as the fit does. With 3e-5, modes that lie 1.5e-4 apart
+# are mistaken for each other.
+LEAST_TOL = 1e-5
 
 # Nats per unit of weight. Modes whose log-likelihoods differ by less are one, or as good as one.
 SAME_MODE = 1e-4
@@ -61,6 +58,8 @@ class Exploration:
         Nats per unit of weight, as that of the fit.
     max_iter : int
         Most iterations of one run, as of the fit: an exploration does not go on where the fit would not.
+    share : float
+        Share of the budget that may be used, from 0 to 1.
 
     Attributes
     ----------
@@ -77,7 +76,9 @@ class Exploration:
         True if the last run gave a warning, which is not passed on.
     """
 
-    def __init__(self, source: ArraySource, model: GaussianModel, seed: int, tol: float, max_iter: int) -> None:
+    def __init__(
+        self, source: ArraySource, model: GaussianModel, seed: int, tol: float, max_iter: int, share: float = 1.0
+    ) -> None:
         K, d = model.n_components, model.n_features
         n_rows = max(LEAST_ROWS, ROWS_PER_COMPONENT * K)
         self.source = source
@@ -91,10 +92,16 @@ class Exploration:
         self.warned = False
         self._deviations: NDArray[np.float64] | None = None
         a_row = operations_of_pass(K, d)
-        operations = OPERATIONS
+        operations = share * OPERATIONS
         if source.n_rows >= MANY_ROWS:
             operations = min(operations, ITERATIONS_OF_MANY * source.n_rows * a_row)
-        self.left = min(float(MOST_PASSES), float(PASSES * K * (K + d)), operations / (self.source.n_rows * a_row))
+        a_pass = self.source.n_rows * a_row + model.structure.m_step_operations(K, d)
+        self.left = min(share * min(MOST_PASSES, PASSES * K * (K + d)), operations / a_pass)
+
+    @property
+    def unit(self) -> NDArray[np.float64]:
+        """`deviations`, and 1 for a constant column."""
+        return np.where(self.deviations > 0.0, self.deviations, 1.0)
 
     @property
     def deviations(self) -> NDArray[np.float64]:
@@ -109,29 +116,28 @@ class Exploration:
             self._deviations = width * np.sqrt(np.average(np.square(z - mean), axis=0, weights=source.sample_weight))
         return self._deviations
 
-    def run(
-        self, start: GaussianParameters, max_iter: int, look: Callable[[EMRecord], object] | None = None
-    ) -> EMResult | None:
+    def run(self, start: GaussianParameters, max_iter: int, goal: Goal | None = None) -> EMResult | None:
         """Run EM on the sample; None if a component collapses. The caller counts the passes, as threads may call.
 
-        `look` is called with each record, some iterations late, and ends the run by returning True.
+        A run that will hardly come to the goal ends early. One that has not come there is not judged: a verdict on few
+        rows of many columns takes longer than the run.
         """
-        return self._run(start, self.tol, min(max_iter, self.max_iter), look)
+        watch = None if goal is None else Watch(_go_on, eager=True, sees_all=False, goal=goal)
+        return self._run(start, self.tol, min(max_iter, self.max_iter), watch)
 
     def run_to_convergence(self, start: GaussianParameters) -> EMResult | None:
         """Run EM as far as the fit does; None if a component collapses."""
         return self._run(start, self.fit_tol, self.max_iter, None)
 
-    def _run(
-        self, start: GaussianParameters, tol: float, max_iter: int, look: Callable[[EMRecord], object] | None
-    ) -> EMResult | None:
+    def _run(self, start: GaussianParameters, tol: float, max_iter: int, watch: Watch | None) -> EMResult | None:
         try:
             with warnings_held() as warned:
-                watch = None if look is None else Watch(look, LOOK_EVERY)
                 result = iterate(self.model, self.source, start, tol=tol, max_iter=max_iter, watch=watch)
         except ValueError:  # a collapse, or rows so far out that their density is zero
             return None
         self.warned = bool(warned)
+        if watch is not None and watch.goal is not None and not result.log_likelihood > watch.goal.log_likelihood:
+            return result
         return None if self.has_collapsed(result) else result
 
     def has_collapsed(self, result: EMResult) -> bool:
@@ -141,3 +147,8 @@ class Exploration:
     def agree(self, one: EMResult, other: EMResult) -> bool:
         """True if two results seem to be one mode, by their log-likelihoods."""
         return math.fabs(one.log_likelihood - other.log_likelihood) <= SAME_MODE * self.source.total_weight
+
+
+def _go_on(record: EMRecord) -> bool:
+    """Look at a run that its goal alone may end."""
+    return False

@@ -25,7 +25,7 @@ from emix.parallel.chunks import Chunks
 from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.arrays import ArraySource
 from emix.rows.sampling import sample_size
-from emix.starts.agglomeration import hierarchical_of, ward_of
+from emix.starts.agglomeration import banfield_raftery_of, hierarchical_of, ward_of
 from emix.starts.kmeans import (
     MAX_ITERATIONS,
     SQUARED_STEP,
@@ -37,7 +37,7 @@ from emix.starts.kmeans import (
 )
 from emix.starts.uniforms import RandomNumbers, Uniforms
 
-__all__ = ["STARTS", "make_cells", "make_start"]
+__all__ = ["STARTS", "make_cells", "make_start", "start_of_labels"]
 
 Array = NDArray[np.float64]
 
@@ -64,12 +64,13 @@ def make_start(
 
     Parameters
     ----------
-    init_params : {"kmeans", "k-means++", "random", "random_from_data", "hierarchical", "ward"}
-        "kmeans", "random", "ward" and "hierarchical" take the weights, means and covariances of the clusters or of the
-        responsibilities. From 8 192 rows on (2 to 256 components) k-means begins at the best of several tries on a part
-        of the rows. "hierarchical" agglomerates up to 2 000 rows and "ward" up to 500, once for a source; with fewer
-        distinct rows than components these two are "kmeans". The others give only means. Weights are then equal, and
-        all covariances are the pooled covariance of the rows about their nearest means.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data", "hierarchical", "ward", "banfield-raftery"}
+        "kmeans", "random" and those that agglomerate, the last three, take the weights, means and covariances of the
+        clusters or of the responsibilities. From 8 192 rows on (2 to 256 components) k-means begins at the best of
+        several tries on a part of the rows. "hierarchical" and "banfield-raftery" agglomerate up to 2 000 rows and
+        "ward" up to 500, once for a source; with fewer distinct rows than components these three are "kmeans". The
+        others give only means. Weights are then equal, and all covariances are the pooled covariance of the rows about
+        their nearest means.
     source : ArraySource
     model : GaussianModel
         The model that the parameters are for.
@@ -87,8 +88,11 @@ def make_start(
     DegenerateCovarianceError
         If the rows' covariance itself is not positive definite.
     """
-    if init_params in ("hierarchical", "ward") and means is None:
-        found = ward_of(source, seed) if init_params == "ward" else hierarchical_of(source, seed, restart)
+    if init_params in ("hierarchical", "ward", "banfield-raftery") and means is None:
+        if init_params == "ward":
+            found = ward_of(source, seed)
+        else:
+            found = (hierarchical_of if init_params == "hierarchical" else banfield_raftery_of)(source, seed, restart)
         if model.n_components <= found.merges.n_distinct:
             return _of_clusters(_Rows(found.X, found.weight, source), found.merges.labels(model.n_components), model)
         init_params = "kmeans"
@@ -151,6 +155,31 @@ def make_cells(
         lambda _, first, last: clusters.assign(features, centers, first, last, labels, None)
     )
     return _of_clusters(_Rows(X, weight, source), labels, model)
+
+
+def start_of_labels(
+    source: ArraySource, model: GaussianModel, weight: Array, labels: NDArray[np.intp]
+) -> GaussianParameters:
+    """Return one M-step with each row of a source given whole to the component of its label.
+
+    Parameters
+    ----------
+    source : ArraySource
+    model : GaussianModel
+    weight : ndarray of shape (n_rows,)
+        Those of the source; ones if it has none.
+    labels : ndarray of shape (n_rows,), intp
+
+    Returns
+    -------
+    GaussianParameters
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        If the rows' covariance itself is not positive definite.
+    """
+    return _of_clusters(_Rows(np.ascontiguousarray(source.X, dtype=np.float64), weight, source), labels, model)
 
 
 @np.errstate(under="ignore")  # tiny weights underflow, and values tiny beside the scale of their column

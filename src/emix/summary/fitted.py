@@ -212,6 +212,7 @@ def stop_sentence(estimator: GaussianMixture) -> str:
         "rounding": "converged: the log-likelihood no longer changes beyond rounding",
         "max_iter": f"NOT converged: stopped at max_iter = {estimator.max_iter}",
         "callback": "stopped by the callback",
+        "partial_fit": "a stream: each row was looked at once, and the log-likelihood is an estimate",
     }
     stopped_by = str(getattr(estimator, "stopped_by_", ""))
     return reasons.get(stopped_by, stopped_by or "unknown")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from emix.estimators.fit_state import parameters_of
 from emix.gaussian.reg_covar import shown_ridge
 from emix.rows.validation import as_sample_weight
+from emix.summary.description import Description, Summary, Table
 from emix.summary.fitted import (
     Assignment,
     Criteria,
@@ -23,7 +23,7 @@ from emix.summary.fitted import (
     rows_of,
     stop_sentence,
 )
-from emix.summary.text_table import format_numbers, format_table
+from emix.summary.text_table import format_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,18 +38,16 @@ if TYPE_CHECKING:
 _MAX_MATRIX_FEATURES = 8
 _MAX_MATRICES = 12
 _MAX_REPORTED_RUNS = 5
-_PAGE_WIDTH = 100
 
 
-@np.errstate(under="ignore")  # tiny weights and variances underflow
 def summary(
     estimator: GaussianMixture,
     X: Any = None,
     sample_weight: NDArray[np.floating] | None = None,
     *,
     feature_names: Sequence[str] | None = None,
-) -> str:
-    """Describe a fitted mixture in plain text.
+) -> Summary:
+    """Describe a fitted mixture in plain text, which is also a table in a notebook.
 
     Parameters
     ----------
@@ -65,9 +63,9 @@ def summary(
 
     Returns
     -------
-    str
-        Lines without a final newline. Log-likelihoods are totals in nats; covariances are in the
-        columns' units.
+    Summary
+        A str: lines without a final newline. Log-likelihoods are totals in nats; covariances are in the columns' units.
+        Notebooks show it as tables.
 
     Raises
     ------
@@ -79,6 +77,19 @@ def summary(
         If `feature_names` does not have one name a column, `X` has other columns than the fit, or `sample_weight` is
         not one weight for each row of `X`.
     """
+    described = describe(estimator, X, sample_weight, feature_names=feature_names)
+    return Summary(described.text(), described.html())
+
+
+@np.errstate(under="ignore")  # tiny weights and variances underflow
+def describe(
+    estimator: GaussianMixture,
+    X: Any = None,
+    sample_weight: NDArray[np.floating] | None = None,
+    *,
+    feature_names: Sequence[str] | None = None,
+) -> Description:
+    """Return the heading, the facts and the tables of a fitted mixture; the arguments are those of `summary`."""
     check_mixture(estimator)
     estimator = copy.copy(estimator)  # stays one fit, even if another thread fits again
     names = column_names(estimator, feature_names)
@@ -89,20 +100,15 @@ def summary(
         raise ValueError("sample_weight is given, but not X: pass the rows that it weights")
     n_components = len(estimator.weights_)
     components = "component" if n_components == 1 else "components"
-    lines = [f"Gaussian mixture: {n_components} {components}, {covariance_type(estimator)} covariances", ""]
+    heading = f"Gaussian mixture: {n_components} {components}, {covariance_type(estimator)} covariances"
     assignment = None if X is None else assign(estimator, X, sample_weight)
     facts = _data_facts(names, assignment, sample_weight)
     facts += _fit_facts(estimator, assignment)
     doubts = getattr(estimator, "columns_in_doubt_", None)  # None if the parameters were given
     if doubts is not None:
         facts += [("Warning", text) for text in doubts.messages(estimator.reg_covar, names)]
-    width = max(len(label) for label, _ in facts)
-    for label, text in facts:
-        first, *others = textwrap.wrap(text, _PAGE_WIDTH - width - 2) or [""]
-        lines += [f"{label.ljust(width)}  {first}", *(f"{'':{width}}  {line}" for line in others)]
-    lines += ["", *_component_table(estimator, names, assignment, weighted=sample_weight is not None)]
-    lines += ["", *_covariance_tables(estimator, names)]
-    return "\n".join(lines)
+    components_table = _component_table(estimator, names, assignment, weighted=sample_weight is not None)
+    return Description(heading, facts, [components_table, *_covariance_tables(estimator, names)])
 
 
 def _data_facts(
@@ -201,7 +207,7 @@ def _component_table(
     assignment: Assignment | None,
     *,
     weighted: bool,
-) -> list[str]:
+) -> Table:
     """Return the table of weights and means, a row per component."""
     n_components = len(estimator.weights_)
     header = ["Component", "weight"]
@@ -214,10 +220,10 @@ def _component_table(
         header.append(name)
         columns.append(format_numbers(estimator.means_[:, j], resolution=float(deviations[:, j].min())))
     note = "" if assignment is None else "; rows by largest responsibility"
-    return [f"Weights and means{note}", *format_table(header, columns)]
+    return Table(f"Weights and means{note}", header, columns)
 
 
-def _covariance_tables(estimator: GaussianMixture, names: list[str]) -> list[str]:
+def _covariance_tables(estimator: GaussianMixture, names: list[str]) -> list[Table]:
     """Covariances in the structure's form, matrices or variances alone; a common covariance once."""
     n_components, n_features = estimator.means_.shape
     labels = [str(k) for k in range(n_components)]
@@ -233,25 +239,22 @@ def _covariance_tables(estimator: GaussianMixture, names: list[str]) -> list[str
             if not structure.form.has_directions:
                 title = "Variance, the same for all columns and components"
         cells = [labels, *(format_numbers(variances[:, j]) for j in range(len(columns)))]
-        return [title, *format_table(["Component", *columns], cells)]
+        return [Table(title, ["Component", *columns], cells)]
     if n_features > _MAX_MATRIX_FEATURES or (n_components > _MAX_MATRICES and not structure.is_common):
         deviations = _standard_deviations(estimator)
         cells = [labels, *(format_numbers(deviations[:, j]) for j in range(n_features))]
         title = "Standard deviations (the covariance matrices are in the model's covariances_)"
-        return [title, *format_table(["Component", *names], cells)]
+        return [Table(title, ["Component", *names], cells)]
     if structure.is_common:
-        return ["Covariances, the same for all components", *_matrix(covariances, names)]
-    lines: list[str] = []
-    for k, matrix in enumerate(covariances):
-        lines += [*([""] if k else []), f"Covariances of component {k}", *_matrix(matrix, names)]
-    return lines
+        return [_matrix("Covariances, the same for all components", covariances, names)]
+    return [_matrix(f"Covariances of component {k}", matrix, names) for k, matrix in enumerate(covariances)]
 
 
-def _matrix(matrix: NDArray[np.float64], names: list[str]) -> list[str]:
+def _matrix(title: str, matrix: NDArray[np.float64], names: list[str]) -> Table:
     # The whole matrix has one format, fine enough for its smallest variance: it looks symmetric.
     text = format_numbers(matrix.ravel(), resolution=float(matrix.diagonal().min()))
     d = len(names)
-    return format_table(["", *names], [names, *([*text[j::d]] for j in range(d))])
+    return Table(title, ["", *names], [names, *([*text[j::d]] for j in range(d))])
 
 
 def _standard_deviations(estimator: GaussianMixture) -> NDArray[np.float64]:

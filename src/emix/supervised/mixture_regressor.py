@@ -52,7 +52,7 @@ class MixtureRegressor(SklearnEstimator):
     n_outputs_ : int
     n_features_in_ : int
         Number of inputs.
-    feature_names_in_ : ndarray of shape (n_features_in_,), object
+    feature_names_in_ : ndarray of shape (n_features,), object
         Names of the inputs, where `X` had any.
     n_iter_ : int
         Steps of EM.

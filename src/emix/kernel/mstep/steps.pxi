@@ -66,14 +66,18 @@ cdef class LonePass:
         double[::1] log_likelihoods,        # OUT
         PassOutcome outcome not None,       # OUT: of the last E-step
         double[::1] under, double[::1] found,   # OUT: the parameters of the last E-step, and those after it
+        PassOutcome closing not None,           # OUT: of the E-step after it, where that needs no other sums
+        double goal=-INFINITY, double ahead=1, Py_ssize_t spared=0,     # IN: of `Goal` in em/loop.py
     ):
         """Take E-steps, each followed by an M-step, while the log-likelihood rises by more than the rule calls enough.
 
         The rule is that of em/stopping.py: a rise of at most `enough`, or of `rounding` (|ℓ| + weight), may end a fit.
         Also a fall, a sum that is not finite, a component that shrank or sums that cancel (`judge`), and an M-step that
-        fails are left to the caller, who takes that E-step again.
+        fails are left to the caller. So is, after the first `spared` E-steps, one from which `ahead` more that gain as
+        much would not reach the log-likelihood `goal`.
 
-        Returns the number of E-steps taken; if it is 0, nothing but room was written to.
+        Returns the number of E-steps taken, and whether `closing` has the one that was left. Otherwise the caller takes
+        that one again.
         """
         cdef PassBuffers buffers = self.buffers
         cdef Py_ssize_t K = buffers.K, d = buffers.d, n = 0, line = 0, previous = 1, last = 0, other
@@ -86,6 +90,7 @@ cdef class LonePass:
         cdef double *lines
         cdef double *statistics
         cdef Search search
+        cdef bint is_closed = False
         cdef void *sums = <void *> self.accumulator
         cdef void *of_rows = <void *> self.rows
         if form != buffers.form:
@@ -95,6 +100,7 @@ cdef class LonePass:
         check_length("found", found.shape[0], at.size)
         check_length("before", before.numbers.shape[0], n_sums)
         check_length("statistics", outcome.numbers.shape[0], n_sums)
+        check_length("closing", closing.numbers.shape[0], n_sums)
         # Three lines of parameters and two of sums: an M-step that fails leaves what was there before it.
         lines = <double *> malloc(sizeof(double) * (3 * at.size + 2 * n_sums))
         if lines == NULL:
@@ -115,12 +121,14 @@ cdef class LonePass:
                 self.over_rows(sums, of_rows)
                 total = buffers.conclude(statistics + other * n_sums, &growth)
                 rise = total - log_likelihood
-                # Comparisons with NaN are false.
-                if not rise > max(enough, rounding * (fabs(total) + weight)):
-                    break
-                if has_shrunk(statistics + last * n_sums, statistics + other * n_sums, K, SHRUNK):
+                if not isfinite(total) or has_shrunk(
+                        statistics + last * n_sums, statistics + other * n_sums, K, SHRUNK):
                     break
                 if cancels(form, K, d, MOST_LOST, MOST_EXACT * epsilon, statistics + other * n_sums):
+                    break
+                if not rise > max(enough, rounding * (fabs(total) + weight)) or (
+                        n >= spared and total + ahead * rise < goal):
+                    is_closed = True
                     break
                 if search.room != NULL:  # a search begins at the parameters of this E-step
                     search.covariances = lines + line * at.size + at.covariances
@@ -138,6 +146,9 @@ cdef class LonePass:
                 memcpy(&found[0], lines + line * at.size, sizeof(double) * at.size)
                 memcpy(&outcome.numbers[0], statistics + last * n_sums, sizeof(double) * n_sums)
                 outcome.log_likelihood, outcome.growth = log_likelihood, 1
+            if is_closed:
+                memcpy(&closing.numbers[0], statistics + other * n_sums, sizeof(double) * n_sums)
+                closing.log_likelihood, closing.growth = total, 1
         free(search.room)
         free(lines)
-        return n
+        return n, is_closed

@@ -13,7 +13,7 @@
 # at signals between two calls.
 # All arguments are positional: with names, a module would be larger by a fiftieth.
 
-from libc.math cimport INFINITY, log, sqrt
+from libc.math cimport INFINITY, exp, log, sqrt
 from libc.string cimport memcpy, memset
 
 include "../shared/lanes.pxi"

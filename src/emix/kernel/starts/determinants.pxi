@@ -14,6 +14,14 @@
 #
 # V has a column less than the cluster has rows, none for a row.
 #
+# The other criterion, of Banfield and Raftery (1993) and Fraley (1998), has no prior:
+#
+#     t_k = n_k log(det (W_k / n_k) + (tr W_k + c) / n_k)
+#
+# Traces, and c, make it finite for few rows, whose det W_k is 0. It is that of M = (W + ε I) / ε with an ε below
+# rounding: the rows come divided by √ε, so that their scatter is W / ε. Of equal costs the last one is taken, which is
+# mclust's choice too. It matters where rows are equal: the first cluster of two rows draws others to it.
+#
 # Costs are kept in one line for each cluster, and each cluster knows the best of those that are older than itself. So a
 # new cluster changes one line alone. Where a cluster's best one is gone, its cost is a lower bound of what is left, and
 # its line is looked through when the bound is the least of all.
@@ -32,9 +40,25 @@ cdef Py_ssize_t merger_size(Py_ssize_t n, Py_ssize_t p) noexcept nogil:
         + (2 + MOST_COLUMNS) * p + 2 * triangle(p))
 
 
-cdef double term_of(const Merger *m, double mass, double log_det) noexcept nogil:
-    """t = (n + ν) (log det M − p log (n + ν))"""
-    return (mass + m.prior) * (log_det - m.p * log(mass + m.prior))
+cdef double term_of(const Merger *m, double mass, double log_det, double trace) noexcept nogil:
+    """t of a cluster"""
+    cdef double determinant = log_det - m.p * log(mass + m.prior), traces, larger
+    if m.share == 0:
+        return (mass + m.prior) * determinant
+    determinant += m.offset
+    traces = log((trace * m.share + m.floor) / mass)
+    larger = max(determinant, traces)
+    return mass * (larger + log(1 + exp(min(determinant, traces) - larger)))
+
+
+cdef Py_ssize_t chosen_least(const Merger *m, const double *numbers, Py_ssize_t n, double *least) noexcept nogil:
+    """Of the least numbers the first one, or the last one with the criterion of traces; least := that number"""
+    cdef Py_ssize_t i = first_least(numbers, n, least)
+    if m.share != 0:
+        for i in range(n - 1, -1, -1):
+            if numbers[i] == least[0]:
+                break
+    return i
 
 
 cdef void begin_merges(Merger *m, const double *Y, Py_ssize_t stride, const double *weight) noexcept nogil:
@@ -43,12 +67,12 @@ cdef void begin_merges(Merger *m, const double *Y, Py_ssize_t stride, const doub
     for i in range(m.n):
         for j in range(m.p):
             m.mean[j] = Y[j * stride + i]
-        m.mass, m.term = weight[i], term_of(m, weight[i], 0)
+        m.mass, m.trace, m.term = weight[i], 0, term_of(m, weight[i], 0, 0)
         # The pool holds the rows before this one.
         costs_of_rows(m, m.costs + i * m.stride)
-        m.nearest[i] = first_least(m.costs + i * m.stride, i, m.best + i)
+        m.nearest[i] = chosen_least(m, m.costs + i * m.stride, i, m.best + i)
         m.age[i], m.size[i] = i, 1
-        m.member[i] = add_member(&m.pools[0], m.p, i, m.mean, m.mass, 0, m.term)
+        m.member[i] = add_member(&m.pools[0], m.p, i, m.mean, m.mass, 0, m.term, 0)
     m.nearest[0] = -1
 
 
@@ -60,7 +84,7 @@ cdef void look_through(Merger *m, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(m.n):
         chosen[j] = line[j] if m.age[j] < age else HUGE
-    m.nearest[i] = first_least(chosen, m.n, m.best + i)
+    m.nearest[i] = chosen_least(m, chosen, m.n, m.best + i)
 
 
 cdef double product_sum(const double *a, const double *b, Py_ssize_t n) noexcept nogil:
@@ -134,10 +158,12 @@ cdef Py_ssize_t join(Merger *m, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     cdef Pool *pool
     cdef double share, root
     memset(m.matrix, 0, triangle(p) * sizeof(double))
+    m.trace = 0
     for part in range(2):
         which, i = pool_of_size(m.size[place], p), m.member[place]
         pool = &m.pools[which]
         mass[part], lane = pool.mass[i], lane_of(pool.mean, i, p)
+        m.trace += pool.trace[i]
         for j in range(p):
             mean[j] = lane[j * LANES]
         lane = lane_of(pool.numbers, i, pool.n_numbers)
@@ -162,6 +188,7 @@ cdef Py_ssize_t join(Merger *m, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
         column[j] = m.other[j] - m.mean[j]
         m.mean[j] += share * column[j]
         column[j] *= root
+        m.trace += column[j] * column[j]
         m.matrix[triangle(j) + j] += 1
     add_product(column, 1, p, m.matrix)
     m.size[a] += m.size[b]
@@ -170,7 +197,7 @@ cdef Py_ssize_t join(Merger *m, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
         memset(m.columns + j * p, 0, p * sizeof(double))
     m.mass = mass[0] + mass[1]
     m.log_det = factorize(m.matrix, p, m.factor, m.other)
-    m.term = term_of(m, m.mass, m.log_det)
+    m.term = term_of(m, m.mass, m.log_det, m.trace)
     return which
 
 
@@ -191,7 +218,7 @@ cdef bint next_merge(Merger *m, double age, Py_ssize_t *kept, Py_ssize_t *joined
     """Join the two clusters that this costs least; False if no cost is finite"""
     cdef Py_ssize_t i, a, b, which
     while True:
-        i = first_least(m.best, m.n, height)
+        i = chosen_least(m, m.best, m.n, height)
         if not height[0] < HUGE:
             return False
         if m.nearest[i] >= 0:
@@ -205,7 +232,7 @@ cdef bint next_merge(Merger *m, double age, Py_ssize_t *kept, Py_ssize_t *joined
         if m.nearest[i] == a or m.nearest[i] == b:
             m.nearest[i] = -1
     costs_of_cluster(m, which, m.costs + a * m.stride)
-    m.member[a] = add_member(&m.pools[which], m.p, a, m.mean, m.mass, m.log_det, m.term)
+    m.member[a] = add_member(&m.pools[which], m.p, a, m.mean, m.mass, m.log_det, m.term, m.trace)
     put_numbers(m, &m.pools[which], m.member[a])
     look_through(m, a)
     return True
@@ -233,6 +260,7 @@ cdef class DeterminantMerges:
         self, const double[:, :] Y, const double[::1] weight, Py_ssize_t p, double prior,   # IN: (≥ p, n), (n,), ν
         double[:, ::1] costs, double[::1] work, Py_ssize_t[:, ::1] places,      # overwritten: sizes, (8, n + 1)
         Py_ssize_t[::1] kept, Py_ssize_t[::1] joined, double[::1] heights,      # OUT: (n − 1,)
+        double share=0, double floor=0,                                         # IN: ε and c
         /,
     ):
         cdef Py_ssize_t n = Y.shape[1]
@@ -250,6 +278,7 @@ cdef class DeterminantMerges:
         self.costs, self.work, self.places = costs, work, places
         self.kept, self.joined, self.heights, self.done = kept, joined, heights, 0
         m.n, m.p, m.stride, m.prior, m.costs = n, p, costs.shape[1], prior, &costs[0, 0]
+        m.share, m.floor, m.offset = share, floor, p * log(share) if share > 0 else 0
         at = <double *> ((<uintptr_t> &work[0] + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
         m.lanes = <vec *> at
         at += (triangle(p) + 2 * p) * LANES

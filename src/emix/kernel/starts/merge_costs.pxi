@@ -1,12 +1,16 @@
 # Costs of merging one cluster a, which `Merger` holds, with all those of a pool: lanes are clusters b of the pool.
 
 cdef enum:
-    PIVOTS = 32     # are multiplied before a logarithm is taken: each lies between 1 and 1 + Σ w
+    PIVOTS = 16     # are multiplied before a logarithm is taken: each lies between 1 and 1 + Σ w / ε
+
+# A part of a sum below e^−40 of the other one is less than its rounding.
+cdef double LEAST_PART = -40
 
 
 cdef struct Merger:
     Py_ssize_t n, p, stride             # rows, columns, costs of a line
     double prior                        # ν
+    double share, offset, floor         # ε, p log ε and c; ε is 0 for the criterion with a prior
     Pool pools[N_POOLS]
     double *costs                       # (n, stride)
     double *age                         # HUGE for a cluster that is no more
@@ -19,21 +23,32 @@ cdef struct Merger:
     double *columns                     # V, (MOST_COLUMNS, p), zeros behind its columns
     double *matrix                      # M, the lower triangle by rows
     double *factor                      # L⁻¹, the same
-    double mass, log_det, term
+    double mass, log_det, term, trace
     vec *lanes                          # a vector of each number of M and 2 p more
     double *found                       # costs of a group; a line
 
 
-cdef inline vec cost_of(const Merger *m, vec mass, vec log_det, vec terms) noexcept nogil:
+cdef inline vec cost_of(const Merger *m, vec mass, vec log_det, vec trace, vec terms) noexcept nogil:
     """t of the merged cluster, less those of its parts"""
     cdef vec n = mass + m.prior
-    return n * (log_det - vec_log(n) * <double> m.p) - terms
+    cdef vec determinant = log_det - vec_log(n) * <double> m.p
+    if m.share == 0:
+        return n * determinant - terms
+    determinant = determinant + m.offset
+    cdef vec traces = vec_log((trace * m.share + m.floor) / n)
+    cdef vec larger = vec_max(determinant, traces)
+    # The smaller part of the sum is e^(smaller − larger) of the larger one.
+    cdef vec smaller = vec_exp_above(determinant + traces - larger - larger, vec_of(LEAST_PART))
+    return n * (larger + vec_log(smaller + 1)) - terms
 
 
-cdef inline void put_costs(Merger *m, const Pool *pool, Py_ssize_t first, vec log_det, double *line) noexcept nogil:
-    """line := costs of a group, at the members' places"""
+cdef inline void put_costs(
+    Merger *m, const Pool *pool, Py_ssize_t first, vec log_det, vec between, double *line
+) noexcept nogil:
+    """line := costs of a group, at the members' places; `between` is γ ‖δ‖²"""
     cdef vec cost = cost_of(
-        m, load_unaligned(pool.mass + first) + m.mass, log_det, load_unaligned(pool.term + first) + m.term)
+        m, load_unaligned(pool.mass + first) + m.mass, log_det, load_unaligned(pool.trace + first) + m.trace + between,
+        load_unaligned(pool.term + first) + m.term)
     cdef Py_ssize_t l
     memcpy(m.found, &cost, sizeof(vec))
     for l in range(min(LANES, pool.n - first)):
@@ -52,14 +67,15 @@ cdef void costs_of_rows(Merger *m, double *line) noexcept nogil:
             y = load_unaligned(z + j * LANES) - m.mean[j]
             square += y * y
         weight = load_unaligned(rows.mass + first)
-        put_costs(m, rows, first, vec_log(square * (weight * m.mass / (weight + m.mass)) + 1), line)
+        square = square * (weight * m.mass / (weight + m.mass))
+        put_costs(m, rows, first, vec_log(square + 1), square, line)
         first += LANES
 
 
-cdef inline void take_away(Merger *m, const Pool *pool, Py_ssize_t first) noexcept nogil:
-    """lanes := √γ δ"""
+cdef inline vec take_away(Merger *m, const Pool *pool, Py_ssize_t first) noexcept nogil:
+    """lanes := √γ δ; returns γ ‖δ‖²"""
     cdef vec weight = load_unaligned(pool.mass + first)
-    cdef vec gamma = weight * m.mass / (weight + m.mass), a
+    cdef vec gamma = weight * m.mass / (weight + m.mass), square = vec_of(0), a
     cdef const double *z = pool.mean + first * m.p
     cdef Py_ssize_t j, l
     memcpy(m.found, &gamma, sizeof(vec))
@@ -69,6 +85,8 @@ cdef inline void take_away(Merger *m, const Pool *pool, Py_ssize_t first) noexce
     for j in range(m.p):
         a = load_unaligned(z + j * LANES) - m.mean[j]
         m.lanes[j] = a * gamma
+        square += m.lanes[j] * m.lanes[j]
+    return square
 
 
 cdef vec log_determinant(vec *A, vec *u, Py_ssize_t p) noexcept nogil:
@@ -114,11 +132,12 @@ cdef inline void costs_by_own_factor(Merger *m, const Pool *pool, int r, double 
     cdef vec y[MOST_COLUMNS + 1]
     cdef vec gram[GRAM]
     cdef vec u[2 * (MOST_COLUMNS + 1)]
+    cdef vec square
     cdef const double *V
     cdef const double *row
     cdef int c, e
     while first < pool.n:
-        take_away(m, pool, first)
+        square = take_away(m, pool, first)
         V, row = pool.numbers + first * pool.n_numbers, m.factor
         for c in range(r + 1):
             for e in range(c + 1):
@@ -134,7 +153,7 @@ cdef inline void costs_by_own_factor(Merger *m, const Pool *pool, int r, double 
             for c in range(r + 1):
                 for e in range(c + 1):
                     gram[c * (c + 1) // 2 + e] += y[c] * y[e]
-        put_costs(m, pool, first, log_determinant(gram, u, r + 1) + m.log_det, line)
+        put_costs(m, pool, first, log_determinant(gram, u, r + 1) + m.log_det, square, line)
         first += LANES
 
 
@@ -144,11 +163,11 @@ cdef inline void costs_by_their_factors(Merger *m, const Pool *pool, int r, doub
     cdef vec y[MOST_COLUMNS + 1]
     cdef vec gram[GRAM]
     cdef vec u[2 * (MOST_COLUMNS + 1)]
-    cdef vec a
+    cdef vec a, square
     cdef const double *row
     cdef int c, e
     while first < pool.n:
-        take_away(m, pool, first)
+        square = take_away(m, pool, first)
         row = pool.numbers + first * pool.n_numbers + triangle(p) * LANES
         for c in range(r + 1):
             for e in range(c + 1):
@@ -165,27 +184,29 @@ cdef inline void costs_by_their_factors(Merger *m, const Pool *pool, int r, doub
             for c in range(r + 1):
                 for e in range(c + 1):
                     gram[c * (c + 1) // 2 + e] += y[c] * y[e]
-        put_costs(m, pool, first, log_determinant(gram, u, r + 1) + load_unaligned(pool.log_det + first), line)
+        put_costs(
+            m, pool, first, log_determinant(gram, u, r + 1) + load_unaligned(pool.log_det + first), square, line)
         first += LANES
 
 
 cdef void costs_by_matrices(Merger *m, const Pool *pool, double *line) noexcept nogil:
     """line := costs of two clusters of matrices: M = M_a + M_b − I + γ δ δᵀ"""
     cdef Py_ssize_t p = m.p, first = 0, i, j
+    cdef vec square
     cdef vec *away = m.lanes
     cdef vec *A = away + 2 * p
     cdef const double *theirs
     cdef const double *own
     cdef vec *row
     while first < pool.n:
-        take_away(m, pool, first)
+        square = take_away(m, pool, first)
         theirs, own, row = pool.numbers + first * pool.n_numbers, m.matrix, A
         for i in range(p):
             for j in range(i + 1):
                 row[j] = load_unaligned(theirs + j * LANES) + own[j] + away[i] * away[j]
             row[i] -= 1
             row, own, theirs = row + i + 1, own + i + 1, theirs + (i + 1) * LANES
-        put_costs(m, pool, first, log_determinant(A, away, p), line)
+        put_costs(m, pool, first, log_determinant(A, away, p), square, line)
         first += LANES
 
 

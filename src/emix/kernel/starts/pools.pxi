@@ -22,6 +22,7 @@ cdef struct Pool:
     double *mass            # (groups · LANES,), as the next two
     double *log_det         # log det M
     double *term            # t
+    double *trace           # tr W
     Py_ssize_t *place       # the members' places among all
 
 
@@ -60,7 +61,7 @@ cdef Py_ssize_t pools_size(Py_ssize_t n, Py_ssize_t p) noexcept nogil:
     """Numbers of memory of all pools"""
     cdef Py_ssize_t size = 0, which
     for which in range(N_POOLS):
-        size += most_members(which, n, p) * (p + numbers_of(which, p) + 3)
+        size += most_members(which, n, p) * (p + numbers_of(which, p) + 4)
     return size
 
 
@@ -84,8 +85,9 @@ cdef void give_pools(
         pool.mass = pool.numbers + room * pool.n_numbers
         pool.log_det = pool.mass + room
         pool.term = pool.log_det + room
+        pool.trace = pool.term + room
         pool.place = places + which * line
-        at = pool.term + room
+        at = pool.trace + room
     # What a vector has beside its members is not used, but needs determinants too: M = I, of no mass.
     for b in range(most_members(N_POOLS - 1, n, p)):
         for j in range(p):
@@ -93,14 +95,15 @@ cdef void give_pools(
 
 
 cdef Py_ssize_t add_member(
-    Pool *pool, Py_ssize_t p, Py_ssize_t place, const double *mean, double mass, double log_det, double term    # IN
+    Pool *pool, Py_ssize_t p,
+    Py_ssize_t place, const double *mean, double mass, double log_det, double term, double trace    # IN
 ) noexcept nogil:
     """Put a cluster into a pool, all but its V or M; returns its number there"""
     cdef Py_ssize_t b = pool.n, j
     cdef double *lane = lane_of(pool.mean, b, p)
     for j in range(p):
         lane[j * LANES] = mean[j]
-    pool.mass[b], pool.log_det[b], pool.term[b], pool.place[b] = mass, log_det, term, place
+    pool.mass[b], pool.log_det[b], pool.term[b], pool.trace[b], pool.place[b] = mass, log_det, term, trace, place
     pool.n += 1
     return b
 
@@ -116,5 +119,5 @@ cdef Py_ssize_t take_member(Pool *pool, Py_ssize_t p, Py_ssize_t b) noexcept nog
     for j in range(pool.n_numbers):
         to[j * LANES] = source[j * LANES]
     pool.mass[b], pool.log_det[b], pool.term[b] = pool.mass[last], pool.log_det[last], pool.term[last]
-    pool.place[b], pool.n = pool.place[last], last
+    pool.trace[b], pool.place[b], pool.n = pool.trace[last], pool.place[last], last
     return pool.place[b]

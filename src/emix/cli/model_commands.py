@@ -1,0 +1,181 @@
+"""The commands of `emix` that use a model file: score, predict, sample, plot, info.
+
+As in commands.py, a command takes the parsed arguments and returns an exit code, and refuses by ValueError, OSError or
+ImportError.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emix.cli.json_summary import data_facts, fit_facts, model_facts, score_facts, write_json
+from emix.cli.outputs import check_writable, is_standard_output, write_results
+from emix.cli.pictures import check_picture, write_picture
+from emix.cli.safeguards import EXIT_OK, UsageError, messages_on_stderr, refuse_overwriting
+from emix.cli.table_words import file_title, in_place, say_what_is_left_out
+from emix.cli.tables import WRITABLE, check_readable, read_table, write_columns
+from emix.cli.text_content import STANDARD_STREAM
+from emix.plots.kinds import KINDS, picture
+from emix.requirements import require
+from emix.summary.fitted import column_names
+from emix.summary.summary import summary
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+    from typing import Any
+
+    from emix.cli.tables import Table
+    from emix.estimators.gaussian_mixture import GaussianMixture
+    from emix.gaussian.scoring import Scores
+
+
+def score(arguments: argparse.Namespace) -> int:
+    """`emix score`: log-density, component and responsibilities of each row, or a summary of them."""
+    if arguments.json and arguments.out is not None and is_standard_output(arguments.out):
+        raise UsageError(f"--json and --out {arguments.out} both write to standard output: leave one out")
+    _check_results(arguments)
+    estimator = _load(arguments.model)
+    K = len(estimator.weights_)
+    _check_identifiers(arguments.id, ["log_density", "component", *(f"r{k}" for k in range(K))])
+    table = _rows_for(estimator, arguments, carried=arguments.id)
+    writes_rows = not arguments.json or arguments.out is not None
+    scores = _scores(estimator, table, log_density=True, labels=True, responsibilities=writes_rows)
+    if scores.responsibilities is not None:
+        columns = {"log_density": scores.log_density, "component": scores.labels}
+        columns |= {f"r{k}": np.ascontiguousarray(r) for k, r in enumerate(scores.responsibilities.T)}
+        _write_results(columns, table, arguments)
+    if arguments.json:
+        content = {
+            "data": data_facts(arguments.file, table),
+            "scores": score_facts(scores, K),
+            "files": {"model": arguments.model, "scores": arguments.out},
+        }
+        write_json("score", content)
+    return EXIT_OK
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """`emix predict`: component of each row."""
+    _check_results(arguments)
+    estimator = _load(arguments.model)
+    _check_identifiers(arguments.id, ["component"])
+    table = _rows_for(estimator, arguments, carried=arguments.id)
+    _write_results({"component": _scores(estimator, table, labels=True).labels}, table, arguments)
+    return EXIT_OK
+
+
+def sample(arguments: argparse.Namespace) -> int:
+    """`emix sample`: rows drawn from a mixture."""
+    _check_results(arguments)
+    estimator = _load(arguments.model)
+    names = column_names(estimator)
+    for j, name in enumerate(names):
+        if name in names[:j]:  # a frame may have that, a file may not
+            raise ValueError(f"{arguments.model}: two columns have the name {name!r}: fit with a name for each column")
+    estimator.random_state = arguments.seed
+    rows, _ = estimator.sample(arguments.rows)
+    columns = dict(zip(names, np.ascontiguousarray(rows.T), strict=True))
+    write_columns(columns, arguments.out)
+    return EXIT_OK
+
+
+def plot(arguments: argparse.Namespace) -> int:
+    """`emix plot`: a picture of a mixture, usually with the rows of a file."""
+    check_picture(arguments.out, "--out")
+    if arguments.file is None:
+        if KINDS[arguments.kind].needs_rows:
+            raise UsageError(f"--kind {arguments.kind} draws rows: name a FILE of rows after the model file")
+        if arguments.weights is not None or arguments.columns is not None:
+            raise UsageError("--weights and --columns belong to a FILE of rows: name it, or leave them out")
+    refuse_overwriting(arguments.out, "--out", FILE=arguments.file, MODEL=arguments.model)
+    estimator = _load(arguments.model)
+    table = None if arguments.file is None else _rows_for(estimator, arguments, weights=arguments.weights)
+    figure = picture(
+        estimator,
+        None if table is None else table.array,
+        arguments.kind,
+        features=arguments.features,
+        sample_weight=None if table is None else table.weights,
+        feature_names=None if table is None else table.names,
+        title=file_title(arguments.file or arguments.model),
+    )
+    write_picture(figure, arguments.out)
+    return EXIT_OK
+
+
+def info(arguments: argparse.Namespace) -> int:
+    """`emix info`: the summary from a model file."""
+    estimator = _load(arguments.model)
+    if arguments.json:
+        files = {"model": arguments.model}
+        write_json("info", {"model": model_facts(estimator), "fit": fit_facts(estimator), "files": files})
+    else:
+        write_results(f"{summary(estimator)}\n")
+    return EXIT_OK
+
+
+def _check_results(arguments: argparse.Namespace) -> None:
+    """Refuse a table of results that cannot be written, before anything is read."""
+    require("polars", "cli", "writing tables")
+    if arguments.out is not None and arguments.out != STANDARD_STREAM:
+        check_writable(arguments.out, WRITABLE)
+        refuse_overwriting(arguments.out, "--out", FILE=getattr(arguments, "file", None), MODEL=arguments.model)
+
+
+def _check_identifiers(name: str | None, results: list[str]) -> None:
+    """Refuse a column of identifiers that has the name of a column of the results."""
+    if name in results:
+        raise UsageError(f"--id is {name!r}, the name of a column of the results: rename the column in the file")
+
+
+def _load(path: str) -> GaussianMixture:
+    from emix.estimators.gaussian_mixture import GaussianMixture
+
+    check_readable(path)
+    return GaussianMixture.load(path)
+
+
+def _rows_for(estimator: GaussianMixture, arguments: argparse.Namespace, **others: Any) -> Table:
+    """Read the model's columns, by name if both sides have names."""
+    names = getattr(estimator, "feature_names_in_", None)
+    columns = arguments.columns
+    has_names = not arguments.no_header and not arguments.file.lower().endswith(".npy")
+    if columns is None and names is not None and has_names:
+        columns = [str(name) for name in names]
+    table = read_table(
+        arguments.file,
+        columns=columns,
+        header=not arguments.no_header,
+        separator=arguments.separator,
+        drop_missing=arguments.missing == "drop",
+        **others,
+    )
+    n_features = estimator.means_.shape[1]
+    if len(table.names) != n_features:
+        raise ValueError(
+            f"{arguments.file}: {len(table.names)} columns, but the model has {n_features}: choose them with --columns"
+        )
+    say_what_is_left_out(arguments.file, table, "stay empty" if "carried" in others else "are left out")
+    return table
+
+
+def _scores(estimator: GaussianMixture, table: Table, **what: bool) -> Scores:
+    """Score the rows in one pass; warnings are lines of standard error."""
+    names = getattr(estimator, "feature_names_in_", None)
+    # The model gets a frame only if its names are the model's own names.
+    rows = table.rows if names is not None and list(names) == list(table.names) else table.array
+    with messages_on_stderr():
+        # The columns were matched when they were read; a .npy file has no names to compare with the model's.
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        return estimator.score_rows(rows, **{"log_density": False, **what})
+
+
+def _write_results(columns: Mapping[str, Any], table: Table, arguments: argparse.Namespace) -> None:
+    """Write results of the rows in the order of the file, after their identifiers."""
+    results: dict[str, Any] = {} if table.carried is None else {arguments.id: table.carried}
+    results.update(in_place(columns, table.present))
+    write_columns(results, arguments.out)

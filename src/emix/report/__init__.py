@@ -1,0 +1,1 @@
+"""A report of a fit: one page of HTML that needs nothing else."""

@@ -1,0 +1,182 @@
+"""Better modes of a mixture, from one that EM has found: a few components are made anew, and EM runs again.
+
+EM raises the likelihood from where it is and cannot move a component across a gap. A mode that is not the best has,
+most often, a few components in the wrong place and the others in the right one. So an iterated local search disturbs a
+few components that lie near each other, runs EM, and keeps what is higher.
+
+References
+----------
+H. R. Lourenço, O. C. Martin and T. Stützle (2003), Iterated local search, in F. Glover and G. A. Kochenberger (eds.),
+Handbook of Metaheuristics, 320-353.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.em.loop import Goal
+from emix.exceptions import DegenerateFitError
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.scoring import score_rows
+from emix.starts.exploration import SAME_MODE, Exploration, Mode
+from emix.starts.kmeans import draw_rows
+from emix.starts.starting_parameters import start_of_labels
+from emix.starts.uniforms import Uniforms
+
+__all__ = ["LocalSearch"]
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.intp]
+
+# Iterations of EM after a disturbance. After the first few, a run goes on only if it would come as high as the mode
+# with so many steps like its last.
+ITERATIONS, PATIENCE, FORESIGHT = 200, 5, 10.0
+
+# Nats per unit of weight. A rise that is smaller counts for nothing.
+LEAST_RISE = 1e-5
+
+# A climb ends after FAILURES failures in a row for each component, but not before LONGER times the tries of its last
+# rise. Of 30 seeds on wine 83 % ended in the best mode known with LONGER = 2, and 93 % with 4.
+FAILURES, LONGER = 5, 4
+
+# Kinds of disturbance, by turns, and how many components take part: for up to FEW components, and for more. On wine,
+# K 3, half of the climbs reach the best mode known within 3 000 passes with shuffles and reseeds, and 3 % within 12 000
+# with reseeds alone. On digits, K 10, shuffles gain nothing: 7 of 16 climbs reach it within 12 000 passes where every
+# fourth disturbance is one, and 14 with these.
+FEW = 3
+TURNS_OF_FEW = (("reseed", 2), ("shuffle", 2), ("move", 3))
+TURNS = (("reseed", 2), ("reseed", 3), ("move", 3), ("reseed", 4), ("reseed", 5))
+
+# Part of the rows that a shuffle gives to other components, from the least to the most.
+LEAST_PART, MOST_PART = 0.05, 0.4
+
+
+class LocalSearch:
+    """Climbs from modes to higher ones, with one stream of random numbers.
+
+    Parameters
+    ----------
+    exploration : Exploration
+        Its passes are used up to the last; the search ends there.
+    seed : int
+
+    Attributes
+    ----------
+    was_long : bool
+        True if the last climb still rose after as many tries as may fail at its beginning.
+    """
+
+    def __init__(self, exploration: Exploration, seed: int) -> None:
+        self.was_long = False
+        self._exploration = exploration
+        self._numbers = Uniforms(seed, 0, 1)
+        source = exploration.source
+        self._weight = np.ones(source.n_rows) if source.sample_weight is None else source.sample_weight
+        self._Z = source.X / exploration.unit
+        K = exploration.model.n_components
+        self._turns = TURNS if K > FEW else tuple(turn for turn in TURNS_OF_FEW if turn[1] <= K)
+
+    def climbed(self, mode: Mode) -> Mode:
+        """Return the last of ever higher modes, `mode` itself if no disturbance leads higher.
+
+        Parameters
+        ----------
+        mode : Mode
+            On the exploration's rows.
+
+        Returns
+        -------
+        Mode
+            Its start is the mixture after the last disturbance.
+        """
+        exploration = self._exploration
+        K, weight = exploration.model.n_components, exploration.source.total_weight
+        n_tries, most = 0, FAILURES * K
+        self.was_long = False
+        surroundings: _Surroundings | None = None
+        while n_tries < most and exploration.left > 0.0:
+            if surroundings is None:
+                surroundings = _surroundings(exploration, mode.result.parameters)
+            found = self._tried(mode, surroundings, self._turns[n_tries % len(self._turns)])
+            n_tries += 1
+            if found is None:
+                continue
+            if found.result.log_likelihood > mode.result.log_likelihood + SAME_MODE * weight:
+                self.was_long = n_tries > FAILURES * K
+                most = LONGER * n_tries + FAILURES * K
+            mode, surroundings = found, None
+        return mode
+
+    def _tried(self, mode: Mode, surroundings: _Surroundings, turn: tuple[str, int]) -> Mode | None:
+        """Return the mode after one disturbance, None if it is not higher."""
+        exploration = self._exploration
+        goal = mode.result.log_likelihood + LEAST_RISE * exploration.source.total_weight
+        exploration.left -= 1.0
+        labels = self._disturbed(surroundings, *turn)
+        if labels is None:
+            return None
+        try:
+            start = start_of_labels(exploration.source, exploration.model, self._weight, labels)
+        except DegenerateFitError:
+            return None
+        trial = exploration.run(start, ITERATIONS, Goal(goal, FORESIGHT, PATIENCE))
+        exploration.left -= 1.0 if trial is None else trial.n_iter + 1.0
+        return None if trial is None or not trial.log_likelihood > goal else Mode(start, trial)
+
+    def _disturbed(self, surroundings: _Surroundings, kind: str, size: int) -> Labels | None:
+        """Give the rows of a few near components to them anew; None if these have too few rows.
+
+        "shuffle" gives some of the rows to one of the components at random. "reseed" draws a row for each component and
+        gives each row to the nearest of these. "move" merges two components and reseeds a third as two.
+        """
+        numbers, labels = self._numbers, surroundings.labels.copy()
+        K = len(surroundings.distances)
+        uniforms = numbers.random(K + 2)
+        k = int(uniforms[K] * K)
+        near = np.argsort(surroundings.distances[k] * uniforms[:K], kind="stable")  # k itself is the first
+        members = near[:size]
+        if kind == "move":
+            labels[labels == k] = near[1]
+            members = np.array([k, near[2 + int(uniforms[K + 1] * (K - 2))]])
+        rows = np.flatnonzero((labels == members[:, np.newaxis]).any(axis=0))
+        if kind == "shuffle":
+            part = LEAST_PART * (MOST_PART / LEAST_PART) ** uniforms[K + 1]
+            drawn = numbers.random(len(rows))
+            chosen = drawn < part
+            labels[rows[chosen]] = members[(drawn[chosen] / part * len(members)).astype(np.intp)]
+            return labels
+        weight, Z = self._weight[rows], self._Z[rows]
+        if np.count_nonzero(weight) < 2 * len(members):
+            return None
+        seeds = Z[draw_rows(weight, len(members), numbers)]
+        squares = np.square(Z - seeds[:, np.newaxis]).sum(axis=2)
+        labels[rows] = members[np.argmin(squares, axis=0)]
+        return labels
+
+
+class _Surroundings(NamedTuple):
+    labels: Labels  # the component of each row
+    distances: Array  # squared, between components, by their spreads (K, K); least on the diagonal
+
+
+def _surroundings(exploration: Exploration, parameters: GaussianParameters) -> _Surroundings:
+    scores = score_rows(exploration.source.X, parameters, log_density=False, responsibilities=True, n_threads=1)
+    assert scores.responsibilities is not None
+    exploration.left -= 1.0
+    K, d = parameters.means.shape
+    covariances = parameters.structure.form.to_full(parameters.covariances, K, d)
+    # In units of the columns, so that nothing overflows. A constant column has no part in distances.
+    varies = exploration.deviations > 0.0
+    unit = exploration.deviations[varies]
+    means = parameters.means[:, varies] / unit
+    covariances = covariances[:, varies][:, :, varies] / unit / unit[:, np.newaxis]
+    distances = np.empty((K, K))
+    for k in range(K):
+        away = means - means[k]
+        solved = np.linalg.solve(covariances + covariances[k], away[..., np.newaxis])[..., 0]
+        distances[k] = np.einsum("ij,ij->i", away, solved)
+        distances[k, k] = -1.0
+    return _Surroundings(scores.responsibilities.argmax(axis=1), distances)
