@@ -234,7 +234,8 @@ def iterate(
     rule.warn_of_falls()
     converged = stopped_by is not None and stopped_by != "callback"
     stopped_by = stopped_by or "max_iter"
-    return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by, history, statistics, log_prior)
+    plain = len(history) > n_iter  # a record for each E-step
+    return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by, history, statistics, log_prior, plain)
 
 
 def _goes_on(before: float, rise: float, enough: float) -> bool:

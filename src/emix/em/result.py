@@ -126,11 +126,14 @@ class EMResult:
         history: Sequence[EMRecord | Rise],
         statistics: Any = None,
         log_prior: float = 0.0,
+        plain: bool = False,
     ) -> None:
         # The generated __init__ of a frozen dataclass calls object.__setattr__ for each field, in twice the time.
         fields = self.__dict__
         fields["parameters"], fields["log_likelihood"], fields["n_iter"] = parameters, log_likelihood, n_iter
         fields["converged"], fields["stopped_by"], fields["_steps"] = converged, stopped_by, history
+        if plain:
+            fields["history"] = history
         fields["statistics"], fields["log_prior"] = statistics, log_prior
 
     def after(self, first: EMResult) -> EMResult:

@@ -163,8 +163,15 @@ def _starts(
 
 
 def _model(settings: Settings, source: RowSource) -> GaussianModel:
-    sizes = settings.n_components, source.n_features
-    return GaussianModel(*sizes, settings.structure, settings.reg_covar, settings.n_threads, _shortcuts(source))
+    plain = type(source) is ArraySource and source.n_rows <= MOST_MAPPED_ROWS_WITH_BOUNDS
+    return GaussianModel(
+        settings.n_components,
+        source.n_features,
+        settings.structure,
+        settings.reg_covar,
+        settings.n_threads,
+        AUTO if plain else _shortcuts(source),
+    )
 
 
 def _shortcuts(source: RowSource) -> str | tuple[str, ...]:

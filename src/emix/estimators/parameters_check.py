@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,29 +69,43 @@ def check_settings(estimator: Any, caller: str | None = None) -> Settings:
     TypeError, ValueError
         If one is of the wrong type, out of range, or not among the choices.
     """
-    caller = caller or type(estimator).__name__
-    if estimator.n_threads is not None:
-        integer_in_range("n_threads", estimator.n_threads, 1, caller=caller)
-    if not isinstance(estimator.warm_start, (bool, np.bool_)):
+    values = (
+        caller or type(estimator).__name__, estimator.n_components, estimator.covariance_type, estimator.tol,
+        estimator.reg_covar, estimator.max_iter, estimator.n_init, estimator.init_params, estimator.warm_start,
+        estimator.verbose, estimator.verbose_interval, estimator.n_threads,
+    )  # fmt: skip
+    try:
+        return _checked(*values)
+    except TypeError:  # of a wrong type, which may also be one that has no hash
+        return _checked.__wrapped__(*values)
+
+
+# A service fits again and again with the same settings: their checks are a twentieth of a fit of 200 × 2.
+@lru_cache(maxsize=64, typed=True)
+def _checked(
+    caller: str, n_components: Any, covariance_type: Any, tol: Any, reg_covar: Any, max_iter: Any, n_init: Any,
+    init_params: Any, warm_start: Any, verbose: Any, verbose_interval: Any, n_threads: Any,
+) -> Settings:  # fmt: skip
+    if n_threads is not None:
+        integer_in_range("n_threads", n_threads, 1, caller=caller)
+    if not isinstance(warm_start, (bool, np.bool_)):
         raise TypeError(
-            f"The 'warm_start' parameter of {caller} must be True or False. Got {shown(estimator.warm_start)} instead."
+            f"The 'warm_start' parameter of {caller} must be True or False. Got {shown(warm_start)} instead."
         )
-    structure = structure_of(choice_of("covariance_type", estimator.covariance_type, _NAMES, caller), caller)
-    verbose = int(estimator.verbose) if isinstance(estimator.verbose, bool) else estimator.verbose
-    # In the order of the fields: by their names this takes a third longer.
+    structure = structure_of(choice_of("covariance_type", covariance_type, _NAMES, caller), caller)
     return Settings(
-        integer_in_range("n_components", estimator.n_components, 1, caller=caller),
-        estimator.covariance_type,
-        structure,
-        real_in_range("tol", estimator.tol, 0.0, caller=caller),
-        reg_covar_of(estimator.reg_covar, caller),
-        integer_in_range("max_iter", estimator.max_iter, 0, caller=caller),
-        integer_in_range("n_init", estimator.n_init, 1, caller=caller),
-        choice_of("init_params", estimator.init_params, INIT_PARAMS, caller),
-        bool(estimator.warm_start),
-        integer_in_range("verbose", verbose, 0, caller=caller),
-        integer_in_range("verbose_interval", estimator.verbose_interval, 1, caller=caller),
-        None if estimator.n_threads is None else int(estimator.n_threads),
+        n_components=integer_in_range("n_components", n_components, 1, caller=caller),
+        covariance_type=covariance_type,
+        structure=structure,
+        tol=real_in_range("tol", tol, 0.0, caller=caller),
+        reg_covar=reg_covar_of(reg_covar, caller),
+        max_iter=integer_in_range("max_iter", max_iter, 0, caller=caller),
+        n_init=integer_in_range("n_init", n_init, 1, caller=caller),
+        init_params=choice_of("init_params", init_params, INIT_PARAMS, caller),
+        warm_start=bool(warm_start),
+        verbose=integer_in_range("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0, caller=caller),
+        verbose_interval=integer_in_range("verbose_interval", verbose_interval, 1, caller=caller),
+        n_threads=None if n_threads is None else int(n_threads),
     )
 
 

@@ -7,6 +7,7 @@ values. Whether the sums will do is asked of the total, by `judge`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -32,6 +33,20 @@ MAX_SLOTS, MIN_SLOTS, SLOT_BYTES = 32, 4, 64 << 20
 # Nats. A component whose log-density lies further than this (plus log W/N_k, for rare components) below a row's best is
 # left out of the row's sums; kernel/shared/limits.pxi has the reason.
 NEGLIGIBLE: float = factors.negligible
+
+
+@lru_cache(maxsize=256)
+def _sizes_of_pass(kernel: Any, form: int, K: int, d: int) -> tuple[int, int, int, int, int, int, float]:
+    """Return sizes that do not depend on the rows; a fit of few rows would take a twentieth longer to find them.
+
+    They are the rows of a super-block, the numbers of a slot, of an outcome and of a pass's arguments, the most slots,
+    the numbers of a workspace, and the operations for a row.
+    """
+    width, n_sums, n_arguments = factors.sizes_of_pass(form, K, d)
+    n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * (width - 1))))
+    n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
+    unit, n_workspace = kernel.super_block_rows(d), kernel.workspace_size(K, d)
+    return unit, width, n_sums, n_arguments, n_slots, n_workspace, operations_of_pass(K, d)
 
 
 class PassRequest(NamedTuple):
@@ -165,18 +180,16 @@ class LocalSums:
         self.source = source
         self._n_rows = n_rows = source.n_rows
         self.kernel = kernel = kernel_for(source.dtype)
-        self._unit: int = kernel.super_block_rows(d)
-        width, self.n_sums, n_arguments = factors.sizes_of_pass(form, K, d)
-        n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * (width - 1))))
-        n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
-        n_slots = min(n_slots, -(-n_rows // self._unit))
+        sizes = _sizes_of_pass(kernel, form, K, d)
+        self._unit, width, self.n_sums, n_arguments, most_slots, n_workspace, operations = sizes
+        n_slots = min(most_slots, -(-n_rows // self._unit))
         own_threads = has_own_threads()
         most = 1 if own_threads else n_slots
-        self.n_threads, self._rows_per_call = plan(source.n_rows, operations_of_pass(K, d), self._unit, n_threads, most)
+        self.n_threads, self._rows_per_call = plan(n_rows, operations, self._unit, n_threads, most)
         slots = np.zeros((n_slots, width))
         arguments = np.empty(n_arguments)
         rounded = np.empty(n_arguments, np.float32) if source.dtype.char == "f" else None
-        workspaces = np.empty((self.n_threads, kernel.workspace_size(K, d)), source.dtype)
+        workspaces = np.empty((self.n_threads, n_workspace), source.dtype)
         self.buffers = factors.PassBuffers(form, K, d, NEGLIGIBLE, arguments, rounded, slots, sketch)
         self._accumulator = kernel.Accumulator(
             form, K, d, arguments if rounded is None else rounded, workspaces, slots, sketch, packing
