@@ -181,6 +181,7 @@ def iterate(
     log_prior = 0.0
     parameters, before, change = initial_parameters, math.nan, math.nan
     history: list[EMRecord | Rise] = []
+    plain = True  # the history holds a record for each E-step
     by_itself = callback is not None or stop != "log_likelihood" or log_prior_of is not None
     at_once, eager = (max_iter, False) if watch is None else (watch.every, watch.eager)
     goal = None if watch is None else watch.goal
@@ -226,6 +227,7 @@ def iterate(
         seconds = time.perf_counter() - began
         rise = Rise(n_iter, before, seconds, rising)
         history.append(rise)
+        plain = False
         change = rising[-1] - (rising[-2] if len(rising) > 1 else before)
         before, n_iter = rising[-1], n_iter + len(rising)
         if watch is not None and not ended:
@@ -234,7 +236,6 @@ def iterate(
     rule.warn_of_falls()
     converged = stopped_by is not None and stopped_by != "callback"
     stopped_by = stopped_by or "max_iter"
-    plain = len(history) > n_iter  # a record for each E-step
     return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by, history, statistics, log_prior, plain)
 
 
