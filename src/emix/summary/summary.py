@@ -188,14 +188,12 @@ def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
         return [("Runs", f"{len(runs)}; all are degenerate, the best of them is kept"), *facts]
     if len(runs) < 2:
         return facts
-    kept = [run.log_likelihood for run in runs if run.log_likelihood is not None and not run.degenerate]
-    best = float(estimator.log_likelihood_)
-    # Two runs at the same mode stop a little apart. Each iteration still gains up to tol of mean
-    # log-likelihood, so the limit allows for some tens of iterations.
-    close = 100.0 * max(float(estimator.tol), 1e-8) * max(1.0, abs(best / float(estimator.lower_bound_)))
-    same = sum(abs(value - best) <= close for value in kept)
-    text = f"{len(runs)}; {same} reached the best log-likelihood"
-    others = [value for value in kept if abs(value - best) > close]
+    chosen = next(run for run in runs if run.chosen)
+    sound = [run for run in runs if not run.degenerate and run.objective is not None]
+    # The runs that ended in the mode of the chosen one are the nearest to it.
+    sound.sort(key=lambda run: abs((run.objective or 0.0) - (chosen.objective or 0.0)))
+    text = f"{len(runs)}; {chosen.n_alike} reached the best log-likelihood"
+    others = [run.log_likelihood for run in sound[chosen.n_alike :] if run.log_likelihood is not None]
     if others:
         text += f", the next best is {max(others):.6f}"
     return [("Runs", text), *facts]
