@@ -184,7 +184,7 @@ class AutoStarts:
                 n_found = 1
             modes = self._distinct([*modes, found])
             best = modes[0].result.log_likelihood / exploration.source.total_weight
-            self._tell(f"best mode so far {best:.5f} nats per unit of weight, found {n_found} of {ENOUGH} times")
+            self._tell(f"best mode so far {best:.5f} nats per unit of weight, found {n_found} of {enough} times")
         return self._without_collapse(self._distinct(modes + waiting))
 
     def _tell(self, text: str) -> None:
