@@ -39,6 +39,13 @@ def test_moments_of_a_fit_with_free_covariances_are_those_of_the_rows(
     np.testing.assert_array_equal(gm.covariance(), gm.covariance().T)
 
 
+def test_a_covariance_that_overflows_is_refused() -> None:
+    gm = GaussianMixture.from_parameters([0.5, 0.5], [[0.0, -1e200], [0.0, 1e200]], [np.eye(2)] * 2)
+    np.testing.assert_array_equal(gm.mean(), [0.0, 0.0])
+    with pytest.raises(ValueError, match=r"The covariance of the mixture overflows at feature 1: .* Divide this"):
+        gm.covariance()
+
+
 # Distribution function and quantiles
 
 

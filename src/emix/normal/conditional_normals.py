@@ -101,5 +101,7 @@ class ConditionalNormals:
         rows = as_points_by_row("Y", Y, self.means.shape, caller=type(self).__name__, names=self.feature_names)
         size = np.abs(self.means).max(axis=0, initial=0.0)
         factor = factorize(self.covariance, self.allow_singular, size)
-        density = algebra.log_densities(factor, rows - self.means, np.zeros(len(self.covariance)))
-        return density.astype(rows.dtype)
+        # Far rows overflow, in float32 also their log-densities: these are −inf.
+        with np.errstate(over="ignore", under="ignore"):
+            density = algebra.log_densities(factor, rows - self.means, np.zeros(len(self.covariance)))
+            return density.astype(rows.dtype)

@@ -148,7 +148,7 @@ class DistributionFunctions:
         Returns
         -------
         ndarray of shape (...), X's dtype
-            A scalar for a single point; at most 0.
+            A scalar for a single point; at most 0, −inf where it overflows.
 
         Raises
         ------
@@ -167,7 +167,9 @@ class DistributionFunctions:
                 "feature, or np.log of cdf."
             )
         rows, shape = self._points("X", X, finite=False)
-        return in_shape(log_probabilities_below(rows[:, 0], self._mean[0], self.std[0]).astype(rows.dtype), shape)
+        found = log_probabilities_below(rows[:, 0], self._mean[0], self.std[0])
+        with np.errstate(over="ignore", under="ignore"):  # float32 holds less
+            return in_shape(found.astype(rows.dtype), shape)
 
     @property
     def _mixture(self) -> GaussianParameters:
