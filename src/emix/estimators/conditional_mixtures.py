@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.structures import structure_of
-from emix.normal.algebra import FloatArray, log_densities
+from emix.normal.algebra import log_densities
 from emix.normal.arguments import Names, as_points_by_row
+from emix.normal.array_types import FloatArray
 from emix.normal.covariance_factor import CholeskyFactor
 from emix.normal.mixture_moments import mixture_covariances, mixture_deviations, mixture_means
 from emix.normal.mixture_quantiles import mixture_probabilities, mixture_quantiles

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,14 +9,12 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
 from emix.normal import algebra
 from emix.normal.arguments import Names, as_points, in_shape
+from emix.normal.array_types import Float64Array, FloatArray
 from emix.normal.covariance_factor import CovarianceFactor
 from emix.normal.integral import box_probabilities, log_probabilities_below
 from emix.random_source import RandomState
 
 __all__ = ["DistributionFunctions"]
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 class DistributionFunctions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emix.normal.algebra import Float64Array
+from emix.normal.array_types import Float64Array
 
 __all__ = ["mixture_covariances", "mixture_deviations", "mixture_means"]
 
