@@ -27,7 +27,7 @@ from emix.starts.auto import AutoStarts, Start
 from emix.starts.exploration import SAME_MODE
 from emix.starts.starting_parameters import make_start
 
-__all__ = ["Runs", "continue_fit", "count_alike", "fit_from_starts"]
+__all__ = ["Runs", "continue_fit", "count_alike", "fit_from_starts", "model_of"]
 
 # The words of scikit-learn, which its users may look for.
 _COLLAPSED = (
@@ -117,7 +117,7 @@ def fit_from_starts(
     DegenerateCovarianceError
         If in every run the covariance of a component collapsed.
     """
-    model = _model(settings, source)
+    model = model_of(settings, source)
     starts = _starts(settings, model, given, seed, source, search, follower)
     at_once = 1
     # A follower sees one run after another.
@@ -125,7 +125,7 @@ def fit_from_starts(
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
-        model = _model(settings._replace(n_threads=1), source)
+        model = model_of(settings._replace(n_threads=1), source)
     return _best(settings, model, settings.n_init, starts, source, names, at_once, watch, follower)
 
 
@@ -149,7 +149,8 @@ def _starts(
     return lambda run: Start(_start(given, kind, model, seed, run, source), name)
 
 
-def _model(settings: Settings, source: ArraySource) -> GaussianModel:
+def model_of(settings: Settings, source: ArraySource) -> GaussianModel:
+    """Return the model that settings ask for, for the columns of a source."""
     return GaussianModel(
         settings.n_components, source.n_features, settings.structure, settings.reg_covar, settings.n_threads
     )
@@ -179,7 +180,7 @@ def continue_fit(
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
-    model = _model(settings, source)
+    model = model_of(settings, source)
     start = Start(parameters, "parameters before")
     return _best(settings, model, 1, lambda run: start, source, names, 1, watch, follower)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from emix.choice.selection import value_of
+from emix.choice.selection import mixture_name, value_of
 from emix.em.restarts import RunReport
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.exceptions import DegenerateFitError, warnings_held
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emix.choice.selection import MixtureSelection
+    from emix.choice.selection import MixtureRow, MixtureSelection
     from emix.plots.subject import Subject
 
 __all__ = ["Doubt", "doubts_of", "runs_from_starts"]
@@ -283,7 +283,5 @@ def _of_sizes(subject: Subject) -> Doubt:
     return Doubt("Rows of each component", bool(small), text)
 
 
-def _mixture(row: object) -> str:
-    """Name of a mixture: VVV, 3 components."""
-    k = getattr(row, "n_components", 0)
-    return f"{getattr(row, 'covariance_type', '')}, {k} component{'s' * (k != 1)}"
+def _mixture(row: MixtureRow) -> str:
+    return mixture_name(row.covariance_type, row.n_components)
