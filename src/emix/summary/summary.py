@@ -17,10 +17,10 @@ from emix.summary.fitted import (
     assign,
     check_mixture,
     column_names,
-    covariance_type,
     criteria,
     full_covariances,
     rows_of,
+    size_and_covariances,
     stop_sentence,
 )
 from emix.summary.text_table import format_numbers
@@ -98,9 +98,7 @@ def describe(
         sample_weight = as_sample_weight(sample_weight, len(X))
     elif sample_weight is not None:
         raise ValueError("sample_weight is given, but not X: pass the rows that it weights")
-    n_components = len(estimator.weights_)
-    components = "component" if n_components == 1 else "components"
-    heading = f"Gaussian mixture: {n_components} {components}, {covariance_type(estimator)} covariances"
+    heading = f"Gaussian mixture: {size_and_covariances(estimator)}"
     assignment = None if X is None else assign(estimator, X, sample_weight)
     facts = _data_facts(names, assignment, sample_weight)
     facts += _fit_facts(estimator, assignment)
