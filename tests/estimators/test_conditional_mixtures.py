@@ -10,6 +10,11 @@ import pandas as pd
 import pytest
 
 from emix import GaussianMixture
+from emix.estimators.conditional_mixtures import ConditionalMixtures
+from emix.estimators.conditioning import Conditioning
+from emix.exceptions import DegenerateCovarianceError
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.structures import STRUCTURES
 from estimators.mixtures import X, each_type
 
 ROWS = X[::25]
@@ -53,7 +58,9 @@ def test_functions_of_one_feature_are_those_of_the_mixtures() -> None:
     np.testing.assert_array_equal(many.quantile(0.5), limits[:, 2])
     for i, one in enumerate(many):
         np.testing.assert_allclose(one.quantile(q), limits[i], rtol=1e-13, atol=1e-13)
-    np.testing.assert_allclose(many.cdf(limits[:, 1]), 0.05, rtol=1e-12)
+    # A limit is some deviations from 0. Its rounding, 1e-16 of it, changes a probability of 0.05 by 2e-16 of that for
+    # each of these deviations; sums of three components add as much.
+    np.testing.assert_allclose(many.cdf(limits[:, 1]), 0.05, rtol=1e-13)
     assert many.cdf(limits[:, 1].astype(np.float32)).dtype == np.float32
     assert many.logpdf(limits[:, 1].astype(np.float32)).dtype == np.float32
     # ∫ p(y | x) dy = 1
@@ -66,6 +73,31 @@ def test_a_density_that_underflows_is_minus_infinity() -> None:
     many = GaussianMixture(2, random_state=0).fit(X).conditional({0: [0.0], 1: [0.0]})
     np.testing.assert_array_equal(many.logpdf([1e200]), -np.inf)
     assert np.isfinite(many.logpdf([1e100])).all()
+
+
+def test_a_covariance_without_a_factor_is_named_by_its_component() -> None:
+    eye, flat = np.eye(2), np.array([[1.0, 1.0], [1.0, 1.0]])
+    many = ConditionalMixtures(np.full((1, 3), 1 / 3), np.zeros((1, 3, 2)), np.array([eye, eye, flat]))
+    text = r"the covariance of component 2 is not positive definite to working precision: there is no density"
+    with pytest.raises(DegenerateCovarianceError, match=text) as caught:
+        many.logpdf([[0.0, 0.0]])
+    assert caught.value.component == 2
+    matrices = np.array([eye, flat])
+    parameters = GaussianParameters.of_arrays(
+        STRUCTURES["full"], np.full(2, 0.5), np.zeros((2, 2)), matrices, matrices, np.zeros(2)
+    )
+    text = r"the covariance of component 1 is not positive definite to working precision: no feature can be given"
+    with pytest.raises(DegenerateCovarianceError, match=text) as caught:
+        Conditioning(parameters, [1])
+    assert caught.value.component == 1
+
+
+def test_means_far_apart_have_deviations_and_a_covariance_that_overflows_is_refused() -> None:
+    gm = GaussianMixture.from_parameters([0.5, 0.5], [[-1e200, 0.0], [1e200, 0.0]], [np.eye(2)] * 2)
+    many = gm.conditional({1: [0.0, 1.0]})
+    np.testing.assert_allclose(many.std(), [[1e200]] * 2, rtol=1e-15)
+    with pytest.raises(ValueError, match=r"The covariance of the mixture overflows at feature 0: .* Divide this"):
+        many.covariance()
 
 
 def test_bad_arguments_are_named() -> None:

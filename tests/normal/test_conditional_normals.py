@@ -56,6 +56,15 @@ def test_names_and_dtypes_are_kept() -> None:
     assert len(mvn.conditional({"b": []})) == 0
 
 
+def test_far_rows_have_the_log_density_minus_infinity() -> None:
+    many = MultivariateNormal([1e308, 0.0], [[1.0, 0.5], [0.5, 1.0]]).conditional({1: [0.0, 1.0]})
+    np.testing.assert_array_equal(many.logpdf([-1.7e308, 1.7e308]), -np.inf)
+    near = MultivariateNormal([0.0, 0.0], [[1.0, 0.5], [0.5, 1.0]]).conditional({1: [0.0, 1.0]})
+    found = near.logpdf(np.float32([1e30, 0.5]))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [-np.inf, scipy.stats.norm(0.5, near.std[0]).logpdf(0.5)], rtol=1e-6)  # float32
+
+
 def test_singular_distributions() -> None:
     mvn = singular_normal(0, 4, 2)
     on = mvn.rvs(5, 1)
@@ -105,6 +114,7 @@ def test_logarithm_of_the_distribution_function() -> None:
     np.testing.assert_allclose(np.exp(mvn.logcdf(points)), mvn.cdf(points), rtol=CLOSE)
     assert mvn.logcdf(points[3:6].astype(np.float32)).dtype == np.float32
     assert mvn.logcdf(points[:, None, None]).shape == (10, 1)
+    np.testing.assert_array_equal(mvn.logcdf(np.float32([-1e30, 1e30])), np.float32([-np.inf, 0.0]))
     constant = MultivariateNormal([1.0], [[0.0]], allow_singular=True)
     np.testing.assert_array_equal(constant.logcdf([0.0, 1.0, 2.0]), [-np.inf, 0.0, 0.0])
     with pytest.raises(ValueError, match=r"logcdf is for one feature, and this distribution has 2\."):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -340,6 +341,19 @@ def test_show_shows_it_though_pyplot_was_not_imported() -> None:
     )
     environment = {**os.environ, "MPLBACKEND": "agg"}
     subprocess.run([sys.executable, "-P", "-W", "error", "-c", code], check=True, env=environment)
+
+
+@pytest.mark.parametrize("backend", ["agg", "svg"])
+def test_a_notebook_shows_a_figure_that_pyplot_does_not_know(
+    backend: str, mixture: emix.GaussianMixture, faithful: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: None))
+    figure: Any = emix.faces.plot_mixture(mixture, faithful)
+    known: Any = mixture.plot(faithful)
+    with mpl.rc_context({"backend": backend}):
+        assert figure._repr_png_().startswith(b"\x89PNG")
+        # A figure of pyplot is shown by its backend, unless that only writes files.
+        assert (known._repr_png_() is None) == (backend != "agg")
 
 
 def test_pictures_of_a_component_without_width(tmp_path: Path) -> None:

@@ -177,3 +177,16 @@ def test_warnings_and_iterations_that_ran_out() -> None:
 def test_components_of_few_rows() -> None:
     assert found(subject(groups(12.0, n=24)), "Rows of").is_there
     assert not found(subject(groups(12.0)), "Rows of").is_there
+
+
+def test_rows_without_weight_do_not_count() -> None:
+    X, w = groups(12.0), np.tile([1.0, 0.0], 150)
+    gm = emix.GaussianMixture(2, covariance_type="diag", random_state=0).fit(X, sample_weight=w)
+    counted = found(subject_of(gm, X[::2], caller="test"), "Rows of")
+    assert "There are 16.7 rows for each of the 9 free parameters." in counted.text  # 150 / 9
+    for unit in (1.0, 1e-3):
+        assert found(subject_of(gm, X, unit * w, caller="test"), "Rows of") == counted
+    # 20 rows that count among 300: ten for each component, whose four means and variances want five rows each.
+    few = np.zeros(300)
+    few[::15] = 1.0
+    assert found(subject_of(gm, X, few, caller="test"), "Rows of").is_there

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.cluster.hierarchy
-from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.metrics import adjusted_rand_score
 
@@ -19,25 +18,11 @@ from emix.gaussian.model import GaussianModel
 from emix.rows.arrays import ArraySource
 from emix.rows.sampling import sample_rows
 from emix.starts import agglomeration as module
-from emix.starts.agglomeration import Merges, banfield_raftery, hierarchical, hierarchical_of, most_rows, ward
+from emix.starts.agglomeration import Merges, hierarchical, hierarchical_of, most_rows, ward
 from emix.starts.starting_parameters import make_start, standardized_rows
-
-Array = NDArray[np.float64]
+from row_groups import Array, assert_same_partition, blobs, ones
 
 BOTH = pytest.mark.parametrize("agglomerate", [ward, hierarchical])
-
-
-def blobs(n_rows: int = 120, d: int = 3, seed: int = 0, groups: int = 4) -> Array:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n_rows, d)) + 4.0 * rng.normal(size=(groups, d))[rng.integers(groups, size=n_rows)]
-
-
-def ones(X: Array) -> Array:
-    return np.ones(len(X))
-
-
-def assert_same_partition(a: Any, b: Any) -> None:
-    assert len(set(zip(a, b, strict=True))) == len(set(a)) == len(set(b))
 
 
 def assert_same_merges(a: Merges, b: Merges) -> None:
@@ -350,82 +335,3 @@ def test_interrupts_arrive_between_merges(monkeypatch: pytest.MonkeyPatch) -> No
         hierarchical_of(source, 0)
     assert 5 <= len(advances) < 20
     assert not source.kept  # nothing that is half done
-
-
-# Banfield and Raftery's criterion
-
-
-def turned_columns(X: Array, weight: Array) -> Array:
-    """U √D of the singular value decomposition of standardized columns, by NumPy."""
-    Z = X - weight @ X / weight.sum()
-    Z /= np.sqrt(weight @ (Z * Z) / weight.sum())
-    _, D, axes = np.linalg.svd(np.sqrt(weight)[:, np.newaxis] * Z, full_matrices=False)
-    return Z @ axes.T / np.sqrt(D)
-
-
-def greedy_merges(Z: Array, mass: Array) -> list[tuple[int, int]]:
-    """The criterion as it is written, all pairs at each merge; of equal costs the last."""
-    n, p = Z.shape
-    away = Z - mass @ Z / mass.sum()
-    floor = float(mass @ (away * away).sum(axis=1)) / (mass.sum() * p)
-    members = {i: [i] for i in range(n)}
-
-    def term(rows: list[int]) -> float:
-        w = mass[rows]
-        z = Z[rows] - w @ Z[rows] / w.sum()
-        scatter = (w * z.T) @ z
-        determinant = np.linalg.det(scatter / w.sum()) if len(rows) > p else 0.0
-        return float(w.sum() * np.log(determinant + (np.trace(scatter) + floor) / w.sum()))
-
-    merges = []
-    while len(members) > 1:
-        names = sorted(members)
-        costs = {
-            (b, a): term(members[a] + members[b]) - term(members[a]) - term(members[b])
-            for a in names
-            for b in names
-            if a < b
-        }
-        least = min(costs.values())
-        # Rounding must not say which of two is less.
-        b, a = max(pair for pair, cost in costs.items() if cost <= least + 1e-12)
-        merges.append((a, b))
-        members[a] += members.pop(b)
-    return merges
-
-
-@pytest.mark.parametrize(("n", "d"), [(2, 1), (12, 1), (25, 2), (30, 4), (24, 9)])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_banfield_raftery_is_the_criterion_as_it_is_written(n: int, d: int, weighted: bool) -> None:
-    X = blobs(n, d, seed=n + d)
-    weight = np.random.default_rng(n).uniform(0.5, 2.0, n) if weighted else np.ones(n)
-    mass = weight * weight.sum() / (weight @ weight)
-    found = banfield_raftery(X, weight)
-    expected = greedy_merges(turned_columns(X, mass), mass)
-    assert list(zip(found.kept.tolist(), found.joined.tolist(), strict=True)) == expected
-
-
-def test_banfield_raftery_of_faithful_is_that_of_mclust() -> None:
-    # Sizes of the clusters of mclust 6.0.0, hclass(hc(faithful, modelName = "VVV", use = "SVD"), 2:9). The rows have
-    # 16 pairs of equal ones, so that the order of equal costs counts.
-    expected = {
-        2: [97, 175],
-        3: [40, 97, 135],
-        4: [32, 40, 65, 135],
-        5: [32, 40, 65, 65, 70],
-        6: [29, 32, 36, 40, 65, 70],
-        7: [29, 31, 32, 34, 36, 40, 70],
-        8: [14, 26, 29, 31, 32, 34, 36, 70],
-        9: [11, 14, 26, 29, 31, 32, 34, 36, 59],
-    }
-    X = load_faithful().data
-    merges = banfield_raftery(X, ones(X))
-    for K, sizes in expected.items():
-        assert sorted(np.bincount(merges.labels(K)).tolist()) == sizes
-
-
-def test_banfield_raftery_does_not_depend_on_units_or_columns_that_tell_nothing() -> None:
-    X = blobs(80, 3)
-    expected = banfield_raftery(X, ones(X)).labels(5)
-    other = np.column_stack([X[:, 2] * 1e6 + 3.0, X[:, 0], np.full(80, 7.0), X[:, 1] * 1e-8])
-    assert_same_partition(banfield_raftery(other, np.full(80, 5.0)).labels(5), expected)

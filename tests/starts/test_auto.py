@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, load_wine
 
 from emix import GaussianMixture, GaussianModel
 from emix.em.loop import iterate
@@ -108,6 +109,16 @@ def test_reports_say_the_kind_and_how_many_runs_agree() -> None:
         alike = [other for other in sound if abs(other.log_likelihood - run.log_likelihood) <= 1e-4 * 200]
         assert run.n_alike == (0 if run.degenerate else len(alike))
     assert gm.runs_[1].start == "hierarchical"
+
+
+def test_the_search_says_how_often_it_has_to_find_the_best_mode() -> None:
+    said: list[str] = []
+    rows = ArraySource(load_wine().data)  # a climb is long there, so that two times are not enough
+    AutoStarts(rows, GaussianModel(3, rows.n_features, "full", "auto"), 3, 1e-6, 1000, say=said.append)
+    counts = [re.search(r"found (\d+) of (\d+) times$", text) for text in said if text.startswith("best mode so far")]
+    assert len(counts) > 1
+    # A search that goes on has not found it so often.
+    assert all(count is not None and int(count[1]) < int(count[2]) for count in counts[:-1])
 
 
 # The same for the same seed

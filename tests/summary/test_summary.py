@@ -129,7 +129,7 @@ def test_runs_and_what_was_set_aside_are_reported(faithful: np.ndarray) -> None:
     assert re.search(r"^Runs +3; [123] reached the best log-likelihood", summary(mixture), flags=re.MULTILINE)
     best = mixture.log_likelihood_
     mixture.runs_ = [
-        RunReport(0, best, 3, converged=True, degenerate=False, chosen=True, message=""),
+        RunReport(0, best, 3, converged=True, degenerate=False, chosen=True, message="", n_alike=1),
         RunReport(1, best - 10.0, 3, converged=True, degenerate=False, chosen=False, message=""),
         RunReport(2, None, 0, converged=False, degenerate=True, chosen=False, message="component 1 collapsed"),
     ]
@@ -138,6 +138,25 @@ def test_runs_and_what_was_set_aside_are_reported(faithful: np.ndarray) -> None:
     assert re.search(r"^Set aside +run 2: component 1 collapsed$", text, flags=re.MULTILINE)
     mixture.runs_ = [RunReport(0, best, 3, converged=True, degenerate=True, chosen=True, message="on two rows")]
     assert re.search(r"^Degenerate +run 0: on two rows$", summary(mixture), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("tol", [1e-9, 1e-2])
+def test_runs_at_one_mode_are_counted_as_in_the_reports(tol: float) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 2)) + 3.0 * rng.integers(4, size=(500, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mixture = emix.GaussianMixture(4, n_init=8, init_params="random_from_data", tol=tol, random_state=0).fit(X)
+    chosen = next(run for run in mixture.runs_ if run.chosen)
+    lower = [
+        run.log_likelihood
+        for run in mixture.runs_
+        # Log-likelihoods within 1e-4 nats for each row are those of one mode.
+        if run.log_likelihood is not None and abs(run.log_likelihood - mixture.log_likelihood_) > 1e-4 * 500
+    ]
+    assert lower and len(lower) == 8 - chosen.n_alike
+    text = f"8; {chosen.n_alike} reached the best log-likelihood, the next best is {max(lower):.6f}"
+    assert text in summary(mixture)
 
 
 def test_runs_that_all_degenerated_are_reported_in_short(mixture: emix.GaussianMixture) -> None:

@@ -8,25 +8,23 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emix.choice.request import Cell
 from emix.choice.side_by_side import Stop
 from emix.em.loop import Goal, Watch, iterate
 from emix.em.restarts import sound_report
 from emix.em.result import EMRecord, EMResult
-from emix.estimators.mixture_runs import Runs, count_alike, fit_from_starts
+from emix.estimators.mixture_runs import Runs, count_alike, fit_from_starts, model_of
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.exceptions import DegenerateFitError, Warned, warnings_held
 from emix.gaussian.collapse import ColumnDoubts, Names, judge_fit
 from emix.gaussian.model import GaussianModel, q_function
 from emix.gaussian.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
+from emix.starts.auto import FRESH
 from emix.starts.starting_parameters import make_start
 
 __all__ = ["CellFit", "Fitter"]
-
-Array = NDArray[np.float64]
 
 Start = Callable[[], GaussianParameters]
 """Makes parameters to start from, of a neighbour's."""
@@ -53,7 +51,6 @@ STEPS_OF_COLLAPSED = 100
 # a mode than a neighbour's parameters.
 # Each has the number of its restart.
 FIRST_START, OTHER_STARTS = "banfield-raftery", (("hierarchical", 0), ("kmeans", 0))
-MORE_STARTS = ("random_from_data", "k-means++")
 FIRST_STEPS_OF_CLUSTERS, AHEAD_OF_CLUSTERS = 10, 50.0
 
 
@@ -140,7 +137,7 @@ class Fitter:
         began = time.perf_counter()
         settings = self.settings_of(cell, alone=alone)
         if settings.init_params == "auto" and cell.n_components > 1:
-            model = self._model_of(settings)
+            model = model_of(settings, self.source)
             starts: list[tuple[str, Start]] = [
                 (kind, partial(make_start, kind, self.source, model, self._seed, restart))
                 for kind, restart in [(FIRST_START, 0), *OTHER_STARTS, *_more_starts(settings.n_init)]
@@ -206,7 +203,7 @@ class Fitter:
             return before
         began, best = time.perf_counter(), before
         settings = self.settings_of(cell, alone=alone)
-        model = self._model_of(settings)
+        model = model_of(settings, self.source)
         for origin, start in starts:
             target = best.log_likelihood + self._least_gain if best.is_sound else -np.inf
             watch = Watch(_Stopped(stop), eager=True, sees_all=False, goal=Goal(target, ahead, first_steps))
@@ -220,11 +217,6 @@ class Fitter:
             runs = _with_run(best.runs, *found, origin, self.source.total_weight)
             best = CellFit(runs, "", warned, 0.0)
         return best if best is before else best._replace(seconds=before.seconds + time.perf_counter() - began)
-
-    def _model_of(self, settings: Settings) -> GaussianModel:
-        return GaussianModel(
-            settings.n_components, self.source.n_features, settings.structure, settings.reg_covar, settings.n_threads
-        )
 
     def _run(
         self, model: GaussianModel, settings: Settings, parameters: GaussianParameters, watch: Watch
@@ -247,7 +239,7 @@ class Fitter:
 
 def _more_starts(n_init: int) -> list[tuple[str, int]]:
     """Return the kinds and restarts of fresh starts, one less than was asked for, by turns."""
-    return [(MORE_STARTS[restart % 2], restart) for restart in range(1, n_init)]
+    return [(FRESH[restart % 2], restart) for restart in range(1, n_init)]
 
 
 class _Stopped:

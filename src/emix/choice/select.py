@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from emix.choice.cross_validation import HeldOut, cross_validate
 from emix.choice.fits import CellFit, Fitter
 from emix.choice.request import Cell, cells_of, check_covariance_types, check_criterion, check_folds, check_n_components
-from emix.choice.selection import MixtureRow, MixtureSelection, SelectionInterrupted, choose, ranked_rows, value_of
+from emix.choice.selection import (
+    MixtureRow,
+    MixtureSelection,
+    SelectionInterrupted,
+    choose,
+    mixture_name,
+    ranked_rows,
+    value_of,
+)
 from emix.choice.sweep import Sweep, n_parameters
 from emix.estimators.criteria import aic, bic, icl, warn_of_n
 from emix.estimators.fit_attributes import attributes_of_fit
@@ -295,8 +303,7 @@ def _progress(source: ArraySource) -> Any:
 
     def report(cell: Cell, fit: CellFit) -> None:
         row = _row(cell, fit, source, _NOT_HELD_OUT)
-        plural = "s" if cell.n_components > 1 else ""
-        line = f"{cell.covariance_type}, {cell.n_components} component{plural}"
+        line = mixture_name(cell.covariance_type, cell.n_components)
         if not math.isnan(row.log_likelihood):
             line += f"\t log-likelihood {row.log_likelihood:.5f}\t bic {row.bic:.5f}"
         # One text with its end: lines of several threads stay whole.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from emix.estimators.gaussian_mixture import GaussianMixture
 
-__all__ = ["MixtureRow", "MixtureSelection", "SelectionInterrupted", "choose", "value_of"]
+__all__ = ["MixtureRow", "MixtureSelection", "SelectionInterrupted", "choose", "mixture_name", "value_of"]
 
 
 class MixtureRow(NamedTuple):
@@ -56,6 +56,17 @@ class MixtureRow(NamedTuple):
     message: str
     cv_error: float | None = None
     start: str = ""
+
+
+def mixture_name(covariance_type: str, n_components: int) -> str:
+    """Return the name of a mixture in texts for people.
+
+    Examples
+    --------
+    >>> mixture_name("VVV", 3)
+    'VVV, 3 components'
+    """
+    return f"{covariance_type}, {n_components} component{'s' * (n_components != 1)}"
 
 
 class SelectionInterrupted(KeyboardInterrupt):

@@ -9,7 +9,17 @@ import math
 from emix.choice.request import nearest_name
 from emix.gaussian.structures import NAMES
 
-__all__ = ["count", "count_or_none", "counts", "covariances", "names", "nonnegative", "reg_covar", "seed", "separator"]
+__all__ = [
+    "count",
+    "count_from_zero",
+    "counts",
+    "covariances",
+    "names",
+    "nonnegative",
+    "reg_covar",
+    "seed",
+    "separator",
+]
 
 # Numbers of components in one range: more is a slip of the pen.
 _MOST_COUNTS = 1000
@@ -35,16 +45,12 @@ def separator(text: str) -> str:
 
 def count(text: str) -> int:
     """Read a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of at least 1")
-    return int(text)
+    return _whole_number(text, 1)
 
 
-def count_or_none(text: str) -> int:
+def count_from_zero(text: str) -> int:
     """Read a whole number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of at least 0")
-    return int(text)
+    return _whole_number(text, 0)
 
 
 def counts(text: str) -> list[int]:
@@ -82,8 +88,13 @@ def covariances(text: str) -> str | list[str]:
 
 def seed(text: str) -> int:
     """Read a whole number below 2³²."""
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 0 to 4294967295")
+    return _whole_number(text, 0, 2**32 - 1)
+
+
+def _whole_number(text: str, least: int, most: int | None = None) -> int:
+    if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+        expected = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number {expected}")
     return int(text)
 
 

@@ -17,7 +17,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from emix.cli.outputs import flush_results, open_closed_streams, say
+from emix.cli.outputs import flush_results, one_line, open_closed_streams, say
 from emix.cli.parser import make_parser
 from emix.cli.safeguards import (
     EXIT_DOUBTFUL,
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_PIPE
     except OSError as error:
         if code in (EXIT_OK, EXIT_DOUBTFUL):  # after other codes an error was reported already
-            say(f"emix: error: {_one_line(error)}")
+            say(f"emix: error: {one_line(error)}")
             return EXIT_ERROR
     return code
 
@@ -79,20 +79,11 @@ def _run(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         return EXIT_PIPE
     except UsageError as error:
-        say(f"emix: error: {_one_line(error)}")
+        say(f"emix: error: {one_line(error)}")
         return EXIT_USAGE
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        say(f"emix: error: {_one_line(error)}")
+        say(f"emix: error: {one_line(error)}")
         return EXIT_ERROR
-
-
-def _one_line(error: BaseException) -> str:
-    """Return an error's text as one line, without Python's decorations."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return f"not enough memory: {error}" if str(error) else "not enough memory"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _die_of_interruption() -> None:

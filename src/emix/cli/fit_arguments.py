@@ -102,7 +102,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--starts",
         metavar="N",
-        type=argument_types.count_or_none,
+        type=argument_types.count_from_zero,
         default=10,
         help="starts from which the chosen mixture is fitted again, to look for other modes (default: %(default)s)",
     )

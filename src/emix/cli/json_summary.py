@@ -6,12 +6,12 @@ The keys are stable: later versions may add some, and take none away.
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emix.cli.outputs import write_results
+from emix.files.json_values import NOT_PLAIN, plain_value
 from emix.summary.fitted import column_names, covariance_type, criteria
 
 if TYPE_CHECKING:
@@ -142,12 +142,11 @@ def is_degenerate(estimator: GaussianMixture) -> bool:
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON can hold it; what it cannot hold, such as infinity or a random generator, as None."""
-    if isinstance(value, (np.ndarray, np.generic)):
+    if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, (bool, int, str)) else None
+    plain = plain_value(value)
+    return None if plain is NOT_PLAIN else plain

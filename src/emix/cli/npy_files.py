@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emix.cli.outputs import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
@@ -66,12 +68,8 @@ def _open(source: str) -> NDArray[Any]:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # the text of a damaged header may raise anything: TokenError, TypeError, ...
-        raise ValueError(f"is empty, damaged or no .npy file of numbers ({_one_line(error)})") from error
+        raise ValueError(f"is empty, damaged or no .npy file of numbers ({one_line(error)})") from error
     return array
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _as_float64(values: NDArray[Any]) -> NDArray[np.float64]:

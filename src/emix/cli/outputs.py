@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "standard output"
 
 
+def one_line(error: BaseException) -> str:
+    """Return an error's text as one line, without Python's decorations."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}" if str(error) else "not enough memory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def check_writable(path: str, suffixes: Sequence[str] | None = None) -> None:
     """Raise an error if a path cannot be written, before the work whose result will go there.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,17 +14,37 @@ from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.structures import structure_of
 from emix.normal.algebra import log_densities
 from emix.normal.arguments import Names, as_points_by_row
+from emix.normal.array_types import FloatArray
 from emix.normal.covariance_factor import CholeskyFactor
+from emix.normal.mixture_moments import mixture_covariances, mixture_deviations, mixture_means
 from emix.normal.mixture_quantiles import mixture_probabilities, mixture_quantiles
 from emix.normal.probabilities import as_probabilities
 
 if TYPE_CHECKING:
     from emix.estimators.gaussian_mixture import GaussianMixture
 
-__all__ = ["ConditionalMixtures"]
+__all__ = ["ConditionalMixtures", "cholesky_of_each"]
 
 Array = NDArray[np.float64]
-FloatArray: TypeAlias = NDArray[np.floating[Any]]
+
+
+def cholesky_of_each(covariances: Array, consequence: str) -> list[Array]:
+    """Return the lower Cholesky factors of the components' covariances (K, d, d), each (d, d).
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        If one is not positive definite to working precision; its message ends with the consequence.
+    """
+    factors: list[Array] = []
+    for k, matrix in enumerate(covariances):
+        try:
+            factors.append(np.linalg.cholesky(matrix).astype(np.float64, copy=False))
+        except np.linalg.LinAlgError:
+            raise DegenerateCovarianceError(
+                f"the covariance of component {k} is not positive definite to working precision: {consequence}", k
+            ) from None
+    return factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +120,7 @@ class ConditionalMixtures:
         -------
         ndarray of shape (n_rows, n_features), float64
         """
-        with np.errstate(under="ignore"):
-            return np.asarray(np.einsum("nk,nkj->nj", self.weights, self.means))
+        return mixture_means(self.weights, self.means)
 
     def covariance(self) -> Array:
         """Covariance of each mixture, within components and between them: Σ_k w_k (S_k + (m_k − m)(m_k − m)ᵀ).
@@ -109,12 +128,13 @@ class ConditionalMixtures:
         Returns
         -------
         ndarray of shape (n_rows, n_features, n_features), float64
+
+        Raises
+        ------
+        ValueError
+            If one overflows: means lie further than about 1e154 from each other.
         """
-        with np.errstate(under="ignore"):
-            apart = self.means - self.mean()[:, np.newaxis]
-            within = np.tensordot(self.weights, self.covariances, axes=1)
-            found: Array = within + np.einsum("nk,nki,nkj->nij", self.weights, apart, apart)
-        return 0.5 * found + 0.5 * found.swapaxes(1, 2)
+        return mixture_covariances(self.weights, self.means, self.covariances)
 
     def std(self) -> Array:
         """Standard deviation of each feature under each mixture.
@@ -123,10 +143,7 @@ class ConditionalMixtures:
         -------
         ndarray of shape (n_rows, n_features), float64
         """
-        with np.errstate(under="ignore"):
-            apart = self.means - self.mean()[:, np.newaxis]
-            variances = np.diagonal(self.covariances, axis1=1, axis2=2)
-            return np.asarray(np.sqrt(np.einsum("nk,nkj->nj", self.weights, variances + apart * apart)))
+        return mixture_deviations(self.weights, self.means, self.covariances)
 
     def logpdf(self, Y: ArrayLike) -> FloatArray:
         """Log-density of one point under each mixture, nats.
@@ -145,16 +162,13 @@ class ConditionalMixtures:
         ------
         ValueError
             If Y has another shape, other names, NaN or infinity.
+        DegenerateCovarianceError
+            If a covariance is not positive definite to working precision.
         """
         shape = (len(self), self.n_features)
         rows = as_points_by_row("Y", Y, shape, caller=type(self).__name__, names=self.feature_names)
         at_zero, joint = np.zeros(self.n_features), np.empty(self.weights.shape)
-        try:
-            factors = [CholeskyFactor(lower) for lower in np.linalg.cholesky(self.covariances)]
-        except np.linalg.LinAlgError:
-            raise DegenerateCovarianceError(
-                "a covariance is not positive definite to working precision: there is no density", 0
-            ) from None
+        factors = [CholeskyFactor(lower) for lower in cholesky_of_each(self.covariances, "there is no density")]
         with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
             for k, factor in enumerate(factors):
                 joint[:, k] = log_densities(factor, rows - self.means[:, k], at_zero)

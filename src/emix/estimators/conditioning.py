@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.estimators.conditional_mixtures import ConditionalMixtures
-from emix.exceptions import DegenerateCovarianceError
+from emix.estimators.conditional_mixtures import ConditionalMixtures, cholesky_of_each
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
@@ -86,13 +85,8 @@ class Conditioning:
             self.covariances = covariances[:, self.others] if form.has_directions else covariances
             return
         order = np.array([*known, *self.others])
-        try:
-            lower = np.linalg.cholesky(covariances[..., order[:, np.newaxis], order]).astype(np.float64, copy=False)
-        except np.linalg.LinAlgError:
-            raise DegenerateCovarianceError(
-                "a covariance is not positive definite to working precision: no feature can be given", 0
-            ) from None
-        factors = [lower] if form.is_shared else list(lower)
+        ordered = covariances[..., order[:, np.newaxis], order]
+        factors = cholesky_of_each(ordered[np.newaxis] if form.is_shared else ordered, "no feature can be given")
         found = [conditional_covariance(factor, len(known)) for factor in factors]
         self.covariances = found[0] if form.is_shared else np.array(found)
         slopes = [regression_coefficients(factor, len(known)) for factor in factors]

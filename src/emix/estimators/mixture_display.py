@@ -87,7 +87,8 @@ class MixtureDisplay:
         Returns
         -------
         matplotlib.figure.Figure or matplotlib.axes.Axes
-            The figure, or the axes that were given.
+            The figure, or the axes that were given. A new figure belongs to pyplot, which keeps it until
+            ``plt.close(figure)``: a loop that makes many closes each.
 
         Raises
         ------

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
 import os
-from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,8 +19,8 @@ from emix.estimators.statistics_file import (
     statistics_of_content,
 )
 from emix.estimators.stream import Stream
-from emix.exceptions import ModelFileError
-from emix.files.model_file import encode_model, load_model, save_model
+from emix.files.json_values import NOT_PLAIN, plain_value
+from emix.files.model_file import encode_model, load_made, save_model
 from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.structures import STRUCTURES
 
@@ -36,7 +34,6 @@ _START_ARRAYS = ("weights_init", "means_init", "precisions_init")
 _FIT_NUMBERS = ("log_likelihood_", "total_weight_", "lower_bound_", "converged_", "n_iter_", "stopped_by_", "fit_time_")
 # Fits are in one of these; NumPy would take "int8", or "V1000000000" and the memory for it.
 _DTYPES = ("float32", "float64")
-_NOT_PLAIN = object()
 _STREAM = ("blend", "average")
 
 Mixture = TypeVar("Mixture")
@@ -64,8 +61,8 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays = parameters_content(parameters)
     settings: dict[str, Any] = {}
     for name, value in mixture.get_params(deep=False).items():
-        plain = _plain(value)
-        if plain is not _NOT_PLAIN:
+        plain = plain_value(value)
+        if plain is not NOT_PLAIN:
             settings[name] = plain
         elif (array := _stored_array(value)) is not None:
             arrays[name if name in _START_ARRAYS else f"{_SETTING}{name}"] = array
@@ -80,7 +77,7 @@ def mixture_content(mixture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     if header["feature_names"] is not None:
         header["feature_names"] = header["feature_names"].tolist()
     if "log_likelihood_" in vars(mixture):
-        header["fit"] = {name: _plain(getattr(mixture, name)) for name in _FIT_NUMBERS}
+        header["fit"] = {name: plain_value(getattr(mixture, name)) for name in _FIT_NUMBERS}
         doubts = mixture.columns_in_doubt_._asdict()
         header["fit"]["columns_in_doubt"] = {name: list(columns) for name, columns in doubts.items()}
         header["fit"]["weighted"] = vars(mixture).get("_fit_weight") is not None
@@ -106,16 +103,7 @@ def load_mixture(cls: type[Mixture], path: str | os.PathLike[str]) -> Mixture:
     ModelFileError
         If the file is damaged, holds something else, or holds what this emix does not know.
     """
-    header, arrays = load_model(path, kind=KIND)
-    try:
-        return mixture_of_content(cls, header, arrays)
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        # The checksum is right: a newer emix wrote it, or somebody by hand.
-        raise ModelFileError(
-            os.fspath(path),
-            f"holds a GaussianMixture that this emix cannot read ({type(error).__name__}: {error}). Upgrade emix, or "
-            "save the model again.",
-        ) from error
+    return load_made(path, KIND, lambda *content: mixture_of_content(cls, *content), "a GaussianMixture")
 
 
 def mixture_of_content(cls: type[Mixture], header: dict[str, Any], arrays: dict[str, Any]) -> Mixture:
@@ -174,7 +162,7 @@ def columns_of_records(prefix: str, records: list[Any], kind: Any) -> tuple[dict
         if all(isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)) for value in values):
             arrays[f"{prefix}_{name}"] = np.array(values)
         else:
-            listed[name] = [None if (plain := _plain(value)) is _NOT_PLAIN else plain for value in values]
+            listed[name] = [None if (plain := plain_value(value)) is NOT_PLAIN else plain for value in values]
     return listed, arrays
 
 
@@ -187,23 +175,6 @@ def records_of_columns(prefix: str, arrays: dict[str, Any], listed: dict[str, li
         elif f"{prefix}_{name}" in arrays:
             columns[name] = arrays[f"{prefix}_{name}"].tolist()
     return [kind(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
-
-
-def _plain(value: Any) -> Any:
-    """Return a number, a text or None as JSON can hold it; `_NOT_PLAIN` for anything else, also infinity."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if value is None or isinstance(value, (bool, np.bool_)):
-        return None if value is None else bool(value)
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        with contextlib.suppress(OverflowError):  # of a fraction, say
-            number = float(value)
-            return number if math.isfinite(number) else _NOT_PLAIN
-    return _NOT_PLAIN
 
 
 def _stored_array(value: Any) -> np.ndarray[Any, Any] | None:

@@ -15,6 +15,7 @@ from emix.exceptions import shown
 from emix.gaussian.monte_carlo import DivergenceEstimate, divergence_by_draws, log_densities_of_draws
 from emix.normal.algebra import chunks
 from emix.normal.covariance_factor import whitened_length
+from emix.normal.mixture_moments import mixture_covariances
 from emix.normal.mixture_quantiles import mixture_quantiles
 from emix.normal.probabilities import as_probabilities
 from emix.random_source import RandomState, random_source
@@ -24,7 +25,7 @@ __all__ = ["MixtureOperations"]
 
 Array = NDArray[np.float64]
 
-# Below fewer draws than this lies a threshold that says little: its share has a standard error of a third.
+# Least number of draws below a threshold. With ten, the standard error of its share is a third of the share.
 _LEAST_DRAWS = 10
 
 
@@ -48,14 +49,16 @@ class MixtureOperations(DerivedMixtures):
         Returns
         -------
         ndarray of shape (n_features, n_features), float64
+
+        Raises
+        ------
+        ValueError
+            If it overflows: means lie further than about 1e154 from each other.
         """
         parameters = self._held()[2]
         weights = parameters.weights / parameters.weights.sum()
-        with np.errstate(under="ignore"):
-            apart = parameters.means - weights @ parameters.means
-            within = np.tensordot(weights, full_covariances(parameters), axes=1)
-            found: Array = within + (apart.T * weights) @ apart
-        return 0.5 * found + 0.5 * found.T
+        found = mixture_covariances(weights[np.newaxis], parameters.means[np.newaxis], full_covariances(parameters))
+        return np.asarray(found[0])
 
     def cdf(self, X: ArrayLike, *, lower_limit: ArrayLike | None = None, random_state: RandomState = 0) -> FloatArray:
         """Probability of lower_limit < Y ≤ X, all coordinates together, for Y from the mixture.

@@ -30,7 +30,7 @@ from emix.starts.auto import AutoStarts, Start
 from emix.starts.exploration import SAME_MODE
 from emix.starts.starting_parameters import make_start
 
-__all__ = ["Runs", "continue_fit", "count_alike", "fit_from_starts"]
+__all__ = ["Runs", "continue_fit", "count_alike", "fit_from_starts", "model_of"]
 
 # Bounds take up to 8 bytes a row: 32 MB.
 MOST_MAPPED_ROWS_WITH_BOUNDS = 1 << 22
@@ -127,7 +127,7 @@ def fit_from_starts(
     DegenerateCovarianceError
         If in every run the covariance of a component collapsed.
     """
-    model = _model(settings, source)
+    model = model_of(settings, source)
     in_memory = source if sampled is None else sampled
     assert isinstance(in_memory, ArraySource)
     starts = _starts(settings, model, given, seed, in_memory, search, follower)
@@ -138,7 +138,7 @@ def fit_from_starts(
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
-        model = _model(settings._replace(n_threads=1), source)
+        model = model_of(settings._replace(n_threads=1), source)
     return _best(settings, model, settings.n_init, starts, source, names, at_once, watch, follower)
 
 
@@ -162,7 +162,8 @@ def _starts(
     return lambda run: Start(_start(given, kind, model, seed, run, source), name)
 
 
-def _model(settings: Settings, source: RowSource) -> GaussianModel:
+def model_of(settings: Settings, source: RowSource) -> GaussianModel:
+    """Return the model that settings ask for, for the columns of a source."""
     plain = type(source) is ArraySource and source.n_rows <= MOST_MAPPED_ROWS_WITH_BOUNDS
     return GaussianModel(
         settings.n_components,
@@ -211,7 +212,7 @@ def continue_fit(
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
-    model = _model(settings, source)
+    model = model_of(settings, source)
     start = Start(parameters, "parameters before")
     return _best(settings, model, 1, lambda run: start, source, names, 1, watch, follower)
 

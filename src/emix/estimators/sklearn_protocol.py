@@ -31,8 +31,9 @@ _LONG = 400
 class SklearnEstimator:
     """Parameters, repr, tags, fitted state and metadata routing of a scikit-learn estimator.
 
-    A subclass has one keyword in `__init__` for each parameter, and stores each unchanged under its name. It sets
-    `_parameters` when it is fitted, and its `fit` and `score` take `sample_weight`.
+    A subclass has one keyword in `__init__` for each parameter, and stores each unchanged under its name. Its `fit` and
+    `score` take `sample_weight`. An estimator that does not keep its fit as `_parameters` has a method
+    `__sklearn_is_fitted__` of its own.
     """
 
     # Metadata that methods take, besides X and y.

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emix.exceptions import ModelFileError
-from emix.files.model_file import load_model, save_model
+from emix.files.model_file import load_made, save_model
 from emix.gaussian.parameters import GaussianParameters, check_shapes
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
@@ -56,16 +55,11 @@ def load_statistics(path: str | os.PathLike[str]) -> GaussianStatistics:
     ModelFileError
         If the file is damaged, holds something else, or holds what this emix does not know.
     """
-    header, arrays = load_model(path, kind=KIND)
-    try:
+
+    def make(header: dict[str, Any], arrays: dict[str, Any]) -> GaussianStatistics:
         return statistics_of_content(STRUCTURES[header["structure"]], header, arrays)
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        # The checksum is right: a newer emix wrote it, or somebody by hand.
-        raise ModelFileError(
-            os.fspath(path),
-            f"holds GaussianStatistics that this emix cannot read ({type(error).__name__}: {error}). Upgrade emix, or "
-            "take the statistics again.",
-        ) from error
+
+    return load_made(path, KIND, make, KIND, "take the statistics again")
 
 
 def statistics_content(statistics: GaussianStatistics, prefix: str = "") -> tuple[dict[str, Any], dict[str, Any]]:

@@ -51,7 +51,7 @@ LEAST_PART = 1e-100
 
 
 class Stream(NamedTuple):
-    """What is kept of the rows of a stream.
+    """State that a stream keeps of its rows.
 
     Attributes
     ----------

@@ -21,8 +21,8 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.lib.format as npy
@@ -30,7 +30,9 @@ import numpy.lib.format as npy
 from emix.exceptions import ModelFileError
 from emix.files.output import writing
 
-__all__ = ["encode_model", "load_model", "save_model"]
+__all__ = ["encode_model", "load_made", "load_model", "save_model"]
+
+Made = TypeVar("Made")
 
 FORMAT = "emix"
 FORMAT_VERSION = 1
@@ -132,6 +134,42 @@ def load_model(
     if kind is not None and header.get("kind") != kind:
         raise ModelFileError(name, f"holds a model of kind {header.get('kind')!r:.100}, expected {kind!r}.")
     return header, arrays
+
+
+def load_made(
+    path: str | os.PathLike[str],
+    kind: str,
+    make: Callable[[dict[str, Any], dict[str, Any]], Made],
+    what: str,
+    remedy: str = "save the model again",
+) -> Made:
+    """Read a model file, and return the object that is made of its header and arrays.
+
+    Parameters
+    ----------
+    path, kind
+        As of `load_model`.
+    make : callable
+        (header, arrays) returns the object, or raises any of the errors of a value that it does not know.
+    what, remedy : str
+        Words for the message: "a GaussianMixture", "save the model again".
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged, holds something else, or holds what this emix does not know.
+    """
+    header, arrays = load_model(path, kind=kind)
+    try:
+        return make(header, arrays)
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        # The checksum is right: a newer emix wrote it, or somebody by hand.
+        raise ModelFileError(
+            os.fspath(path),
+            f"holds {what} that this emix cannot read ({type(error).__name__}: {error}). Upgrade emix, or {remedy}.",
+        ) from error
 
 
 _REMEDY = "Copy the file again from where it was saved, or fit and save the model anew."

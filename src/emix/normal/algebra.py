@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from emix.gaussian.total_scatter import scatter_about
+from emix.normal.array_types import Float64Array, FloatArray
 from emix.normal.covariance_factor import (
     CholeskyFactor,
     CovarianceFactor,
@@ -18,9 +18,6 @@ from emix.normal.covariance_factor import (
     solve_lower,
 )
 from emix.rows.arrays import ArraySource
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
 # Values in a chunk of rows: 2 MB of float64, about a second-level cache, whatever n_samples is.
 _CHUNK_VALUES = 2**18

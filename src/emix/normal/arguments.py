@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from emix.arguments import did_you_mean, first_not_finite
 from emix.exceptions import shown
+from emix.normal.array_types import Float64Array, FloatArray
 from emix.rows.arrays import ArraySource
 from emix.rows.conversion import as_numbers, called, column_names, few
 from emix.rows.validation import (
@@ -21,8 +22,6 @@ from emix.rows.validation import (
     feature_names,
 )
 
-Float64Array: TypeAlias = npt.NDArray[np.float64]
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 Names: TypeAlias = npt.NDArray[np.object_]
 
 # A message lists at most so many names of features.

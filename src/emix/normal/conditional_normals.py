@@ -5,22 +5,20 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from emix.normal import algebra
 from emix.normal.arguments import Names, as_points_by_row
+from emix.normal.array_types import Float64Array, FloatArray
 from emix.normal.covariance_factor import factorize
 
 if TYPE_CHECKING:
     from emix.normal.multivariate_normal import MultivariateNormal
 
 __all__ = ["ConditionalNormals"]
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,5 +99,7 @@ class ConditionalNormals:
         rows = as_points_by_row("Y", Y, self.means.shape, caller=type(self).__name__, names=self.feature_names)
         size = np.abs(self.means).max(axis=0, initial=0.0)
         factor = factorize(self.covariance, self.allow_singular, size)
-        density = algebra.log_densities(factor, rows - self.means, np.zeros(len(self.covariance)))
-        return density.astype(rows.dtype)
+        # Far rows overflow, in float32 also their log-densities: these are −inf.
+        with np.errstate(over="ignore", under="ignore"):
+            density = algebra.log_densities(factor, rows - self.means, np.zeros(len(self.covariance)))
+            return density.astype(rows.dtype)

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from emix.arguments import first_not_finite
 from emix.gaussian.covariance_checks import asymmetric_element, correlations, least_eigenvalue
+from emix.normal.array_types import Float64Array
 from emix.rows.conversion import as_numbers
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float64).eps)
 # Σ_ij and Σ_ji may differ by this part of √(Σ_ii Σ_jj): the rounding of a covariance that was computed in float32

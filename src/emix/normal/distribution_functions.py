@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,14 +9,12 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
 from emix.normal import algebra
 from emix.normal.arguments import Names, as_points, in_shape
+from emix.normal.array_types import Float64Array, FloatArray
 from emix.normal.covariance_factor import CovarianceFactor
 from emix.normal.integral import box_probabilities, log_probabilities_below
 from emix.random_source import RandomState
 
 __all__ = ["DistributionFunctions"]
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 class DistributionFunctions:
@@ -148,7 +144,7 @@ class DistributionFunctions:
         Returns
         -------
         ndarray of shape (...), X's dtype
-            A scalar for a single point; at most 0.
+            A scalar for a single point; at most 0, −inf where it overflows.
 
         Raises
         ------
@@ -167,7 +163,9 @@ class DistributionFunctions:
                 "feature, or np.log of cdf."
             )
         rows, shape = self._points("X", X, finite=False)
-        return in_shape(log_probabilities_below(rows[:, 0], self._mean[0], self.std[0]).astype(rows.dtype), shape)
+        found = log_probabilities_below(rows[:, 0], self._mean[0], self.std[0])
+        with np.errstate(over="ignore", under="ignore"):  # float32 holds less
+            return in_shape(found.astype(rows.dtype), shape)
 
     @property
     def _mixture(self) -> GaussianParameters:

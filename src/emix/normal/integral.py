@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from emix.normal.array_types import Float64Array, FloatArray
 from emix.random_source import RandomState, random_source
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
 # Correlations this near to ±1 count as ±1: the features differ by 4.5e-6 of their deviation, and the probability by
 # less than the integration's error. Eigenvalues up to this count as 0. For two features SciPy is exact, so that the

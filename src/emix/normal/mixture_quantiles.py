@@ -6,11 +6,11 @@ Each row of the arguments is a mixture of its own: weights, means and deviations
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from emix.normal.array_types import Float64Array
 
 __all__ = ["mixture_probabilities", "mixture_quantiles"]
 
-Float64Array = npt.NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float64).eps)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from emix.gaussian.covariance_checks import correlations
 from emix.normal import algebra
 from emix.normal.arguments import Names, as_known, as_names, as_sample, as_some_features, check_size
+from emix.normal.array_types import Float64Array
 from emix.normal.conditional_normals import ConditionalNormals
 from emix.normal.covariance_factor import checked_covariance, checked_mean, factorize
 from emix.normal.distribution_functions import DistributionFunctions
@@ -20,9 +21,6 @@ from emix.rows.conversion import called
 from emix.rows.validation import feature_names as names_of
 
 __all__ = ["MultivariateNormal"]
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 class MultivariateNormal(DistributionFunctions):

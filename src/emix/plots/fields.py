@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Grid", "cells_of", "counts_of", "grid_of", "means_of"]
 
-Array = "NDArray[np.float64]"
-
 # Cells of a grid along an axis, and of one of many small panels.
 CELLS, FEW_CELLS = 120, 60
 

@@ -233,7 +233,10 @@ def _check_axes(ax: Any, kind: str, chosen: _Kind) -> None:
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError
+        If `ax` is neither axes nor None.
+    ValueError
+        If the picture has several panels.
     """
     if ax is None:
         return

@@ -1,8 +1,10 @@
 """The page of a fitted mixture: data and components, density, convergence, uncertainty.
 
-Matplotlib is needed (the extra `plot`). The page is made without pyplot: no global state, no window,
-and nothing to close. A marginal of a Gaussian mixture on any plane is again a Gaussian mixture,
-with means A μ and covariances A Σ Aᵀ, so every density drawn here is exact.
+Matplotlib is needed (the extra `plot`). `plot_mixture` makes its figure without pyplot: no global state, no window, and
+nothing to close. `GaussianMixture.plot` draws the same page on a figure of pyplot.
+
+A marginal of a Gaussian mixture on any plane is again a Gaussian mixture, with means A μ and covariances A Σ Aᵀ, so
+every density drawn here is exact.
 """
 
 from __future__ import annotations

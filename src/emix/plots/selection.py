@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.choice.selection import value_of
+from emix.choice.selection import mixture_name, value_of
 from emix.gaussian.structures import STRUCTURES
 from emix.plots.figures import shown_figure
 from emix.summary.selection import criterion_name
@@ -81,9 +81,8 @@ def draw_selection(selection: MixtureSelection, ax: Axes | None = None) -> Axes:
     ax.scatter(
         [best.n_components], [value], s=150, facecolors="none", edgecolors=_INK, linewidths=1.4, zorder=6,
     )  # fmt: skip
-    plural = "s" if best.n_components > 1 else ""
     ax.set_title(
-        f"{_label(best.covariance_type)}, {best.n_components} component{plural}",
+        mixture_name(_label(best.covariance_type), best.n_components),
         loc="left", fontsize=11, fontweight="bold", color=_INK,
     )  # fmt: skip
     better = "larger" if criterion == "cv" else "smaller"

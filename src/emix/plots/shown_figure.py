@@ -37,7 +37,9 @@ class ShownFigure(Figure):
         ):
             return None  # in a format of the user's choice, not this one
         pyplot = sys.modules.get("matplotlib.pyplot")
-        if pyplot is not None and mpl.get_backend().lower() != "agg" and pyplot.fignum_exists(self.number):
+        number = getattr(self, "number", None)  # only a figure of pyplot has one
+        is_known = pyplot is not None and number is not None and pyplot.fignum_exists(number)
+        if is_known and mpl.get_backend().lower() != "agg":
             return None  # a window or a widget shows it
         picture = io.BytesIO()
         self.savefig(picture, format="png", bbox_inches="tight")

@@ -16,12 +16,12 @@ from emix.rows.validation import as_sample_weight
 from emix.summary.fitted import (
     check_mixture,
     column_names,
-    covariance_type,
     criteria,
     full_covariances,
     responsibilities,
     row_weights,
     rows_of,
+    size_and_covariances,
 )
 
 if TYPE_CHECKING:
@@ -125,10 +125,8 @@ class Subject:
 
     def description(self, note: str = "") -> str:
         """Return the lines of a title: the mixture, its criteria, and a note."""
-        n_components = len(self.estimator.weights_)
-        plural = "s" if n_components > 1 else ""
         rows = f", {len(self.rows):,} rows" if len(self.rows) else ""
-        parts = [f"{n_components} component{plural}, {covariance_type(self.estimator)} covariances{rows}"]
+        parts = [f"{size_and_covariances(self.estimator)}{rows}"]
         values = criteria(self.estimator)
         if values is not None:
             numbers = (

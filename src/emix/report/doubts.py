@@ -8,17 +8,17 @@ R. E. Kass and A. E. Raftery (1995), Bayes factors, Journal of the American Stat
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from emix.choice.selection import value_of
+from emix.choice.selection import mixture_name, value_of
 from emix.em.restarts import RunReport
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.exceptions import DegenerateFitError, warnings_held
 from emix.plots.pairs import between_shares
 from emix.plots.planes import View
+from emix.rows.summary import WeightSums
 from emix.starts.exploration import SAME_MODE
 from emix.summary.description import Table
 from emix.summary.selection import criterion_name
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emix.choice.selection import MixtureSelection
+    from emix.choice.selection import MixtureRow, MixtureSelection
     from emix.plots.subject import Subject
 
 __all__ = ["Doubt", "doubts_of", "runs_from_starts"]
@@ -66,7 +66,7 @@ class Doubt(NamedTuple):
 def doubts_of(
     subject: Subject, selection: MixtureSelection | None, runs: Sequence[RunReport], warned: Sequence[str]
 ) -> list[Doubt]:
-    """Return what there is to doubt of a mixture.
+    """Return the reasons to doubt a mixture, each with whether it is there.
 
     Parameters
     ----------
@@ -270,19 +270,18 @@ def _labels_without(subject: Subject, rows: NDArray[np.float64], j: int) -> NDAr
 def _of_sizes(subject: Subject) -> Doubt:
     gm = subject.estimator
     d = len(subject.names)
-    held = np.asarray(gm.weights_, dtype=np.float64) * len(subject.rows)
+    n_rows = WeightSums.of(subject.weight).effective_rows
+    held = np.asarray(gm.weights_, dtype=np.float64) * n_rows
     small = [k for k in range(len(held)) if held[k] < FEW_ROWS * 2 * d]
-    per = len(subject.rows) / max(1, gm.n_parameters_)
+    per = n_rows / max(1, gm.n_parameters_)
     text = f"There are {per:.3g} rows for each of the {gm.n_parameters_} free parameters. "
     if small:
         listed = ", ".join(f"component {k} ({held[k]:.1f} rows)" for k in small[:_MOST_ROWS])
         text += f"Few rows for their means and variances: {listed}."
     else:
         text += f"The smallest component holds the equivalent of {held.min():.1f} rows."
-    return Doubt("Rows of each component", bool(small) or math.isnan(per), text)
+    return Doubt("Rows of each component", bool(small), text)
 
 
-def _mixture(row: object) -> str:
-    """Name of a mixture: VVV, 3 components."""
-    k = getattr(row, "n_components", 0)
-    return f"{getattr(row, 'covariance_type', '')}, {k} component{'s' * (k != 1)}"
+def _mixture(row: MixtureRow) -> str:
+    return mixture_name(row.covariance_type, row.n_components)

@@ -13,6 +13,7 @@ from emix.plots.selection import SELECTION_SIZE, draw_selection
 from emix.plots.subject import Subject, subject_of
 from emix.report.doubts import doubts_of, runs_from_starts
 from emix.report.page import Section, page_html, paragraph, picture_html
+from emix.summary.fitted import size_and_covariances
 from emix.summary.html import escape, facts_html, table_html
 from emix.summary.selection import selection_html, selection_text
 from emix.summary.summary import describe
@@ -106,8 +107,7 @@ def report_html(
     subject = subject_of(estimator, X, sample_weight, feature_names, caller="report")
     runs = runs_from_starts(subject, n_starts, sample_weight, verbose) if n_starts else []
     doubts = doubts_of(subject, selection, runs, warned)
-    k = len(estimator.weights_)
-    chosen = f"{k} component{'s' * (k > 1)}, {estimator.covariance_type} covariances"
+    chosen = size_and_covariances(estimator)
     if selection is not None:
         chosen = selection_text(selection).partition("\n")[0] + f" (of {len(selection.table_)} mixtures)"
     n_doubts = sum(doubt.is_there for doubt in doubts)

@@ -39,7 +39,7 @@ SPHERED_FROM = 4
 # Share of the columns' variance below which a direction of them is rounding.
 LEAST_DIRECTION = 1e-12
 
-# What `banfield_raftery` adds to scatters, so that they are regular, as a share of the mean variance: its part in their
+# Share of the mean variance that `banfield_raftery` adds to scatters. It makes them regular, and its part in their
 # determinants is far below that of the traces.
 LEAST_SCATTER = 1e-10
 

@@ -29,7 +29,7 @@ from emix.starts.exploration import Exploration, Mode
 from emix.starts.local_search import LocalSearch
 from emix.starts.starting_parameters import STARTS, make_cells, make_start
 
-__all__ = ["INIT_PARAMS", "AutoStarts", "Start"]
+__all__ = ["FRESH", "INIT_PARAMS", "AutoStarts", "Start"]
 
 INIT_PARAMS = ("auto", *STARTS)
 """Values of the setting `init_params`."""
@@ -40,7 +40,7 @@ _CANDIDATES = (
 )  # fmt: skip
 _FIRST = 3
 # Kinds of fresh candidates and of fresh runs, by turns.
-_FRESH = ("random_from_data", "k-means++")
+FRESH = ("random_from_data", "k-means++")
 
 # Iterations of EM for a candidate, and for one that becomes a mode.
 CANDIDATE_ITERATIONS, MODE_ITERATIONS = 15, 200
@@ -150,7 +150,7 @@ class AutoStarts:
         number = max(0, run - 1)
         if number < len(self._starts):
             return self._starts[number]
-        kind, restart = _FRESH[run % 2], self._restart + run
+        kind, restart = FRESH[run % 2], self._restart + run
         return Start(make_start(kind, self._source, self._model, self._seed, restart), kind)
 
     def _search(self) -> list[_Candidate]:
@@ -170,7 +170,7 @@ class AutoStarts:
         n_found, enough = 0, ENOUGH
         while n_found < enough and exploration.left > 0.0:
             if not waiting:
-                waiting = self._candidates(((_FRESH[self._restart % 2], self._restart),))
+                waiting = self._candidates(((FRESH[self._restart % 2], self._restart),))
                 self._restart += 1
                 exploration.left -= 1.0  # also of one that collapses at once
                 continue
@@ -184,7 +184,7 @@ class AutoStarts:
                 n_found = 1
             modes = self._distinct([*modes, found])
             best = modes[0].result.log_likelihood / exploration.source.total_weight
-            self._tell(f"best mode so far {best:.5f} nats per unit of weight, found {n_found} of {ENOUGH} times")
+            self._tell(f"best mode so far {best:.5f} nats per unit of weight, found {n_found} of {enough} times")
         return self._without_collapse(self._distinct(modes + waiting))
 
     def _tell(self, text: str) -> None:
@@ -206,7 +206,7 @@ class AutoStarts:
                 if stop is not None and stop[0]:
                     return
                 kind, restart = which[number]
-                make = make_cells if kind in _FRESH else make_start
+                make = make_cells if kind in FRESH else make_start
                 try:
                     start = make(kind, source, model, self._seed, restart)
                 except DegenerateCovarianceError:

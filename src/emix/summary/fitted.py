@@ -204,6 +204,12 @@ def covariance_type(estimator: GaussianMixture) -> str:
     return word if word in (structure.name, structure.alias) else structure.name
 
 
+def size_and_covariances(estimator: GaussianMixture) -> str:
+    """Return the number of components and the covariances of the fit: "3 components, full covariances"."""
+    k = len(estimator.weights_)
+    return f"{k} component{'s' * (k != 1)}, {covariance_type(estimator)} covariances"
+
+
 def stop_sentence(estimator: GaussianMixture) -> str:
     """Return the reason why the fit stopped, in words."""
     reasons = {

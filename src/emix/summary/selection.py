@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from emix.choice.selection import ranked_rows
+from emix.choice.selection import mixture_name, ranked_rows
 from emix.summary.html import block, escape, table_html
 from emix.summary.text_table import format_numbers, format_table
 
@@ -97,9 +97,7 @@ def _shown(selection: MixtureSelection) -> list[MixtureRow]:
 
 def _choice(selection: MixtureSelection) -> str:
     row = selection.best_row_
-    plural = "s" if row.n_components > 1 else ""
-    criterion = criterion_name(selection.criterion)
-    text = f"Chosen by {criterion}: {row.covariance_type}, {row.n_components} component{plural}"
+    text = f"Chosen by {criterion_name(selection.criterion)}: {mixture_name(row.covariance_type, row.n_components)}"
     if selection.criterion == "cv":
         text += ", the fewest parameters within one standard error of the best"
     return text

@@ -17,10 +17,10 @@ from emix.summary.fitted import (
     assign,
     check_mixture,
     column_names,
-    covariance_type,
     criteria,
     full_covariances,
     rows_of,
+    size_and_covariances,
     stop_sentence,
 )
 from emix.summary.text_table import format_numbers
@@ -98,9 +98,7 @@ def describe(
         sample_weight = as_sample_weight(sample_weight, len(X))
     elif sample_weight is not None:
         raise ValueError("sample_weight is given, but not X: pass the rows that it weights")
-    n_components = len(estimator.weights_)
-    components = "component" if n_components == 1 else "components"
-    heading = f"Gaussian mixture: {n_components} {components}, {covariance_type(estimator)} covariances"
+    heading = f"Gaussian mixture: {size_and_covariances(estimator)}"
     assignment = None if X is None else assign(estimator, X, sample_weight)
     facts = _data_facts(names, assignment, sample_weight)
     facts += _fit_facts(estimator, assignment)
@@ -188,14 +186,12 @@ def _run_facts(estimator: GaussianMixture) -> list[tuple[str, str]]:
         return [("Runs", f"{len(runs)}; all are degenerate, the best of them is kept"), *facts]
     if len(runs) < 2:
         return facts
-    kept = [run.log_likelihood for run in runs if run.log_likelihood is not None and not run.degenerate]
-    best = float(estimator.log_likelihood_)
-    # Two runs at the same mode stop a little apart. Each iteration still gains up to tol of mean
-    # log-likelihood, so the limit allows for some tens of iterations.
-    close = 100.0 * max(float(estimator.tol), 1e-8) * max(1.0, abs(best / float(estimator.lower_bound_)))
-    same = sum(abs(value - best) <= close for value in kept)
-    text = f"{len(runs)}; {same} reached the best log-likelihood"
-    others = [value for value in kept if abs(value - best) > close]
+    chosen = next(run for run in runs if run.chosen)
+    sound = [run for run in runs if not run.degenerate and run.objective is not None]
+    # The runs that ended in the mode of the chosen one are the nearest to it.
+    sound.sort(key=lambda run: abs((run.objective or 0.0) - (chosen.objective or 0.0)))
+    text = f"{len(runs)}; {chosen.n_alike} reached the best log-likelihood"
+    others = [run.log_likelihood for run in sound[chosen.n_alike :] if run.log_likelihood is not None]
     if others:
         text += f", the next best is {max(others):.6f}"
     return [("Runs", text), *facts]
