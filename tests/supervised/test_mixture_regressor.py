@@ -392,3 +392,24 @@ def test_bad_arguments_are_named() -> None:
         regressor.score(X, np.column_stack([y, y]))
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples"):
         regressor.predictive_log_density(X, y[:-1])
+
+
+# Classes derived from MixtureRegressor
+
+
+class Tied(MixtureRegressor):
+    """A regressor that sets parameters by itself."""
+
+    def __init__(self, n_components: int = 2) -> None:
+        super().__init__(n_components, covariance_type="tied", random_state=0)
+
+
+def test_a_derived_class_may_set_parameters_by_itself() -> None:
+    X, y = curve()
+    found = Tied(3).fit(X, y)
+    assert found.mixture_.covariances_.shape == (3, 3)
+    expected = MixtureRegressor(3, covariance_type="tied", random_state=0).fit(X, y)
+    np.testing.assert_array_equal(found.predict(X), expected.predict(X))
+    made = Tied.from_mixture(expected.mixture_, 2)
+    assert type(made) is Tied and made.n_components == 3
+    np.testing.assert_array_equal(made.predict(X), expected.predict(X))

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from emix.arguments import integer_in_range
 from emix.estimators.criteria import aic, bic, entropies, icl, warn_of_n
-from emix.estimators.fit_state import parameters_of, relinked, unlinked
+from emix.estimators.fit_state import dtype_of, parameters_of, relinked, unlinked
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
 from emix.gaussian.drawing import draw
@@ -298,8 +298,7 @@ class FittedMixture(SklearnEstimator):
 
         fitted = self._fitted()
         names = fitted.get("feature_names_in_")
-        if dtype is None:  # a user's own means_ may have any dtype
-            dtype = np.float32 if np.asarray(fitted["means_"]).dtype == np.float32 else np.float64
+        dtype = dtype_of(fitted["means_"]) if dtype is None else dtype
         return export_mixture(parameters_of(fitted), dtype, path, None if names is None else names.tolist())
 
     def __getstate__(self) -> dict[str, Any]:

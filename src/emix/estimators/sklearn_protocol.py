@@ -17,7 +17,7 @@ import numpy as np
 
 from emix.exceptions import shown
 
-__all__ = ["UNCHANGED", "SklearnEstimator", "changed_params"]
+__all__ = ["UNCHANGED", "SklearnEstimator", "changed_params", "settings_of"]
 
 # sklearn.utils.metadata_routing.UNCHANGED under another name: "leave this request as it is".
 UNCHANGED = "$UNCHANGED$"
@@ -195,6 +195,14 @@ def changed_params(estimator: SklearnEstimator) -> dict[str, Any]:
         for name, default in _defaults(type(estimator)).items()
         if not _same(getattr(estimator, name, default), default)
     }
+
+
+def settings_of(estimator: Any, cls: type) -> dict[str, Any]:
+    """Return the parameters of the constructor of `cls` as an estimator of this class, or of a derived one, holds them.
+
+    `get_params` of an estimator lacks those that its own class, derived from `cls`, sets by itself.
+    """
+    return {name: getattr(estimator, name) for name in _defaults(cls)}
 
 
 def _defaults(cls: type) -> dict[str, Any]:

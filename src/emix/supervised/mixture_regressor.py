@@ -13,7 +13,7 @@ from emix.estimators.conditioning import Conditioning
 from emix.estimators.fit_state import parameters_of
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.estimators.parameters_check import check_settings
-from emix.estimators.sklearn_protocol import SklearnEstimator
+from emix.estimators.sklearn_protocol import SklearnEstimator, settings_of
 from emix.exceptions import not_fitted, shown
 from emix.normal.arguments import as_some_features
 from emix.rows.validation import FloatArray, as_rows, as_sample_weight, feature_names, rows_to_score
@@ -137,7 +137,7 @@ class MixtureRegressor(SklearnEstimator):
             As `GaussianMixture.fit`.
         """
         caller = type(self).__name__
-        mixture = GaussianMixture(**self.get_params(deep=False))
+        mixture = GaussianMixture(**settings_of(self, MixtureRegressor))
         check_settings(mixture, caller)
         names = feature_names(X)
         rows = as_rows(X, caller=caller, to_fit=True)
@@ -195,8 +195,8 @@ class MixtureRegressor(SklearnEstimator):
             raise ValueError(f"targets names all {parameters.n_features} features, expected at least one to be left.")
         if [*first, *last] != list(range(parameters.n_features)):
             mixture = mixture.marginal([*first, *last])
-        settings = mixture.get_params(deep=False)
-        regressor = cls(**{name: settings[name] for name in cls().get_params(deep=False)})
+        regressor = cls()
+        vars(regressor).update((name, getattr(mixture, name)) for name in settings_of(regressor, MixtureRegressor))
         is_vector = isinstance(targets, str) or not isinstance(targets, Iterable)
         inputs = None if names is None else names[first]
         vars(regressor).update(_attributes(mixture, len(last), is_vector, inputs))
