@@ -10,10 +10,57 @@ from numpy.typing import NDArray
 from emix.exceptions import warn
 from emix.rows.validation import FloatArray
 
-__all__ = ["aic", "bic", "entropies", "icl", "warn_of_n"]
+__all__ = ["TOTAL_OVERFLOWS", "aic", "bic", "entropies", "icl", "warn_of_n", "weighted_mean", "weighted_total"]
 
 # A sum of weights this many times the number of rows, or less than its inverse, may be in another unit than rows.
 FAR = 2.0
+
+
+TOTAL_OVERFLOWS = (
+    "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide sample_weight by its "
+    "largest value."
+)
+
+
+def weighted_total(
+    values: FloatArray, weight: NDArray[np.float64] | None, overflow: str = TOTAL_OVERFLOWS
+) -> tuple[float, float]:
+    """Return Σ w·v over rows, and Σ w; −inf if a row's value is.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        Log-densities, or entropies.
+    weight : ndarray of shape (n_samples,) or None
+        A weight of zero leaves a row out even at v = −inf. The sum of all is finite.
+    overflow : str
+        The message if the sum overflows.
+
+    Raises
+    ------
+    ValueError
+        If all values are finite, and the sum, or twice it, as criteria have it, is not.
+    """
+    total, total_weight, unit = _moderate_sums(values, weight)
+    if math.isfinite(total) and math.isinf(2.0 * unit * total):
+        raise ValueError(overflow)
+    return unit * total, unit * total_weight
+
+
+def weighted_mean(values: FloatArray, weight: NDArray[np.float64] | None) -> float:
+    """Return Σ w·v / Σ w over rows, where a weight of zero leaves a row out even at v = −inf."""
+    total, total_weight, _ = _moderate_sums(values, weight)
+    return total / total_weight
+
+
+@np.errstate(under="ignore")  # of weights that are tiny beside the largest
+def _moderate_sums(values: FloatArray, weight: NDArray[np.float64] | None) -> tuple[float, float, float]:
+    """Return Σ w·v and Σ w, both in a unit of weights in which the largest is near 1, and the unit, a power of two."""
+    if weight is None:
+        return float(np.sum(values, dtype=np.float64)), float(len(values)), 1.0
+    unit = math.ldexp(0.5, math.frexp(float(weight.max()))[1])
+    moderate = weight / unit
+    return float(np.sum(np.where(weight > 0.0, values, 0.0) * moderate)), float(np.sum(moderate)), unit
 
 
 def bic(log_likelihood: float, n_parameters: int, total_weight: float) -> float:

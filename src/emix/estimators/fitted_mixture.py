@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from emix.arguments import integer_in_range
-from emix.estimators.criteria import aic, bic, entropies, icl, warn_of_n
+from emix.estimators.criteria import aic, bic, entropies, icl, warn_of_n, weighted_mean, weighted_total
 from emix.estimators.fit_state import dtype_of, parameters_of, relinked, unlinked
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
@@ -62,9 +62,7 @@ class FittedMixture(SklearnEstimator):
             If the density of a row underflows to zero; so do `score`, `score_rows` and the criteria.
         """
         fitted = self._fitted()
-        density = self._score_rows(fitted, self._rows(fitted, X), log_density=True).log_density
-        assert density is not None
-        return density
+        return self._log_density(fitted, self._rows(fitted, X))
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """Component that each row most probably comes from.
@@ -116,8 +114,7 @@ class FittedMixture(SklearnEstimator):
         """
         fitted = self._fitted()
         rows = self._rows(fitted, X)
-        total, weight = self._total(fitted, rows, as_sample_weight(sample_weight, rows.shape[0]))
-        return total / weight
+        return weighted_mean(self._log_density(fitted, rows), as_sample_weight(sample_weight, rows.shape[0]))
 
     def score_rows(
         self, X: Any, *, log_density: bool = True, responsibilities: bool = False, labels: bool = False
@@ -170,7 +167,7 @@ class FittedMixture(SklearnEstimator):
         fitted = self._fitted()
         rows = self._rows(fitted, X)
         weight = as_sample_weight(sample_weight, rows.shape[0])
-        total, n = self._total(fitted, rows, weight)
+        total, n = weighted_total(self._log_density(fitted, rows), weight)
         warn_of_n("bic", n, weight, fitted.get("_fit_weight"))
         return bic(total, parameters_of(fitted).n_free_parameters, n)
 
@@ -188,7 +185,8 @@ class FittedMixture(SklearnEstimator):
         """
         fitted = self._fitted()
         rows = self._rows(fitted, X)
-        total, _ = self._total(fitted, rows, as_sample_weight(sample_weight, rows.shape[0]))
+        weight = as_sample_weight(sample_weight, rows.shape[0])
+        total, _ = weighted_total(self._log_density(fitted, rows), weight)
         return aic(total, parameters_of(fitted).n_free_parameters)
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -219,18 +217,17 @@ class FittedMixture(SklearnEstimator):
         fitted = self._fitted()
         rows = self._rows(fitted, X)
         row_weight = as_sample_weight(sample_weight, rows.shape[0])
-        total = entropy = 0.0
+        density, entropy = np.empty((2, rows.shape[0]))
         for start in range(0, rows.shape[0], _ROWS_AT_A_TIME):
             block = slice(start, start + _ROWS_AT_A_TIME)
             scores = self._score_rows(fitted, rows[block], log_density=True, responsibilities=True)
             assert scores.responsibilities is not None and scores.log_density is not None
-            density = scores.log_density.astype(np.float64)
-            block_weight = np.ones(len(density)) if row_weight is None else row_weight[block]
-            total += _weighted_sum(density, block_weight)
-            entropy += _weighted_sum(entropies(scores.responsibilities), block_weight)
-        n = float(rows.shape[0]) if row_weight is None else float(row_weight.sum())
+            density[block] = scores.log_density
+            entropy[block] = entropies(scores.responsibilities)
+        total, n = weighted_total(density, row_weight)
+        overlap, _ = weighted_total(entropy, row_weight, "The sum of entropies overflows: divide sample_weight.")
         warn_of_n("icl", n, row_weight, fitted.get("_fit_weight"))
-        return icl(total, parameters_of(fitted).n_free_parameters, n, entropy)
+        return icl(total, parameters_of(fitted).n_free_parameters, n, overlap)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Draw rows from the mixture.
@@ -343,18 +340,8 @@ class FittedMixture(SklearnEstimator):
             warn_of_zeros=True,
         )
 
-    def _total(
-        self, fitted: dict[str, Any], rows: FloatArray, weight: NDArray[np.float64] | None
-    ) -> tuple[float, float]:
-        """Total log-density of the rows and their total weight."""
+    def _log_density(self, fitted: dict[str, Any], rows: FloatArray) -> FloatArray:
+        """Log-density of rows that `_rows` has checked."""
         density = self._score_rows(fitted, rows, log_density=True).log_density
         assert density is not None
-        if weight is None:
-            return float(np.sum(density, dtype=np.float64)), float(rows.shape[0])
-        return _weighted_sum(density, weight), float(np.sum(weight))
-
-
-@np.errstate(under="ignore")  # of tiny weights
-def _weighted_sum(density: FloatArray, weight: NDArray[np.float64]) -> float:
-    """Return Σ w·log p, where a weight of zero leaves a row out even at log p = -inf."""
-    return float(np.sum(np.where(weight > 0.0, density, 0.0) * weight))
+        return density

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emix.choice.request import check_covariance_types, check_n_components
 from emix.choice.select import select_from
-from emix.estimators.criteria import aic, bic
+from emix.estimators.criteria import aic, bic, weighted_total
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.estimators.parameters_check import Settings
 from emix.exceptions import DegenerateFitError, shown, warn, warn_convergence, warnings_held
@@ -23,7 +23,7 @@ from emix.rows.arrays import ArraySource
 from emix.rows.validation import FloatArray, check_enough_rows
 from emix.supervised.class_gaussians import fit_class_gaussians
 
-__all__ = ["CRITERIA", "ClassFits", "LabelledRows", "fit_across_classes", "fit_each_class", "weighted_total"]
+__all__ = ["CRITERIA", "ClassFits", "LabelledRows", "fit_across_classes", "fit_each_class"]
 
 CRITERIA = ("bic", "aic")
 
@@ -350,11 +350,3 @@ def _gaussian(
     if names is not None:
         mixture.feature_names_in_ = names
     return mixture
-
-
-@np.errstate(under="ignore")  # of tiny weights
-def weighted_total(density: FloatArray, weight: NDArray[np.float64] | None) -> tuple[float, float]:
-    """Return Σ w log p and Σ w, of weights above zero."""
-    if weight is None:
-        return float(np.sum(density, dtype=np.float64)), float(len(density))
-    return float(np.sum(density * weight)), float(np.sum(weight))

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emix.arguments import choice_of
 from emix.choice.request import check_n_components
-from emix.estimators.criteria import bic
+from emix.estimators.criteria import bic, weighted_total
 from emix.estimators.fit_state import parameters_of
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.estimators.parameters_check import check_settings, check_weights
@@ -28,7 +28,7 @@ from emix.rows.validation import (
     check_n_features,
     feature_names,
 )
-from emix.supervised.class_fits import CRITERIA, LabelledRows, fit_across_classes, fit_each_class, weighted_total
+from emix.supervised.class_fits import CRITERIA, LabelledRows, fit_across_classes, fit_each_class
 from emix.supervised.class_labels import as_class_labels, class_numbers
 from emix.supervised.posteriors import ClassScores, score_classes
 from emix.supervised.saved_classifier import SavedClassifier
