@@ -413,3 +413,34 @@ def test_a_derived_class_may_set_parameters_by_itself() -> None:
     made = Tied.from_mixture(expected.mixture_, 2)
     assert type(made) is Tied and made.n_components == 3
     np.testing.assert_array_equal(made.predict(X), expected.predict(X))
+
+
+def test_names_of_outputs_are_unlike_those_of_inputs() -> None:
+    X, y = curve()
+    regressor = MixtureRegressor().fit(pd.DataFrame(X, columns=["y", "output y"]), y)
+    assert regressor.mixture_.feature_names_in_.tolist() == ["y", "output y", "output output y"]
+
+
+@pytest.mark.parametrize("scale", [1e-140, 1e10, 1e140])
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_score_does_not_depend_on_units(scale: float, unit: float) -> None:
+    X, y = curve()
+    weight = np.random.default_rng(0).random(len(X))
+    weight[0] = 0.0
+    regressor = MixtureRegressor(2, random_state=0).fit(X, y)
+    # Of the outputs turned round R² is below zero, and not the 0 of sums that overflow.
+    expected = regressor.score(X, -y, weight)
+    assert expected == pytest.approx(r2_score(-y, regressor.predict(X), sample_weight=weight), rel=1e-12)  # rounding
+    assert expected < -0.5
+    scaled = MixtureRegressor.from_mixture(
+        GaussianMixture.from_parameters(
+            regressor.mixture_.weights_,
+            regressor.mixture_.means_ * [1.0, 1.0, scale],
+            regressor.mixture_.covariances_ * np.outer([1.0, 1.0, scale], [1.0, 1.0, scale]),
+        ),
+        2,
+    )
+    outputs = -y * scale
+    outputs[0] = 1e150  # of weight zero
+    # Some rounding errors of predictions whose conditioning has another unit.
+    assert scaled.score(X, outputs, weight * unit) == pytest.approx(expected, rel=1e-10)
