@@ -23,7 +23,7 @@ KIND = "MixtureClassifier"
 
 _NUMBERS = ("log_likelihood_", "n_parameters_", "bic_", "n_iter_", "n_features_in_", "covariance_types_")
 # Kinds of dtypes of classes: NumPy would take others, and the memory for them.
-_CLASSES = "biufUO"
+_CLASSES = "biufUTO"
 _NOT_KEPT = object()
 
 
@@ -65,7 +65,7 @@ def _content(classifier: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     header: dict[str, Any] = {
         "kind": KIND,
         "parameters": {name: value for name, value in settings.items() if value is not _NOT_KEPT},
-        "classes": {"dtype": classes.dtype.str, "values": values},
+        "classes": {"dtype": "<U0" if classes.dtype.kind == "T" else classes.dtype.str, "values": values},
         "feature_names": None if names is None else names.tolist(),
         "fit": {name: fitted[name] for name in _NUMBERS},
         "mixtures": [],
