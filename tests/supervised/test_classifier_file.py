@@ -72,7 +72,7 @@ def test_names_and_a_mapping_are_kept(tmp_path: Path) -> None:
 
 
 # NumPy has the second from 2.0 on.
-@pytest.mark.parametrize("dtype", [np.dtypes.StrDType(), *(kind() for kind in STRING_DTYPES)])
+@pytest.mark.parametrize("dtype", [np.dtype(np.str_), *(kind() for kind in STRING_DTYPES)])
 def test_texts_of_any_length_are_loaded_as_str(dtype: Any, tmp_path: Path) -> None:
     fitted = MixtureClassifier().fit(X, NAMES[Y].astype(dtype))
     fitted.save(tmp_path / "model")
