@@ -232,7 +232,6 @@ def test_a_chosen_mixture_predicts(tmp_path: Path) -> None:
     assert regressor.n_components == best.n_components and regressor.mixture_ is not best
     given = best.conditional({0: faithful[:5, 0]})
     np.testing.assert_array_equal(regressor.predict(faithful[:5, :1]), given.mean()[:, 0])
-    assert MixtureRegressor.from_mixture(best, [1]).mixture_ is best
     assert MixtureRegressor.from_mixture(best, [1]).predict(faithful[:5, :1]).shape == (5, 1)
     turned = MixtureRegressor.from_mixture(best, 0)
     given = best.conditional({1: faithful[:5, 1]})
@@ -444,3 +443,44 @@ def test_score_does_not_depend_on_units(scale: float, unit: float) -> None:
     outputs[0] = 1e150  # of weight zero
     # Some rounding errors of predictions whose conditioning has another unit.
     assert scaled.score(X, outputs, weight * unit) == pytest.approx(expected, rel=1e-10)
+
+
+# The mixture of a regressor may be changed
+
+
+def test_predictions_are_those_of_the_mixture_that_is_there() -> None:
+    X, y = curve()
+    regressor = MixtureRegressor(2, random_state=0).fit(X, y)
+    before = regressor.predict(X)
+    other = MixtureRegressor(3, random_state=1).fit(X, -y)
+    regressor.mixture_.set_params(n_components=3, random_state=1).fit(np.column_stack([X, -y]))
+    np.testing.assert_array_equal(regressor.predict(X), other.predict(X))
+    np.testing.assert_array_equal(regressor.predictive_log_density(X, y), other.predictive_log_density(X, y))
+    regressor.mixture_.means_ = regressor.mixture_.means_ + np.array([0.0, 0.0, 100.0])
+    # Sums of numbers near 100.
+    np.testing.assert_allclose(regressor.predict(X), other.predict(X) + 100.0, rtol=1e-13)
+    np.testing.assert_allclose(regressor.conditional(X).mean()[:, 0], other.predict(X) + 100.0, rtol=1e-13)
+    regressor.mixture_ = MixtureRegressor(2, random_state=0).fit(X, y).mixture_
+    np.testing.assert_array_equal(regressor.predict(X), before)
+    np.testing.assert_array_equal(regressor.set_params(n_threads=1).predict(X), before)
+    regressor.mixture_.fit(X)
+    with pytest.raises(
+        ValueError, match=r"mixture_ has 2 features, expected 2 inputs and 1 outputs\. Fit the regressor"
+    ):
+        regressor.predict(X)
+
+
+def test_a_mixture_that_is_fitted_again_leaves_its_regressor() -> None:
+    X, y = curve()
+    gm = GaussianMixture(2, random_state=0).fit(np.column_stack([X, y]))
+    regressor = MixtureRegressor.from_mixture(gm, 2)
+    before = regressor.predict(X)
+    gm.fit(np.column_stack([X, -y]))
+    gm.means_ = gm.means_ + 1.0
+    np.testing.assert_array_equal(regressor.predict(X), before)
+
+
+def test_structures_of_one_column_are_refused_in_the_words_of_the_regressor() -> None:
+    X, y = curve()
+    with pytest.raises(ValueError, match=r"parameter of MixtureRegressor has 'E', .* but X and y together have 3 colu"):
+        MixtureRegressor(covariance_type="E").fit(X, y)

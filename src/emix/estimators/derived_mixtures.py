@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.estimators.conditional_mixtures import ConditionalMixtures
-from emix.estimators.conditioning import Conditioning, full_covariances, marginal_parameters
+from emix.estimators.conditioning import Conditioning, marginal_parameters
 from emix.estimators.fit_state import attributes_of, dtype_of, parameters_of
 from emix.estimators.sklearn_protocol import settings_of
 from emix.exceptions import DegenerateCovarianceError, shown
-from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.structures import CovarianceStructure
 from emix.normal.arguments import Names, as_known, as_some_features
 from emix.normal.multivariate_normal import MultivariateNormal

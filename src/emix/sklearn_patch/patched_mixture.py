@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from emix.estimators.fit_attributes import NOT_CONVERGED
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.gaussian_mixture import GaussianMixture as EmixMixture
 from emix.estimators.sklearn_exchange import parameters_of_sklearn, sklearn_mixture
@@ -34,12 +35,6 @@ _STEPS = (
     "_estimate_weighted_log_prob", "_estimate_log_prob_resp", "_compute_lower_bound", "_get_parameters",
     "_set_parameters",
 )  # fmt: skip
-
-# The words of scikit-learn, which its users may look for.
-_NOT_CONVERGED = (
-    "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
-    "check for degenerate data."
-)
 
 _ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 
@@ -175,7 +170,7 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         with warnings_held():
             labels = mixture.fit_predict(rows)
         if not mixture.converged_ and self.max_iter > 0:
-            warn_convergence(_NOT_CONVERGED)
+            warn_convergence(NOT_CONVERGED)
         state: dict[str, Any] = {name: np.array(getattr(mixture, name)) for name in _ARRAYS}
         state["converged_"] = mixture.converged_
         state["n_iter_"] = mixture.n_iter_

@@ -24,9 +24,8 @@ from emix.rows.validation import (
     as_rows,
     as_sample_weight,
     check_column_range,
-    check_feature_names,
-    check_n_features,
     feature_names,
+    rows_to_score,
 )
 from emix.supervised.class_fits import CRITERIA, LabelledRows, fit_across_classes, fit_each_class
 from emix.supervised.class_labels import as_class_labels, class_numbers
@@ -365,11 +364,8 @@ class MixtureClassifier(SavedClassifier, SklearnEstimator):
 
     def _rows(self, fitted: dict[str, Any], X: Any) -> FloatArray:
         """Return rows to score, with the columns of the fit."""
-        caller = type(self).__name__
-        check_feature_names(feature_names(X), fitted.get("feature_names_in_"), caller=caller)
-        rows = as_rows(X, caller=caller)
-        check_n_features(rows, fitted["n_features_in_"], caller=caller)
-        return rows
+        names = fitted.get("feature_names_in_")
+        return rows_to_score(X, fitted["n_features_in_"], names, caller=type(self).__name__)
 
     def _scores(self, fitted: dict[str, Any], X: Any, *, checked: bool = False) -> ClassScores:
         rows = X if checked else self._rows(fitted, X)
