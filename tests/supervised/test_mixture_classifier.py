@@ -72,6 +72,7 @@ def test_posteriors_are_those_of_bayes_theorem(classifier: MixtureClassifier) ->
     np.testing.assert_allclose(classifier.predict_proba(NEW), np.exp(posterior), rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(classifier.score_samples(NEW), density, rtol=1e-11)
     np.testing.assert_array_equal(classifier.predict(NEW), posterior.argmax(axis=1))
+    # Two sums of the same 300 numbers.
     assert classifier.log_likelihood_ == pytest.approx(classifier.score_samples(X).sum(), rel=1e-14)
 
 
@@ -203,6 +204,7 @@ def test_weights_count_as_repetition(across_classes: bool) -> None:
     repeated = MixtureClassifier(across_classes=across_classes, covariance_type="VEV").fit(
         np.repeat(X, counts, axis=0), np.repeat(Y, counts)
     )
+    # The same steps from the same start, with sums of other terms: log-densities of some −100 lose a few digits.
     np.testing.assert_allclose(weighted.predict_log_proba(NEW), repeated.predict_log_proba(NEW), rtol=1e-9, atol=1e-11)
     assert weighted.log_likelihood_ == pytest.approx(repeated.log_likelihood_, rel=1e-12)
     assert weighted.bic_ == pytest.approx(repeated.bic_, rel=1e-12)
