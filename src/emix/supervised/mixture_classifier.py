@@ -30,12 +30,12 @@ from emix.rows.validation import (
 from emix.supervised.class_fits import CRITERIA, LabelledRows, fit_across_classes, fit_each_class
 from emix.supervised.class_labels import as_class_labels, class_numbers
 from emix.supervised.posteriors import ClassScores, score_classes
-from emix.supervised.saved_classifier import SavedClassifier
+from emix.supervised.saved_estimator import SavedEstimator
 
 __all__ = ["MixtureClassifier"]
 
 
-class MixtureClassifier(SavedClassifier, SklearnEstimator):
+class MixtureClassifier(SavedEstimator, SklearnEstimator):
     """Classifier with a mixture of Gaussians for each class, and Bayes' theorem for the class of a row.
 
     With π_c the prior probability of class c and p_c the density of its mixture, the posterior of the class of x is
@@ -113,6 +113,8 @@ class MixtureClassifier(SavedClassifier, SklearnEstimator):
     >>> classifier.priors_.round(3).tolist()
     [0.333, 0.667]
     """
+
+    _kind = "MixtureClassifier"
 
     classes_: NDArray[Any]
     priors_: NDArray[np.float64]

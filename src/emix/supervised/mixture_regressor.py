@@ -21,11 +21,12 @@ from emix.rows.validation import FloatArray, as_rows, as_sample_weight, feature_
 from emix.supervised.fitted_regressor import attributes_of_regressor, conditionals_of, conditioning_of
 from emix.supervised.joint_rows import joint_rows, outputs_of
 from emix.supervised.r_squared import r_squared
+from emix.supervised.saved_estimator import SavedEstimator
 
 __all__ = ["MixtureRegressor"]
 
 
-class MixtureRegressor(SklearnEstimator):
+class MixtureRegressor(SavedEstimator, SklearnEstimator):
     """Gaussian mixture regression: a mixture of inputs and outputs together, of which the outputs are conditioned.
 
     A Gaussian mixture is fitted to the rows [x, y]. Given x, the output has a Gaussian mixture of its own, with weights
@@ -74,6 +75,8 @@ class MixtureRegressor(SklearnEstimator):
     array([2., 2.])
     >>> mean, std = regressor.predict([[0.0]], return_std=True)
     """
+
+    _kind = "MixtureRegressor"
 
     mixture_: GaussianMixture
     n_outputs_: int
