@@ -115,3 +115,12 @@ def test_a_fit_with_weights_of_one_is_one_without(criterion: str) -> None:
 def test_other_scores_do_not_depend_on_n() -> None:
     gm = fitted(1e3 * WEIGHT)
     assert math.isfinite(gm.aic(X) + gm.score(X) + gm.score(X, sample_weight=1e3 * WEIGHT))
+
+
+def test_scores_of_huge_weights() -> None:
+    gm, weight = fitted(None), np.full(60, 2.0**1017)  # their sum is finite, and 2 Σ w log p, near 3e308, is not
+    weight[::2] /= 2.0
+    assert gm.score(X, sample_weight=weight) == gm.score(X, sample_weight=weight / 2.0**1017)
+    for criterion in ("aic", "bic", "icl"):
+        with pytest.raises(ValueError, match=r"the sum overflows\. Divide sample_weight by its largest value"):
+            getattr(gm, criterion)(X, sample_weight=weight)

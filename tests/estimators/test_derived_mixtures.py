@@ -310,3 +310,23 @@ def test_bad_features_are_named() -> None:
             operation()
     with pytest.raises(NotFittedError, match="This MixtureSelector instance is not fitted yet"):
         MixtureSelector().mean()
+
+
+# Classes derived from GaussianMixture
+
+
+class Diagonal(GaussianMixture):
+    """A mixture that sets parameters by itself, and has one of its own."""
+
+    def __init__(self, n_components: int = 1, *, tag: str = "") -> None:
+        super().__init__(n_components, covariance_type="diag", tol=1e-3, random_state=0)
+        self.tag = tag
+
+
+def test_mixtures_made_of_a_derived_class_are_plain() -> None:
+    gm = Diagonal(2, tag="mine").fit(X)
+    for made in (gm.marginal([0, 1]), gm.conditional({2: 0.5}), gm.conditional({})):
+        assert isinstance(made, GaussianMixture) and type(made) is GaussianMixture
+        assert (made.covariance_type, made.tol, made.random_state) == ("diag", 1e-3, 0)
+    np.testing.assert_array_equal(gm.marginal([0, 1]).means_, gm.means_[:, :2])
+    np.testing.assert_array_equal(gm.conditional({}).score_samples(X), gm.score_samples(X))

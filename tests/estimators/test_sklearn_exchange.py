@@ -144,6 +144,7 @@ def test_scores_of_emix_are_alike(covariance_type: str, dtype: type) -> None:
         # Weights are divided by their sum, precisions multiplied from the factors anew, in double precision.
         rtol = 1e-5 if dtype is np.float32 else 1e-13
         np.testing.assert_allclose(getattr(gm, name), getattr(theirs, name), rtol=rtol, atol=rtol)
+    # Single precision: scikit-learn rounds each log-density, and sums them in it.
     assert gm.bic(rows) == pytest.approx(theirs.bic(rows), rel=1e-5)
     assert gm.n_features_in_ == 3
 

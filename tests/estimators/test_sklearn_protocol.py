@@ -25,6 +25,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
 
 from emix import GaussianMixture
+from emix.estimators.sklearn_protocol import SklearnEstimator
 from estimators.mixtures import each_type
 
 RNG = np.random.default_rng(0)
@@ -87,6 +88,27 @@ def test_unknown_parameter_sets_nothing() -> None:
     with pytest.raises(ValueError, match=r"Invalid parameter 'components' for estimator GaussianMixture\(\)\. Valid"):
         gm.set_params(tol=0.5, components=2)
     assert gm.tol == GaussianMixture().tol
+
+
+def test_unknown_nested_parameter_sets_nothing() -> None:
+    gm = GaussianMixture()
+    message = r"Invalid parameter 'n_components__x' for .*: n_components is 1, which has no parameter 'x'\."
+    with pytest.raises(ValueError, match=message):
+        gm.set_params(tol=0.5, n_components__x=2)
+    assert gm.tol == GaussianMixture().tol
+
+    class Holder(SklearnEstimator):
+        def __init__(self, mixture: object = None, number: int = 0) -> None:
+            self.mixture = mixture
+            self.number = number
+
+    holder = Holder(GaussianMixture(2))
+    with pytest.raises(ValueError, match=r"Invalid parameter 'mixture__components'"):
+        holder.set_params(number=3, mixture__n_components=4, mixture__components=4)
+    assert holder.number == 0 and holder.get_params()["mixture__n_components"] == 2
+    new = GaussianMixture(5)
+    holder.set_params(mixture=new, mixture__tol=0.1, number=1)
+    assert holder.mixture is new and (new.n_components, new.tol, holder.number) == (5, 0.1, 1)
 
 
 def test_repr_shows_what_was_changed() -> None:

@@ -190,3 +190,16 @@ def test_rows_without_weight_do_not_count() -> None:
     few = np.zeros(300)
     few[::15] = 1.0
     assert found(subject_of(gm, X, few, caller="test"), "Rows of").is_there
+
+
+def test_starts_have_the_settings_that_a_derived_class_sets_by_itself() -> None:
+    class Short(emix.GaussianMixture):
+        def __init__(self, n_components: int = 1) -> None:
+            super().__init__(n_components, covariance_type="diag", max_iter=2, random_state=0)
+
+    X = groups(1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", emix.ConvergenceWarning)
+        of = subject_of(Short(2).fit(X), X, caller="test")
+    runs = runs_from_starts(of, 2, None)
+    assert [run.n_iter for run in runs] == [2, 2]

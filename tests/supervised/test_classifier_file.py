@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ RNG = np.random.default_rng(0)
 X = np.vstack([RNG.normal(size=(60, 2)), RNG.normal([4.0, 1.0], size=(50, 2)), RNG.normal([0.0, 5.0], size=(40, 2))])
 Y = np.repeat([0, 1, 2], [60, 50, 40])
 NAMES = np.array(["left", "right", "above"])
+STRING_DTYPES = [kind for name, kind in vars(np.dtypes).items() if name == "StringDType"]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,16 @@ def test_names_and_a_mapping_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict_proba(frame), fitted.predict_proba(frame))
     with pytest.raises(ValueError, match="The feature names should match"):
         loaded.predict(frame[["b", "a"]])
+
+
+# NumPy has the second from 2.0 on.
+@pytest.mark.parametrize("dtype", [np.dtype(np.str_), *(kind() for kind in STRING_DTYPES)])
+def test_texts_of_any_length_are_loaded_as_str(dtype: Any, tmp_path: Path) -> None:
+    fitted = MixtureClassifier().fit(X, NAMES[Y].astype(dtype))
+    fitted.save(tmp_path / "model")
+    loaded = MixtureClassifier.load(tmp_path / "model")
+    assert loaded.classes_.dtype.kind == "U" and loaded.classes_.tolist() == ["above", "left", "right"]
+    assert loaded.predict(X).tolist() == fitted.predict(X).tolist()
 
 
 def test_file_is_data(tmp_path: Path) -> None:
@@ -119,5 +131,5 @@ def test_what_cannot_be_stored(tmp_path: Path) -> None:
     with pytest.raises(emix.NotFittedError):
         MixtureClassifier().save(tmp_path / "model")
     with pytest.raises(TypeError, match="a model file holds classes that are numbers or texts"):
-        MixtureClassifier().fit(X, NAMES[Y].astype(bytes)).save(tmp_path / "model")
+        MixtureClassifier().fit(X, [dt.date(2000 + year, 1, 1) for year in Y]).save(tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -72,6 +72,7 @@ def test_posteriors_are_those_of_bayes_theorem(classifier: MixtureClassifier) ->
     np.testing.assert_allclose(classifier.predict_proba(NEW), np.exp(posterior), rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(classifier.score_samples(NEW), density, rtol=1e-11)
     np.testing.assert_array_equal(classifier.predict(NEW), posterior.argmax(axis=1))
+    # Two sums of the same 300 numbers.
     assert classifier.log_likelihood_ == pytest.approx(classifier.score_samples(X).sum(), rel=1e-14)
 
 
@@ -203,6 +204,7 @@ def test_weights_count_as_repetition(across_classes: bool) -> None:
     repeated = MixtureClassifier(across_classes=across_classes, covariance_type="VEV").fit(
         np.repeat(X, counts, axis=0), np.repeat(Y, counts)
     )
+    # The same steps from the same start, with sums of other terms: log-densities of some −100 lose a few digits.
     np.testing.assert_allclose(weighted.predict_log_proba(NEW), repeated.predict_log_proba(NEW), rtol=1e-9, atol=1e-11)
     assert weighted.log_likelihood_ == pytest.approx(repeated.log_likelihood_, rel=1e-12)
     assert weighted.bic_ == pytest.approx(repeated.bic_, rel=1e-12)
@@ -447,3 +449,48 @@ def test_copies_predict_the_same_bits(classifier: MixtureClassifier) -> None:
     with pytest.raises(sklearn.exceptions.NotFittedError):
         clone(classifier).predict(X)
     assert re.fullmatch(r"MixtureClassifier\(n_components=\{0: 2, 1: 1, 2: 1\}, random_state=0\)", repr(classifier))
+
+
+@pytest.mark.parametrize("across_classes", [False, True])
+@pytest.mark.parametrize("weight", [4e305, 2e305])
+def test_a_total_that_overflows_is_an_error(across_classes: bool, weight: float) -> None:
+    # Σ w log p overflows at the first weight, and −2 Σ w log p at the second: Σ log p of these rows is −471.
+    kinds = ["tied", "full"] if across_classes else "full"  # BIC warns of such weights in the choice for each class
+    classifier = MixtureClassifier(covariance_type=kinds, across_classes=across_classes)
+    few = slice(None, None, 3)
+    with pytest.raises(ValueError, match=r"the sum overflows\. Divide sample_weight by its largest value"):
+        classifier.fit(X[few], Y[few], sample_weight=np.full(len(X[few]), weight))
+    assert not hasattr(classifier, "mixtures_")
+    moderate = classifier.fit(X, Y, sample_weight=np.full(len(X), 2.0**900))
+    assert moderate.log_likelihood_ == classifier.fit(X, Y).log_likelihood_ * 2.0**900
+
+
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA, np.float32("nan")])
+def test_missing_labels_among_texts_are_refused(missing: Any) -> None:
+    labels = [*NAMES[Y[:-1]].tolist(), missing]
+    column = [[label] for label in labels]
+    with pytest.raises(ValueError, match=r"Input y contains .* in row 299, expected the class of each row"):
+        MixtureClassifier().fit(X, labels)
+    with pytest.warns(sklearn.exceptions.DataConversionWarning), pytest.raises(ValueError, match=r"in row 299"):
+        MixtureClassifier().fit(X, column)
+    with pytest.raises(ValueError, match=r"Input y contains .* in row 299"):
+        MixtureClassifier().fit(X, pd.Series(labels, dtype="category"))
+    if hasattr(np.dtypes, "StringDType"):  # from NumPy 2.0 on
+        texts = np.array(labels, dtype=np.dtypes.StringDType(na_object=missing))
+        with pytest.raises(ValueError, match=r"Input y contains .* in row 299"):
+            MixtureClassifier().fit(X, texts)
+
+
+def test_masked_labels_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"y is a masked array with 90 masked values, expected the class of each row"):
+        MixtureClassifier().fit(X, np.ma.masked_equal(Y, 2))
+    unmasked = MixtureClassifier().fit(X, np.ma.masked_equal(Y, 7))
+    assert unmasked.classes_.tolist() == [0, 1, 2] and not isinstance(unmasked.classes_, np.ma.MaskedArray)
+
+
+def test_labels_of_bytes_are_refused() -> None:
+    labels = NAMES[Y].astype(bytes)
+    for given in (labels, labels.tolist(), labels.astype(object)):
+        with pytest.raises(ValueError, match=r"y has the bytes b'two sides' in row 0, expected .* np\.char\.decode"):
+            MixtureClassifier().fit(X, given)
+    assert MixtureClassifier().fit(X, np.char.decode(labels)).classes_.tolist() == sorted(NAMES.tolist())

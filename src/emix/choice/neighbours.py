@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
 from emix.gaussian.structures import CovarianceStructure
 from emix.rows.arrays import ArraySource
@@ -169,8 +169,7 @@ def _name_contains(outer: str, inner: str) -> bool:
 
 def _moments(parameters: GaussianParameters) -> tuple[Array, Array, Array]:
     """Weights, means and covariance matrices (K, d, d)."""
-    K, d = parameters.n_components, parameters.n_features
-    return parameters.weights, parameters.means, parameters.structure.form.to_full(parameters.covariances, K, d)
+    return parameters.weights, parameters.means, full_covariances(parameters)
 
 
 def _log_det(structure: CovarianceStructure, covariances: Array) -> Array:

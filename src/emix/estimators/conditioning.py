@@ -12,7 +12,7 @@ from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.normal.algebra import conditional_covariance, regression_coefficients
 from emix.normal.arguments import Names
 
-__all__ = ["Conditioning", "full_covariances", "marginal_parameters"]
+__all__ = ["Conditioning", "marginal_parameters"]
 
 Array = NDArray[np.float64]
 
@@ -37,11 +37,6 @@ def marginal_parameters(parameters: GaussianParameters, features: list[int]) -> 
     return GaussianParameters.of(
         structure_of_some(structure), parameters.weights, means, np.ascontiguousarray(covariances)
     )
-
-
-def full_covariances(parameters: GaussianParameters) -> Array:
-    """Return the covariances as matrices, (K, d, d)."""
-    return parameters.structure.form.to_full(parameters.covariances, parameters.n_components, parameters.n_features)
 
 
 class Conditioning:
@@ -144,10 +139,12 @@ class Conditioning:
             f"{argument} has values at which a conditional mean overflows",
             "they are too far from a component",
         )
-        K, d = means.shape[1:]
         others = None if names is None else names[self.others]
-        matrices = self.structure.form.to_full(self.covariances, K, d)
-        return ConditionalMixtures(weights, means, matrices, covariance_type, others)
+        return ConditionalMixtures(weights, means, self.matrices(), covariance_type, others)
+
+    def matrices(self) -> Array:
+        """Return the covariances as matrices, (K, d', d')."""
+        return self.structure.form.to_full(self.covariances, self.given.n_components, len(self.others))
 
     def parameters(self, conditional: ConditionalMixtures) -> GaussianParameters:
         """Return the parameters of the mixture of one row of `conditionals`."""

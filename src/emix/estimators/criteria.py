@@ -11,10 +11,62 @@ from numpy.typing import NDArray
 from emix.exceptions import warn
 from emix.rows.validation import FloatArray
 
-__all__ = ["WeightFacts", "aic", "bic", "entropies", "icl", "warn_of_n"]
+__all__ = [
+    "TOTAL_OVERFLOWS",
+    "WeightFacts",
+    "aic",
+    "bic",
+    "entropies",
+    "icl",
+    "unit_of",
+    "warn_of_n",
+    "weighted_sum",
+    "weighted_total",
+]
 
 # A sum of weights this many times the number of rows, or less than its inverse, may be in another unit than rows.
 FAR = 2.0
+
+
+TOTAL_OVERFLOWS = (
+    "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide sample_weight by its "
+    "largest value."
+)
+
+
+def weighted_total(values: FloatArray, weight: NDArray[np.float64] | None) -> tuple[float, float]:
+    """Return Σ w·v over rows, and Σ w; −inf if a row's value is.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        Log-densities.
+    weight : ndarray of shape (n_samples,) or None
+        A weight of zero leaves a row out even at v = −inf. The sum of all is finite.
+
+    Raises
+    ------
+    ValueError
+        If all values are finite, and the sum, or twice it, as criteria have it, is not.
+    """
+    if weight is None:
+        return float(np.sum(values, dtype=np.float64)), float(len(values))
+    unit = unit_of(weight)
+    total = weighted_sum(values, weight / unit)
+    if math.isfinite(total) and math.isinf(2.0 * unit * total):
+        raise ValueError(TOTAL_OVERFLOWS)
+    return unit * total, float(np.sum(weight))
+
+
+def unit_of(weight: NDArray[np.float64]) -> float:
+    """Return a power of two near the largest weight: in this unit no sum over rows overflows."""
+    return math.ldexp(0.5, math.frexp(float(weight.max()))[1])
+
+
+@np.errstate(under="ignore")  # of weights that are tiny beside the largest
+def weighted_sum(values: FloatArray, weight: NDArray[np.float64]) -> float:
+    """Return Σ w·v over rows, where a weight of zero leaves a row out even at v = −inf."""
+    return float(np.sum(np.where(weight > 0.0, values, 0.0) * weight))
 
 
 def bic(log_likelihood: float, n_parameters: int, total_weight: float) -> float:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.estimators.conditional_mixtures import ConditionalMixtures
-from emix.estimators.conditioning import Conditioning, full_covariances, marginal_parameters
-from emix.estimators.fit_state import attributes_of, parameters_of
+from emix.estimators.conditioning import Conditioning, marginal_parameters
+from emix.estimators.fit_state import attributes_of, dtype_of, parameters_of
+from emix.estimators.sklearn_protocol import settings_of
 from emix.exceptions import DegenerateCovarianceError, shown
-from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.structures import CovarianceStructure
 from emix.normal.arguments import Names, as_known, as_some_features
 from emix.normal.multivariate_normal import MultivariateNormal
@@ -184,12 +185,14 @@ def _mixture(
     holder: Any, fitted: dict[str, Any], parameters: GaussianParameters, features: list[int]
 ) -> GaussianMixture:
     """Return a mixture of some of the features, with the settings, the dtype and the names of the one it is made of."""
-    settings = {name: fitted[name] for name in holder.get_params(deep=False)}
+    from emix.estimators.gaussian_mixture import GaussianMixture  # it derives from the class above
+
+    settings = settings_of(holder, GaussianMixture)
     settings.update(n_components=parameters.n_components, covariance_type=_word(fitted, parameters.structure))
     settings.update(weights_init=None, means_init=None, precisions_init=None)
-    dtype = np.dtype(np.float32 if np.asarray(fitted["means_"]).dtype == np.float32 else np.float64)
-    mixture: GaussianMixture = type(holder)(**settings)
-    vars(mixture).update(attributes_of(parameters, dtype), n_features_in_=len(features))
+    # Not of a derived class: its constructor may take other parameters.
+    mixture = GaussianMixture(**settings)
+    vars(mixture).update(attributes_of(parameters, dtype_of(fitted["means_"])), n_features_in_=len(features))
     if (names := fitted.get("feature_names_in_")) is not None:
         mixture.feature_names_in_ = names[features]
     return mixture

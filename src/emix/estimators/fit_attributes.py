@@ -12,7 +12,7 @@ from emix.exceptions import warn_convergence
 from emix.gaussian.collapse import Names
 from emix.rows.source import RowSource, without_unit
 
-__all__ = ["REPORT", "all_count_once", "attributes_of_fit"]
+__all__ = ["NOT_CONVERGED", "REPORT", "all_count_once", "attributes_of_fit"]
 
 REPORT = (
     "log_likelihood_", "total_weight_", "lower_bound_", "lower_bounds_", "columns_in_doubt_", "history_", "runs_",
@@ -21,7 +21,7 @@ REPORT = (
 """Attributes that tell of a fit, besides its parameters."""
 
 # The words of scikit-learn, which its users may look for.
-_NOT_CONVERGED = (
+NOT_CONVERGED = (
     "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
     "check for degenerate data."
 )
@@ -56,7 +56,7 @@ def attributes_of_fit(
     result, runs, doubts = found if source.weight_unit == 1.0 else found.in_unit(source.weight_unit)
 
     if not result.converged and settings.max_iter > 0 and result.stopped_by != "callback":
-        warn_convergence(_NOT_CONVERGED)
+        warn_convergence(NOT_CONVERGED)
     chosen = runs[0] if len(runs) == 1 else next(report for report in runs if report.chosen)
     if chosen.degenerate or doubts:
         warn_of_doubts(source, settings, chosen, doubts, names)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from emix.arguments import integer_in_range
 from emix.estimators.criteria import aic, bic, icl, warn_of_n
-from emix.estimators.fit_state import parameters_of, relinked, unlinked
+from emix.estimators.fit_state import dtype_of, parameters_of, relinked, unlinked
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.estimators.stream_scores import Totals, scores_of_stream, totals_of_rows, totals_of_stream
 from emix.exceptions import not_fitted
@@ -170,7 +170,7 @@ class FittedMixture(SklearnEstimator):
             rows, though they are no counts of rows: n may not be what it should be.
         """
         fitted = self._fitted()
-        found = self._totals(fitted, X, sample_weight)
+        found = self._totals(fitted, X, sample_weight).in_unit()
         warn_of_n("bic", found.weight, found.weights, fitted.get("_fit_weight"))
         return bic(found.log_density, parameters_of(fitted).n_free_parameters, found.weight)
 
@@ -187,7 +187,7 @@ class FittedMixture(SklearnEstimator):
         float
         """
         fitted = self._fitted()
-        total = self._totals(fitted, X, sample_weight).log_density
+        total = self._totals(fitted, X, sample_weight).in_unit().log_density
         return aic(total, parameters_of(fitted).n_free_parameters)
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -216,7 +216,7 @@ class FittedMixture(SklearnEstimator):
         completed likelihood, IEEE Transactions on Pattern Analysis and Machine Intelligence 22, 719-725.
         """
         fitted = self._fitted()
-        found = self._totals(fitted, X, sample_weight, entropy=True)
+        found = self._totals(fitted, X, sample_weight, entropy=True).in_unit()
         warn_of_n("icl", found.weight, found.weights, fitted.get("_fit_weight"))
         return icl(found.log_density, parameters_of(fitted).n_free_parameters, found.weight, found.entropy)
 
@@ -287,7 +287,7 @@ class FittedMixture(SklearnEstimator):
         fitted = self._fitted()
         names = fitted.get("feature_names_in_")
         if dtype is None:  # a user's own means_ may have any dtype
-            dtype = np.float32 if np.asarray(fitted["means_"]).dtype == np.float32 else np.float64
+            dtype = dtype_of(fitted["means_"])
         return export_mixture(parameters_of(fitted), dtype, path, None if names is None else names.tolist())
 
     def __getstate__(self) -> dict[str, Any]:

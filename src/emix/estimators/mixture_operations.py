@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emix.arguments import integer_in_range
-from emix.estimators.conditioning import full_covariances
 from emix.estimators.derived_mixtures import DerivedMixtures, component_of
 from emix.exceptions import shown
 from emix.gaussian.monte_carlo import DivergenceEstimate, divergence_by_draws, log_densities_of_draws
+from emix.gaussian.parameters import full_covariances
 from emix.normal.algebra import chunks
 from emix.normal.covariance_factor import whitened_length
 from emix.normal.mixture_moments import mixture_covariances

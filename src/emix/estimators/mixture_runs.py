@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emix.em.loop import Watch, iterate
 from emix.em.restarts import Degeneracy, RunReport, best_run
 from emix.em.result import EMRecord, EMResult
+from emix.estimators.criteria import TOTAL_OVERFLOWS
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.estimators.progress import Follower
 from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
@@ -69,10 +70,7 @@ class Runs(NamedTuple):
         """
         log_likelihood = unit * self.result.log_likelihood
         if not math.isfinite(log_likelihood):
-            raise ValueError(
-                "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide "
-                "sample_weight by its largest value."
-            )
+            raise ValueError(TOTAL_OVERFLOWS)
         history = [
             record._replace(log_likelihood=unit * record.log_likelihood, change=unit * record.change)
             for record in self.result.history

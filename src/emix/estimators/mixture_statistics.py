@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from emix.estimators.criteria import TOTAL_OVERFLOWS
 from emix.estimators.fit_attributes import REPORT
 from emix.estimators.fit_state import attributes_of, dtype_of, parameters_of
 from emix.estimators.fit_warnings import warn_of_infinite_precisions
@@ -80,10 +81,7 @@ class MixtureStatistics(FittedMixture):
         model = GaussianModel(K, d, parameters.structure, 0.0, fitted["n_threads"])
         found = model.e_step(source, parameters)[0]
         if not math.isfinite(found.log_likelihood):
-            raise ValueError(
-                "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide "
-                "sample_weight by its largest value."
-            )
+            raise ValueError(TOTAL_OVERFLOWS)
         return found
 
     def update_from(self, statistics: GaussianStatistics) -> Self:

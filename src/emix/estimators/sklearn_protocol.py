@@ -17,7 +17,7 @@ import numpy as np
 
 from emix.exceptions import shown
 
-__all__ = ["UNCHANGED", "SklearnEstimator", "changed_params"]
+__all__ = ["UNCHANGED", "SklearnEstimator", "changed_params", "settings_of"]
 
 # sklearn.utils.metadata_routing.UNCHANGED under another name: "leave this request as it is".
 UNCHANGED = "$UNCHANGED$"
@@ -54,7 +54,7 @@ class SklearnEstimator:
         parameters: dict[str, Any] = {}
         for name in _defaults(type(self)):
             value = getattr(self, name)
-            if deep and hasattr(value, "get_params") and not isinstance(value, type):
+            if deep and _has_parameters(value):
                 parameters.update((f"{name}__{key}", inner) for key, inner in value.get_params().items())
             parameters[name] = value
         return parameters
@@ -89,10 +89,19 @@ class SklearnEstimator:
                 nested.setdefault(name, {})[inner] = value
             else:
                 own[name] = value
+        held = {name: own.get(name, getattr(self, name)) for name in nested}
+        for name, inner_params in nested.items():
+            known = held[name].get_params() if _has_parameters(held[name]) else ()
+            for inner in inner_params:
+                if inner.partition("__")[0] not in known:
+                    raise ValueError(
+                        f"Invalid parameter {f'{name}__{inner}'!r} for estimator {self}: {name} is "
+                        f"{shown(held[name])}, which has no parameter {inner!r}."
+                    )
+        for name, inner_params in nested.items():
+            held[name].set_params(**inner_params)
         for name, value in own.items():
             setattr(self, name, value)
-        for name, inner_params in nested.items():
-            getattr(self, name).set_params(**inner_params)
         return self
 
     def __repr__(self) -> str:
@@ -196,6 +205,19 @@ def changed_params(estimator: SklearnEstimator) -> dict[str, Any]:
         for name, default in _defaults(type(estimator)).items()
         if not _same(getattr(estimator, name, default), default)
     }
+
+
+def settings_of(estimator: Any, cls: type) -> dict[str, Any]:
+    """Return the parameters of the constructor of `cls` as an estimator of this class, or of a derived one, holds them.
+
+    `get_params` of an estimator lacks those that its own class, derived from `cls`, sets by itself.
+    """
+    return {name: getattr(estimator, name) for name in _defaults(cls)}
+
+
+def _has_parameters(value: Any) -> bool:
+    """True for an estimator, not for a class of estimators."""
+    return hasattr(value, "get_params") and not isinstance(value, type)
 
 
 def _defaults(cls: type) -> dict[str, Any]:

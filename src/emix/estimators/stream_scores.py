@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.estimators.criteria import WeightFacts, entropies
+from emix.estimators.criteria import TOTAL_OVERFLOWS, WeightFacts, entropies, unit_of, weighted_sum
 from emix.estimators.fit_state import parameters_of
 from emix.gaussian.scoring import Scores, ZeroDensities, score_rows
 from emix.rows.opening import is_mapped
@@ -37,12 +38,30 @@ class Totals(NamedTuple):
         −Σ w r log r; 0 where it was not asked for.
     weights : WeightFacts or None
         None without weights.
+    unit : float
+        Of w in these sums: the ratio of two does not overflow.
     """
 
     log_density: float
     weight: float
     entropy: float
     weights: WeightFacts | None
+    unit: float = 1.0
+
+    def in_unit(self) -> Totals:
+        """Return the sums for weights as they were given.
+
+        Raises
+        ------
+        ValueError
+            If all log-densities are finite, and the sum, or twice it, as criteria have it, is not.
+        """
+        unit = self.unit
+        if math.isfinite(self.log_density) and math.isinf(2.0 * unit * self.log_density):
+            raise ValueError(TOTAL_OVERFLOWS)
+        if math.isinf(2.0 * unit * self.entropy):
+            raise ValueError("The sum of entropies overflows: divide sample_weight by its largest value.")
+        return Totals(unit * self.log_density, unit * self.weight, unit * self.entropy, self.weights)
 
     def plus(self, other: Totals) -> Totals:
         """Return the sums over both, without facts of the weights."""
@@ -101,7 +120,11 @@ def totals_of_rows(
     rows: FloatArray, weight: NDArray[np.float64] | None, fitted: dict[str, Any], *, entropy: bool
 ) -> Totals:
     """Sum over checked rows in memory or in a memory map."""
-    n_rows, step = len(rows), _ROWS_AT_A_TIME
+    n_rows, step, unit, given = len(rows), _ROWS_AT_A_TIME, 1.0, weight
+    if weight is not None:
+        unit = unit_of(weight)
+        with np.errstate(under="ignore"):  # of weights that are tiny beside the largest
+            weight = weight / unit
     if not entropy:
         step = _MAPPED_ROWS if n_rows > _MAPPED_ROWS and is_mapped(rows) else n_rows
     if n_rows <= step:
@@ -112,9 +135,9 @@ def totals_of_rows(
             part = slice(first, first + step)
             total = total.plus(_sums(rows[part], None if weight is None else weight[part], fitted, entropy, zeros))
         zeros.warn()
-    if weight is None:
+    if weight is None or given is None:
         return total
-    return total._replace(weight=float(np.sum(weight)), weights=WeightFacts().plus(weight))
+    return total._replace(weight=float(np.sum(weight)), weights=WeightFacts().plus(given), unit=unit)
 
 
 def _sums(
@@ -135,14 +158,8 @@ def _sums(
     if weight is None:
         total = float(np.sum(density, dtype=np.float64))
         return Totals(total, float(len(X)), 0.0 if of_rows is None else float(np.sum(of_rows)), None)
-    of_weighted = 0.0 if of_rows is None else _weighted_sum(of_rows, weight)
-    return Totals(_weighted_sum(density, weight), float(np.sum(weight)), of_weighted, None)
-
-
-@np.errstate(under="ignore")  # of tiny weights
-def _weighted_sum(density: FloatArray, weight: NDArray[np.float64]) -> float:
-    """Return Σ w·log p, where a weight of zero leaves a row out even at log p = -inf."""
-    return float(np.sum(np.where(weight > 0.0, density, 0.0) * weight))
+    of_weighted = 0.0 if of_rows is None else weighted_sum(of_rows, weight)
+    return Totals(weighted_sum(density, weight), float(np.sum(weight)), of_weighted, None)
 
 
 def _batches(stream: RowSource, fitted: dict[str, Any], caller: str) -> Iterator[Batch]:

@@ -23,7 +23,7 @@ from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.kernel.factors import Columns
 from emix.kernel.layout import parameters_layout
 
-__all__ = ["Collapse", "ColumnDoubts", "Judgement", "Names", "judge_fit"]
+__all__ = ["Collapse", "ColumnDoubts", "Judgement", "Names", "columns_text", "judge_fit"]
 
 Array = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class Collapse(NamedTuple):
     def message(self, names: Names = None) -> str:
         """Say it in one sentence, with the columns' names if there are any."""
         who = "the common covariance" if self.component is None else f"component {self.component}"
-        where = "all columns" if self.column is None else _columns([self.column], names, verb=False)
+        where = "all columns" if self.column is None else columns_text([self.column], names, verb=False)
         return f"{who} {self.how.format(where=where)}"
 
 
@@ -104,13 +104,13 @@ class ColumnDoubts(NamedTuple):
         found = []
         if self.constant:
             found.append(
-                f"{_columns(self.constant, names)} constant, which tells no components apart: leave out what does not "
-                "vary."
+                f"{columns_text(self.constant, names)} constant, which tells no components apart: leave out what does "
+                "not vary."
             )
         if self.dependent:
             found.append(
-                f"{_columns(self.dependent, names)} linearly dependent: one of them follows from the others, and what "
-                "reg_covar adds is all that keeps the covariances regular. Leave one out."
+                f"{columns_text(self.dependent, names)} linearly dependent: one of them follows from the others, and "
+                "what reg_covar adds is all that keeps the covariances regular. Leave one out."
             )
         remedy = "Pass reg_covar=0 if that is too much."
         if reg_covar != "auto":
@@ -120,10 +120,10 @@ class ColumnDoubts(NamedTuple):
             )
         much = f"reg_covar={shown_ridge(reg_covar)} is more than 1 % of a component's own variance in"
         if self.swamped:
-            which = _columns(self.swamped, names, verb=False)
+            which = columns_text(self.swamped, names, verb=False)
             found.append(f"{much} {which}, and part of the result there. {remedy}")
         if self.nearly_dependent:
-            which = _columns(self.nearly_dependent, names)
+            which = columns_text(self.nearly_dependent, names)
             found.append(
                 f"{which} nearly linearly dependent: {much} a direction in which they vary little, and part of the "
                 f"result there. {remedy}"
@@ -352,7 +352,8 @@ def _rows(number: float) -> str:
     return f"{text} row{'' if text == '1' else 's'}"
 
 
-def _columns(which: Sequence[int], names: Names, *, verb: bool = True, most: int = 5) -> str:
+def columns_text(which: Sequence[int], names: Names, *, verb: bool = True, most: int = 5) -> str:
+    """Return "Columns 'a', 'b' are", the start of a sentence, or without the verb "columns 'a', 'b'"."""
     shown = [str(j) if names is None else repr(names[j]) for j in which[:most]]
     more = f" and {len(which) - most} more" if len(which) > most else ""
     plural = len(which) > 1

@@ -15,7 +15,7 @@ from emix.gaussian.structures import CovarianceStructure, structure_of
 from emix.kernel import factors
 from emix.kernel.layout import ParametersLayout, parameters_layout
 
-__all__ = ["GaussianParameters", "check_shapes", "check_values"]
+__all__ = ["GaussianParameters", "check_shapes", "check_values", "full_covariances"]
 
 Array = NDArray[np.float64]
 
@@ -269,6 +269,11 @@ class GaussianParameters:
         if len(spread) == len(alive):
             spread = spread[alive]
         return float(max(weights.max(), means.max(), spread.max()))
+
+
+def full_covariances(parameters: GaussianParameters) -> Array:
+    """Return the covariances as matrices, (K, d, d)."""
+    return parameters.structure.form.to_full(parameters.covariances, parameters.n_components, parameters.n_features)
 
 
 def check_shapes(structure: CovarianceStructure, weights: Array, means: Array, **matrices: Array) -> None:

@@ -176,8 +176,10 @@ def structure_of(
     return _BY_NAME[choice_of(parameter, structure, NAMES, caller)] if found is None else found
 
 
-def check_one_column(name: str, n_features: int, caller: str, parameter: str = "covariance_type") -> None:
-    """Refuse a name of `OF_ONE_COLUMN` for data in several columns.
+def check_one_column(
+    name: str, n_features: int, caller: str, parameter: str = "covariance_type", data: str = "X has"
+) -> None:
+    """Refuse a name of `OF_ONE_COLUMN` for data in several columns; `data` is the subject of the message.
 
     Raises
     ------
@@ -186,6 +188,6 @@ def check_one_column(name: str, n_features: int, caller: str, parameter: str = "
     """
     if n_features > 1 and name in OF_ONE_COLUMN:
         raise ValueError(
-            f"The {parameter!r} parameter of {caller} has {name!r}, a structure of data in one column, but X has "
+            f"The {parameter!r} parameter of {caller} has {name!r}, a structure of data in one column, but {data} "
             f"{n_features} columns: use {_OF_COLUMNS[name]}."
         )

@@ -15,6 +15,7 @@ import numpy as np
 from emix.choice.selection import mixture_name, value_of
 from emix.em.restarts import RunReport
 from emix.estimators.gaussian_mixture import GaussianMixture
+from emix.estimators.sklearn_protocol import settings_of
 from emix.exceptions import DegenerateFitError, warnings_held
 from emix.plots.pairs import between_shares
 from emix.plots.planes import View
@@ -98,7 +99,7 @@ def runs_from_starts(
 ) -> list[RunReport]:
     """Fit the mixture of a subject from several starts, and return the reports of the runs."""
     settings = {"n_init": n_starts, "init_params": "auto", "warm_start": False, "verbose": verbose}
-    again = GaussianMixture(**{**subject.estimator.get_params(), **settings})
+    again = GaussianMixture(**{**settings_of(subject.estimator, GaussianMixture), **settings})
     # These fits are looked at in the report; their warnings are not those of the chosen mixture.
     with warnings_held():
         try:

@@ -47,6 +47,10 @@ def patch_sklearn() -> None:
     reason: a subclass that overrides private steps such as ``_m_step``; arrays of other libraries than NumPy with
     scikit-learn's array-API dispatch; data and parameters that emix refuses and scikit-learn takes.
 
+    Classes that were derived from scikit-learn's before the patch stay scikit-learn's, and go on working, with one
+    exception: ``super(GaussianMixture, self)`` in them raises TypeError, as the name then stands for the new class.
+    Write ``super()``, or patch before such a class is defined.
+
     Objects made under the patch are pickled with a class of emix. They load wherever emix and scikit-learn are
     installed, patched or not. In the module that defines it, ``sklearn.mixture._gaussian_mixture``, scikit-learn's own
     class keeps its name: pickle looks for it there.

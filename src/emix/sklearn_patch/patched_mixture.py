@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from emix.estimators.fit_attributes import NOT_CONVERGED
 from emix.estimators.fit_state import attributes_of, parameters_of
 from emix.estimators.gaussian_mixture import GaussianMixture as EmixMixture
 from emix.estimators.sklearn_exchange import parameters_of_sklearn, sklearn_mixture
+from emix.estimators.sklearn_protocol import settings_of
 from emix.exceptions import warn, warn_convergence, warnings_held
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import Scores, score_rows
@@ -33,12 +35,6 @@ _STEPS = (
     "_estimate_weighted_log_prob", "_estimate_log_prob_resp", "_compute_lower_bound", "_get_parameters",
     "_set_parameters",
 )  # fmt: skip
-
-# The words of scikit-learn, which its users may look for.
-_NOT_CONVERGED = (
-    "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
-    "check for degenerate data."
-)
 
 _ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 
@@ -64,6 +60,8 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         -------
         self
         """
+        if not _is_patched(self):
+            return _Own.fit(self, X, y)  # type: ignore[no-any-return]
         self.fit_predict(X, y)
         return self
 
@@ -80,6 +78,8 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         -------
         ndarray of shape (n_samples,), intp
         """
+        if not _is_patched(self):
+            return _Own.fit_predict(self, X, y)  # type: ignore[no-any-return]
         kind, reason = self._reason_against(X)
         if not reason:
             if not get_config()["skip_parameter_validation"]:
@@ -112,8 +112,8 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         -------
         ndarray of shape (n_samples,)
         """
-        scores = self._score_rows(X, log_density=True)
-        return super().score_samples(X) if scores is None else scores.log_density
+        scores = _score_rows(self, X, log_density=True)
+        return _Own.score_samples(self, X) if scores is None else scores.log_density
 
     def predict(self, X: Any) -> Any:
         """Component that each row most probably comes from.
@@ -126,8 +126,8 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         -------
         ndarray of shape (n_samples,), intp
         """
-        scores = self._score_rows(X, labels=True)
-        return super().predict(X) if scores is None else scores.labels
+        scores = _score_rows(self, X, labels=True)
+        return _Own.predict(self, X) if scores is None else scores.labels
 
     def predict_proba(self, X: Any) -> Any:
         """Responsibilities: the probability of each component for each row.
@@ -140,8 +140,8 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         -------
         ndarray of shape (n_samples, n_components)
         """
-        scores = self._score_rows(X, responsibilities=True)
-        return super().predict_proba(X) if scores is None else scores.responsibilities
+        scores = _score_rows(self, X, responsibilities=True)
+        return _Own.predict_proba(self, X) if scores is None else scores.responsibilities
 
     @classmethod
     def __subclasshook__(cls, other: type) -> bool:
@@ -161,7 +161,7 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
 
     def _fit_rows(self, rows: NDArray[Any]) -> NDArray[np.intp]:
         """Fit checked rows by emix."""
-        mixture = EmixMixture(**self.get_params(deep=False))
+        mixture = EmixMixture(**settings_of(self, _Own))
         mixture.warm_start = self.warm_start and hasattr(self, "converged_")
         if mixture.warm_start:
             before = self._parameters()
@@ -170,7 +170,7 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         with warnings_held():
             labels = mixture.fit_predict(rows)
         if not mixture.converged_ and self.max_iter > 0:
-            warn_convergence(_NOT_CONVERGED)
+            warn_convergence(NOT_CONVERGED)
         state: dict[str, Any] = {name: np.array(getattr(mixture, name)) for name in _ARRAYS}
         state["converged_"] = mixture.converged_
         state["n_iter_"] = mixture.n_iter_
@@ -179,21 +179,6 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         state["_fitted_parameters"] = parameters_of(vars(mixture))
         self.__dict__.update(state)
         return labels
-
-    def _score_rows(self, X: Any, **what: bool) -> Scores | None:
-        """Score rows by emix; None if it cannot, which is then said."""
-        check_is_fitted(self)
-        kind, reason = self._reason_against(X)
-        if not reason:
-            rows = validate_data(self, X, reset=False)
-            try:
-                parameters = self._parameters()
-            except (TypeError, ValueError) as error:
-                kind, reason = "scores", str(error)
-            else:
-                return score_rows(as_rows(rows), parameters, **{"log_density": False, **what})
-        _speak(kind, reason)
-        return None
 
     def _parameters(self) -> GaussianParameters:
         """Return the parameters that the attributes hold: those of the fit, unless arrays were changed since.
@@ -212,6 +197,33 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         return parameters_of_sklearn(
             self.covariance_type, self.weights_, self.means_, self.precisions_cholesky_, vars(self).get("covariances_")
         )
+
+
+def _is_patched(mixture: Any) -> bool:
+    """True for objects of the class above and of classes derived from it.
+
+    Code from before the patch may call a method of the class by its name, with an object of scikit-learn's own. That
+    counts as an instance, too, so that `isinstance` does not tell.
+    """
+    return GaussianMixture in type(mixture).__mro__
+
+
+def _score_rows(mixture: Any, X: Any, **what: bool) -> Scores | None:
+    """Score rows by emix; None if that is scikit-learn's to do, which is said of objects of the class above."""
+    if not _is_patched(mixture):
+        return None
+    check_is_fitted(mixture)
+    kind, reason = mixture._reason_against(X)
+    if not reason:
+        rows = validate_data(mixture, X, reset=False)
+        try:
+            parameters = mixture._parameters()
+        except (TypeError, ValueError) as error:
+            kind, reason = "scores", str(error)
+        else:
+            return score_rows(as_rows(rows), parameters, **{"log_density": False, **what})
+    _speak(kind, reason)
+    return None
 
 
 def _namespace_of(check: Any, rows: NDArray[Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emix.em.loop import Goal
 from emix.exceptions import DegenerateFitError
-from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
 from emix.starts.exploration import SAME_MODE, Exploration, Mode
 from emix.starts.kmeans import draw_rows
@@ -166,8 +166,8 @@ def _surroundings(exploration: Exploration, parameters: GaussianParameters) -> _
     scores = score_rows(exploration.source.X, parameters, log_density=False, responsibilities=True, n_threads=1)
     assert scores.responsibilities is not None
     exploration.left -= 1.0
-    K, d = parameters.means.shape
-    covariances = parameters.structure.form.to_full(parameters.covariances, K, d)
+    K = parameters.n_components
+    covariances = full_covariances(parameters)
     # In units of the columns, so that nothing overflows. A constant column has no part in distances.
     varies = exploration.deviations > 0.0
     unit = exploration.deviations[varies]

@@ -11,19 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from emix.choice.request import check_covariance_types, check_n_components
 from emix.choice.select import select_from
-from emix.estimators.criteria import aic, bic
+from emix.estimators.criteria import aic, bic, weighted_total
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.estimators.parameters_check import Settings
 from emix.exceptions import DegenerateFitError, shown, warn, warn_convergence, warnings_held
-from emix.gaussian.collapse import ColumnDoubts, judge_fit
-from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.collapse import ColumnDoubts, columns_text, judge_fit
+from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
 from emix.gaussian.structures import CovarianceStructure, structure_of
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import FloatArray, check_enough_rows
 from emix.supervised.class_gaussians import fit_class_gaussians
 
-__all__ = ["CRITERIA", "ClassFits", "LabelledRows", "fit_across_classes", "fit_each_class", "weighted_total"]
+__all__ = ["CRITERIA", "ClassFits", "LabelledRows", "fit_across_classes", "fit_each_class"]
 
 CRITERIA = ("bic", "aic")
 
@@ -58,7 +58,7 @@ class LabelledRows(NamedTuple):
 
 
 class ClassFits(NamedTuple):
-    """Mixtures of the classes, in their order, and what there is to say of all.
+    """Mixtures of the classes, in their order, and the numbers of parameters and steps of all together.
 
     Attributes
     ----------
@@ -161,7 +161,8 @@ def _warn_of_constant_columns(mixtures: list[GaussianMixture], rows: LabelledRow
     least, greatest = ArraySource(rows.X).column_range
     everywhere = set(np.flatnonzero(least == greatest).tolist())
     if everywhere:
-        warn(f"{_columns(everywhere, rows)} constant, which tells no classes apart: leave out what does not vary.")
+        which = columns_text(sorted(everywhere), rows.names)
+        warn(f"{which} constant, which tells no classes apart: leave out what does not vary.")
     # A variance of all columns together is not that of the constant ones.
     within = [
         (label, set(mixture.columns_in_doubt_.constant) - everywhere)
@@ -172,19 +173,13 @@ def _warn_of_constant_columns(mixtures: list[GaussianMixture], rows: LabelledRow
     if found:
         label, columns = found[0]
         others = {1: "", 2: " Another class has such columns, too."}
+        which = columns_text(sorted(columns), rows.names)
         warn(
-            f"{_columns(columns, rows)} constant in class {_name_of(label)}, and its variance there is what reg_covar "
+            f"{which} constant in class {_name_of(label)}, and its variance there is what reg_covar "
             "adds: rows with another value hardly ever count to the class. Leave such columns out, or give the classes "
             "covariances in common, as with across_classes=True and covariance_type='tied'."
             + others.get(len(found), f" {len(found) - 1} other classes have such columns, too.")
         )
-
-
-def _columns(which: set[int], rows: LabelledRows, most: int = 5) -> str:
-    shown_columns = [str(j) if rows.names is None else repr(rows.names[j]) for j in sorted(which)]
-    more = f" and {len(which) - most} more" if len(which) > most else ""
-    plural = len(which) > 1
-    return f"Column{'s' if plural else ''} {', '.join(shown_columns[:most])}{more} {'are' if plural else 'is'}"
 
 
 def _asked_of_classes(n_components: Any, classes: NDArray[Any], caller: str) -> list[list[int]]:
@@ -343,18 +338,10 @@ def _gaussian(
 ) -> GaussianMixture:
     """Return the Gaussian of class `c` as a mixture of one component."""
     form = parameters.structure.form
-    full = form.to_full(parameters.covariances, parameters.n_components, parameters.n_features)[c]
-    kind, covariance = ("full", full) if form.has_matrices else (form.name, parameters.covariances[c])
+    covariance = full_covariances(parameters)[c] if form.has_matrices else parameters.covariances[c]
+    kind = "full" if form.has_matrices else form.name
     mixture = GaussianMixture.from_parameters([1.0], parameters.means[c : c + 1], [covariance], kind)
     mixture.n_threads = settings.n_threads
     if names is not None:
         mixture.feature_names_in_ = names
     return mixture
-
-
-@np.errstate(under="ignore")  # of tiny weights
-def weighted_total(density: FloatArray, weight: NDArray[np.float64] | None) -> tuple[float, float]:
-    """Return Σ w log p and Σ w, of weights above zero."""
-    if weight is None:
-        return float(np.sum(density, dtype=np.float64)), float(len(density))
-    return float(np.sum(density * weight)), float(np.sum(weight))

@@ -32,7 +32,8 @@ def as_class_labels(y: Any, n_samples: int, *, caller: str) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If there is no label, not one for each row, one is missing, or they are numbers that no classes have.
+        If there is no label, not one for each row, one is missing or masked, or they are bytes or numbers that no
+        classes have.
 
     Warns
     -----
@@ -41,7 +42,16 @@ def as_class_labels(y: Any, n_samples: int, *, caller: str) -> NDArray[Any]:
     """
     if y is None:
         raise ValueError(f"{caller} requires y to be passed, but the target y is None: pass the class of each row.")
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        raise ValueError(
+            f"y is a masked array with {int(np.ma.getmaskarray(y).sum())} masked values, expected the class of each "
+            "row: leave the rows out."
+        )
     labels = np.asarray(y)
+    if labels.dtype.kind in "US" and not isinstance(y, np.ndarray):
+        # A NaN among texts has become the text "nan", and a text among bytes has become bytes.
+        given = np.asarray(y, dtype=object)
+        labels = given if any(_is_missing(label) or isinstance(label, bytes) for label in given.flat) else labels
     if labels.ndim == 2 and labels.shape[1] == 1:
         sklearn = sys.modules.get("sklearn.exceptions")
         category: type[Warning] = UserWarning if sklearn is None else sklearn.DataConversionWarning
@@ -66,12 +76,14 @@ def as_class_labels(y: Any, n_samples: int, *, caller: str) -> NDArray[Any]:
 
 def _check_values(labels: NDArray[Any]) -> None:
     kind = labels.dtype.kind
-    if kind == "O":
-        # NaN alone differs from itself; pandas.NA is neither equal nor different.
-        missing = [label is None or (label != label) is not False for label in labels.tolist()]
-        if any(missing):
-            row = missing.index(True)
-            raise ValueError(f"Input y contains {shown(labels[row])} in row {row}, expected the class of each row.")
+    if kind in "OT":
+        for row, label in enumerate(labels.tolist()):
+            if _is_missing(label):
+                raise ValueError(f"Input y contains {shown(label)} in row {row}, expected the class of each row.")
+            if isinstance(label, bytes):
+                raise ValueError(_of_bytes(label, row))
+    elif kind == "S":
+        raise ValueError(_of_bytes(labels[0], 0))
     elif kind == "f":
         finite = np.isfinite(labels)
         if not finite.all():
@@ -85,8 +97,20 @@ def _check_values(labels: NDArray[Any]) -> None:
                 f"classes on a regression target with continuous values: y has {labels[whole.argmin()]:g} in row "
                 f"{int(whole.argmin())}."
             )
-    elif kind not in "biuUST":
+    elif kind not in "biuU":
         raise ValueError(f"Unknown label type: y has dtype {labels.dtype}, expected integers, booleans or texts.")
+
+
+def _is_missing(label: Any) -> bool:
+    # NaN alone differs from itself; pandas.NA is neither equal nor different.
+    return label is None or (label != label) is not False
+
+
+def _of_bytes(label: bytes, row: int) -> str:
+    return (
+        f"Unknown label type: y has the bytes {shown(bytes(label))} in row {row}, expected integers, booleans or "
+        "texts. Decode them, for example with np.char.decode(y)."
+    )
 
 
 def class_numbers(labels: NDArray[Any], *, caller: str) -> tuple[NDArray[Any], NDArray[np.intp]]:

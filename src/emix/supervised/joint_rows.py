@@ -40,8 +40,9 @@ def joint_rows(rows: FloatArray, outputs: FloatArray, names: NDArray[np.object_]
     inputs = [f"x{j}" for j in range(rows.shape[1])] if names is None else list(names)
     n_outputs, taken = outputs.shape[1], set(inputs)
     own = ["y"] if n_outputs == 1 else [f"y{j}" for j in range(n_outputs)]
-    # A column of X may have such a name.
-    own = [name if name not in taken else f"output {name}" for name in own]
+    # Columns of X may have such names.
+    while not taken.isdisjoint(own):
+        own = [name if name not in taken else f"output {name}" for name in own]
     return _NamedRows(np.column_stack([rows, outputs]), [*inputs, *own])
 
 

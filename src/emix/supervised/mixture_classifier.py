@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emix.arguments import choice_of
 from emix.choice.request import check_n_components
-from emix.estimators.criteria import bic
+from emix.estimators.criteria import bic, weighted_total
 from emix.estimators.fit_state import parameters_of
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.estimators.parameters_check import check_settings, check_weights
@@ -24,19 +24,18 @@ from emix.rows.validation import (
     as_rows,
     as_sample_weight,
     check_column_range,
-    check_feature_names,
-    check_n_features,
     feature_names,
+    rows_to_score,
 )
-from emix.supervised.class_fits import CRITERIA, LabelledRows, fit_across_classes, fit_each_class, weighted_total
+from emix.supervised.class_fits import CRITERIA, LabelledRows, fit_across_classes, fit_each_class
 from emix.supervised.class_labels import as_class_labels, class_numbers
 from emix.supervised.posteriors import ClassScores, score_classes
-from emix.supervised.saved_classifier import SavedClassifier
+from emix.supervised.saved_estimator import SavedEstimator
 
 __all__ = ["MixtureClassifier"]
 
 
-class MixtureClassifier(SavedClassifier, SklearnEstimator):
+class MixtureClassifier(SavedEstimator, SklearnEstimator):
     """Classifier with a mixture of Gaussians for each class, and Bayes' theorem for the class of a row.
 
     With π_c the prior probability of class c and p_c the density of its mixture, the posterior of the class of x is
@@ -114,6 +113,8 @@ class MixtureClassifier(SavedClassifier, SklearnEstimator):
     >>> classifier.priors_.round(3).tolist()
     [0.333, 0.667]
     """
+
+    _kind = "MixtureClassifier"
 
     classes_: NDArray[Any]
     priors_: NDArray[np.float64]
@@ -365,11 +366,8 @@ class MixtureClassifier(SavedClassifier, SklearnEstimator):
 
     def _rows(self, fitted: dict[str, Any], X: Any) -> FloatArray:
         """Return rows to score, with the columns of the fit."""
-        caller = type(self).__name__
-        check_feature_names(feature_names(X), fitted.get("feature_names_in_"), caller=caller)
-        rows = as_rows(X, caller=caller)
-        check_n_features(rows, fitted["n_features_in_"], caller=caller)
-        return rows
+        names = fitted.get("feature_names_in_")
+        return rows_to_score(X, fitted["n_features_in_"], names, caller=type(self).__name__)
 
     def _scores(self, fitted: dict[str, Any], X: Any, *, checked: bool = False) -> ClassScores:
         rows = X if checked else self._rows(fitted, X)

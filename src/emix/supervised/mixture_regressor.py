@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Iterable
 from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emix.estimators.conditional_mixtures import ConditionalMixtures
-from emix.estimators.conditioning import Conditioning
 from emix.estimators.fit_state import parameters_of
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.estimators.parameters_check import check_settings
-from emix.estimators.sklearn_protocol import SklearnEstimator
+from emix.estimators.sklearn_protocol import SklearnEstimator, settings_of
 from emix.exceptions import not_fitted, shown
+from emix.gaussian.structures import check_one_column
 from emix.normal.arguments import as_some_features
 from emix.rows.validation import FloatArray, as_rows, as_sample_weight, feature_names, rows_to_score
+from emix.supervised.fitted_regressor import attributes_of_regressor, conditionals_of, conditioning_of
 from emix.supervised.joint_rows import joint_rows, outputs_of
 from emix.supervised.r_squared import r_squared
+from emix.supervised.saved_estimator import SavedEstimator
 
 __all__ = ["MixtureRegressor"]
 
-# Numbers in a chunk's conditional means, and in its covariances: some MB.
-_NUMBERS = 1 << 18
 
-
-class MixtureRegressor(SklearnEstimator):
+class MixtureRegressor(SavedEstimator, SklearnEstimator):
     """Gaussian mixture regression: a mixture of inputs and outputs together, of which the outputs are conditioned.
 
     A Gaussian mixture is fitted to the rows [x, y]. Given x, the output has a Gaussian mixture of its own, with weights
@@ -75,6 +75,8 @@ class MixtureRegressor(SklearnEstimator):
     array([2., 2.])
     >>> mean, std = regressor.predict([[0.0]], return_std=True)
     """
+
+    _kind = "MixtureRegressor"
 
     mixture_: GaussianMixture
     n_outputs_: int
@@ -137,13 +139,15 @@ class MixtureRegressor(SklearnEstimator):
             As `GaussianMixture.fit`.
         """
         caller = type(self).__name__
-        mixture = GaussianMixture(**self.get_params(deep=False))
+        mixture = GaussianMixture(**settings_of(self, MixtureRegressor))
         check_settings(mixture, caller)
         names = feature_names(X)
         rows = as_rows(X, caller=caller, to_fit=True)
         outputs, is_vector = outputs_of(y, len(rows), caller)
+        n_columns = rows.shape[1] + outputs.shape[1]
+        check_one_column(mixture.covariance_type, n_columns, caller, data="X and y together have")
         mixture.fit(joint_rows(rows, outputs, names), sample_weight=sample_weight)
-        state = {**vars(self), **_attributes(mixture, outputs.shape[1], is_vector, names)}
+        state = {**vars(self), **attributes_of_regressor(mixture, outputs.shape[1], is_vector, names)}
         if names is None:
             del mixture.feature_names_in_
             state.pop("feature_names_in_", None)
@@ -165,8 +169,7 @@ class MixtureRegressor(SklearnEstimator):
         Returns
         -------
         MixtureRegressor
-            The mixture itself is its `mixture_` if the targets are the last features in order, else its marginal in
-            that order.
+            Its `mixture_` is a copy if the targets are the last features in order, else the marginal in that order.
 
         Raises
         ------
@@ -193,13 +196,13 @@ class MixtureRegressor(SklearnEstimator):
         first = [j for j in range(parameters.n_features) if j not in last]
         if not first:
             raise ValueError(f"targets names all {parameters.n_features} features, expected at least one to be left.")
-        if [*first, *last] != list(range(parameters.n_features)):
-            mixture = mixture.marginal([*first, *last])
-        settings = mixture.get_params(deep=False)
-        regressor = cls(**{name: settings[name] for name in cls().get_params(deep=False)})
+        in_order = [*first, *last] == list(range(parameters.n_features))
+        mixture = copy.copy(mixture) if in_order else mixture.marginal([*first, *last])
+        regressor = cls()
+        vars(regressor).update((name, getattr(mixture, name)) for name in settings_of(regressor, MixtureRegressor))
         is_vector = isinstance(targets, str) or not isinstance(targets, Iterable)
         inputs = None if names is None else names[first]
-        vars(regressor).update(_attributes(mixture, len(last), is_vector, inputs))
+        vars(regressor).update(attributes_of_regressor(mixture, len(last), is_vector, inputs))
         return regressor
 
     @overload
@@ -241,7 +244,7 @@ class MixtureRegressor(SklearnEstimator):
         std = np.empty(mean.shape if return_std else 0, rows.dtype)
         covariance = np.empty((len(rows), n_outputs, n_outputs) if return_cov else 0, rows.dtype)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            for chunk, conditional in _conditionals(fitted, rows):
+            for chunk, conditional in conditionals_of(fitted, rows):
                 mean[chunk] = conditional.mean()
                 if return_std:
                     std[chunk] = conditional.std()
@@ -283,7 +286,7 @@ class MixtureRegressor(SklearnEstimator):
         (1, 2)
         """
         fitted = self._fitted()
-        conditioning: Conditioning = fitted["_conditioning"]
+        conditioning = conditioning_of(fitted)
         rows = self._rows(fitted, X).astype(np.float64, copy=False)
         names = vars(fitted["mixture_"]).get("feature_names_in_")
         return conditioning.conditionals(rows, conditioning.structure.name, names, argument="X")
@@ -313,7 +316,7 @@ class MixtureRegressor(SklearnEstimator):
         outputs = self._outputs_to_score(fitted, y, len(rows)).astype(np.float64, copy=False)
         density = np.empty(len(rows), rows.dtype)
         with np.errstate(over="ignore"):
-            for chunk, conditional in _conditionals(fitted, rows):
+            for chunk, conditional in conditionals_of(fitted, rows):
                 density[chunk] = conditional.logpdf(outputs[chunk])
         return density
 
@@ -365,35 +368,3 @@ class MixtureRegressor(SklearnEstimator):
         if outputs.shape[1] != fitted["n_outputs_"]:
             raise ValueError(f"y has {outputs.shape[1]} outputs, expected {fitted['n_outputs_']} as in the fit.")
         return outputs
-
-
-def _attributes(
-    mixture: GaussianMixture, n_outputs: int, is_vector: bool, names: NDArray[np.object_] | None
-) -> dict[str, Any]:
-    """Return the attributes of a regressor that holds a mixture."""
-    parameters = parameters_of(vars(mixture))
-    n_inputs = parameters.n_features - n_outputs
-    found: dict[str, Any] = {
-        "mixture_": mixture,
-        "n_outputs_": n_outputs,
-        "n_features_in_": n_inputs,
-        "_conditioning": Conditioning(parameters, list(range(n_inputs)), mixture.n_threads),
-        "_is_vector": is_vector,
-    }
-    found.update({name: vars(mixture)[name] for name in ("n_iter_", "converged_") if name in vars(mixture)})
-    if names is not None:
-        found["feature_names_in_"] = names
-    return found
-
-
-def _conditionals(fitted: dict[str, Any], rows: FloatArray) -> Iterator[tuple[slice, ConditionalMixtures]]:
-    """Return the conditional mixtures of some rows after the other; of far rows, those of the nearest component."""
-    conditioning: Conditioning = fitted["_conditioning"]
-    K, n_outputs = conditioning.given.n_components, fitted["n_outputs_"]
-    matrices = conditioning.structure.form.to_full(conditioning.covariances, K, n_outputs)
-    step = max(1, _NUMBERS // (K * n_outputs + n_outputs * n_outputs + rows.shape[1]))
-    for start in range(0, len(rows), step):
-        chunk = slice(start, start + step)
-        values = rows[chunk].astype(np.float64, copy=False)
-        weights = conditioning.weights(values)[1]
-        yield chunk, ConditionalMixtures(weights, conditioning.means(values), matrices)

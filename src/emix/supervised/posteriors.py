@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.validation import FloatArray
@@ -80,12 +80,11 @@ def _nearest_class(
     rows: Array, priors: Array, parameters: Sequence[GaussianParameters], n_threads: int | None
 ) -> NDArray[np.intp]:
     """Return the class of the component that is nearest by its own covariance, for rows whose densities underflow."""
-    d = rows.shape[1]
     components = GaussianParameters.of(
         STRUCTURES["full"],
         np.concatenate([prior * one.weights for prior, one in zip(priors, parameters)]),
         np.concatenate([one.means for one in parameters]),
-        np.concatenate([one.structure.form.to_full(one.covariances, one.n_components, d) for one in parameters]),
+        np.concatenate([full_covariances(one) for one in parameters]),
     )
     labels = score_rows(rows, components, log_density=False, labels=True, n_threads=n_threads).labels
     assert labels is not None

@@ -28,8 +28,13 @@ def r_squared(true: FloatArray, predicted: FloatArray, sample_weight: NDArray[np
         warn("R² is not defined for fewer than two rows: the score is NaN. Pass more rows.")
         return math.nan
     weight = np.ones(len(true)) if sample_weight is None else sample_weight
-    truth = true.astype(np.float64)
-    left = weight @ np.square(truth - predicted)
-    total = weight @ np.square(truth - np.average(truth, axis=0, weights=weight))
+    held = weight > 0.0
+    truth, weight = true[held].astype(np.float64), weight[held] / weight.max()
+    # R² has no unit. In units of the largest weight and of each output's range no sum overflows or vanishes.
+    ranges = np.ptp(truth, axis=0)
+    unit = np.where(ranges > 0.0, ranges, 1.0)
+    left = weight @ np.square((truth - predicted[held]) / unit)
+    about = (truth - np.average(truth, axis=0, weights=weight)) / unit
+    total = np.where(ranges > 0.0, weight @ np.square(about), 0.0)
     shares = np.where(total > 0.0, left / np.where(total > 0.0, total, 1.0), left > 0.0)
     return float(np.mean(1.0 - shares))
