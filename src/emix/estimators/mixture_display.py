@@ -23,10 +23,11 @@ class MixtureDisplay:
         Parameters
         ----------
         X : array_like or data frame of shape (n_samples, n_features), optional
-            The rows of the fit. With them the summary also has the number of rows in each component, the mean largest
-            responsibility, and ICL.
+            Rows, usually those of the fit: the log-likelihood and the criteria are theirs, and n is their number or
+            weight. With them the summary also has the number of rows in each component, the mean largest
+            responsibility, and ICL. Without them a stream (`partial_fit`) has no criteria.
         sample_weight : array_like of shape (n_samples,), optional
-            The weights of the fit, with `X`.
+            The weights of `X`.
 
         Returns
         -------

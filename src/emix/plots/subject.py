@@ -137,7 +137,7 @@ class Subject:
         rows = f", {len(self.rows):,} rows" if len(self.rows) else ""
         parts = [f"{n_components} component{plural}, {covariance_type(self.estimator)} covariances{rows}"]
         values = criteria(self.estimator)
-        if values is not None:
+        if values is not None and values.bic is not None:
             numbers = (
                 f"log-likelihood {values.log_likelihood:.3f} nats     BIC {values.bic:.2f}     AIC {values.aic:.2f}"
             )
