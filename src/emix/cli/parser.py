@@ -62,6 +62,16 @@ class _Parser(argparse.ArgumentParser):
                     self.error(f"unknown option {option}: did you mean --{near}?")
         return super().parse_known_args(args, namespace)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            names = [str(choice) for choice in action.choices or ()]
+            near = {name.casefold(): name for name in names}
+            for found in difflib.get_close_matches(str(value).casefold(), near, n=1):
+                error.message = f"{error.message}: did you mean {near[found]}?"
+            raise
+
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_USAGE, f"emix: error: {message} (see {self.prog} --help)\n")
 

@@ -114,6 +114,9 @@ class MixtureDisplay:
         >>> len(figure.axes)
         4
         """
+        from emix.summary.fitted import check_mixture
+
+        check_mixture(self)  # before the picture asks for rows
         from emix.plots.kinds import plot
 
         return plot(self, X, kind, ax=ax, features=features, sample_weight=sample_weight)
