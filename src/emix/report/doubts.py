@@ -55,12 +55,15 @@ class Doubt(NamedTuple):
     is_there : bool
     text : str
     table : Table or None
+    is_note : bool
+        True if it is no reason to doubt, but a finding that is worth a look.
     """
 
     title: str
     is_there: bool
     text: str
     table: Table | None = None
+    is_note: bool = False
 
 
 def doubts_of(
@@ -145,12 +148,10 @@ def _of_rivals(selection: MixtureSelection) -> Doubt:
 
 def _is_same(row: MixtureRow, best: MixtureRow) -> bool:
     """True if both are one model: with one component, structures that differ between components are alike."""
-    return (
-        row.n_components == best.n_components == 1
-        and row.n_parameters == best.n_parameters
-        # Two ways to the same closed form, apart by rounding.
-        and math.isclose(row.log_likelihood, best.log_likelihood, rel_tol=1e-9)
-    )
+    if not row.n_components == best.n_components == 1 or row.n_parameters != best.n_parameters:
+        return False
+    # Two ways to the same closed form, apart by rounding.
+    return abs(row.log_likelihood - best.log_likelihood) <= 1e-9 * abs(best.log_likelihood)
 
 
 def _of_range(selection: MixtureSelection) -> Doubt:
@@ -191,7 +192,7 @@ def _of_collapses(subject: Subject, selection: MixtureSelection | None, runs: Se
             )
     labels, messages = zip(*rows[:_MOST_ROWS])
     shown = Table("", ["run", "what collapsed"], [list(labels), list(messages)])
-    return Doubt(title, is_there, text, shown)
+    return Doubt(title, is_there, text, shown, is_note=True)
 
 
 def _of_modes(subject: Subject, runs: Sequence[RunReport]) -> Doubt:
