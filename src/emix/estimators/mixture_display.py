@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from emix.exceptions import not_fitted
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -114,9 +116,9 @@ class MixtureDisplay:
         >>> len(figure.axes)
         4
         """
-        from emix.summary.fitted import check_mixture
-
-        check_mixture(self)  # before the picture asks for rows
+        # The picture would ask for rows first.
+        if "_parameters" not in vars(self):
+            raise not_fitted(type(self).__name__)
         from emix.plots.kinds import plot
 
         return plot(self, X, kind, ax=ax, features=features, sample_weight=sample_weight)
