@@ -11,7 +11,7 @@ import pytest
 import emix
 from emix.arguments import choice_of, integer_in_range, real_in_range
 from emix.exceptions import shown
-from emix.gaussian.structures import NAMES
+from emix.gaussian.structures import NAMES, OF_ONE_COLUMN
 
 
 def refused(error: type[Exception], text: str, function: Any, *arguments: Any, **keywords: Any) -> None:
@@ -75,6 +75,7 @@ def test_unknown_structures(structure: Any) -> None:
     refused(ValueError, text, emix.GaussianParameters.from_covariances, *arguments)
     refused(ValueError, text, emix.GaussianParameters.from_precisions, *arguments)
     refused(ValueError, f"The 'structure' parameter of GaussianModel {among}", emix.GaussianModel, 1, 1, structure)
+    among = among.replace(repr(sorted(NAMES))[1:-1], repr(sorted((*NAMES, *OF_ONE_COLUMN)))[1:-1])
     text = f"The 'covariance_type' parameter of GaussianMixture {among}"
     refused(ValueError, text, emix.GaussianMixture.from_parameters, *arguments[1:], covariance_type=structure)
     refused(ValueError, text, emix.GaussianMixture(covariance_type=structure).fit, np.eye(3))

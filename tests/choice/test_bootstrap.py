@@ -50,6 +50,13 @@ def test_under_the_null_p_values_are_spread_evenly() -> None:
     assert len(set(p)) > 12
 
 
+def test_a_structure_that_does_not_exist() -> None:
+    with pytest.raises(
+        ValueError, match=r"'covariance_type' parameter of bootstrap_lrt has 'foo', expected a name among "
+    ):
+        bootstrap_lrt(FAITHFUL, 1, "foo")
+
+
 def test_under_an_alternative_it_is_small() -> None:
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(60, 1)), rng.normal(5.0, 1.0, size=(60, 1))])

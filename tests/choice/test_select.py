@@ -82,6 +82,8 @@ def test_the_chosen_mixture_is_the_estimator_that_would_have_been_fitted() -> No
     assert [record.log_likelihood for record in best.history_] == [record.log_likelihood for record in again.history_]
 
 
+# Of wine's 178 rows a mixture of 185 parameters may be chosen.
+@pytest.mark.filterwarnings("ignore:The mixture that is chosen, .* free parameters, more than the 178 rows")
 @pytest.mark.parametrize("X", [IRIS, WINE], ids=["iris", "wine"])
 def test_the_default_fit_of_the_choice_is_no_better(X: np.ndarray) -> None:
     for seed in range(3):
@@ -223,14 +225,23 @@ def test_collapsed_mixtures_stand_in_the_table_and_are_never_chosen() -> None:
     rng = np.random.default_rng(5)
     # Twenty rows on one value of each column: a component of theirs has no variance, and any likelihood.
     X = np.vstack([rng.normal(size=(60, 2)), np.tile([3.0, 3.0], (20, 1))])
-    selection = select_mixture(X, range(1, 6), ["full", "spherical"], random_state=0)
+    with pytest.warns(UserWarning, match=r"A component collapsed in (\d+) of 10 mixtures, .* Pass more rows") as found:
+        selection = select_mixture(X, range(1, 6), ["full", "spherical"], random_state=0)
     collapsed = [row for row in selection.table_ if row.degenerate]
-    assert collapsed
+    assert f"collapsed in {len(collapsed)} of 10" in str(found[0].message)
+    assert 2 * len(collapsed) > 10
     assert all("component" in row.message for row in collapsed)
     assert min(row.bic for row in collapsed) < selection.best_row_.bic
     assert not selection.best_row_.degenerate
     assert selection.best_row_ not in collapsed
     assert not any(run.chosen and run.degenerate for run in selection.best_.runs_)
+
+
+def test_a_choice_of_more_parameters_than_rows_is_warned_of() -> None:
+    X = emix.load_faithful().data[:8]
+    with pytest.warns(UserWarning, match=r"'tied' with 6 components, has 20 free parameters, more than the 8 rows"):
+        selection = select_mixture(X, [1, 6], "tied", random_state=0)
+    assert (selection.best_row_.n_components, selection.best_row_.n_parameters) == (6, 20)
 
 
 def test_one_column() -> None:

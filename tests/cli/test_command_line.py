@@ -83,6 +83,7 @@ def test_defaults_are_those_of_the_estimator() -> None:
         (["plot", "m.npz", "r.csv"], "the following arguments are required: -o/--out"),
         (["data", "iris"], "argument NAME: invalid choice: 'iris'"),
         (["refit"], "argument COMMAND: invalid choice: 'refit'"),
+        (["reprot"], ": did you mean report? (see emix --help)"),
     ],
 )
 def test_usage_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:

@@ -38,6 +38,11 @@ def test_many_are_one_at_a_time(covariance_type: str) -> None:
     np.testing.assert_array_equal(again.mean(), mean)
     with pytest.raises(IndexError):
         many[len(ROWS)]
+    some = many[-2:0:-2]
+    assert len(some) == len(range(len(ROWS))[-2:0:-2])
+    np.testing.assert_array_equal(some.mean(), mean[-2:0:-2])
+    with pytest.raises(TypeError, match=r"the condition is 'a', expected an int or a slice"):
+        many["a"]  # type: ignore[call-overload]
 
 
 def test_moments_are_those_of_draws() -> None:

@@ -201,7 +201,9 @@ def test_far_values_are_weighted_by_their_logarithms() -> None:
     np.testing.assert_allclose(under.means_.ravel(), [-50.0, 5 - 50.5], rtol=1e-12)
     assert np.isfinite(gm.conditional({0: 1e150}).means_).all()
     for values in (1e160, [0.0, 1e160]):
-        with pytest.raises(ValueError, match=r"given has values at which the density is zero \((them|row 1, 1 of 2)\)"):
+        with pytest.raises(
+            ValueError, match=r"given has values at which the density is zero( \(row 1, 1 of 2\))?: they"
+        ):
             gm.conditional({0: values})
 
 
@@ -211,7 +213,7 @@ def test_means_that_overflow_are_refused() -> None:
     np.testing.assert_allclose(steep.conditional({0: 1e152}).means_, 1.75e308 + 7.9e305, rtol=1e-12)
     for values in (1e153, [0.0, 1e153]):
         with pytest.raises(
-            ValueError, match=r"given has values at which a conditional mean overflows \((them|row 1, 1 )"
+            ValueError, match=r"given has values at which a conditional mean overflows( \(row 1, 1 of 2\))?: they"
         ):
             steep.conditional({0: values})
 
@@ -288,8 +290,11 @@ def test_bad_features_are_named() -> None:
     for unordered in ({"age", "height"}, {"age": 1.0}):
         with pytest.raises(TypeError, match=r"features is \{.*\}, expected a sequence: the features of the result are"):
             gm.marginal(unordered)
-    with pytest.raises(ValueError, match=r"features has feature 3, expected one from 0 to 2"):
+    with pytest.raises(ValueError, match=r"features has feature 3, expected one from 0 to 2\.$"):
         gm.marginal(3)
+    numbered = GaussianMixture(1).fit(pd.DataFrame(X[:, :2], columns=[10, 20]))
+    with pytest.raises(ValueError, match=r"feature 20, .* by position; a frame's labels are names only if all are str"):
+        numbered.marginal(20)
     with pytest.raises(TypeError, match=r"features has 0\.5, expected features by name, 'height', 'weight', 'age', or"):
         gm.marginal(0.5)
     with pytest.raises(ValueError, match=r"given names all 3 features, expected at least one to be left out"):

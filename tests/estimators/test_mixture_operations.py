@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+import sklearn.mixture
 
 from emix import GaussianMixture
 from estimators.mixtures import X, each_type
@@ -65,6 +66,7 @@ def test_distribution_function_is_the_sum_of_the_components(dtype: Any) -> None:
     box = gm.cdf(points[1:], lower_limit=points[:-1])
     # Some roundings of probabilities of at most 1.
     np.testing.assert_allclose(box, np.diff(expected), rtol=0, atol=1e-14 if dtype is np.float64 else 1e-6)
+    np.testing.assert_array_equal(gm.cdf(points[:-1], lower_limit=points[1:]), 0.0)  # empty boxes
 
 
 @each_type
@@ -161,8 +163,14 @@ def test_divergence_of_single_components_is_exact() -> None:
 
 def test_bad_divergences_are_named() -> None:
     gm: Any = GaussianMixture(2, random_state=0).fit(pd.DataFrame(X, columns=["a", "b", "c"]))
-    with pytest.raises(TypeError, match=r"other is a MultivariateNormal, expected a GaussianMixture\."):
+    with pytest.raises(TypeError, match=r"other is a MultivariateNormal of emix.*, expected a fitted GaussianMixture"):
         gm.kl_divergence(gm.component(0))
+    theirs = sklearn.mixture.GaussianMixture(1).fit(X)
+    with pytest.raises(
+        TypeError, match=r"GaussianMixture of sklearn\.mixture.*: GaussianMixture\.from_sklearn\(other\)"
+    ):
+        gm.kl_divergence(theirs)
+    assert gm.kl_divergence(GaussianMixture.from_sklearn(theirs)).estimate > 0.0
     with pytest.raises(ValueError, match=r"other has 1 features, expected 3\."):
         gm.kl_divergence(line())
     with pytest.raises(ValueError, match=r"other has the features \['b', 'a', 'c'\], expected \['a', 'b', 'c'\] in"):

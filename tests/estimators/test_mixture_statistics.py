@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from emix import DegenerateCovarianceError, GaussianMixture, GaussianModel, NotFittedError
+from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture, GaussianModel, NotFittedError
 from emix.estimators.fit_state import parameters_of
 from estimators.mixtures import X, blobs, each_type, quietly
 from estimators.services import serve
@@ -104,7 +104,9 @@ def test_a_mixture_that_is_not_fitted_takes_parameters(dtype: type) -> None:
 def test_a_component_without_weight_stays_finite() -> None:
     gm = GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [1e6]], [1.0, 1.0], "spherical")
     rows = np.array([[-1.0], [1.0], [1e6]])
-    gm.update_from(gm.statistics(rows, [1.0, 1.0, 0.0]) + gm.statistics(rows[2:]).scaled(0.0))
+    statistics = gm.statistics(rows, [1.0, 1.0, 0.0]) + gm.statistics(rows[2:]).scaled(0.0)
+    with pytest.warns(ConvergenceWarning, match="The step is degenerate: component 1 holds no rows"):
+        gm.update_from(statistics)
     np.testing.assert_array_equal(gm.weights_, [1.0, 0.0])
     assert 0.0 <= gm.means_[1, 0] <= 1e6 and gm.covariances_[1] > 0.0
     assert np.isfinite(gm.score_samples(rows)).all()
@@ -242,3 +244,19 @@ def test_a_covariance_that_collapsed_is_refused() -> None:
     rows: NDArray[np.float64] = np.repeat([[0.0, 0.0], [500.0, 500.0]], 10, axis=0)
     gm = GaussianMixture.from_parameters([0.5, 0.5], rows[[0, -1]], np.ones((2, 2)), "diag").set_params(reg_covar=0.0)
     refused(gm, lambda: gm.update_from(gm.statistics(rows)), DegenerateCovarianceError, "is not positive definite")
+
+
+@pytest.mark.parametrize("is_fitted", [True, False])
+def test_a_step_that_collapses_is_warned_of(is_fitted: bool) -> None:
+    gm = fitted("diag", X)
+    statistics = gm.statistics(np.repeat(X[:1], 30, axis=0))
+    gm = gm if is_fitted else GaussianMixture(3, covariance_type="diag")
+    with pytest.warns(ConvergenceWarning, match=r"The step is degenerate: .*no variance is left in columns 0, 1, 2"):
+        gm.update_from(statistics)
+
+
+def test_a_column_that_was_constant_before_is_not_warned_of_again() -> None:
+    rows = np.c_[X, np.ones(len(X))]
+    gm = fitted("diag", rows)
+    gm.update_from(gm.statistics(rows))  # warnings are errors
+    assert gm.covariances_[0, 3] > 0.0

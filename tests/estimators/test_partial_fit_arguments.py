@@ -12,7 +12,7 @@ import pytest
 import sklearn
 from sklearn.base import clone
 
-from emix import DegenerateCovarianceError, GaussianMixture
+from emix import ConvergenceWarning, DegenerateCovarianceError, GaussianMixture
 from estimators.streams import X, stream
 
 # Metadata routing
@@ -82,11 +82,12 @@ def test_columns_that_differ() -> None:
 @pytest.mark.parametrize(
     ("step", "error", "message"),
     [
-        (0.0, ValueError, "step is 0, expected a number above 0 and up to 1"),
-        (1.5, ValueError, r"step is 1\.5, expected"),
-        (-0.5, ValueError, r"The 'step' parameter of partial_fit must be a float in the range \[0\.0, inf\)"),
-        (np.nan, ValueError, "Got nan instead"),
-        ("auto", TypeError, "Got 'auto' instead"),
+        (0.0, ValueError, r"step is 0\.0, expected a number above 0 and up to 1"),
+        (1.5, ValueError, r"step is 1\.5, expected a number above 0 and up to 1"),
+        (-0.5, ValueError, r"step is -0\.5, expected a number above 0 and up to 1"),
+        (np.nan, ValueError, "step is nan, expected a number above 0 and up to 1"),
+        ("auto", TypeError, "step is 'auto', expected a number above 0 and up to 1"),
+        (True, TypeError, "step is True, expected a number above 0 and up to 1"),
     ],
 )
 @pytest.mark.parametrize("n_before", [0, 500])
@@ -128,6 +129,25 @@ def test_settings_that_changed() -> None:
 def test_a_collapse_on_the_way() -> None:
     gm = stream(GaussianMixture(2, covariance_type="diag", reg_covar=0.0, random_state=0), X[:500])
     refused(gm, DegenerateCovarianceError, "is not positive definite", np.ones((10, 3)), step=1.0)
+
+
+def test_a_collapse_that_reg_covar_covers_is_warned_of() -> None:
+    gm = stream(GaussianMixture(2, random_state=0), X[:500])
+    with pytest.warns(
+        ConvergenceWarning, match="The step is degenerate: no variance is left in columns 0, 1, 2"
+    ) as all_:
+        gm.partial_fit(np.ones((500, 3)), step=1.0)
+    assert len(all_) == 1
+
+
+def test_a_component_that_collapses_on_the_way_is_warned_of() -> None:
+    """All rows of one of two groups are equal in a column."""
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(size=(300, 2)), rng.normal(10.0, 1.0, size=(300, 2))]
+    gm = GaussianMixture(2, random_state=0).partial_fit(rng.permutation(np.concatenate(groups)))
+    groups[1][:, 0] = 10.0
+    with pytest.warns(ConvergenceWarning, match=r"The step is degenerate: component \d .*column 0"):
+        gm.partial_fit(rng.permutation(np.concatenate(groups)), step=1.0)
 
 
 @pytest.mark.parametrize("step", [None, 0.5])

@@ -65,6 +65,7 @@ def test_the_start_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
     quietly(mixture(verbose=2, max_iter=20), X)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Start: 3 candidates on 400 rows"
+    assert lines[1] != lines[0]
     assert lines.index("Initialization 0") == sum(line.startswith("Start: ") for line in lines)
 
 

@@ -311,6 +311,8 @@ def test_unfitted_foreign_and_other_columns_are_refused(mixture: emix.GaussianMi
     with pytest.raises(emix.NotFittedError, match="not fitted yet"):
         emix.GaussianMixture(2).plot(faithful)
     with pytest.raises(emix.NotFittedError, match="not fitted yet"):
+        emix.GaussianMixture(2).plot()
+    with pytest.raises(emix.NotFittedError, match="not fitted yet"):
         emix.GaussianMixture(2).summary()
     with pytest.raises(ValueError, match="X has 1 features, but GaussianMixture is expecting 2"):
         mixture.plot(faithful[:, :1])

@@ -80,6 +80,25 @@ def test_labels_give_the_loadings() -> None:
     assert view.labels[1].startswith("PC 2 (33%): 1.00 c")
 
 
+def test_constant_columns_are_left_out() -> None:
+    """Their variance is that of reg_covar: standardized, it would be as large as that of the others."""
+    square = np.ix_(range(3), [0, 2, 3], [0, 2, 3])
+    expected = choose_view(WEIGHTS, MEANS[:, [0, 2, 3]], COVARIANCES[square], ["a", "c", "d"])
+    view = choose_view(WEIGHTS, MEANS, COVARIANCES, NAMES, constant=(1,))
+    np.testing.assert_array_equal(view.axes[:, [0, 2, 3]], expected.axes)
+    assert not view.axes[:, 1].any()
+    assert view.labels == expected.labels
+    assert view.note == f"{expected.note}\nwithout b, which is constant"
+
+
+@pytest.mark.parametrize(("constant", "seen"), [((0, 2), ("b", "d")), ((0, 1, 3), ("a", "c")), (range(4), ("a", "b"))])
+def test_two_columns_that_are_left_are_seen_as_they_are(constant: tuple[int, ...], seen: tuple[str, str]) -> None:
+    view = choose_view(WEIGHTS, MEANS, COVARIANCES, NAMES, constant=constant)
+    assert view.labels == seen
+    np.testing.assert_array_equal(view.project(MEANS), MEANS[:, [NAMES.index(name) for name in seen]])
+    assert "which are constant" in view.note
+
+
 @pytest.mark.parametrize("features", [(0, 0), (0, 4), (-1, 2)])
 def test_features_that_are_not_two_columns_are_refused(features: tuple[int, int]) -> None:
     with pytest.raises(

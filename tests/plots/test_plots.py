@@ -216,3 +216,19 @@ def test_densities_that_underflow_in_any_error_state(mixture: emix.GaussianMixtu
     far = np.vstack([faithful, faithful.max(axis=0) * 20.0])
     with np.errstate(all="raise"):
         assert "Density" in titles(plot_mixture(mixture, far))
+
+
+def test_a_constant_column_is_no_part_of_the_picture(faithful: np.ndarray) -> None:
+    with pytest.warns(UserWarning, match="Column 2 is constant"):
+        mixture = emix.GaussianMixture(2, random_state=0).fit(np.c_[faithful, np.ones(len(faithful))])
+    figure = mixture.plot(np.c_[faithful, np.ones(len(faithful))])
+    assert "without x2, which is constant" in figure.get_suptitle()
+    panel = figure.axes[0]
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("x0", "x1")
+    ellipses = [patch for patch in panel.patches if isinstance(patch, Ellipse)]
+    deviations = np.sqrt(np.linalg.eigvalsh(mixture.covariances_[:, :2, :2]))
+    # The widths are 2 and 4 deviations along the longer axis, in the columns' own units.
+    np.testing.assert_allclose(ellipses[0].width, 2.0 * deviations[0, 1], rtol=1e-12)
+    # Rows of a stream that came later may vary in it.
+    moved = np.c_[faithful, np.linspace(0.0, 1.0, len(faithful))]
+    assert "PC" in mixture.plot(moved).axes[0].get_xlabel()

@@ -115,8 +115,12 @@ def test_runs_that_collapsed_are_listed() -> None:
     rows = [row(2, 1.0), row(9, np.nan, degenerate=True)]
     large = found(of, "Collapsed", MixtureSelection(of.estimator, rows[0], rows, "bic"))
     # A mixture of too many components collapses on sound data as well.
-    assert not large.is_there and large.table is not None
+    assert not large.is_there and large.is_note and large.table is not None
     assert large.table.columns[0] == ["full, 9 components"]
+    # If most collapse, it is not sound.
+    rows.append(row(8, np.nan, degenerate=True))
+    most = found(of, "Collapsed", MixtureSelection(of.estimator, rows[0], rows, "bic"))
+    assert most.is_there and "2 of 3 mixtures collapsed: the rows are too few" in most.text
 
 
 def test_a_mixture_that_collapsed_itself_is_a_doubt() -> None:
@@ -156,6 +160,17 @@ def test_rivals_and_the_end_of_the_range() -> None:
     alone = MixtureSelection(of.estimator, rows[0], [rows[0], rows[2]], "bic")
     assert "The next is full, 1 component, 50.00 behind" in found(of, "Mixtures that are nearly", alone).text
     assert "2 is the largest number of components that was tried" in found(of, "Range", alone).text
+
+
+def test_one_component_has_no_rivals_that_are_the_same_model() -> None:
+    of = subject(groups(0.0), 1)
+    rows = [row(1, 100.0, name=name) for name in ("EII", "spherical")]
+    rows += [row(2, 100.5), row(1, 101.0, name="EEI")._replace(log_likelihood=-99.0)]
+    doubt = found(of, "Mixtures that are nearly", MixtureSelection(of.estimator, rows[0], rows, "bic"))
+    assert doubt.table is not None
+    assert doubt.table.columns[0] == ["EII, 1 component (chosen)", "full, 2 components", "EEI, 1 component"]
+    alone = MixtureSelection(of.estimator, rows[0], rows[:2], "bic")
+    assert not found(of, "Mixtures that are nearly", alone).is_there
 
 
 def test_by_cross_validation_rivals_are_within_a_standard_error() -> None:

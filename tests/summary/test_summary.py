@@ -213,3 +213,24 @@ def test_the_heading_names_the_covariances_of_the_fit(faithful: np.ndarray) -> N
     assert "2 components, EII covariances" in emix.faces.summary(mixture)
     mixture = emix.GaussianMixture(2, covariance_type="EEE", random_state=0).fit(faithful)
     assert "2 components, EEE covariances" in emix.faces.summary(mixture)
+
+
+def test_a_stream_has_no_criteria_without_rows(faithful: np.ndarray) -> None:
+    stream = emix.GaussianMixture(2, random_state=0).partial_fit(faithful[:136]).partial_fit(faithful[136:])
+    text = summary(stream)
+    assert "BIC              none of a stream: pass X to summary, or call bic(X)" in text
+    assert re.search("^Log-likelihood +about .*score\\(X\\) tells that of rows$", text, re.MULTILINE)
+    assert not re.search("^(AIC|ICL) ", text, re.MULTILINE)
+    assert "BIC" not in stream.plot(faithful).get_suptitle()
+
+
+def test_with_rows_the_criteria_are_theirs(faithful: np.ndarray, mixture: emix.GaussianMixture) -> None:
+    stream = emix.GaussianMixture(2, random_state=0).partial_fit(faithful[:136]).partial_fit(faithful[136:])
+    for gm, rows in ((stream, faithful), (mixture, faithful[:100])):
+        text = summary(gm, rows)
+        assert f"(n = {len(rows)}; lower is better" in text
+        # six and four decimals are printed
+        assert fact(text, "Log-likelihood") == pytest.approx(gm.score(rows) * len(rows), abs=5.1e-7)
+        assert fact(text, "BIC") == pytest.approx(gm.bic(rows), abs=5.1e-5)
+        assert fact(text, "AIC") == pytest.approx(gm.aic(rows), abs=5.1e-5)
+        assert fact(text, "ICL") == pytest.approx(gm.icl(rows), abs=5.1e-5)

@@ -183,7 +183,10 @@ def test_class_of_prior_zero_is_never_predicted() -> None:
 @pytest.mark.parametrize(
     ("priors", "message"),
     [
-        ([0.5, 0.5], r"should have the shape of \(3,\), but got \(2,\)"),
+        (
+            [0.5, 0.5],
+            r"'priors' should have the shape of \(3,\), but got \(2,\): priors needs one number for each class",
+        ),
         ([0.5, 0.5, 0.5], "divide priors by its sum"),
         ([-0.5, 1.0, 0.5], r"priors\[0\] is -0.5"),
         ([np.nan, 0.5, 0.5], r"priors\[0\] is nan, expected finite numbers"),

@@ -154,7 +154,9 @@ def bootstrap_lrt(
             "the structure with select_mixture first."
         )
     given = covariance_type if isinstance(covariance_type, str) else [covariance_type]
-    structures = check_covariance_types(given, source.n_features, caller=caller, parameter="covariance_type")
+    structures = check_covariance_types(
+        given, source.n_features, caller=caller, parameter="covariance_type", with_all=False
+    )
     few, more = _both(cells_of([K, K + 1], structures, source, caller=caller), K, source)
     check_column_range(source.columns, rows.dtype.char, names)
     seed = seed_of(random_state)

@@ -80,11 +80,12 @@ def check_n_components(n_components: Any, *, caller: str) -> list[int]:
 
 
 def check_covariance_types(
-    covariance_types: Any, n_features: int, *, caller: str, parameter: str = "covariance_types"
+    covariance_types: Any, n_features: int, *, caller: str, parameter: str = "covariance_types", with_all: bool = True
 ) -> list[tuple[str, CovarianceStructure]]:
     """Return the names and structures; "all" is every structure there is, those with few parameters first.
 
     With one column there are two structures, one variance for all components and one for each; "all" means these.
+    Messages name "all" unless the caller does not take it.
 
     Raises
     ------
@@ -96,7 +97,8 @@ def check_covariance_types(
     """
     if isinstance(covariance_types, str):
         covariance_types = [covariance_types]
-    expected = "expected 'all', a name or several names of covariance structures"
+    all_or = "'all', " if with_all else ""
+    expected = f"expected {all_or}a name or several names of covariance structures"
     if not isinstance(covariance_types, Iterable):
         raise TypeError(f"The {parameter!r} parameter of {caller} is {shown(covariance_types)}, {expected}.")
     given = list(covariance_types)
@@ -109,7 +111,7 @@ def check_covariance_types(
             f"The {parameter!r} parameter of {caller} has 'all' beside other names: 'all' is every structure there is. "
             "Pass it alone, or only names."
         )
-    names = [_name_of(one, n_features, caller, parameter) for one in given]
+    names = [_name_of(one, n_features, caller, parameter, with_all) for one in given]
     found = [(name, structure_of(name, caller)) for name in names]
     twice = [name for name, structure in found if sum(other is structure for _, other in found) > 1]
     if twice:
@@ -127,7 +129,7 @@ def _all_structures(n_features: int) -> list[tuple[str, CovarianceStructure]]:
     return [(structure.name, structure) for structure in found]
 
 
-def _name_of(name: Any, n_features: int, caller: str, parameter: str) -> str:
+def _name_of(name: Any, n_features: int, caller: str, parameter: str, with_all: bool) -> str:
     """Return a structure's name, checked."""
     if isinstance(name, str) and name in OF_ONE_COLUMN:
         check_one_column(name, n_features, caller, parameter)
@@ -136,10 +138,11 @@ def _name_of(name: Any, n_features: int, caller: str, parameter: str) -> str:
         return name
     hint = ""
     if isinstance(name, str):
-        near = nearest_name(name, (*NAMES, "all"))
+        near = nearest_name(name, (*NAMES, "all") if with_all else NAMES)
         hint = f" Did you mean {near!r}?" if near else ""
+    expected = "'all' or names" if with_all else "a name"
     raise (ValueError if isinstance(name, str) else TypeError)(
-        f"The {parameter!r} parameter of {caller} has {shown(name)}, expected 'all' or names among "
+        f"The {parameter!r} parameter of {caller} has {shown(name)}, expected {expected} among "
         f"{', '.join(map(repr, NAMES))}.{hint}"
     )
 

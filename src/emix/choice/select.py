@@ -114,8 +114,9 @@ def select_mixture(
     Warns
     -----
     UserWarning
-        If numbers of components are left out; if n of BIC or ICL may not be the number of rows; as
-        `GaussianMixture.fit` does of the mixture that is chosen.
+        If numbers of components are left out; if n of BIC or ICL may not be the number of rows; if more than half of
+        the mixtures collapsed, or the chosen one, of several components, has more free parameters than there are rows;
+        as `GaussianMixture.fit` does of the mixture that is chosen.
 
     Notes
     -----
@@ -204,9 +205,30 @@ def select_from(
         raise SelectionInterrupted(table_of(held_out)) from interrupt
     table = table_of(held_out)
     row = table[cells.index(best)]
+    _warn_of_the_choice(row, table, source)
     return MixtureSelection(
         _as_mixture(mixture, fitter.settings_of(best), sweep.fits[best], source, names), row, table, criterion
     )
+
+
+def _warn_of_the_choice(chosen: MixtureRow, table: list[MixtureRow], source: ArraySource) -> None:
+    """Warn if the rows are too few, or too few of their values differ, for the mixtures that were asked for."""
+    collapsed = sum(row.degenerate for row in table)
+    remedy = "Pass more rows, or ask for fewer components and for covariance_types with fewer parameters."
+    if 2 * collapsed > len(table):
+        warn(
+            f"A component collapsed in {collapsed} of {len(table)} mixtures, so that the choice was among the other "
+            f"{len(table) - collapsed}: the rows are too few for so many components, or have few distinct values. "
+            f"{remedy}"
+        )
+    n = source.n_rows if source.sample_weight is None else int(np.count_nonzero(source.sample_weight))
+    # Of many columns, one component has more parameters than there are rows by its mean alone.
+    if chosen.n_parameters > n and chosen.n_components > 1:
+        warn(
+            f"The mixture that is chosen, {chosen.covariance_type!r} with {chosen.n_components} components, has "
+            f"{chosen.n_parameters} free parameters, more than the {n} rows of X: it describes these rows, and says "
+            f"little about others. {remedy}"
+        )
 
 
 def _search_the_best(sweep: Sweep, table_of: _Tables, criterion: str) -> None:

@@ -62,6 +62,15 @@ class _Parser(argparse.ArgumentParser):
                     self.error(f"unknown option {option}: did you mean --{near}?")
         return super().parse_known_args(args, namespace)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        names = {str(choice).casefold(): str(choice) for choice in action.choices}
+        near = difflib.get_close_matches(str(value).casefold(), names, n=1)
+        hint = f": did you mean {names[near[0]]}?" if near else ""
+        listed = ", ".join(map(repr, names.values()))
+        raise argparse.ArgumentError(action, f"invalid choice: {value!r} (choose from {listed}){hint}")
+
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_USAGE, f"emix: error: {message} (see {self.prog} --help)\n")
 

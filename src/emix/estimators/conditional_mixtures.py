@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emix.exceptions import DegenerateCovarianceError
+from emix.exceptions import DegenerateCovarianceError, shown
 from emix.gaussian.structures import structure_of
 from emix.normal.algebra import log_densities
 from emix.normal.arguments import Names, as_points_by_row
@@ -52,8 +52,8 @@ class ConditionalMixtures:
     """Gaussian mixtures of the same features, one for each condition i.
 
     `GaussianMixture.conditional` returns it for arrays of values. Weights and means differ from one condition to the
-    next; the covariances are those of all. `len` is the number of conditions, and ``conditionals[i]`` is the mixture of
-    condition i.
+    next; the covariances are those of all. `len` is the number of conditions, ``conditionals[i]`` is the mixture of
+    condition i, and ``conditionals[i:j]`` are the mixtures of some.
 
     Attributes
     ----------
@@ -90,10 +90,19 @@ class ConditionalMixtures:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def __getitem__(self, row: int) -> GaussianMixture:
+    @overload
+    def __getitem__(self, row: slice) -> ConditionalMixtures: ...
+    @overload
+    def __getitem__(self, row: int) -> GaussianMixture: ...
+    def __getitem__(self, row: int | slice) -> GaussianMixture | ConditionalMixtures:
         from emix.estimators.gaussian_mixture import GaussianMixture
 
-        row = operator.index(row)
+        if isinstance(row, slice):
+            return replace(self, weights=self.weights[row], means=self.means[row])
+        try:
+            row = operator.index(row)
+        except TypeError:
+            raise TypeError(f"the condition is {shown(row)}, expected an int or a slice.") from None
         form, covariances = structure_of(self.covariance_type, type(self).__name__).form, self.covariances
         if form.is_shared:
             covariances = covariances[0]

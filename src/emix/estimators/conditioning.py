@@ -156,5 +156,8 @@ class Conditioning:
 def _refuse(bad: NDArray[np.bool_], problem: str, reason: str) -> None:
     """Refuse rows of values that are marked as bad."""
     if bad.any():
-        place = f"row {int(bad.argmax())}, {int(bad.sum())} of {len(bad)}" if len(bad) > 1 else "them"
-        raise ValueError(f"{problem} ({place}): {reason}. Leave them out.")
+        if len(bad) == 1:
+            raise ValueError(f"{problem}: {reason}.")
+        raise ValueError(
+            f"{problem} (row {int(bad.argmax())}, {int(bad.sum())} of {len(bad)}): {reason}. Leave them out."
+        )

@@ -1,4 +1,4 @@
-"""Warnings at the end of a fit: of its rows, a component that collapsed, columns, infinite precisions."""
+"""Warnings at the end of a fit or a step: of rows, a component that collapsed, columns, infinite precisions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 from emix.em.restarts import RunReport
 from emix.estimators.parameters_check import Settings
 from emix.exceptions import warn, warn_convergence
-from emix.gaussian.collapse import ColumnDoubts, Names
+from emix.gaussian.collapse import LEAST_VARIANCE, ColumnDoubts, Names, judge_fit
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.reg_covar import RegCovar
+from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.source import RowSource
 from emix.rows.validation import FloatArray
 
-__all__ = ["warn_of_doubts", "warn_of_infinite_precisions"]
+__all__ = ["warn_of_doubts", "warn_of_infinite_precisions", "warn_of_step"]
 
 # The largest number of each dtype.
 _LARGEST = {character: float(np.finfo(character).max) for character in "df"}
@@ -60,3 +62,52 @@ def warn_of_doubts(
         )
     for message in doubts.messages(settings.reg_covar, names):
         warn(message)
+
+
+def warn_of_step(
+    statistics: GaussianStatistics,
+    reg_covar: RegCovar,
+    before: GaussianParameters | None,
+    after: GaussianParameters,
+    n_rows: float,
+    names: Names,
+    remedy: str,
+    *,
+    of_few_rows: bool,
+) -> None:
+    """Warn of a step from statistics to parameters in which a component collapsed, or a column became constant.
+
+    Parameters
+    ----------
+    statistics : GaussianStatistics
+        Those of the last M-step.
+    reg_covar : float or "auto"
+    before, after : GaussianParameters
+        Before the step, None if there were none, and after it.
+    n_rows : float
+        Rows that the statistics are worth.
+    names : ndarray of str or None
+        Of the columns.
+    remedy : str
+        Ends the message.
+    of_few_rows : bool
+        As of `judge_fit`.
+    """
+    collapse, doubts = judge_fit(statistics, reg_covar, n_rows, of_few_rows=of_few_rows)
+    found = [] if collapse is None else [collapse.message(names)]
+    if doubts.constant:
+        # A column that was constant before has been warned of.
+        old = np.inf if before is None else _variances(before).max(axis=0)
+        narrowed = _variances(after).max(axis=0) < LEAST_VARIANCE * old
+        new = [j for j in doubts.constant if narrowed[j]]
+        if new:
+            listed = ", ".join(str(j) if names is None else repr(str(names[j])) for j in new)
+            found.append(f"no variance is left in column{'s' * (len(new) > 1)} {listed}, constant in these rows")
+    if found:
+        warn_convergence(f"The step is degenerate: {'; '.join(found)}. {remedy}")
+
+
+def _variances(parameters: GaussianParameters) -> FloatArray:
+    """Return the variances of each component, (K, d)."""
+    form, K, d = parameters.structure.form, parameters.n_components, parameters.n_features
+    return np.asarray(np.diagonal(form.to_full(parameters.covariances, K, d), axis1=1, axis2=2))

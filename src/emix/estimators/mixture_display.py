@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from emix.exceptions import not_fitted
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -23,10 +25,11 @@ class MixtureDisplay:
         Parameters
         ----------
         X : array_like or data frame of shape (n_samples, n_features), optional
-            The rows of the fit. With them the summary also has the number of rows in each component, the mean largest
-            responsibility, and ICL.
+            Rows, usually those of the fit: the log-likelihood and the criteria are theirs, and n is their number or
+            weight. With them the summary also has the number of rows in each component, the mean largest
+            responsibility, and ICL. Without them a stream (`partial_fit`) has no criteria.
         sample_weight : array_like of shape (n_samples,), optional
-            The weights of the fit, with `X`.
+            The weights of `X`.
 
         Returns
         -------
@@ -114,6 +117,9 @@ class MixtureDisplay:
         >>> len(figure.axes)
         4
         """
+        # The picture would ask for rows first.
+        if "_parameters" not in vars(self):
+            raise not_fitted(type(self).__name__)
         from emix.plots.kinds import plot
 
         return plot(self, X, kind, ax=ax, features=features, sample_weight=sample_weight)

@@ -72,7 +72,8 @@ class MixtureOperations(DerivedMixtures):
         X : array_like or data frame of shape (n_features,) or (..., n_features)
             Upper limits; +inf and −inf are allowed.
         lower_limit : array_like, optional
-            Broadcast with X; −inf by default.
+            Broadcast with X; −inf by default. If a coordinate is above that of X, the box is empty and its probability
+            0.
         random_state : int, Generator, RandomState or None, default=0
             For the integration, as in `MultivariateNormal.cdf`.
 
@@ -203,7 +204,7 @@ class MixtureOperations(DerivedMixtures):
         """
         _, fitted, ours = self._held()
         if not isinstance(other, MixtureOperations):
-            raise TypeError(f"other is a {type(other).__name__}, expected a GaussianMixture.")
+            raise _no_mixture(other)
         _, their_fit, theirs = other._held()
         if ours.n_features != theirs.n_features:
             raise ValueError(f"other has {theirs.n_features} features, expected {ours.n_features}.")
@@ -272,3 +273,13 @@ class MixtureOperations(DerivedMixtures):
                 )
             found = np.quantile(log_densities_of_draws(parameters, n_samples, random_source(random_state)), shares)
         return float(found) if shares.ndim == 0 else np.asarray(found)
+
+
+def _no_mixture(other: Any) -> TypeError:
+    """Return the error for another object than a mixture of emix; for scikit-learn's it says how to take it."""
+    kind, remedy = type(other), ""
+    if all(hasattr(other, name) for name in ("weights_", "means_", "covariances_", "precisions_cholesky_")):
+        remedy = ": GaussianMixture.from_sklearn(other) makes one of it"
+    return TypeError(
+        f"other is a {kind.__name__} of {kind.__module__}, expected a fitted GaussianMixture of emix{remedy}."
+    )

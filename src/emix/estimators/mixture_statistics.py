@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from emix.estimators.criteria import TOTAL_OVERFLOWS
 from emix.estimators.fit_attributes import REPORT
 from emix.estimators.fit_state import attributes_of, dtype_of, parameters_of
-from emix.estimators.fit_warnings import warn_of_infinite_precisions
+from emix.estimators.fit_warnings import warn_of_infinite_precisions, warn_of_step
 from emix.estimators.fitted_mixture import FittedMixture
 from emix.estimators.parameters_check import Settings, check_settings
 from emix.gaussian.model import GaussianModel
@@ -110,6 +110,11 @@ class MixtureStatistics(FittedMixture):
         DegenerateCovarianceError
             If the covariance of a component is not positive definite.
 
+        Warns
+        -----
+        ConvergenceWarning
+            If a component collapsed: it holds too few rows, or rows that are equal in some direction.
+
         Examples
         --------
         >>> import emix
@@ -137,6 +142,16 @@ class MixtureStatistics(FittedMixture):
         dtype = dtype_of(before["means_"]) if "means_" in before else _dtype_of_rows(statistics)
         published = attributes_of(parameters, dtype)
         warn_of_infinite_precisions(parameters, published["precisions_"])
+        warn_of_step(
+            statistics,
+            settings.reg_covar,
+            parameters_of(before) if "_parameters" in before else None,
+            parameters,
+            statistics.n_rows,
+            before.get("feature_names_in_"),
+            "Its parameters say little about the data: take the statistics of more rows, or of fewer components.",
+            of_few_rows=True,
+        )
         kept = {name: value for name, value in before.items() if name not in REPORT}
         self.__dict__ = {**kept, **published, "n_features_in_": d}
         return self

@@ -154,8 +154,19 @@ def _warn_of_twins(given: GivenStart, one_spread: bool) -> None:
 
 
 @np.errstate(under="ignore")
-def check_weights(weights: Any, n_components: int, *, argument: str) -> NDArray[np.float64]:
+def check_weights(
+    weights: Any, n_components: int, *, argument: str, parameter: str = "weights", of: str = "component"
+) -> NDArray[np.float64]:
     """Return weights of components that sum to one.
+
+    Parameters
+    ----------
+    weights : array_like
+    n_components : int
+    argument : str
+        The argument's name in messages.
+    parameter, of : str
+        What the weights are called, and of what there is one each.
 
     Raises
     ------
@@ -163,21 +174,21 @@ def check_weights(weights: Any, n_components: int, *, argument: str) -> NDArray[
         If they have the wrong shape, are outside [0, 1], or do not sum to one.
     """
     found = as_numbers(weights, argument)
-    _check_shape(found, (n_components,), "weights", f"{argument} needs one weight for each component")
+    _check_shape(found, (n_components,), parameter, f"{argument} needs one number for each {of}")
     check_finite(found, argument)
     if found.min() < 0.0 or found.max() > 1.0:
         k = int(np.argmax((found < 0.0) | (found > 1.0)))
         raise ValueError(
-            f"{argument}[{k}] is {found[k]:.5f}, expected weights between 0 and 1 that sum to one: divide {argument} "
-            "by its sum. (The parameter 'weights' should be in the range [0, 1], "
+            f"{argument}[{k}] is {found[k]:.5f}, expected {parameter} between 0 and 1 that sum to one: divide "
+            f"{argument} by its sum. (The parameter '{parameter}' should be in the range [0, 1], "
             f"but got min value {found.min():.5f}, max value {found.max():.5f})"
         )
     total = float(found.sum(dtype=np.float64))
     # Weights that were normalized in their own precision.
     if abs(total - 1.0) > (1e-6 if found.dtype == np.float32 else 1e-8):
         raise ValueError(
-            f"The parameter 'weights' should be normalized, but got sum(weights) = {total:.5f}: divide {argument} "
-            "by its sum."
+            f"The parameter '{parameter}' should be normalized, but got sum({parameter}) = {total:.5f}: divide "
+            f"{argument} by its sum."
         )
     return found.astype(np.float64) / total
 

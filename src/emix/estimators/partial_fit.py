@@ -8,16 +8,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from emix.arguments import real_in_range
 from emix.estimators.fit_attributes import all_count_once
 from emix.estimators.fit_state import attributes_of, dtype_of, parameters_of
-from emix.estimators.fit_warnings import warn_of_doubts, warn_of_infinite_precisions
+from emix.estimators.fit_warnings import warn_of_doubts, warn_of_infinite_precisions, warn_of_step
 from emix.estimators.mixture_runs import fit_from_starts
 from emix.estimators.mixture_statistics import MixtureStatistics, check_sizes, source_of_rows
 from emix.estimators.parameters_check import Settings, check_given_start, check_settings
 from emix.estimators.rows_to_fit import source_to_fit
 from emix.estimators.sklearn_protocol import UNCHANGED
 from emix.estimators.stream import Stream, statistics_of_parameters
+from emix.exceptions import shown
 from emix.gaussian.collapse import ColumnDoubts
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
@@ -101,7 +101,7 @@ class PartialFit(MixtureStatistics):
         Warns
         -----
         ConvergenceWarning
-            If in the first call a component collapsed.
+            If a component collapsed: in the first call as in a fit, later if its covariance did.
         UserWarning
             As `fit`, in the first call.
 
@@ -217,6 +217,16 @@ class PartialFit(MixtureStatistics):
             stream, found, n_steps = stream.advanced(model, source)
         else:
             stream, found, n_steps = stream.stepped(model, source, parameters, step)
+        warn_of_step(
+            stream.average,
+            settings.reg_covar,
+            parameters,
+            found,
+            stream.n_rows,
+            before.get("feature_names_in_"),
+            "Pass more and other rows, or a smaller step. The mixture before was better: save it before such calls.",
+            of_few_rows=False,
+        )
         weighted = before.get("_fit_weight") is not None or not all_count_once(source)
         return {
             **before,
@@ -265,13 +275,13 @@ def _report(stream: Stream, total_weight: float, n_iter: int, weighted: bool) ->
 
 
 def _checked_step(step: Any) -> float:
-    found = real_in_range("step", step, 0.0, caller="partial_fit")
-    if not 0.0 < found <= 1.0:
-        raise ValueError(
-            f"step is {found:g}, expected a number above 0 and up to 1: the part of these rows in the statistics, or "
-            "None for steps that fall by themselves."
+    is_number = isinstance(step, (int, float, np.integer, np.floating)) and not isinstance(step, bool)
+    if not is_number or not 0.0 < step <= 1.0:
+        raise (ValueError if is_number else TypeError)(
+            f"step is {shown(step)}, expected a number above 0 and up to 1: the part of these rows in the statistics, "
+            "or None for steps that fall by themselves."
         )
-    return found
+    return float(step)
 
 
 def _check_distinct_rows(source: ArraySource, n_components: int) -> None:

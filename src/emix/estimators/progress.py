@@ -53,11 +53,13 @@ class Follower:
 
     def __init__(self, display: _Display | None, callback: Callback | None, unit: float) -> None:
         self._display, self._callback, self._unit = display, callback, unit
+        self._said = ""
         self._began = time.perf_counter()
 
     def say(self, text: str) -> None:
-        """Tell what the fit does before its iterations."""
-        if self._display is not None:
+        """Tell what the fit does before its iterations; more of the same is not told again."""
+        if self._display is not None and text != self._said:
+            self._said = text
             self._display.say(text)
 
     def run_begins(self, run: int) -> Callable[[EMRecord], bool]:

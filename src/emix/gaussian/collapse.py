@@ -142,7 +142,9 @@ _NO_DOUBTS = ColumnDoubts()
 _NOTHING = Judgement(None, _NO_DOUBTS)
 
 
-def judge_fit(statistics: GaussianStatistics, reg_covar: RegCovar, effective_rows: float) -> Judgement:
+def judge_fit(
+    statistics: GaussianStatistics, reg_covar: RegCovar, effective_rows: float, *, of_few_rows: bool = True
+) -> Judgement:
     """Judge a fit by the statistics of its last E-step.
 
     Parameters
@@ -152,6 +154,9 @@ def judge_fit(statistics: GaussianStatistics, reg_covar: RegCovar, effective_row
         That of the fit's M-steps.
     effective_rows : float
         (Σw)² / Σw² of the data.
+    of_few_rows : bool
+        Count components that hold too few rows as collapsed. A component of a stream may keep its covariance while its
+        weight fades.
 
     Returns
     -------
@@ -161,7 +166,7 @@ def judge_fit(statistics: GaussianStatistics, reg_covar: RegCovar, effective_row
         more than rounding explains, though that of all rows is more. The third may happen to all components at once, as
         on a column of zeros and ones. Where components share their eigenvalues, the second does not apply.
     """
-    few = _holds_few_rows(statistics, effective_rows)
+    few = _holds_few_rows(statistics, effective_rows) if of_few_rows else None
     if statistics.structure.is_regular(statistics, reg_covar):
         return _NOTHING if few is None else Judgement(few, _NO_DOUBTS)
     # Rare cases are left to NumPy; overflow and division by zero show in what is found.

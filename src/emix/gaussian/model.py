@@ -15,7 +15,7 @@ from emix.gaussian.reg_covar import RegCovar, reg_covar_of, shown_ridge
 from emix.gaussian.run import GaussianRun
 from emix.gaussian.shortcuts import AUTO, SHORTCUTS, shortcut_names
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.structures import CovarianceStructure, structure_of
+from emix.gaussian.structures import CovarianceStructure, check_one_column, structure_of
 from emix.rows.arrays import as_source
 
 __all__ = ["GaussianModel", "GaussianParameters", "q_function"]
@@ -70,6 +70,8 @@ class GaussianModel:
         self.n_components = n_components
         self.n_features = n_features
         self.structure = structure_of(structure, "GaussianModel")
+        if isinstance(structure, str):
+            check_one_column(structure, n_features, "GaussianModel", "structure")
         self.reg_covar: RegCovar = reg_covar_of(reg_covar, "GaussianModel")
         self.n_threads = n_threads
         self.shortcuts = SHORTCUTS if shortcuts is AUTO else shortcut_names(shortcuts)

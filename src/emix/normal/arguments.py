@@ -201,7 +201,10 @@ def _as_feature(name: str, index: Any, n_features: int, names: Names | None) -> 
         by = "number" if names is None else f"name, {few(names, _MOST_NAMES)}, or number"
         raise TypeError(f"{name} has {shown(index)}, expected features by {by}, from 0 to {n_features - 1}.") from None
     if not -n_features <= number < n_features:
-        raise ValueError(f"{name} has feature {number}, expected one from 0 to {n_features - 1}.")
+        labels = ""
+        if names is None:
+            labels = " Features are numbered by position; a frame's labels are names only if all are strings."
+        raise ValueError(f"{name} has feature {number}, expected one from 0 to {n_features - 1}.{labels}")
     return number % n_features
 
 

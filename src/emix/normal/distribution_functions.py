@@ -107,7 +107,8 @@ class DistributionFunctions:
         X : array_like of shape (n_features,) or (..., n_features)
             Upper limits; +inf and −inf are allowed.
         lower_limit : array_like, optional
-            Broadcast with X; −inf by default. Each coordinate above that of X changes the sign, as in an integral.
+            Broadcast with X; −inf by default. If a coordinate is above that of X, the box is empty and its probability
+            0. (``scipy.stats.multivariate_normal.cdf`` changes the sign there, as in an integral.)
         random_state : int, Generator, RandomState or None, default=0
             An int is the seed for every point: the same call gives the same bits, and the result of a point does not
             depend on other points. With None, calls differ. (SciPy before 1.16 integrates with a generator of its own:

@@ -59,14 +59,12 @@ def box_probability(
 ) -> float:
     """Return P(lower < Y ≤ upper) for Y ~ N(mean, covariance), all arrays over the same d features.
 
-    Limits may be infinite. Each feature with lower above upper changes the sign, as in an integral.
+    Limits may be infinite. A box with lower above upper in a feature is empty.
     """
-    sign = -1.0 if np.count_nonzero(lower > upper) % 2 else 1.0
-    lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
     # A feature without variance is a constant, inside or outside the box. SciPy would divide by its variance of 0.
     constant = np.diagonal(covariance) == 0.0
     inside = (lower < mean) & (mean <= upper)
-    if np.any(lower == upper) or not inside[constant].all():
+    if np.any(lower >= upper) or not inside[constant].all():
         return 0.0
     # Unlimited features are left out: SciPy's integration would multiply zero by their infinite limits.
     kept = np.flatnonzero(~constant & ~(np.isneginf(lower) & np.isposinf(upper)))
@@ -81,11 +79,11 @@ def box_probability(
     if np.any(low >= high):
         return 0.0
     if len(low) < 2:
-        return sign * (_interval(float(low[0]), float(high[0])) if len(low) else 1.0)
+        return _interval(float(low[0]), float(high[0])) if len(low) else 1.0
     if np.count_nonzero(correlation) == len(low):  # independent features: no integration, and tails keep their digits
-        return sign * math.prod(_interval(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))
+        return math.prod(_interval(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))
     if len(low) > 2 and (plane := _plane(correlation)) is not None:
-        return sign * _polygon(low, high, plane)
+        return _polygon(low, high, plane)
     # Not imported at the top: scipy.stats takes half a second, and only this function needs it.
     from scipy.stats import multivariate_normal
 
@@ -94,7 +92,7 @@ def box_probability(
     normal.random_state = random_source(random_state)
     probability = float(normal.cdf(high, lower_limit=low))
     # The error of the integration may take the result below 0 or above 1.
-    return sign * min(max(probability, 0.0), 1.0)
+    return min(max(probability, 0.0), 1.0)
 
 
 @np.errstate(all="ignore")  # limits may be far from the mean, or infinite
@@ -102,17 +100,15 @@ def _interval_probabilities(
     mean: float, deviation: float, lower: Float64Array, upper: Float64Array, dtype: np.dtype[Any]
 ) -> FloatArray:
     """Return `box_probability` for one feature and limits of one shape."""
-    sign = np.where(lower > upper, -1.0, 1.0)
-    least, greatest = np.minimum(lower, upper), np.maximum(lower, upper)
     if deviation == 0.0:
-        return np.where((least < mean) & (mean <= greatest), sign, 0.0).astype(dtype)[()]
+        return np.where((lower < mean) & (mean <= upper), 1.0, 0.0).astype(dtype)[()]
     from scipy.special import ndtr
 
-    low, high = (least - mean) / deviation, (greatest - mean) / deviation
+    low, high = (lower - mean) / deviation, (upper - mean) / deviation
     # Φ(high) − Φ(low) is computed in the lower tail, where no digit is lost. −inf + inf is NaN, and not above 0.
     mirrored = low + high > 0.0
     low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
-    probability: FloatArray = np.where(least == greatest, 0.0, sign * (ndtr(high) - ndtr(low))).astype(dtype)[()]
+    probability: FloatArray = np.where(lower >= upper, 0.0, ndtr(high) - ndtr(low)).astype(dtype)[()]
     return probability
 
 

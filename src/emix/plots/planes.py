@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ _LABEL_LENGTH = 38
 _NAME_LENGTH = 24
 # Largest number of names that a message lists.
 _MOST_NAMES = 12
+# Largest number of constant columns that a title names.
+_FEW_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,12 @@ def choose_view(
     names: list[str],
     features: Any = None,
     least: int = 2,
+    constant: Collection[int] = (),
 ) -> View:
     """Return the view of a mixture on one or two of its columns, or on its principal plane.
+
+    Columns that are `constant` are left out of more than two, as long as two are left: what they vary by is reg_covar,
+    which standardizing would make as large as the variance of the others.
 
     Raises
     ------
@@ -107,21 +113,44 @@ def choose_view(
         labels = tuple(plain(names[j]) for j in chosen)
         count = "two" if len(chosen) == 2 else "one"
         note = f"seen on {' and '.join(labels)}, {count} of {n_features} columns" if n_features > len(chosen) else ""
-    elif n_features <= 2:
-        axes, labels, note = np.eye(n_features), tuple(map(plain, names)), ""
     else:
-        directions, deviations, origin, shares = principal_plane(pi, mu, covariances)
-        axes = directions / deviations
-        labels = tuple(
-            f"PC {i} ({share:.0%}): {_loadings(direction, names)}"
-            for i, (direction, share) in enumerate(zip(directions, shares, strict=True), start=1)
-        )
-        note = (
-            f"seen on the first two principal components (PC) of the {n_features} standardized columns "
-            f"({shares.sum():.0%} of their variance; loadings on the axes)"
-        )
+        kept = _varying(n_features, constant)
+        part = [names[j] for j in kept]
+        note = _left_out([names[j] for j in range(n_features) if j not in kept])
+        axes = np.zeros((min(len(kept), 2), n_features))
+        if len(kept) <= 2:
+            axes[:, kept] = np.eye(len(kept))
+            labels = tuple(map(plain, part))
+        else:
+            square = np.ix_(range(len(pi)), kept, kept)
+            directions, deviations, origin[kept], shares = principal_plane(pi, mu[:, kept], covariances[square])
+            axes[:, kept] = directions / deviations
+            labels = tuple(
+                f"PC {i} ({share:.0%}): {_loadings(direction, part)}"
+                for i, (direction, share) in enumerate(zip(directions, shares, strict=True), start=1)
+            )
+            plane = (
+                f"seen on the first two principal components (PC) of the {len(kept)} standardized columns "
+                f"({shares.sum():.0%} of their variance; loadings on the axes)"
+            )
+            note = f"{plane}\n{note}" if note else plane
     seen = axes @ covariances @ axes.T
     return View(axes, origin, labels, note, pi, (mu - origin) @ axes.T, seen)
+
+
+def _varying(n_features: int, constant: Collection[int]) -> list[int]:
+    """Return the columns that a view is made of: those that are not constant, or the first constant ones beside."""
+    varying = [j for j in range(n_features) if j not in constant]
+    return sorted([*varying, *sorted(constant)[: max(0, 2 - len(varying))]])
+
+
+def _left_out(names: list[str]) -> str:
+    """Say which constant columns a view leaves out; empty if there are none."""
+    if not names:
+        return ""
+    few = ", ".join(plain(name, _NAME_LENGTH) for name in names[:_FEW_NAMES])
+    more = f" and {len(names) - _FEW_NAMES} more" if len(names) > _FEW_NAMES else ""
+    return f"without {few}{more}, which {'are' if len(names) > 1 else 'is'} constant"
 
 
 _COUNTS = {(2, 2): "two different columns", (1, 2): "one or two different columns"}

@@ -97,6 +97,13 @@ class Subject:
         """Words that say how many of the rows are drawn as points; empty if all are."""
         return f"{len(self.chosen):,} of {len(self.rows):,} rows" if self.are_many else ""
 
+    @cached_property
+    def constant(self) -> tuple[int, ...]:
+        """Columns that are constant in the rows of the fit, and in the rows that are drawn."""
+        doubts = getattr(self.estimator, "columns_in_doubt_", None)  # None if the parameters were given
+        found = () if doubts is None else doubts.constant
+        return tuple(j for j in found if not len(self.rows) or (self.rows[:, j] == self.rows[0, j]).all())
+
     def responsibilities(self, rows: FloatArray) -> NDArray[np.float64]:
         """Return the responsibilities of rows, (n_rows, n_components)."""
         return responsibilities(self.estimator, rows)
@@ -113,7 +120,7 @@ class Subject:
     def view(self, features: Any, least: int = 2) -> View:
         """Return the view of the mixture on its columns, on those that are chosen, or on its principal plane."""
         gm = self.estimator
-        return choose_view(gm.weights_, gm.means_, self.covariances, self.names, features, least)
+        return choose_view(gm.weights_, gm.means_, self.covariances, self.names, features, least, self.constant)
 
     def points(self, view: View) -> NDArray[np.float64]:
         """Return all rows on a view's axes, (n_samples, n_axes)."""
@@ -128,7 +135,7 @@ class Subject:
         rows = f", {len(self.rows):,} rows" if len(self.rows) else ""
         parts = [f"{size_and_covariances(self.estimator)}{rows}"]
         values = criteria(self.estimator)
-        if values is not None:
+        if values is not None and values.bic is not None:
             numbers = (
                 f"log-likelihood {values.log_likelihood:.3f} nats     BIC {values.bic:.2f}     AIC {values.aic:.2f}"
             )

@@ -56,12 +56,15 @@ class Doubt(NamedTuple):
     is_there : bool
     text : str
     table : Table or None
+    is_note : bool
+        True if it is no reason to doubt, but a finding that is worth a look.
     """
 
     title: str
     is_there: bool
     text: str
     table: Table | None = None
+    is_note: bool = False
 
 
 def doubts_of(
@@ -119,7 +122,7 @@ def _of_fit(subject: Subject, warned: Sequence[str]) -> Doubt:
 
 def _of_rivals(selection: MixtureSelection) -> Doubt:
     name, best = criterion_name(selection.criterion), selection.best_row_
-    rivals = [row for row in selection.ranked() if row is not best and row != best]
+    rivals = [row for row in selection.ranked() if row is not best and row != best and not _is_same(row, best)]
     title = "Mixtures that are nearly as good"
     if selection.criterion == "cv":
         error = best.cv_error or 0.0
@@ -142,6 +145,14 @@ def _of_rivals(selection: MixtureSelection) -> Doubt:
         "the data hardly tell them apart."
     )
     return Doubt(title, True, text, Table("", ["mixture", name], [names, format_numbers(values, digits=7)]))
+
+
+def _is_same(row: MixtureRow, best: MixtureRow) -> bool:
+    """True if both are one model: with one component, structures that differ between components are alike."""
+    if not row.n_components == best.n_components == 1 or row.n_parameters != best.n_parameters:
+        return False
+    # Two ways to the same closed form, apart by rounding.
+    return abs(row.log_likelihood - best.log_likelihood) <= 1e-9 * abs(best.log_likelihood)
 
 
 def _of_range(selection: MixtureSelection) -> Doubt:
@@ -169,10 +180,20 @@ def _of_collapses(subject: Subject, selection: MixtureSelection | None, runs: Se
         f"A component collapsed in {len(rows)} run{'s' * (len(rows) > 1)}, which {'are' if len(rows) > 1 else 'is'} "
         "set aside: the likelihood of such a run has no upper bound."
     )
-    # Collapses in large mixtures are usual. In other starts of the chosen one they are a reason to doubt.
+    # Collapses in large mixtures are usual. In other starts of the chosen one they are a reason to doubt, and so they
+    # are if few mixtures are left to choose from.
+    is_there = any(run.degenerate for run in runs)
+    if selection is not None:
+        collapsed, n = sum(row.degenerate for row in selection.table_), len(selection.table_)
+        if 2 * collapsed > n:
+            is_there = True
+            text += (
+                f" {collapsed} of {n} mixtures collapsed: the rows are too few for so many components, or have few "
+                "distinct values."
+            )
     labels, messages = zip(*rows[:_MOST_ROWS])
     shown = Table("", ["run", "what collapsed"], [list(labels), list(messages)])
-    return Doubt(title, any(run.degenerate for run in runs), text, shown)
+    return Doubt(title, is_there, text, shown, is_note=True)
 
 
 def _of_modes(subject: Subject, runs: Sequence[RunReport]) -> Doubt:

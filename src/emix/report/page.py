@@ -49,6 +49,7 @@ figcaption{{margin-top:.35rem;max-width:46rem}}
 pre{{overflow-x:auto;padding:.7rem .9rem;border:1px solid var(--line);border-radius:4px;font-size:.86rem}}
 .mark{{display:inline-block;min-width:4.2rem;font-weight:700}}
 .doubt{{border-left:4px solid #D55E00;padding-left:.8rem}}
+.note{{border-left:4px solid #0072B2;padding-left:.8rem}}
 .sound{{border-left:4px solid #009E73;padding-left:.8rem}}
 @media print{{nav{{display:none}}figure,table{{break-inside:avoid}}}}
 </style>

@@ -190,9 +190,9 @@ def _doubts(doubts: Sequence[Doubt], n_starts: int) -> str:
             table = table_html(header, columns, title=title)
             if not doubt.is_there:
                 table = f"<details><summary>numbers</summary>{table}</details>"
-        mark, kind = ("doubt", "doubt") if doubt.is_there else ("sound", "sound")
+        kind = "doubt" if doubt.is_there else "note" if doubt.is_note else "sound"
         parts.append(
-            f'<div class="{kind}"><h3><span class="mark">{mark}</span>{escape(doubt.title)}</h3>'
+            f'<div class="{kind}"><h3><span class="mark">{kind}</span>{escape(doubt.title)}</h3>'
             f"{paragraph(doubt.text)}{table}</div>\n"
         )
     if not n_starts:

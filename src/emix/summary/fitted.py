@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 
 ROWS_AT_A_TIME = 65_536
 
+# Two sums of the same rows differ by rounding, at most by this part (float32 rows have float32 log-densities).
+SAME = 1e-6
+
 
 @dataclass(frozen=True)
 class Criteria:
-    """Information criteria of a fit; lower is better for all of them.
+    """Information criteria of a fit, or of the rows that are given; lower is better for all of them.
 
     Attributes
     ----------
@@ -45,7 +48,8 @@ class Criteria:
         Free parameters.
     total_weight : float
         The n of BIC: the number of rows, or the sum of their weights.
-    bic, aic : float
+    bic, aic : float or None
+        None of a stream without rows, whose log-likelihood is an estimate under parameters of before.
     icl : float or None
         BIC plus twice the entropy of the responsibilities, so that overlap costs. None without
         the data.
@@ -54,29 +58,42 @@ class Criteria:
     log_likelihood: float
     n_parameters: int
     total_weight: float
-    bic: float
-    aic: float
+    bic: float | None
+    aic: float | None
     icl: float | None
 
 
 def criteria(estimator: GaussianMixture, assignment: Assignment | None = None) -> Criteria | None:
-    """Compute the criteria from the fit itself, without another pass over the data.
+    """Compute the criteria of the rows of an assignment, or without one from the fit itself.
 
     Return None for a mixture of given parameters (`from_parameters`) that was never fitted.
     """
     log_likelihood = getattr(estimator, "log_likelihood_", None)
     if log_likelihood is None or not math.isfinite(log_likelihood):
         return None
-    n_parameters = estimator.n_parameters_
-    total_weight = estimator.total_weight_
+    n, total, entropy = estimator.n_parameters_, float(log_likelihood), None
+    weight, is_stream = estimator.total_weight_, is_of_stream(estimator)
+    if assignment is not None:
+        entropy = assignment.entropy
+        # Of the rows of the fit both are one sum, to rounding: then the fit's own number is the one to show.
+        same = math.isclose(weight, assignment.total_weight, rel_tol=SAME)
+        if is_stream or not same or not math.isclose(total, assignment.log_likelihood, rel_tol=SAME, abs_tol=SAME):
+            weight, total = assignment.total_weight, assignment.log_likelihood
+    elif is_stream:
+        return Criteria(total, n, weight, None, None, None)
     return Criteria(
-        log_likelihood=float(log_likelihood),
-        n_parameters=n_parameters,
-        total_weight=total_weight,
-        bic=bic(log_likelihood, n_parameters, total_weight),
-        aic=aic(log_likelihood, n_parameters),
-        icl=None if assignment is None else icl(log_likelihood, n_parameters, total_weight, assignment.entropy),
+        log_likelihood=total,
+        n_parameters=n,
+        total_weight=weight,
+        bic=bic(total, n, weight),
+        aic=aic(total, n),
+        icl=None if entropy is None else icl(total, n, weight, entropy),
     )
+
+
+def is_of_stream(estimator: GaussianMixture) -> bool:
+    """True if the parameters are those of a stream, of which no log-likelihood is known."""
+    return str(getattr(estimator, "stopped_by_", "")) == "partial_fit"
 
 
 @dataclass(frozen=True)
@@ -92,12 +109,17 @@ class Assignment:
         Mean of each row's largest responsibility.
     entropy : float
         −Σ r log r over rows and components, nats.
+    total_weight : float
+    log_likelihood : float
+        Total of the rows, nats.
     """
 
     n_rows: int
     counts: NDArray[np.float64]
     certainty: float
     entropy: float
+    total_weight: float
+    log_likelihood: float
 
 
 def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floating] | None = None) -> Assignment:
@@ -105,14 +127,16 @@ def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floatin
     X = rows_of(estimator, X)
     w = row_weights(X, as_sample_weight(sample_weight, len(X)))
     counts = np.zeros(len(estimator.weights_))
-    largest = entropy = 0.0
+    largest = entropy = log_likelihood = 0.0
     for start in range(0, len(X), ROWS_AT_A_TIME):
         block = slice(start, start + ROWS_AT_A_TIME)
-        r = responsibilities(estimator, X[block])
+        r, log_density = _scores(estimator, X[block])
         counts += np.bincount(r.argmax(axis=1), weights=w[block], minlength=len(counts))
         largest += float(r.max(axis=1) @ w[block])
         entropy += float(entropies(r) @ w[block])
-    return Assignment(len(X), counts, largest / float(w.sum()), entropy)
+        log_likelihood += float(log_density @ w[block])
+    total = float(w.sum())
+    return Assignment(len(X), counts, largest / total, entropy, total, log_likelihood)
 
 
 def check_mixture(estimator: Any) -> None:
@@ -165,8 +189,15 @@ def rows_of(estimator: GaussianMixture, X: Any) -> FloatArray:
 
 def responsibilities(estimator: GaussianMixture, rows: FloatArray) -> NDArray[np.float64]:
     """Return responsibilities of rows that `rows_of` has returned, shape (n_samples, n_components)."""
-    r = score_rows(rows, parameters_of(vars(estimator)), responsibilities=True, n_threads=estimator.n_threads)
-    return np.asarray(r.responsibilities, dtype=np.float64)
+    return _scores(estimator, rows)[0]
+
+
+def _scores(estimator: GaussianMixture, rows: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return responsibilities (n, K) and log-densities (n,) of rows."""
+    found = score_rows(
+        rows, parameters_of(vars(estimator)), log_density=True, responsibilities=True, n_threads=estimator.n_threads
+    )
+    return np.asarray(found.responsibilities, dtype=np.float64), np.asarray(found.log_density, dtype=np.float64)
 
 
 def row_weights(rows: Any, sample_weight: NDArray[np.floating] | None) -> NDArray[np.float64]:
@@ -218,7 +249,7 @@ def stop_sentence(estimator: GaussianMixture) -> str:
         "rounding": "converged: the log-likelihood no longer changes beyond rounding",
         "max_iter": f"NOT converged: stopped at max_iter = {estimator.max_iter}",
         "callback": "stopped by the callback",
-        "partial_fit": "a stream: each row was looked at once, and the log-likelihood is an estimate",
+        "partial_fit": "a stream: each row was looked at once",
     }
     stopped_by = str(getattr(estimator, "stopped_by_", ""))
     return reasons.get(stopped_by, stopped_by or "unknown")

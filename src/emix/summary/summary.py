@@ -13,7 +13,6 @@ from emix.rows.validation import as_sample_weight
 from emix.summary.description import Description, Summary, Table
 from emix.summary.fitted import (
     Assignment,
-    Criteria,
     assign,
     check_mixture,
     column_names,
@@ -54,10 +53,11 @@ def summary(
     estimator : GaussianMixture
         A fitted mixture.
     X : array or frame of shape (n_samples, n_features), optional
-        The data of the fit. With it the summary also has the number of rows in each component,
-        the mean largest responsibility, and ICL.
+        Rows, usually those of the fit: the log-likelihood and the criteria are theirs, and n is their number or
+        weight. With them the summary also has the number of rows in each component, the mean largest responsibility,
+        and ICL. Without them a stream (`partial_fit`) has no criteria.
     sample_weight : ndarray of shape (n_samples,), optional
-        The weights of the fit, with `X`.
+        The weights of `X`.
     feature_names : sequence of str, optional
         Names of the columns; by default those of the fit.
 
@@ -101,7 +101,7 @@ def describe(
     heading = f"Gaussian mixture: {size_and_covariances(estimator)}"
     assignment = None if X is None else assign(estimator, X, sample_weight)
     facts = _data_facts(names, assignment, sample_weight)
-    facts += _fit_facts(estimator, assignment)
+    facts += _fit_facts(estimator, assignment, weighted=sample_weight is not None)
     doubts = getattr(estimator, "columns_in_doubt_", None)  # None if the parameters were given
     if doubts is not None:
         facts += [("Warning", text) for text in doubts.messages(estimator.reg_covar, names)]
@@ -125,17 +125,24 @@ def _data_facts(
     return facts
 
 
-def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> list[tuple[str, str]]:
+def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None, *, weighted: bool) -> list[tuple[str, str]]:
     values = criteria(estimator, assignment)
     if values is None:
         return [("Fit", "none: the parameters were given")]
     mean = values.log_likelihood / values.total_weight
-    facts = [
-        ("Log-likelihood", f"{values.log_likelihood:.6f} nats (mean {mean:.6f})"),
-        ("Free parameters", f"{values.n_parameters}"),
-        ("BIC", f"{values.bic:.4f} (n = {_n_of(estimator, values)}; lower is better, as for AIC and ICL)"),
-        ("AIC", f"{values.aic:.4f}"),
-    ]
+    total = f"{values.log_likelihood:.6f} nats (mean {mean:.6f})"
+    if values.bic is None or values.aic is None:
+        # The estimate has the log-density of each row under the parameters just before it.
+        total = f"about {values.log_likelihood:.6g} nats (mean {mean:.4f}), an estimate: score(X) tells that of rows"
+    facts = [("Log-likelihood", total), ("Free parameters", f"{values.n_parameters}")]
+    if values.bic is None or values.aic is None:
+        facts.append(("BIC", "none of a stream: pass X to summary, or call bic(X)"))
+    else:
+        if assignment is None:
+            weighted = vars(estimator).get("_fit_weight") is not None
+        n = f"{values.total_weight:.10g}" + (", the sum of the row weights" if weighted else "")
+        facts.append(("BIC", f"{values.bic:.4f} (n = {n}; lower is better, as for AIC and ICL)"))
+        facts.append(("AIC", f"{values.aic:.4f}"))
     if values.icl is not None:
         facts.append(("ICL", f"{values.icl:.4f}"))
     if assignment is not None and len(assignment.counts) > 1:
@@ -148,12 +155,6 @@ def _fit_facts(estimator: GaussianMixture, assignment: Assignment | None) -> lis
     if seconds is not None:
         facts.append(("Time", format_seconds(float(seconds))))
     return facts
-
-
-def _n_of(estimator: GaussianMixture, values: Criteria) -> str:
-    """Describe the n of BIC: the number of rows, or their total weight."""
-    weighted = vars(estimator).get("_fit_weight") is not None
-    return f"{values.total_weight:.10g}" + (", the sum of the row weights" if weighted else "")
 
 
 def _settings(estimator: GaussianMixture) -> str:

@@ -209,7 +209,8 @@ class MixtureClassifier(SavedEstimator, SklearnEstimator):
         labelled = LabelledRows(rows, weight, names, *class_numbers(labels, caller=caller))
         priors = labelled.shares()
         if self.priors is not None:
-            priors = check_weights(self.priors, len(labelled.classes), argument="priors")
+            n_classes = len(labelled.classes)
+            priors = check_weights(self.priors, n_classes, argument="priors", parameter="priors", of="class")
         if self.across_classes:
             fits = fit_across_classes(settings, labelled, priors, self.covariance_type, self.criterion, caller)
         else:
