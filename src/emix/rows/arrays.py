@@ -200,7 +200,7 @@ def as_source(data: Any) -> RowSource:
         If the rows or weights are not what they should be.
     """
     # The tests for other kinds of data take half a microsecond of four. An array, the usual case, skips them.
-    if type(data) is not np.ndarray and is_source(data):
+    if type(data) is ArraySource or (type(data) is not np.ndarray and is_source(data)):
         source: RowSource = data
         return source
     rows, weight = data if isinstance(data, tuple) else (data, None)
