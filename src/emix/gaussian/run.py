@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.scoring import score_rows
+from emix.gaussian.scoring import not_finite
 from emix.gaussian.shortcuts import LEAST_WORK, Shortcut
 from emix.gaussian.shortcuts.bounds import Bounds
 from emix.gaussian.shortcuts.origin import Origin
@@ -120,7 +120,7 @@ class GaussianRun:
             asked, outcome = self._take(self._request(parameters, before))
             _, cancels = judge(outcome, asked)
         if not math.isfinite(outcome.log_likelihood):
-            raise self._not_finite(parameters)
+            raise not_finite(self.source, parameters, model.n_threads)
         if cancels:
             # A component is about to jump by so many of its new standard deviations that the sums about its old mean
             # hold nothing else. They are taken once more, about the new one.
@@ -190,22 +190,3 @@ class GaussianRun:
         )
         weight, shift, _ = sums.in_unit
         return np.asarray(sums.center + shift / np.where(weight > 0.0, weight, 1.0)[:, np.newaxis])
-
-    def _not_finite(self, parameters: GaussianParameters) -> ValueError:
-        overflows = ValueError(
-            "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide the columns, "
-            "or sample_weight, by their largest magnitudes."
-        )
-        batch: Any
-        for batch in self.source.batches(1):
-            density = score_rows(batch.X, parameters, n_threads=self.model.n_threads).log_density
-            assert density is not None
-            counts = np.ones(len(density)) if batch.weight is None else batch.weight
-            bad = np.flatnonzero(~np.isfinite(density) & (counts > 0.0))
-            if bad.size:
-                return ValueError(
-                    f"The log-likelihood is not finite: row {batch.first_row + bad[0]} lies so far from every "
-                    f"component that its density is zero in {self.dtype.name}. Start closer to the data, scale the "
-                    "columns, or leave the row out."
-                )
-        return overflows

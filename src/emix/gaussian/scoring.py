@@ -15,9 +15,10 @@ from emix.kernel import factors
 from emix.kernel.layout import arguments_layout
 from emix.kernel.level import has_own_threads, kernel_for
 from emix.parallel.threads import plan, run_in_threads
+from emix.rows.source import RowSource
 from emix.rows.validation import FloatArray
 
-__all__ = ["Scores", "ZeroDensities", "score_rows", "scorer_arguments", "warn_of_zero_densities"]
+__all__ = ["Scores", "ZeroDensities", "not_finite", "score_rows", "scorer_arguments", "warn_of_zero_densities"]
 
 # Rows that the kernel takes at a time in double precision; in single they are twice as many.
 BLOCK_ROWS: int = kernel_for(np.dtype(np.float64)).block_rows
@@ -281,3 +282,23 @@ def _nearest_by_scale(X: NDArray[np.float64], parameters: GaussianParameters) ->
     norm[:, weights <= 0.0] = np.inf
     nearest: NDArray[np.intp] = np.where(norm == norm.min(axis=1, keepdims=True), weights, -1.0).argmax(axis=1)
     return nearest
+
+
+def not_finite(source: RowSource, parameters: GaussianParameters, n_threads: int | None) -> ValueError:
+    """Return the error of a log-likelihood that is not finite: it names the first row that makes it so."""
+    batch: Any
+    for batch in source.batches(1):
+        density = score_rows(batch.X, parameters, n_threads=n_threads).log_density
+        assert density is not None
+        counts = np.ones(len(density)) if batch.weight is None else batch.weight
+        bad = np.flatnonzero(~np.isfinite(density) & (counts > 0.0))
+        if bad.size:
+            return ValueError(
+                f"The log-likelihood is not finite: row {batch.first_row + bad[0]} lies so far from every component "
+                f"that its density is zero in {source.dtype.name}. Start closer to the data, scale the columns, or "
+                "leave the row out."
+            )
+    return ValueError(
+        "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide the columns, or "
+        "sample_weight, by their largest magnitudes."
+    )
