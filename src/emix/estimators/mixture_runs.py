@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,13 +126,12 @@ def fit_from_starts(
         If in every run the covariance of a component collapsed.
     """
     model = model_of(settings, source)
-    in_memory = source if sampled is None else sampled
-    assert isinstance(in_memory, ArraySource)
+    in_memory: Any = source if sampled is None else sampled
     starts = _starts(settings, model, given, seed, in_memory, search, follower)
     at_once = 1
     # A follower sees one run after another, and a stream is read for one.
-    alone = follower is not None or watch is not None or source.whole is None or has_own_threads()
-    if settings.n_init > 1 and not alone:
+    by_turns = settings.n_init == 1 or follower is not None or watch is not None or source.whole is None
+    if not by_turns and not has_own_threads():
         operations = source.n_rows * operations_of_pass(settings.n_components, source.n_features)
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:

@@ -81,7 +81,7 @@ def rows_to_fit(X: Any, sample_weight: Any, settings: Settings, caller: str, see
     if (stream := stream_of(X, sample_weight)) is not None:
         return _of_stream(stream, settings, caller, seed())
     source, names = source_to_fit(X, sample_weight, settings, caller)
-    return RowsToFit(source.X, source, source.without_unit(), names)
+    return RowsToFit(source.X, source, source if source.weight_unit == 1.0 else source.without_unit(), names)
 
 
 def source_to_fit(X: Any, sample_weight: Any, settings: Settings, caller: str) -> tuple[ArraySource, Any]:

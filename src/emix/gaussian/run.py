@@ -104,10 +104,11 @@ class GaussianRun:
         asked: PassRequest | None = None
         # Shortcuts have parts of a pass of their own.
         lone = None if self.shortcuts else self.sums.lone
-        closing, self._closing = self._closing, None
-        shrunk = cancels = False
+        closing = self._closing
+        if closing is not None:
+            self._closing = None
         if closing is not None and closing[0] is parameters:
-            outcome = closing[1]
+            outcome, shrunk, cancels = closing[1], False, False
         elif lone is not None:
             outcome = PassOutcome(np.empty(self.sums.n_sums))
             shrunk, cancels = lone.take(parameters.packed, before, self._columns, outcome)
