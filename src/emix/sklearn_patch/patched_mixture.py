@@ -61,7 +61,8 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         self
         """
         if not _is_patched(self):
-            return _Own.fit(self, X, y)  # type: ignore[no-any-return]
+            _Own.fit(self, X, y)
+            return self
         self.fit_predict(X, y)
         return self
 
@@ -79,7 +80,7 @@ class GaussianMixture(_Own):  # type: ignore[misc]  # scikit-learn has no types
         ndarray of shape (n_samples,), intp
         """
         if not _is_patched(self):
-            return _Own.fit_predict(self, X, y)  # type: ignore[no-any-return]
+            return np.asarray(_Own.fit_predict(self, X, y))
         kind, reason = self._reason_against(X)
         if not reason:
             if not get_config()["skip_parameter_validation"]:
