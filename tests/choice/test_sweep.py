@@ -10,13 +10,13 @@ from sklearn.datasets import load_iris, load_wine
 
 import emix
 from emix.choice.fits import CellFit, Fitter
-from emix.choice.neighbours import contains, merged, split
 from emix.choice.request import Cell
 from emix.choice.sweep import Neighbours, Sweep, n_parameters, start_beside
 from emix.em.restarts import RunReport
 from emix.estimators.parameters_check import check_settings
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
+from emix.starts.neighbours import contains, merged, split
 
 IRIS = load_iris().data
 SOURCE = ArraySource(IRIS)

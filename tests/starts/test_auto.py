@@ -173,6 +173,40 @@ def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert -201.0 < found.exploration.left < exploration.MOST_PASSES
 
 
+def test_work_is_less_than_some_iterations_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 20 overlapping components in 20 columns: EM climbs for hundreds of iterations.
+    rng = np.random.default_rng(1)
+    X = 0.5 * rng.normal(size=(20, 20))[rng.integers(20, size=exploration.MANY_ROWS)]
+    X += rng.normal(size=X.shape)
+    n_passes = 0
+    run = exploration.iterate
+
+    def counted(*arguments: Any, **settings: Any) -> Any:
+        nonlocal n_passes
+        result = run(*arguments, **settings)
+        n_passes += result.n_iter + 1
+        return result
+
+    monkeypatch.setattr(exploration, "iterate", counted)
+    found = starts_of(X, 20, n_threads=1)
+    # At the end of the budget a run takes CANDIDATE_ITERATIONS more, a closing E-step, and those of its start.
+    most = exploration.ITERATIONS_OF_MANY * len(X) / found.exploration.source.n_rows + 2 * auto.CANDIDATE_ITERATIONS
+    assert 0 < n_passes <= most
+
+
+def test_a_sample_has_a_candidate_of_more_components() -> None:
+    # Pairs of groups, far apart: most starts of six components have two on one group, and one on two.
+    rng = np.random.default_rng(0)
+    centers = np.array([[x, y] for x in (0.0, 60.0, 120.0) for y in (0.0, 8.0)])
+    X = centers[rng.integers(6, size=20_000)] + rng.normal(size=(20_000, 2))
+    said: list[str] = []
+    AutoStarts(ArraySource(X), GaussianModel(6, 2, "full", "auto", 1), 0, 1e-6, 1000, 1.0, said.append)
+    few: list[str] = []
+    AutoStarts(ArraySource(X[:4000]), GaussianModel(6, 2, "full", "auto", 1), 0, 1e-6, 1000, 1.0, few.append)
+    assert any("more components" in line for line in said)
+    assert not any("more components" in line for line in few)
+
+
 @pytest.mark.parametrize(("K", "max_iter"), [(1, 1000), (4, 0), (4, auto.CANDIDATE_ITERATIONS - 1)])
 def test_where_there_is_nothing_to_choose_it_is_kmeans(K: int, max_iter: int) -> None:
     X = groups(200, 2, 4)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from emix.arguments import integer_in_range
 from emix.choice.fits import CellFit, Fitter
-from emix.choice.neighbours import merged, split
 from emix.choice.request import Cell, cells_of, check_covariance_types
 from emix.choice.side_by_side import Stop, do_each
 from emix.choice.sweep import start_from, threads_of_fits
@@ -24,6 +23,7 @@ from emix.gaussian.structures import NAMES
 from emix.random_source import seed_of
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import FloatArray, as_rows, check_column_range, feature_names
+from emix.starts.neighbours import merged, split
 
 __all__ = ["LikelihoodRatioTest", "bootstrap_lrt"]
 

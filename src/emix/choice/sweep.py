@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emix.choice.fits import CellFit, Fitter, Start
-from emix.choice.neighbours import contains, merged, projected, split
 from emix.choice.request import Cell
 from emix.choice.side_by_side import Stop, do_each
 from emix.estimators.criteria import bic
@@ -16,6 +15,7 @@ from emix.kernel.level import has_own_threads
 from emix.parallel.threads import plan_runs
 from emix.rows.arrays import ArraySource
 from emix.rows.sampling import sample_rows
+from emix.starts.neighbours import contains, merged, projected, split
 
 __all__ = ["Neighbours", "Sweep", "n_parameters", "start_beside", "start_from", "threads_of_fits"]
 

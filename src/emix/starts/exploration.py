@@ -27,7 +27,7 @@ LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 OPERATIONS, MOST_PASSES, PASSES = 1.5e11, 20000, 320
 # A fit of so many rows is long by itself. The budget is then so many of its EM iterations. Work that has begun is done:
 # the first candidates, and the last run.
-MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 2.0
+MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 3.0
 
 # Nats per unit of weight. Short runs need not converge as far as the fit does. With 3e-5, modes that lie 1.5e-4 apart
 # are mistaken for each other.

@@ -122,7 +122,8 @@ class LocalSearch:
             start = start_of_labels(exploration.source, exploration.model, self._weight, labels)
         except DegenerateFitError:
             return None
-        trial = exploration.run(start, ITERATIONS, Goal(goal, FORESIGHT, PATIENCE))
+        most = min(ITERATIONS, max(PATIENCE, int(exploration.left)))
+        trial = exploration.run(start, most, Goal(goal, FORESIGHT, PATIENCE))
         exploration.left -= 1.0 if trial is None else trial.n_iter + 1.0
         return None if trial is None or not trial.log_likelihood > goal else Mode(start, trial)
 

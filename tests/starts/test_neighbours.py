@@ -7,10 +7,10 @@ import pytest
 from sklearn.datasets import load_iris
 
 from emix import GaussianMixture, GaussianModel, GaussianParameters
-from emix.choice.neighbours import contains, merged, projected, split
 from emix.em.loop import iterate
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
+from emix.starts.neighbours import contains, merged, projected, split
 
 IRIS = load_iris().data
 SOURCE = ArraySource(IRIS)

@@ -1,0 +1,79 @@
+"""A candidate that begins with too many components, of which two after two are merged.
+
+EM that begins with as many components as are asked for has to move one across a gap where two began in one group of
+rows and none in another. With three times as many, each group has one, and what is left is to say which belong
+together.
+
+References
+----------
+N. Ueda, R. Nakano, Z. Ghahramani and G. E. Hinton (2000), SMEM algorithm for mixture models, Neural Computation 12,
+2109-2128: the merge.
+M. A. T. Figueiredo and A. K. Jain (2002), Unsupervised learning of finite mixture models, IEEE Transactions on Pattern
+Analysis and Machine Intelligence 24, 381-396: from many components to few, so that the start matters little.
+"""
+
+from __future__ import annotations
+
+from emix.em.loop import iterate
+from emix.exceptions import warnings_held
+from emix.gaussian.model import GaussianModel
+from emix.gaussian.parameters import GaussianParameters
+from emix.starts.exploration import Exploration
+from emix.starts.neighbours import merged
+from emix.starts.starting_parameters import make_cells
+
+__all__ = ["merged_down", "passes_of_merging"]
+
+# On pixels of a photograph (3 columns, K 6, samples of 4 096 rows) 20 of 24 candidates end in one mode, 0.004 nats a
+# row below the best known; of random rows, k-means++ and agglomerations 2 of 150 come so near. With 2.3 and with four
+# times as many components 17 and 15 of 24 do, with half of the first iterations 18, with three after each merge 21.
+MANY, FIRST_ITERATIONS = 3, 8
+
+# Rows for each mean and variance of a component in the first steps. With fewer, components collapse.
+ROWS_PER_COLUMN = 5
+
+
+def _n_first(exploration: Exploration) -> int:
+    """Number of components to begin with; as many as are asked for where rows are too few for more."""
+    K, d = exploration.model.n_components, exploration.model.n_features
+    return max(K, min(MANY * K, exploration.source.n_rows // (ROWS_PER_COLUMN * (d + 1))))
+
+
+def passes_of_merging(exploration: Exploration) -> float:
+    """Return the work of `merged_down`, in passes with as many components as are asked for; ∞ where rows are too few.
+
+    A pass with k components is k/K passes.
+    """
+    K, first = exploration.model.n_components, _n_first(exploration)
+    if 2 * first < MANY * K:
+        return float("inf")
+    # One step after each merge but the last, with K + 1 to first - 1 components.
+    merges = (first - 1) * first // 2 - K * (K + 1) // 2
+    return ((FIRST_ITERATIONS + 1) * first + merges) / K
+
+
+def merged_down(exploration: Exploration, seed: int, restart: int) -> GaussianParameters:
+    """Return parameters of a mixture that was merged down to as many components as are asked for.
+
+    Raises
+    ------
+    DegenerateCovarianceError
+        If a covariance collapsed on the way.
+    """
+    asked, source = exploration.model, exploration.source
+    k = _n_first(exploration)
+    model = _model_like(asked, k)
+    start = make_cells("random_from_data", source, model, seed, restart)
+    with warnings_held():
+        parameters = iterate(model, source, start, tol=exploration.tol, max_iter=FIRST_ITERATIONS).parameters
+    while True:
+        parameters, k = merged(parameters, asked.structure), k - 1
+        if k == asked.n_components:
+            return parameters
+        model = _model_like(asked, k)
+        statistics, _ = model.e_step(source, parameters)
+        parameters = model.m_step(statistics)
+
+
+def _model_like(model: GaussianModel, n_components: int) -> GaussianModel:
+    return GaussianModel(n_components, model.n_features, model.structure, model.reg_covar, 1)
