@@ -11,8 +11,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters, full_covariances
-from emix.gaussian.scoring import score_rows
 from emix.gaussian.structures import CovarianceStructure
 from emix.rows.arrays import ArraySource
 
@@ -66,18 +66,14 @@ def split(
 @np.errstate(under="ignore")
 def _scatter_of_rows(parameters: GaussianParameters, rows: ArraySource, covariances: Array) -> Array:
     """Covariance matrices of rows by their responsibilities; those given where a component holds too few rows."""
-    r = score_rows(rows.X, parameters, log_density=False, responsibilities=True, n_threads=1).responsibilities
-    assert r is not None
-    held = r.astype(np.float64)
-    if rows.sample_weight is not None:
-        held *= rows.sample_weight[:, np.newaxis]
+    K, d = parameters.means.shape
+    # One E-step of the same mixture in the form that sums matrices.
+    full = GaussianParameters.from_covariances("full", parameters.weights, parameters.means, covariances)
+    statistics, _ = GaussianModel(K, d, "full", 0.0, 1).e_step(rows, full)
+    weight, _, scatter = statistics.recentered(parameters.means).in_unit
+    enough = weight / weight.sum() * rows.effective_rows > 2 * d
     found = covariances.copy()
-    d = rows.n_features
-    for k, weight in enumerate(held.sum(axis=0)):
-        if r[held[:, k] > 0.0, k].sum() > 2 * d:
-            z = rows.X - parameters.means[k]
-            # einsum, and not BLAS, whose threads would round sums differently.
-            found[k] = np.einsum("ia,ib->ab", held[:, k, np.newaxis] * z, z) / weight
+    found[enough] = scatter[enough] / weight[enough, np.newaxis, np.newaxis]
     return found
 
 
