@@ -86,6 +86,6 @@ def _text(name: str, value: Any, other: Any) -> str:
         return f"column {column} from {least!r} to {greatest!r}"
     if name in ("emix", "level", "machine", "dtype"):
         return str(value)
-    if name == "start" or name.endswith("_init"):
+    if name in ("start", "weights_init", "means_init", "precisions_init"):
         return "None" if value is None else f"with the digest {value[:8]}"
     return repr(value)

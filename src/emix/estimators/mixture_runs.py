@@ -134,16 +134,16 @@ def fit_from_starts(
     """
     model = model_of(settings, source, checkpoint is not None)
     in_memory: Any = source if sampled is None else sampled
-    make_starts = partial(_starts, settings, model, given, seed, in_memory, search, follower)
     if checkpoint is not None:
         checkpoint.start_from(given)
-        made = cache(make_starts)
+        made = cache(partial(_starts, settings, model, given, seed, in_memory, search, follower))
 
         def start(run: int) -> Start:
             return made()(run)  # there is no search before a run begins: one that goes on needs none
 
         return _best(settings, model, settings.n_init, start, source, names, 1, watch, follower, checkpoint)
-    starts, at_once = make_starts(), 1
+    starts = _starts(settings, model, given, seed, in_memory, search, follower)
+    at_once = 1
     # A follower sees one run after another, and a stream is read for one.
     by_turns = settings.n_init == 1 or follower is not None or watch is not None or source.whole is None
     if not by_turns and not has_own_threads():
