@@ -11,16 +11,17 @@ killed, of all results but times, and leave no file.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import multiprocessing
 import os
 import random
 import signal
 import sys
 import tempfile
 import time
-import traceback
 import warnings
-from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,46 +92,40 @@ def digest(gm: emix.GaussianMixture) -> str:
     return state.hexdigest()
 
 
-def fit(case: str, path: Path, every: float, say: Callable[[str], object]) -> None:
-    """The fit, from wherever it is; its digest is said at the end."""
+def fit(case: str, path: Path, every: float, parent: Connection) -> None:
+    """The fit, from wherever it is; its digest is sent at the end."""
     settings = {"random_state": 7, "max_iter": MAX_ITER, "tol": 0.0, **CASES[case]}
     with tempfile.TemporaryDirectory() as folder:
         X, weight = rows(settings.pop("rows", "array"), Path(folder))
         gm = emix.GaussianMixture(4, **settings)
-        say("ready\n")
+        parent.send("ready")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", emix.ConvergenceWarning)
             gm.fit(X, sample_weight=weight, checkpoint=path, checkpoint_every=every)
-        say(digest(gm))
+        parent.send(digest(gm))
 
 
 class Life:
     """One life of a fit: a process that is forked, so that it need not import anything first."""
 
     def __init__(self, case: str, path: Path, every: float) -> None:
-        reading, writing = os.pipe()
-        self._process = os.fork()
-        if self._process == 0:
-            try:
-                fit(case, path, every, lambda text: os.write(writing, text.encode()))
-                os._exit(0)
-            finally:  # after an error
-                traceback.print_exc()
-                os._exit(1)
-        os.close(writing)
-        self._said = os.fdopen(reading)
-        assert self._said.readline() == "ready\n", "a fit failed before it began"
+        self._here, there = multiprocessing.Pipe(duplex=False)
+        self._process = multiprocessing.get_context("fork").Process(target=fit, args=(case, path, every, there))
+        self._process.start()
+        there.close()
+        assert self._here.recv() == "ready"
 
     def kill(self) -> None:
         """End it by SIGKILL, wherever it is."""
-        os.kill(self._process, signal.SIGKILL)
+        self._process.kill()
 
-    def end(self) -> tuple[int, str]:
+    def end(self) -> tuple[int | None, str]:
         """Wait for its end; the exit code, and the digest if it came to the end of the fit."""
-        with self._said:
-            found = self._said.read()
-        _, status = os.waitpid(self._process, 0)
-        return os.waitstatus_to_exitcode(status), found
+        found = ""
+        with self._here, contextlib.suppress(EOFError, OSError):
+            found = self._here.recv()
+        self._process.join()
+        return self._process.exitcode, found
 
 
 def killed(case: str, n_kills: int, seed: int, folder: Path) -> Outcome:
@@ -168,6 +163,11 @@ def killed(case: str, n_kills: int, seed: int, folder: Path) -> Outcome:
             whole += 1
 
 
+def line(*cells: object) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
 def main() -> None:
     """Kill fits of all cases, and print what happened."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -175,17 +175,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     arguments = parser.parse_args()
-    print(f"{'case':30}" + "".join(f"{name:>12}" for name in Outcome._fields))
+    print(line("case", *(name.replace("_", " ") for name in Outcome._fields)))
+    print("|---" * (1 + len(Outcome._fields)) + "|")
     total = Outcome(*[0] * len(Outcome._fields))
     for case in arguments.cases:
         with tempfile.TemporaryDirectory() as folder:
             found = killed(case, -(-arguments.kills // len(arguments.cases)), arguments.seed, Path(folder))
-        print(f"{case:30}" + "".join(f"{number:12}" for number in found), flush=True)
+        print(line(case, *found), flush=True)
         total = Outcome(*(a + b for a, b in zip(total, found, strict=True)))
-    print(f"{'all':30}" + "".join(f"{number:12}" for number in total))
-    print(
-        "every fit that came to its end is the one that nothing ended" if total.same == total.finished else "DIFFERENT"
-    )
+    print(line("all", *total), end="\n\n")
+    verdict = "Every fit that came to its end is the one that nothing ended."
+    print(verdict if total.same == total.finished else "Some fit is another than the one that nothing ended.")
     sys.exit(total.same != total.finished)
 
 

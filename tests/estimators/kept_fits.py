@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import emix
 from emix import EMRecord, GaussianMixture
+from emix.estimators.fit_state import parameters_of
 
 Array = NDArray[np.float64]
 
@@ -67,7 +68,7 @@ def results(gm: GaussianMixture) -> dict[str, Any]:
     arrays = {name: getattr(gm, name).tobytes() for name in ("weights_", "means_", "covariances_", "precisions_")}
     return {
         **arrays,
-        "all parameters": gm._parameters.packed.tobytes(),
+        "all parameters": parameters_of(vars(gm)).packed.tobytes(),
         "precisions_cholesky_": gm.precisions_cholesky_.tobytes(),
         "history": [repr(record._replace(seconds=0.0)) for record in gm.history_],  # by repr: NaN is not itself
         "rest": [getattr(gm, name) for name in REST],

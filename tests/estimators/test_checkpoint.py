@@ -18,6 +18,7 @@ from sklearn.base import clone
 import emix
 import emix.estimators.mixture_runs
 from emix import DegenerateCovarianceError, EMRecord, GaussianMixture
+from emix.estimators.fit_state import parameters_of
 from emix.files.model_file import load_model
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.sampling import SAMPLE_ROWS
@@ -148,8 +149,8 @@ def test_a_fit_that_converges_ends_where_it_would(path: Path) -> None:
 def test_the_fit_is_the_one_of_fit_em_without_what_learns(path: Path) -> None:
     begin = mixture(max_iter=0).fit(X)
     found = mixture().fit(X, checkpoint=path, checkpoint_every=0.0)
-    expected = plain_fit(X, begin._parameters, 12)
-    assert found._parameters.packed.tobytes() == expected.parameters.packed.tobytes()
+    expected = plain_fit(X, parameters_of(vars(begin)), 12)
+    assert parameters_of(vars(found)).packed.tobytes() == expected.parameters.packed.tobytes()
 
 
 def test_times_add_up(path: Path) -> None:
@@ -165,14 +166,14 @@ def test_times_add_up(path: Path) -> None:
 
 def fails_in(monkeypatch: pytest.MonkeyPatch, numbers: set[int]) -> None:
     """Make runs of these numbers collapse at their start."""
-    make = emix.estimators.mixture_runs._start
+    make = emix.estimators.mixture_runs.make_start
 
-    def start(given: Any, kind: str, model: Any, seed: int, run: int, source: Any) -> Any:
-        if run in numbers:
-            raise DegenerateCovarianceError(f"collapsed in run {run}.", run, 2.5)
-        return make(given, kind, model, seed, run, source)
+    def start(kind: str, source: Any, model: Any, seed: int, restart: int, means: Any) -> Any:
+        if restart in numbers:
+            raise DegenerateCovarianceError(f"collapsed in run {restart}.", restart, 2.5)
+        return make(kind, source, model, seed, restart, means)
 
-    monkeypatch.setattr(emix.estimators.mixture_runs, "_start", start)
+    monkeypatch.setattr(emix.estimators.mixture_runs, "make_start", start)
 
 
 def test_runs_that_failed_are_not_done_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

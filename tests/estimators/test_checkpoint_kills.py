@@ -19,8 +19,8 @@ def test_a_killed_fit_is_the_one_that_nothing_ended() -> None:
     command = [sys.executable, "-P", str(SCRIPT), "--kills", "16", "--seed", "1", "--cases", *cases]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    *_, total, verdict = done.stdout.splitlines()
-    kills, *_, finished, same = (int(number) for number in total.split()[1:])
+    *_, total, _, verdict = done.stdout.splitlines()
+    kills, *_, finished, same = (int(number) for number in total.split("|")[2:-1])
     assert kills == 16
     assert finished == same >= 2
-    assert verdict == "every fit that came to its end is the one that nothing ended"
+    assert verdict == "Every fit that came to its end is the one that nothing ended."

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from emix import __version__
 from emix.estimators.parameters_check import Settings
-from emix.kernel.level import config, level_in_use
+from emix.kernel.level import level_in_use
 from emix.rows.source import RowSource, without_unit
 
 __all__ = ["digest_of", "facts_of_process", "facts_of_rows", "facts_of_settings", "mismatch"]
@@ -37,7 +38,7 @@ _OF_SETTING = "{name}={}", "Set {name}={}"
 
 def facts_of_process() -> dict[str, Any]:
     """Return what bits depend on besides the arguments: version, level and kind of processor."""
-    return {"emix": config()["emix"], "level": level_in_use, "machine": platform.machine()}
+    return {"emix": __version__, "level": level_in_use, "machine": platform.machine()}
 
 
 def facts_of_settings(settings: Settings) -> dict[str, Any]:
