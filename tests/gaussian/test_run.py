@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import emix.gaussian.sums
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.shortcuts import STATELESS
 from emix.gaussian.structures import STRUCTURES
 from emix.gaussian.sums import PassOutcome, PassRequest, judge
 from emix.kernel.layout import statistics_layout
@@ -227,3 +228,41 @@ def test_a_run_that_was_interrupted_has_exact_sums_afterwards(monkeypatch: pytes
         assert again == pytest.approx(log_likelihood, rel=1e-12)
         # Sums of 17 000 numbers in another order
         np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-11)
+
+
+# State
+
+
+def test_a_run_goes_on_with_the_state_of_another() -> None:
+    # 40 nats behind the best a component is left out, if its weight in the pass before says that it cannot count.
+    X = np.vstack([clusters(400, 2, 2), [[60.0, 60.0]]])
+    model = GaussianModel(3, 2, "full", "auto", shortcuts=STATELESS)
+    theta = GaussianParameters.from_covariances(
+        "full", [0.5, 0.499, 0.001], [[0.0, 0.0], [5.0, 5.0], [60.0, 60.0]], [np.eye(2)] * 3
+    )
+    run = model.begin(X)
+    assert run.state() == {}
+    following = model.m_step(run.e_step(theta)[0])
+    state = run.state()
+    assert state["weight_before"].shape == (3,)
+    other = model.begin(X)
+    other.restore(state)
+    assert bits_of_statistics(other.e_step(following)) == bits_of_statistics(run.e_step(following))
+
+
+def bits_of_statistics(found: Any) -> tuple[bytes, float]:
+    statistics, log_likelihood = found
+    return statistics.packed.tobytes(), log_likelihood
+
+
+def test_a_state_that_cannot_be_is_refused() -> None:
+    run = GaussianModel(3, 2).begin(clusters(400, 2, 3))
+    with pytest.raises(ValueError, match=r"weight_before has shape \(2,\), expected \(3,\), float64"):
+        run.restore({"weight_before": np.ones(2)})
+
+
+def test_a_run_with_shortcuts_that_learn_has_no_state() -> None:
+    run = GaussianModel(5, 4, "diag").begin(clusters(4000, 4, 5))
+    assert "origin" in [shortcut.name for shortcut in run.shortcuts]
+    with pytest.raises(ValueError, match=r"the run takes the shortcuts \['origin'.*\], whose state is not kept: allow"):
+        run.state()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from emix.em.keeping import EMState, Keeper
 from emix.em.model import EMModel
 from emix.em.passes import begin_run
 from emix.em.result import EMRecord, EMResult, Rise, record_of
@@ -169,10 +170,12 @@ def iterate(
     max_iter: int,
     callback: Callable[[EMRecord], object] | None = None,
     watch: Watch | None = None,
+    keeper: Keeper | None = None,
 ) -> EMResult:
     """Fit as `fit_em` does, without checks of the arguments, and without a warning at the end of `max_iter` iterations.
 
-    With a `callback` each iteration is done by itself; `watch` may be called some iterations late.
+    With a `callback` or a `keeper` each iteration is done by itself; `watch` may be called some iterations late. Where
+    the keeper has a state, the fit goes on from it and not from `initial_parameters`; `stop` is "log_likelihood" then.
     """
     began = time.perf_counter()
     run = begin_run(model, data)
@@ -182,10 +185,18 @@ def iterate(
     parameters, before, change = initial_parameters, math.nan, math.nan
     history: list[EMRecord | Rise] = []
     plain = True  # the history holds a record for each E-step
-    by_itself = callback is not None or stop != "log_likelihood" or log_prior_of is not None
+    by_itself = callback is not None or keeper is not None or stop != "log_likelihood" or log_prior_of is not None
     at_once, eager = (max_iter, False) if watch is None else (watch.every, watch.eager)
     goal = None if watch is None else watch.goal
     n_iter, ended, watched = 0, False, watch is not None or callback is not None
+    if keeper is not None and (kept := keeper.state) is not None:
+        history.extend(kept.history)
+        last = kept.history[-1]
+        n_iter, before, began = last.iteration + 1, last.objective, began - last.seconds
+        rule.go_on(kept.statistics, kept.falls)
+        if (restore := getattr(run, "restore", None)) is not None:
+            restore(kept.run)
+        parameters = model.m_step(kept.statistics)
     while True:
         statistics, log_likelihood = run.e_step(parameters)
         if log_prior_of is not None:
@@ -209,6 +220,9 @@ def iterate(
             raise TypeError("m_step returned None, expected the parameters that maximize Q given the statistics.")
         n_iter += 1
         if by_itself:
+            if keeper is not None:
+                state_of = getattr(run, "state", None)
+                keeper.keep(EMState(statistics, history, rule.falls, {} if state_of is None else state_of()))
             continue
         if not eager and (n_iter < 3 or not _goes_on(change_before, change, rule.enough)):
             continue

@@ -63,8 +63,9 @@ class EMRun(Protocol[Parameters_contra, Statistics_co]):
     loop.py), it gets (log-likelihood, steps ahead, E-steps that are spared) as a sixth argument, and ends before an
     E-step from which the goal is out of reach.
 
-    A checkpoint of a fit would need two more methods: ``state()``, which returns what the run keeps between passes, and
-    ``restore(state)``. The loop does not call them yet.
+    A run that a fit may go on with in another process has two more methods: ``state()`` returns what it keeps between
+    passes and results depend on, as arrays by name, and ``restore(state)``, called before the first pass, takes it. The
+    loop calls them if it has a keeper (keeping.py).
     """
 
     @property

@@ -62,6 +62,16 @@ class _BegunRun:
         return getattr(self._run, "advance", None)
 
     @property
+    def state(self) -> Any:
+        """The run's hook, None if it has none."""
+        return getattr(self._run, "state", None)
+
+    @property
+    def restore(self) -> Any:
+        """The run's hook, None if it has none."""
+        return getattr(self._run, "restore", None)
+
+    @property
     def effective_rows(self) -> float:
         # Not asked of the run before it is needed: with weights, the answer takes a pass over them.
         rows: Any = getattr(self._run, "effective_rows", None)

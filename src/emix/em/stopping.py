@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Literal
@@ -117,6 +117,15 @@ class StoppingRule:
     def passed(self, statistics: Any) -> None:
         """Take note of E-steps whose log-likelihoods rose by more than ends a fit, and of the last statistics."""
         self._before = None, statistics
+
+    def go_on(self, statistics: Any, falls: Sequence[tuple[int, float]]) -> None:
+        """Take the place of the rule of a fit that was ended, after an E-step with these statistics."""
+        self._before, self._falls = (None, statistics), list(falls)
+
+    @property
+    def falls(self) -> tuple[tuple[int, float], ...]:
+        """Falls of the objective so far: iteration, nats."""
+        return tuple(self._falls)
 
     def warn_of_falls(self) -> None:
         """Warn, once, if the objective fell. EM cannot make it fall: a step of the model is wrong, or inexact."""

@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emix.arguments import choice_of
 from emix.em.restarts import RunReport
 from emix.em.result import EMRecord
 from emix.estimators.fit_attributes import attributes_of_fit
-from emix.estimators.fit_state import attributes_of, parameters_of
-from emix.estimators.fit_warnings import warn_of_infinite_precisions
+from emix.estimators.fit_state import parameters_of
 from emix.estimators.fitted_mixture import FittedMixture
+from emix.estimators.known_parameters import KnownParameters
 from emix.estimators.mixture_display import MixtureDisplay
 from emix.estimators.mixture_operations import MixtureOperations
 from emix.estimators.mixture_runs import continue_fit, fit_from_starts
 from emix.estimators.mixture_statistics import MixtureStatistics
 from emix.estimators.mixture_storage import MixtureStorage
-from emix.estimators.parameters_check import (
-    check_given_start,
-    check_means,
-    check_settings,
-    check_spread,
-    check_weights,
-)
+from emix.estimators.parameters_check import check_given_start, check_settings
 from emix.estimators.partial_fit import PartialFit
 from emix.estimators.progress import Callback, follow
 from emix.estimators.rows_to_fit import rows_to_fit
 from emix.estimators.sklearn_exchange import SklearnExchange
 from emix.gaussian.collapse import ColumnDoubts
-from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.structures import NAMES, OF_ONE_COLUMN, check_one_column
 from emix.random_source import seed_of
 from emix.rows.source import RowSource
 from emix.rows.validation import FloatArray
+
+if TYPE_CHECKING:
+    from emix.estimators.checkpoint import Checkpoint
 
 __all__ = ["GaussianMixture"]
 
 
 class GaussianMixture(
-    PartialFit, MixtureStatistics, FittedMixture, MixtureOperations, MixtureDisplay, MixtureStorage, SklearnExchange
+    PartialFit,
+    MixtureStatistics,
+    FittedMixture,
+    MixtureOperations,
+    MixtureDisplay,
+    MixtureStorage,
+    KnownParameters,
+    SklearnExchange,
 ):
     """Gaussian mixture, fitted by EM to the maximum of the likelihood.
 
@@ -235,6 +237,8 @@ class GaussianMixture(
         y: Any = None,
         sample_weight: ArrayLike | None = None,
         callback: Callable[[int, EMRecord], object] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
     ) -> Self:
         """Fit the mixture to the rows of `X`.
 
@@ -256,6 +260,14 @@ class GaussianMixture(
             begun, and the best of the runs that were done is kept. Anything else that it returns is ignored; an error
             that it raises ends the fit and leaves the estimator as it was. Runs are done one by one, each iteration by
             itself. The search for a start does not call it.
+        checkpoint : str or os.PathLike, optional
+            A file in which the fit keeps how far it is. Killed, it is gone on from by the same call, with the bits of a
+            fit that nothing ended: of `callback`'s records only those to come, and with ``random_state=None`` from the
+            seed of before. An interrupt (Ctrl-C) writes the last iteration, an error nothing more, and the end of the
+            fit, also that by `callback`, removes the file. Runs are done one by one, without shortcuts that learn from
+            passes before: sums differ by rounding from those of a fit without a checkpoint.
+        checkpoint_every : float
+            Least seconds between two writes of the file, each at the end of an iteration. 0 writes it after each.
 
         Returns
         -------
@@ -266,9 +278,12 @@ class GaussianMixture(
         Raises
         ------
         TypeError, ValueError
-            If a parameter, `X` or `sample_weight` is not what it should be.
+            If a parameter, `X` or `sample_weight` is not what it should be; if the checkpoint is of a fit with other
+            settings, seed, rows (number, weight, ranges), start, version of emix or level of the kernel.
         DegenerateCovarianceError
             If in every run the covariance of a component collapsed.
+        BlockingIOError, OSError, ModelFileError
+            If the checkpoint is in use by another fit, cannot be written, or is damaged.
 
         Warns
         -----
@@ -279,7 +294,13 @@ class GaussianMixture(
             If all rows are equal, or components start alike; if columns are constant or linearly dependent, or
             `reg_covar` is more than a hundredth of a component's own variance in one; if `precisions_` is infinite.
         """
-        self._fit(X, sample_weight, callback)
+        if checkpoint is None:
+            self._fit(X, sample_weight, callback)
+            return self
+        from emix.estimators.checkpoint import checkpoint_at
+
+        with checkpoint_at(checkpoint, checkpoint_every, type(self).__name__) as kept:
+            self._fit(X, sample_weight, callback, kept)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.intp]:
@@ -299,69 +320,24 @@ class GaussianMixture(
         labels: NDArray[np.intp] = score(fitted, rows, labels=True).labels
         return labels
 
-    @classmethod
-    def from_parameters(
-        cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, covariance_type: str = "full"
-    ) -> Self:
-        """Make a mixture from known parameters, ready to score, predict and sample.
-
-        Parameters
-        ----------
-        weights : array_like of shape (n_components,)
-            Sum to one.
-        means : array_like of shape (n_components, n_features)
-        covariances : array_like
-            In the shape of `covariances_` for the covariance type.
-        covariance_type : str
-            As of `GaussianMixture`.
-
-        Returns
-        -------
-        GaussianMixture
-            It has no log-likelihood or history, as it has seen no data. A fit with ``warm_start=True`` starts from it.
-
-        Raises
-        ------
-        ValueError
-            If the shapes do not agree, the values cannot be weights and covariances, or the covariances are not of the
-            covariance type.
-
-        Examples
-        --------
-        >>> import emix
-        >>> gm = emix.GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0], "spherical")
-        >>> gm.predict([[1.9], [2.1]])
-        array([0, 1])
-        """
-        shape = np.shape(means)
-        if len(shape) != 2 or 0 in shape:
-            raise ValueError(
-                f"means has shape {shape}, expected (n_components, n_features): one row for each component."
-            )
-        choice_of("covariance_type", covariance_type, (*NAMES, *OF_ONE_COLUMN), cls.__name__)
-        n_components, n_features = shape
-        check_one_column(covariance_type, n_features, cls.__name__)
-        parameters = GaussianParameters.from_covariances(
-            covariance_type,
-            check_weights(weights, n_components, argument="weights"),
-            check_means(means, (n_components, n_features), argument="means"),
-            check_spread(covariances, covariance_type, n_components, n_features, "covariance", argument="covariances"),
-        )
-        mixture = cls(n_components, covariance_type=covariance_type)
-        published = attributes_of(parameters, np.dtype(np.float64))
-        warn_of_infinite_precisions(parameters, published["precisions_"])
-        vars(mixture).update(published, n_features_in_=n_features)
-        return mixture
-
     def _fit(
-        self, X: Any, sample_weight: ArrayLike | None, callback: Callback | None = None
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None,
+        callback: Callback | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> tuple[FloatArray | RowSource, dict[str, Any]]:
         """Fit and set the attributes, all or none; return the rows, and the attributes of this fit."""
         began = time.perf_counter()
         settings = check_settings(self)
         goes_on = settings.warm_start and self.__sklearn_is_fitted__()
-        seed = partial(seed_of, 0 if goes_on else self.random_state)
+        random_state = 0 if goes_on else self.random_state
+        seed = partial(seed_of, random_state)
+        if checkpoint is not None:
+            seed = partial(seed_of, checkpoint.seed_for(settings, seed(), random_state))
         rows = rows_to_fit(X, sample_weight, settings, type(self).__name__, seed)
+        if checkpoint is not None:
+            began -= checkpoint.go_on(settings, rows.source)
         source, moderate, names = rows.source, rows.moderate, rows.names
         follower = None
         if settings.verbose or callback is not None:
@@ -369,12 +345,20 @@ class GaussianMixture(
             follower = follow(settings.verbose, settings.verbose_interval, settings.n_init, unit, callback)
         try:
             if goes_on:
-                found = continue_fit(settings, parameters_of(self._fitted()), moderate, names, None, follower)
+                before = parameters_of(self._fitted())
+                found = continue_fit(settings, before, moderate, names, None, follower, checkpoint)
             else:
                 given = check_given_start(self, settings, source.n_features)
                 drawn = seed() if rows.seed is None else rows.seed
                 found = fit_from_starts(
-                    settings, given, drawn, moderate, names, follower=follower, sampled=rows.sampled
+                    settings,
+                    given,
+                    drawn,
+                    moderate,
+                    names,
+                    follower=follower,
+                    sampled=rows.sampled,
+                    checkpoint=checkpoint,
                 )
         finally:
             if follower is not None:

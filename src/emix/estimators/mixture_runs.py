@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from emix.gaussian.collapse import ColumnDoubts, Names, judge_fit
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.shortcuts import AUTO, SHORTCUTS
+from emix.gaussian.shortcuts import AUTO, SHORTCUTS, STATELESS
 from emix.kernel.level import has_own_threads
 from emix.parallel.threads import plan_runs
 from emix.rows.arrays import ArraySource, SampledRows
@@ -30,6 +31,9 @@ from emix.rows.source import RowSource
 from emix.starts.auto import AutoStarts, Start
 from emix.starts.exploration import SAME_MODE
 from emix.starts.starting_parameters import make_start
+
+if TYPE_CHECKING:
+    from emix.estimators.checkpoint import Checkpoint
 
 __all__ = ["Runs", "continue_fit", "count_alike", "fit_from_starts", "model_of"]
 
@@ -95,6 +99,7 @@ def fit_from_starts(
     follower: Follower | None = None,
     *,
     sampled: ArraySource | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Runs:
     """Run EM from ``settings.n_init`` starts.
 
@@ -115,6 +120,8 @@ def fit_from_starts(
         It follows the runs, which are then done one by one, and may end them.
     sampled : ArraySource, optional
         The rows from which starts are made, where those of `source` do not lie in memory.
+    checkpoint : Checkpoint, optional
+        It keeps the runs, which are then done one by one, without shortcuts that learn.
 
     Returns
     -------
@@ -125,8 +132,16 @@ def fit_from_starts(
     DegenerateCovarianceError
         If in every run the covariance of a component collapsed.
     """
-    model = model_of(settings, source)
+    model = model_of(settings, source, checkpoint is not None)
     in_memory: Any = source if sampled is None else sampled
+    if checkpoint is not None:
+        checkpoint.start_from(given)
+        made = cache(partial(_starts, settings, model, given, seed, in_memory, search, follower))
+
+        def start(run: int) -> Start:
+            return made()(run)  # there is no search before a run begins: one that goes on needs none
+
+        return _best(settings, model, settings.n_init, start, source, names, 1, watch, follower, checkpoint)
     starts = _starts(settings, model, given, seed, in_memory, search, follower)
     at_once = 1
     # A follower sees one run after another, and a stream is read for one.
@@ -159,8 +174,8 @@ def _starts(
     return lambda run: Start(_start(given, kind, model, seed, run, source), name)
 
 
-def model_of(settings: Settings, source: RowSource) -> GaussianModel:
-    """Return the model that settings ask for, for the columns of a source."""
+def model_of(settings: Settings, source: RowSource, stateless: bool = False) -> GaussianModel:
+    """Return the model that settings ask for, for the columns of a source; `stateless`: no shortcut learns."""
     plain = type(source) is ArraySource and source.n_rows <= MOST_MAPPED_ROWS_WITH_BOUNDS
     return GaussianModel(
         settings.n_components,
@@ -168,11 +183,11 @@ def model_of(settings: Settings, source: RowSource) -> GaussianModel:
         settings.structure,
         settings.reg_covar,
         settings.n_threads,
-        AUTO if plain else _shortcuts(source),
+        AUTO if plain and not stateless else _shortcuts(source, stateless),
     )
 
 
-def _shortcuts(source: RowSource) -> str | tuple[str, ...]:
+def _shortcuts(source: RowSource, stateless: bool) -> str | tuple[str, ...]:
     """Return the shortcuts that a fit of these rows may take.
 
     Streams take none, so that sums do not depend on how the rows come; neither do few rows of a stream that lie in
@@ -180,6 +195,8 @@ def _shortcuts(source: RowSource) -> str | tuple[str, ...]:
     """
     if source.whole is None or isinstance(source, SampledRows):
         return ()
+    if stateless:
+        return STATELESS
     if source.n_rows > MOST_MAPPED_ROWS_WITH_BOUNDS and is_mapped(source.whole.X):
         return tuple(name for name in SHORTCUTS if name != "bounds")
     return AUTO
@@ -192,8 +209,9 @@ def continue_fit(
     names: Names,
     watch: Watch | None = None,
     follower: Follower | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Runs:
-    """Run EM once, from fitted parameters; `watch` and `follower` are those of `fit_from_starts`.
+    """Run EM once, from fitted parameters; the other arguments are those of `fit_from_starts`.
 
     Raises
     ------
@@ -209,9 +227,11 @@ def continue_fit(
             "warm_start=True goes on from the fitted parameters, but these have (covariance_type, n_components, "
             f"n_features) = {found}, and now {expected} is asked for. Set warm_start=False to start anew."
         )
-    model = model_of(settings, source)
+    if checkpoint is not None:
+        checkpoint.start_from(parameters)
+    model = model_of(settings, source, checkpoint is not None)
     start = Start(parameters, "parameters before")
-    return _best(settings, model, 1, lambda run: start, source, names, 1, watch, follower)
+    return _best(settings, model, 1, lambda run: start, source, names, 1, watch, follower, checkpoint)
 
 
 def _start(
@@ -243,15 +263,16 @@ def _best(
     at_once: int = 1,
     watch: Watch | None = None,
     follower: Follower | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Runs:
     """Run EM from each start, some at one time, and choose."""
     kinds = [""] * n_init
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
         callback = None if follower is None else follower.run_begins(index)
-        parameters, kinds[index], done = start(index)
+        parameters, kinds[index], done = start(index) if checkpoint is None else checkpoint.start(index, start)
         # The search takes shortcuts. A run without them has other bits, and is done anew.
-        if done is not None and follower is None and model.shortcuts:
+        if done is not None and follower is None and checkpoint is None and model.shortcuts:
             return done
         result = iterate(
             model,
@@ -261,6 +282,7 @@ def _best(
             max_iter=settings.max_iter,
             callback=callback,
             watch=watch if stop is None else Watch(_ended_by(stop)),
+            keeper=checkpoint,
         )
         if follower is not None:
             follower.run_ends(result)
@@ -276,8 +298,12 @@ def _best(
         held = None if error.n_effective is None else error.n_effective / source.total_weight * source.effective_rows
         return Degeneracy(str(error), error.component, None, held)
 
+    do: Callable[[int, Any], EMResult] = run
+    judge: Callable[[EMResult], Degeneracy | None] = degeneracy
+    if checkpoint is not None:
+        do, judge = checkpoint.runs(run, kinds), checkpoint.verdicts(degeneracy)
     try:
-        result, reports = best_run(run, n_init, degeneracy, of_error, at_once, kinds)
+        result, reports = best_run(do, n_init, judge, of_error, at_once, kinds)
     except DegenerateFitError as error:
         message = f"{error}{_constant_columns(source, names)} {_COLLAPSED}"
         raise DegenerateCovarianceError(message, error.component, error.n_effective) from error

@@ -24,7 +24,7 @@ from typing import BinaryIO, NamedTuple
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["check_writable", "is_regular_target", "is_terminal", "writing"]
+__all__ = ["check_writable", "clear_abandoned", "is_regular_target", "is_terminal", "lock", "writing"]
 
 # On systems without locks, a temporary file is abandoned if nobody has written to it for so long.
 _ABANDONED_SECONDS = 3600.0
@@ -130,6 +130,12 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         os.close(descriptor)
         with contextlib.suppress(FileNotFoundError):  # without a lock, another write may have removed it
             os.unlink(temporary)
+
+
+def clear_abandoned(path: str) -> None:
+    """Remove what killed writes of a path left beside it, as the next `writing` does."""
+    if (target := _find(path)) is not None:
+        _clear_abandoned(target)
 
 
 def is_regular_target(path: str) -> bool:
@@ -246,7 +252,7 @@ def _create_temporary(target: _Target) -> tuple[int, str]:
                 error.errno, f"{os.strerror(error.errno or errno.EACCES)} (no file can be made in {target.folder})"
             ) from error
         try:
-            _lock(descriptor)
+            lock(descriptor)
         except BlockingIOError:  # another write has just taken it for abandoned, and removes it
             pass
         except OSError:  # a file system without locks, on which nothing is taken for abandoned
@@ -257,7 +263,7 @@ def _create_temporary(target: _Target) -> tuple[int, str]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> None:
+def lock(descriptor: int) -> None:
     """Lock a file for as long as it is open.
 
     Raises
@@ -287,7 +293,7 @@ def _clear_abandoned(target: _Target) -> None:
                 continue
             descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                _lock(descriptor)  # fails while the write that made it is alive
+                lock(descriptor)  # fails while the write that made it is alive
                 os.unlink(path)
             finally:
                 os.close(descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import not_finite
-from emix.gaussian.shortcuts import LEAST_WORK, Shortcut
+from emix.gaussian.shortcuts import LEAST_WORK, STATELESS, Shortcut
 from emix.gaussian.shortcuts.bounds import Bounds
 from emix.gaussian.shortcuts.origin import Origin
 from emix.gaussian.shortcuts.screen import Screen
@@ -163,6 +164,31 @@ class GaussianRun:
         if found.closing is not None:
             self._closing = found.parameters, found.closing
         return found.parameters, found.statistics, found.log_likelihoods
+
+    def state(self) -> dict[str, Array]:
+        """Return what the next pass reads of those before: the weight N of each component.
+
+        Raises
+        ------
+        ValueError
+            If the run has shortcuts that learn from passes what sums depend on.
+        """
+        if learning := [one.name for one in self.shortcuts if one.name not in STATELESS]:
+            raise ValueError(f"the run takes the shortcuts {learning}, whose state is not kept: allow {STATELESS}.")
+        return {} if self._before is None else {"weight_before": self._before.packed[: self.model.n_components]}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Take the `state` of a run over the same rows, before the first pass.
+
+        Raises
+        ------
+        ValueError
+            If it is not one of such a run.
+        """
+        weight = state.get("weight_before")
+        if weight is not None and (weight.shape != (self.model.n_components,) or weight.dtype != np.float64):
+            raise ValueError(f"weight_before has shape {weight.shape}, expected {(self.model.n_components,)}, float64.")
+        self._before = None if weight is None else PassOutcome(weight)
 
     def _request(
         self, parameters: GaussianParameters, before: PassOutcome | None, center: Array | None = None

@@ -30,7 +30,7 @@ from emix.rows.source import RowSource
 if TYPE_CHECKING:
     from emix.gaussian.model import GaussianModel
 
-__all__ = ["AUTO", "LEAST_WORK", "SHORTCUTS", "Shortcut", "shortcut_names"]
+__all__ = ["AUTO", "LEAST_WORK", "SHORTCUTS", "STATELESS", "Shortcut", "shortcut_names"]
 
 AUTO = "auto"
 """All shortcuts, each where it pays."""
@@ -41,6 +41,9 @@ with 15 features of all components, both ways are alike; the others ask for more
 
 SHORTCUTS = ("origin", "bounds", "screen", "packing")
 """The names, in the order in which a pass asks them; packing is not asked."""
+
+STATELESS = ("screen", "packing")
+"""Those whose sums do not depend on what they learnt in passes before: a fit may lose it and has the same bits."""
 
 
 class Shortcut(Protocol):
