@@ -25,8 +25,8 @@ INSTALLED = Path(emix.__file__).parent
 # Each layer imports only from those before it. Data sets need none of them but the first.
 LAYERS = [
     "exceptions", "arguments", "random_source", "requirements", "kernel", "parallel", "rows", "em", "gaussian",
-    "starts", "distributed", "files", "normal", "estimators", "choice", "supervised", "sklearn_patch", "summary", "plots",
-    "report", "faces", "cli",
+    "starts", "distributed", "files", "normal", "estimators", "choice", "supervised", "sklearn_patch", "summary",
+    "plots", "report", "faces", "cli",
 ]  # fmt: skip
 
 # Methods that show or write a result import their layer when they are called, and so does what opens rows of a library

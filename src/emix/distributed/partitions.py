@@ -86,16 +86,17 @@ class Partitions:
         client = self._client()
         if client is None:
             return
-        try:
-            client.run_on_scheduler(_inquiry())
-        except ImportError as error:
-            raise _cannot_import("The scheduler", error, self.build) from error
-        for address, found in sorted(client.run(_inquiry(), on_error="return").items()):
-            if isinstance(found, ImportError):
-                raise _cannot_import(f"The worker {address}", found, self.build) from found
-            if isinstance(found, BaseException):
-                raise found
-            check_build(self.build, Build(*found), f"The worker {address}")
+        inquire = _inquiry()
+        found = {"The scheduler": client.run_on_scheduler(inquire)}
+        found |= {f"The worker {address}": answer for address, answer in sorted(client.run(inquire).items())}
+        for who, answer in found.items():
+            if isinstance(answer, str):
+                raise RuntimeError(
+                    f"{who} cannot import emix ({answer}). Install emix {self.build.version}, the version of this "
+                    "process, in the environment of the scheduler and of all workers."
+                )
+            # The scheduler adds nothing: its level does not matter.
+            check_build(self.build, Build(answer[0], self.build.level if who == "The scheduler" else answer[1]), who)
 
     def each(self, function: Callable[..., Any], places: Sequence[Place], *own: Sequence[Any]) -> list[Any]:
         """Return the results of ``function(rows, weight, place, own…)`` of all partitions, in their order."""
@@ -169,8 +170,8 @@ class Partitions:
         """Weights partition by partition."""
         if isinstance(given, str):
             raise TypeError(
-                f"sample_weight is {given!r}, expected one weight for each row. Pass the column of a data frame itself, "
-                f"such as frame[{given!r}]."
+                f"sample_weight is {given!r}, expected one weight for each row. Pass the column of a data frame "
+                f"itself, such as frame[{given!r}]."
             )
         is_dask = self._dask.is_dask_collection(given)
         if not is_dask:
@@ -231,20 +232,18 @@ def _other_shape(shape: tuple[int, ...], n_rows: int) -> ValueError:
     )
 
 
-def _inquiry() -> Callable[[], tuple[str, str]]:
-    """Return a function that dask sends as code, since it is within another: a worker may not have emix."""
+def _inquiry() -> Callable[[], tuple[str, str] | str]:
+    """Return a function that tells version and level, or the error of an import.
 
-    def inquire() -> tuple[str, str]:
-        import emix
-        from emix.kernel.level import level_in_use
+    It is within another, so that dask sends its code and not its name: a worker may not have emix.
+    """
 
+    def inquire() -> tuple[str, str] | str:
+        try:
+            import emix
+            from emix.kernel.level import level_in_use
+        except ImportError as error:
+            return f"{type(error).__name__}: {error}"
         return emix.__version__, level_in_use
 
     return inquire
-
-
-def _cannot_import(who: str, error: BaseException, build: Build) -> RuntimeError:
-    return RuntimeError(
-        f"{who} cannot import emix ({type(error).__name__}: {error}). Install emix {build.version}, the version of this "
-        "process, in the environment of the scheduler and of all workers."
-    )
