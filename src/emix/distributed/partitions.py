@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,10 @@ class Partitions:
 
     def __init__(self, rows: Any, sample_weight: Any = None, name: str = "X") -> None:
         self._dask = require("dask", "dask", "fitting a dask collection")
+        try:
+            self._spec = importlib.import_module("dask.task_spec")
+        except ImportError:  # its name before
+            self._spec = importlib.import_module("dask._task_spec")
         self.lengths: tuple[int, ...] | None = None
         self.feature_names: tuple[str, ...] | None = None
         if is_array(rows):
@@ -65,12 +70,13 @@ class Partitions:
                 "it one, for example with dask.array.from_delayed or dask.dataframe.from_delayed."
             )
         self.rows, self.n_features = rows, int(rows.shape[1])
-        self._rows = _delayed(rows)
+        self.build = Build.here()
+        self._graph: dict[Any, Any] = {}
+        self._rows = self._keys_of(rows)
+        self._weight: list[Any] = [None] * len(self._rows)
         self.weighted = sample_weight is not None
-        self._weight: Sequence[Any] = [None] * len(self._rows)
         if self.weighted:
             self._weight = self._weights(sample_weight)
-        self.build = Build.here()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -98,35 +104,34 @@ class Partitions:
             # The scheduler adds nothing: its level does not matter.
             check_build(self.build, Build(answer[0], self.build.level if who == "The scheduler" else answer[1]), who)
 
-    def each(self, function: Callable[..., Any], places: Sequence[Place], *own: Sequence[Any]) -> list[Any]:
-        """Return the results of ``function(rows, weight, place, own…)`` of all partitions, in their order."""
-        arguments = list(zip(places, *own)) if own else [(place,) for place in places]
-        return self._compute(self._tasks(function, arguments))
+    def each(self, tasks: Sequence[Callable[[Any, Any], Any]]) -> list[Any]:
+        """Return the results of ``task(rows, weight)``, one task for each partition, in their order."""
+        graph, keys = dict(self._graph), self._names("emix-partition", len(tasks))
+        for key, task, rows, weight in zip(keys, tasks, self._rows, self._weight):
+            graph[key] = self._task(key, task, rows, weight)
+        return self._get(graph, keys)
 
-    def added(
-        self, function: Callable[..., Any], places: Sequence[Place], common: Sequence[Any], add: Callable[..., Any]
-    ) -> Any:
-        """Return the sum of ``function(rows, weight, place, common…)`` over all partitions.
+    def added(self, tasks: Sequence[Callable[[Any, Any, Any], Any]], shared: Any, add: Callable[..., Any]) -> Any:
+        """Return the sum of ``task(rows, weight, shared)`` over all partitions.
 
-        ``add(shared, results…)`` adds several results in their order, `shared` being the first of `common`. The tree of
-        additions follows from the number of partitions alone.
+        ``add(shared, results…)`` adds several results in their order. The tree of additions follows from the number of
+        partitions alone.
         """
-        shared = self._shared(common[0])
-        tasks = self._tasks(function, [(place, shared, *common[1:]) for place in places])
-        plus, level = self._dask.delayed(add, pure=False), 0
-        while len(tasks) > 1:
-            groups = [tasks[i : i + FAN_IN] for i in range(0, len(tasks), FAN_IN)]
-            names = self._keys(f"emix-add-{level}", len(groups))
-            tasks = [
-                plus(shared, *group, dask_key_name=name) if len(group) > 1 else group[0]
-                for group, name in zip(groups, names)
-            ]
-            level += 1
-        return self._compute(tasks)[0]
+        graph, keys = dict(self._graph), self._names("emix-sums", len(tasks))
+        [common] = self._names("emix-request", 1)
+        graph[common] = self._task(common, partial(_itself, shared))
+        for key, task, rows, weight in zip(keys, tasks, self._rows, self._weight):
+            graph[key] = self._task(key, task, rows, weight, common)
+        while len(keys) > 1:
+            groups = [keys[i : i + FAN_IN] for i in range(0, len(keys), FAN_IN)]
+            keys = self._names("emix-add", len(groups))
+            graph |= {key: self._task(key, add, common, *group) for key, group in zip(keys, groups)}
+        return self._get(graph, keys)[0]
 
     def summed(self, function: Callable[[Any], Any], add: Callable[[Any, Any], Any]) -> Any:
         """Return the sum of ``function(batch)`` over all partitions, by ``add(one, other)``; None without rows."""
-        return self.added(mapped_rows, self.places(), [function], partial(_add_mapped, add))
+        tasks = [partial(mapped_rows, place=place) for place in self.places()]
+        return self.added(tasks, function, partial(_add_mapped, add))
 
     def places(self) -> list[Place]:
         """Return the places of the partitions, of which nothing else is known."""
@@ -134,37 +139,44 @@ class Partitions:
 
     def one(self, number: int) -> tuple[Any, Any]:
         """Return the rows of one partition, and their weights or None, in this process."""
-        weight = self._weight[number]
-        found = self._compute([self._rows[number], *([] if weight is None else [weight])])
-        return found[0], found[1] if len(found) > 1 else None
+        rows, weight = self._rows[number], self._weight[number]
+        found = self._get(self._graph, [rows] if weight is None else [rows, weight])
+        return found[0], None if weight is None else found[1]
 
-    def _tasks(self, function: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> list[Any]:
-        task = self._dask.delayed(function, pure=False, traverse=False)
-        names = self._keys(f"emix-{function.__name__}", len(self))
-        return [
-            task(rows, weight, *of_partition, dask_key_name=name)
-            for rows, weight, of_partition, name in zip(self._rows, self._weight, arguments, names)
-        ]
+    def _task(self, key: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A task whose arguments are the results of others, by their keys, or None."""
+        spec = self._spec
+        return spec.Task(key, _Call(function, key), *(None if one is None else spec.TaskRef(one) for one in arguments))
 
-    def _keys(self, name: str, number: int) -> list[str]:
+    def _names(self, name: str, number: int) -> list[str]:
         """Names of tasks, new ones for each pass: a scheduler takes a result that it has by its name."""
         unique = uuid.uuid4().hex
         return [f"{name}-{unique}-{i}" for i in range(number)]
 
-    def _shared(self, value: Any) -> Any:
-        """A value that goes to each worker once, and not with each task."""
-        return self._dask.delayed(value, pure=False, traverse=False, name=self._keys("emix-request", 1)[0])
+    def _get(self, graph: Mapping[Any, Any], keys: list[Any]) -> list[Any]:
+        """Results of a graph, by the scheduler that dask would use for the rows."""
+        return list(self._scheduler()(graph, keys))
 
-    def _compute(self, tasks: Sequence[Any]) -> list[Any]:
-        return list(self._dask.compute(*tasks, traverse=False))
+    def _scheduler(self) -> Any:
+        return self._dask.base.get_scheduler(collections=[self.rows])
 
     def _client(self) -> Any:
         """The client of distributed that would compute, None if another scheduler would."""
         distributed = sys.modules.get("distributed")
         if distributed is None:
             return None
-        owner = getattr(self._dask.base.get_scheduler(collections=[self.rows]), "__self__", None)
+        owner = getattr(self._scheduler(), "__self__", None)
         return owner if isinstance(owner, distributed.Client) else None
+
+    def _keys_of(self, collection: Any) -> list[Any]:
+        """Keys of the partitions in their order. What makes them is optimized here once, and not in each pass."""
+        parts, seen = np.ravel(collection.to_delayed()), set()
+        for part in parts:
+            graph = part.__dask_graph__()
+            if id(graph) not in seen:  # the same for all
+                seen.add(id(graph))
+                self._graph.update(graph)
+        return [part.key for part in parts]
 
     def _weights(self, given: Any) -> list[Any]:
         """Weights partition by partition."""
@@ -186,7 +198,7 @@ class Partitions:
             if given.shape != (n_rows,):
                 raise _other_shape(given.shape, n_rows)
             given = given.rechunk((self.lengths,))
-        found = _delayed(given)
+        found = self._keys_of(given)
         if len(found) != len(self):
             raise ValueError(
                 f"sample_weight has {len(found)} partitions, expected {len(self)}, as X has: one weight for each row, "
@@ -202,8 +214,7 @@ class Partitions:
                 f"Sample weights must be 1D: sample_weight has shape {weight.shape}, expected one weight for each row."
             )
         if self.lengths is None:
-            count = self._dask.delayed(number_of_rows, pure=False, traverse=False)
-            self.lengths = tuple(self._compute([count(rows) for rows in self._rows]))
+            self.lengths = tuple(self.each([number_of_rows] * len(self)))
         if len(weight) != sum(self.lengths):
             raise _other_shape(weight.shape, sum(self.lengths))
         array = require("dask.array", "dask", "fitting a dask collection")
@@ -216,9 +227,21 @@ def is_array(data: Any) -> bool:
     return array is not None and isinstance(data, array.Array)
 
 
-def _delayed(collection: Any) -> list[Any]:
-    """Partitions in their order; what makes them is optimized here once, and not in each pass."""
-    return list(np.ravel(collection.to_delayed()))
+class _Call:
+    """A function as dask calls it, by a name of its own: to work out one from what it holds takes longer than a pass."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self._function, self._name = function, name
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __dask_tokenize__(self) -> str:
+        return self._name
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _add_mapped(add: Callable[[Any, Any], Any], shared: Any, *results: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import accumulate
 from operator import add
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from emix.distributed.tasks import Checked, Drawing, Known, Place, checked_rows,
 from emix.kernel.factors import Columns
 from emix.rows.pieces import ArrayPiece, check_alike
 from emix.rows.refusals import check_total_weight, refusal_of_value, refusal_of_weight
-from emix.rows.sampling import LARGEST_KEY, Sample, likely_key, sample_size
+from emix.rows.sampling import LARGEST_KEY, Drawn, Sample, likely_key, sample_size
 from emix.rows.source import EPSILON
 from emix.rows.streamed import StreamedRows
 from emix.rows.summary import RowSummary, weight_unit
@@ -72,9 +72,10 @@ class DaskSource(StreamedRows):
             if sample is not None and lengths is not None:
                 drawings = self._drawings(sample, lengths)
             self.partitions.check_workers()
-            found = self.partitions.each(
-                checked_rows, self.partitions.places(), drawings or [None] * len(self.partitions)
-            )
+            each: Sequence[Drawing | None] = drawings or [None] * len(self.partitions)
+            own = zip(self.partitions.places(), each)
+            tasks = [partial(checked_rows, place=place, drawing=drawing) for place, drawing in own]
+            found = self.partitions.each(tasks)
             summary = self._summed(found)
             drawn = None if drawings is None else [one.drawn for one in found]
         if sample is not None:
@@ -164,15 +165,19 @@ class DaskSource(StreamedRows):
             highest = likely_key(max(1, n_rows), size)
         return [Drawing(sample.seed, size, highest, first) for first in accumulate(lengths[:-1], initial=0)]
 
+    def _drawn(self, sample: Sample, lengths: Sequence[int], highest: int | None = None) -> list[Drawn | None]:
+        own = zip(self._places, self._drawings(sample, lengths, highest))
+        return self.partitions.each([partial(drawn_rows, place=place, drawing=drawing) for place, drawing in own])
+
     def _draw(self, sample: Sample, summary: RowSummary, drawn: Sequence[Any] | None) -> None:
         """Fill a sample, in one more pass if `drawn` was not yet; again if many rows have the weight 0."""
         lengths = [place.known.n_rows for place in self._places if place.known is not None]
         if drawn is None:
-            drawn = self.partitions.each(drawn_rows, self._places, self._drawings(sample, lengths))
+            drawn = self._drawn(sample, lengths)
         size = sample_size(self.n_features) if sample.size is None else sample.size
         n_drawn = sum(len(one.rows) for one in drawn if one is not None)
         if n_drawn < min(size, summary.n_counted):
-            drawn = self.partitions.each(drawn_rows, self._places, self._drawings(sample, lengths, LARGEST_KEY))
+            drawn = self._drawn(sample, lengths, LARGEST_KEY)
         for one in drawn:
             if one is not None and len(one.rows):
                 sample.add_drawn(one)

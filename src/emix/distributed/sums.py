@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from emix.distributed.tasks import add_requested, summed_rows
@@ -44,6 +45,7 @@ class DistributedSums:
             before = PassOutcome(before.packed[: self._n_components].copy())
         request = request._replace(before=before)
         source = self._source
-        own = self._n_components, self._packing, source.weight_unit
-        found: PassOutcome = source.partitions.added(summed_rows, source.places(), [request, *own], add_requested)
+        task = partial(summed_rows, n_components=self._n_components, packing=self._packing, divisor=source.weight_unit)
+        tasks = [partial(task, place=place) for place in source.places()]
+        found: PassOutcome = source.partitions.added(tasks, request, add_requested)
         return found

@@ -1,7 +1,7 @@
 """What is done with a partition where it lies: its rows are checked, sampled, summed, scored.
 
 Dask runs these functions on its workers; nothing here knows of dask. Each takes the partition's rows, their weights or
-None, and the `Place` of the partition.
+None, what is the same for all partitions, and by name what is the partition's own.
 """
 
 from __future__ import annotations
@@ -135,12 +135,12 @@ def check_build(expected: Build, found: Build, where: str) -> None:
         )
 
 
-def number_of_rows(rows: Any) -> int:
+def number_of_rows(rows: Any, weight: Any) -> int:
     """Return the length of a partition."""
     return len(rows)
 
 
-def checked_rows(rows: Any, weight: Any, place: Place, drawing: Drawing | None) -> Checked:
+def checked_rows(rows: Any, weight: Any, *, place: Place, drawing: Drawing | None) -> Checked:
     """Check a partition and draw its part of the sample."""
     _check_here(place)
     X, w, layout = rows_of(rows, weight, place)
@@ -152,14 +152,14 @@ def checked_rows(rows: Any, weight: Any, place: Place, drawing: Drawing | None) 
     return Checked(layout, summary, None, None if drawing is None else _drawn(X, w, drawing))
 
 
-def drawn_rows(rows: Any, weight: Any, place: Place, drawing: Drawing) -> Drawn | None:
+def drawn_rows(rows: Any, weight: Any, *, place: Place, drawing: Drawing) -> Drawn | None:
     """Return a partition's part of the sample."""
     X, w, _ = _same_rows(rows, weight, place)
     return _drawn(X, w, drawing)
 
 
 def summed_rows(
-    rows: Any, weight: Any, place: Place, request: PassRequest, n_components: int, packing: bool, divisor: float
+    rows: Any, weight: Any, request: PassRequest, *, place: Place, n_components: int, packing: bool, divisor: float
 ) -> PassOutcome | None:
     """Return the sums over a partition; None if it has no rows. Weights are divided by `divisor`."""
     X, w, _ = _same_rows(rows, weight, place)
@@ -172,7 +172,7 @@ def summed_rows(
     return local.take(request)
 
 
-def mapped_rows(rows: Any, weight: Any, place: Place, function: Callable[[Batch], Any]) -> Any:
+def mapped_rows(rows: Any, weight: Any, function: Callable[[Batch], Any], *, place: Place) -> Any:
     """Return the function's result for a partition; None if it has no rows."""
     _check_here(place)
     X, w, _ = rows_of(rows, weight, place)
