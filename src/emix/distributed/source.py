@@ -114,7 +114,9 @@ class DaskSource(StreamedRows):
     def _summed(self, found: Sequence[Checked]) -> RowSummary:
         """Check what was found in the partitions, in their order, and remember it."""
         layout, first, summaries = None, "", []
-        for number, (own, summary, bad_weight, _) in enumerate(found):
+        for number, (own, summary, bad_weight, _, refusal) in enumerate(found):
+            if refusal is not None:
+                raise refusal
             if own is None:
                 continue
             called = f"partition {number}"

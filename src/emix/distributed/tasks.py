@@ -106,12 +106,15 @@ class Checked(NamedTuple):
         The first row whose weight is none, and the weight.
     drawn : Drawn or None
         The partition's part of the sample, if one was asked for.
+    refusal : Exception or None
+        Of a partition that is not made of numbers: returned and not raised, so that the first of several is told.
     """
 
     layout: Layout | None
     summary: RowSummary | None
     bad_weight: tuple[int, float] | None = None
     drawn: Drawn | None = None
+    refusal: Exception | None = None
 
 
 def check_build(expected: Build, found: Build, where: str) -> None:
@@ -143,7 +146,10 @@ def number_of_rows(rows: Any, weight: Any) -> int:
 def checked_rows(rows: Any, weight: Any, *, place: Place, drawing: Drawing | None) -> Checked:
     """Check a partition and draw its part of the sample."""
     _check_here(place)
-    X, w, layout = rows_of(rows, weight, place)
+    try:
+        X, w, layout = rows_of(rows, weight, place)
+    except (TypeError, ValueError) as error:
+        return Checked(None, None, refusal=error)
     if len(X) == 0:
         return Checked(None, None)
     if w is not None and (row := first_bad_weight(w)) is not None:
