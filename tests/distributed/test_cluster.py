@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,25 @@ MODEL = emix.GaussianModel(2, 2, shortcuts=())
 START = emix.GaussianParameters.from_covariances("full", [0.5, 0.5], [[0.0, 0.0], [3.0, 3.0]], [np.eye(2)] * 2)
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    """Two workers; `timeout` is generous, for machines with much else to do."""
+@contextmanager
+def cluster_of(n_workers: int) -> Iterator[Client]:
+    """A cluster of processes of one thread each; it has time, for machines with much else to do."""
     settings = {"distributed.comm.timeouts.connect": "60s", "distributed.comm.timeouts.tcp": "120s"}
     with (
         dask.config.set(settings),
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+        LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster, timeout="120s") as client,
     ):
         yield client
 
 
-def fitted(data: Any, n: int = 8, **keywords: Any) -> Any:
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with cluster_of(2) as client:
+        yield client
+
+
+def fitted(data: Any, n: int = 5, **keywords: Any) -> Any:
     return emix.fit_em(MODEL, data, START, tol=0.0, max_iter=n, **keywords)
 
 
@@ -114,17 +121,15 @@ def test_lost_partitions_are_made_again(client: Client) -> None:
 
 
 @pytest.fixture
-def odd_worker(client: Client) -> Iterator[Any]:
-    """Add a worker with settings of its own, and take it away afterwards."""
-    client.wait_for_workers(2, timeout=120)
+def odd_worker() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Start a cluster of one worker with settings of its own, and use it until the end of the test."""
+    with ExitStack() as stack:
 
-    def add(settings: dict[str, Any]) -> None:
-        with dask.config.set(settings):
-            client.cluster.scale(3)
-            client.wait_for_workers(3, timeout=120)
+        def begin(settings: dict[str, Any]) -> None:
+            stack.enter_context(dask.config.set(settings))
+            stack.enter_context(cluster_of(1))
 
-    yield add
-    client.cluster.scale(2)
+        yield begin
 
 
 def preloaded(folder: Path, text: str) -> dict[str, Any]:
@@ -156,17 +161,3 @@ def test_a_worker_without_emix_is_refused(odd_worker: Any, tmp_path: Path) -> No
         fitted(made(N_PARTITIONS, N_ROWS))
     with pytest.raises(RuntimeError, match=message):
         emix.GaussianMixture(2).fit(made(N_PARTITIONS, N_ROWS))
-
-
-def test_a_worker_that_comes_later_is_refused_by_its_first_task(
-    client: Client, odd_worker: Any, tmp_path: Path
-) -> None:
-    def add(record: Any) -> None:
-        if record.iteration == 2:
-            odd_worker(preloaded(tmp_path, "import emix\nemix.__version__ = '0.0.9'\n"))
-            # Others give their tasks to it: it is the only one left.
-            client.retire_workers([one for one in client.scheduler_info()["workers"] if one in before])
-
-    before = set(client.scheduler_info()["workers"])
-    with pytest.raises(RuntimeError, match=r"The worker process \d+ on .* has emix 0\.0\.9, but"):
-        fitted(made(N_PARTITIONS, N_ROWS), callback=add)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dask
@@ -17,6 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 import emix
+from emix.distributed.tasks import Build, Place, checked_rows, drawn_rows, mapped_rows, summed_rows
+from emix.kernel.level import level_in_use
 from emix.rows.sampling import SAMPLE_ROWS
 from gaussian.examples import clusters
 from partitioned import array_of, cut
@@ -140,6 +143,18 @@ def test_a_partition_that_raises() -> None:
         raise OSError("the file is gone")
 
     fails(array_of(cut(X, LENGTHS)).map_blocks(broken, meta=X[:0]), "the file is gone", OSError)
+
+
+@pytest.mark.parametrize("build", [Build("0.0.9", level_in_use), Build(emix.__version__, "another")])
+def test_a_task_refuses_the_request_of_another_build(build: Build) -> None:
+    place = Place(0, build)
+    for task in (partial(checked_rows, drawing=None), partial(drawn_rows, drawing=None)):
+        with pytest.raises(RuntimeError, match=r"The worker process \d+ on .* but this fit was called"):
+            task(X, None, place=place)
+    sums = partial(summed_rows, n_components=K, packing=False, divisor=1.0)
+    for task in (sums, mapped_rows):
+        with pytest.raises(RuntimeError, match=f"{build.version if build.level == level_in_use else 'another'}"):
+            task(X, None, None, place=place)
 
 
 def test_a_row_without_density() -> None:

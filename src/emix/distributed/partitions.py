@@ -198,6 +198,7 @@ class Partitions:
             if given.shape != (n_rows,):
                 raise _other_shape(given.shape, n_rows)
             given = given.rechunk((self.lengths,))
+        self._weights_held = given  # workers forget what no collection holds
         found = self._keys_of(given)
         if len(found) != len(self):
             raise ValueError(
@@ -228,7 +229,7 @@ def is_array(data: Any) -> bool:
 
 
 class _Call:
-    """A function as dask calls it, by a name of its own: to work out one from what it holds takes longer than a pass."""
+    """A function as dask calls it, with a name of its own: to work one out from what it holds may take milliseconds."""
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         self._function, self._name = function, name
