@@ -99,7 +99,6 @@ def test_a_killed_worker_changes_nothing(client: Client, tmp_path: Path) -> None
 
     assert_same_bits(fitted(data, callback=kill), expected)
     assert not deadly.exists()
-    client.wait_for_workers(2, timeout=120)
 
 
 def test_lost_partitions_are_made_again(client: Client) -> None:
@@ -117,7 +116,6 @@ def test_lost_partitions_are_made_again(client: Client) -> None:
 
     assert_same_bits(fitted((data, weight), callback=kill), expected)
     assert killed
-    client.wait_for_workers(2, timeout=120)
 
 
 @pytest.fixture
