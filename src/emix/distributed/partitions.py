@@ -264,10 +264,10 @@ def _inquiry() -> Callable[[], tuple[str, str] | str]:
 
     def inquire() -> tuple[str, str] | str:
         try:
-            import emix
+            from emix import __version__
             from emix.kernel.level import level_in_use
         except ImportError as error:
             return f"{type(error).__name__}: {error}"
-        return emix.__version__, level_in_use
+        return __version__, level_in_use
 
     return inquire
