@@ -109,6 +109,15 @@ def overhead(n_partitions: int, repeats: int) -> Overhead:
     return Overhead(min(times), float(np.median(times)), here, n_bytes)
 
 
+def of_nothing(n_tasks: int, repeats: int) -> float:
+    """Processor-seconds of client and scheduler for tasks that do nothing."""
+    client = Client.current()
+    began = time.process_time()
+    for repeat in range(repeats):
+        client.gather(client.map(abs, range(n_tasks), key=f"nothing-{repeat}"))
+    return (time.process_time() - began) / repeats
+
+
 def pickled_sizes() -> tuple[int, int, int]:
     """Bytes of a request, of an outcome, and of K·(1 + d + d(d + 1)/2) numbers."""
     theta, source = start(), ArraySource(rows_of_block((0,), 1000))
@@ -137,13 +146,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def overheads(workers: Sequence[int], partitions: Sequence[int], repeats: int) -> tuple[str, float, float]:
     """Two tables, and the seconds of a pass and of each of its partitions."""
-    by_workers, by_partitions = [], []
+    by_workers, by_partitions, nothing = [], [], 0.0
     for n_workers in workers:
         with cluster(n_workers):
             one = overhead(16, repeats)
             by_workers.append([str(n_workers), *one.cells])
             if n_workers == 2:
                 by_partitions = [(n, overhead(n, repeats)) for n in partitions]
+                nothing = of_nothing(partitions[-1], repeats)
     with dask.config.set(scheduler="threads"):
         one = overhead(16, repeats)
         by_workers.append(["threads of this process", *one.cells])
@@ -165,7 +175,8 @@ partition:
 
 {table(["partitions", *head, "kB over loopback", "of the least bytes"], lines)}
 
-Client and scheduler take about {1e3 * max(intercept, 0.0):.0f} ms + {1e3 * slope:.2f} ms a partition. An outcome, as it is sent, has
+Client and scheduler take about {1e3 * max(intercept, 0.0):.0f} ms + {1e3 * slope:.2f} ms a partition: Dask's own work.
+{partitions[-1]} tasks that do nothing take {1e3 * nothing:.0f} processor-ms there. An outcome, as it is sent, has
 {outcome} bytes, {outcome / least:.2f} of the least: whole matrices, and the centres."""
     return text, max(float(intercept), 0.0), float(slope)
 
@@ -238,9 +249,10 @@ def on_paper(cost: float, fixed: float, for_partition: float) -> str:
 {table(head, lines)}
 
 Assumed, and not measured: machines of {CORES} cores like those of this machine, with the rows in memory and a partition
-for each core; client and scheduler take the processor time for a partition that was measured, one partition after the other; outcomes
-pass one link of {GIGABYTES_PER_SECOND:g} GB/s, as if they all came to one machine, which the tree of additions avoids.
-K = {K}, d = {D}, full, nothing left out. Reading rows that do not stay in memory comes on top, in each iteration."""
+for each core; client and scheduler take the processor time for a partition that was measured, one partition after the
+other; outcomes pass one link of {GIGABYTES_PER_SECOND:g} GB/s, as if they all came to one machine, which the tree of
+additions avoids. K = {K}, d = {D}, full, nothing left out. Rows that do not stay in memory are read in each iteration,
+which comes on top."""
 
 
 def main() -> None:

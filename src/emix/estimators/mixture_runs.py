@@ -179,7 +179,8 @@ def _shortcuts(source: RowSource) -> str | tuple[str, ...]:
     memory. Bounds need some bytes for each row, which is not meant for the rows of a large memory map.
     """
     if source.whole is None or isinstance(source, SampledRows):
-        return ()
+        # Rows that are elsewhere do not come in blocks: their sums follow from their partitions.
+        return ("packing",) if hasattr(source, "sums") else ()
     if source.n_rows > MOST_MAPPED_ROWS_WITH_BOUNDS and is_mapped(source.whole.X):
         return tuple(name for name in SHORTCUTS if name != "bounds")
     return AUTO
