@@ -252,7 +252,7 @@ Assumed, and not measured: machines of {CORES} cores like those of this machine,
 for each core; client and scheduler take the processor time for a partition that was measured, one partition after the
 other; outcomes pass one link of {GIGABYTES_PER_SECOND:g} GB/s, as if they all came to one machine, which the tree of
 additions avoids. K = {K}, d = {D}, full, nothing left out. Rows that do not stay in memory are read in each iteration,
-which comes on top."""
+which comes on top. The load of the machine is that of other work, which makes times longer."""
 
 
 def main() -> None:
