@@ -26,18 +26,19 @@ INSTALLED = Path(emix.__file__).parent
 # Each layer imports only from those before it. Data sets need none of them but the first.
 LAYERS = [
     "exceptions", "arguments", "random_source", "requirements", "kernel", "parallel", "rows", "em", "gaussian",
-    "starts", "files", "normal", "estimators", "choice", "supervised", "sklearn_patch", "summary", "plots", "report",
-    "faces", "cli",
+    "starts", "distributed", "files", "normal", "estimators", "choice", "supervised", "sklearn_patch", "summary",
+    "plots", "report", "faces", "cli",
 ]  # fmt: skip
 
-# Methods that show or write a result import their layer when they are called: files, and the modules that they may
-# import so.
+# Methods that show or write a result import their layer when they are called, and so does what opens rows of a library
+# that few have: files, and the modules that they may import so.
 SHOWN_WHEN_CALLED = {
     "choice/selection.py": {"emix.plots.selection", "emix.summary.selection"},
     "estimators/mixture_display.py": {"emix.plots.kinds", "emix.summary.description", "emix.summary.summary"},
     "estimators/sklearn_protocol.py": {"emix.summary.estimator_html"},
     "gaussian/statistics.py": {"emix.estimators.statistics_file"},
     "normal/multivariate_normal.py": {"emix.summary.estimator_html"},
+    "rows/opening.py": {"emix.distributed.source"},
 }
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(emix.__path__, "emix."))

@@ -11,7 +11,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from emix.rows import sampling
-from emix.rows.sampling import SAMPLE_ROWS, Drawn, Sample, sample_rows, sample_size
+from emix.rows.sampling import LARGEST_KEY, SAMPLE_ROWS, Drawn, Sample, likely_key, sample_rows, sample_size
 from emix.rows.source import Batch
 
 # Seeds are fixed, so a test that passes once passes always. A right sampler fails at a new seed with this probability.
@@ -182,3 +182,27 @@ def test_memory_of_a_sample_is_bounded() -> None:
         tracemalloc.stop()
     # The rows held and the keys of a chunk; and the rows of one batch that are on their way, at first most of them.
     assert peak < (64 << 20) + 65_536 * 40 + X.nbytes
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_samples_of_parts_make_the_sample_of_the_whole(weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    X, weight = rng.normal(size=(7000, 2)), rng.integers(0, 4, 7000).astype(float) if weighted else None
+    expected = drawn(Sample(3, 200), list(cut(X, weight, [7000])))
+    whole, n_held = Sample(3, 200), 0
+    for batch in cut(X, weight, [3000, 1, 3999]):
+        # A bound that the sample of all rows keeps: few rows above it are handed on.
+        part = drawn(Sample(3, 200, likely_key(4000, 200)), [batch])
+        n_held += len(part.rows)
+        if len(part.rows):
+            whole.add_drawn(part)
+    assert n_held < 1000
+    for one, other in zip(whole.drawn(), expected):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_likely_keys_hold_the_sample() -> None:
+    assert likely_key(100, 200) == LARGEST_KEY
+    for seed in range(20):
+        part = drawn(Sample(seed, 500, likely_key(20_000, 300)), list(cut(np.zeros((20_000, 1)), None, [20_000])))
+        assert 300 <= len(part.rows) <= 500

@@ -108,6 +108,11 @@ class WeightFacts(NamedTuple):
         least, greatest = min(self.least, float(held.min())), max(self.greatest, float(held.max()))
         return WeightFacts(self.n_counted + held.size, whole, least, greatest)
 
+    def joined(self, other: WeightFacts) -> WeightFacts:
+        """Return the facts of the weights of both."""
+        whole, least = self.whole and other.whole, min(self.least, other.least)
+        return WeightFacts(self.n_counted + other.n_counted, whole, least, max(self.greatest, other.greatest))
+
 
 def warn_of_n(
     criterion: str, n: float, weight: NDArray[np.float64] | WeightFacts | None, fit_weight: float | None

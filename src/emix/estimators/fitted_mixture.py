@@ -30,7 +30,8 @@ class FittedMixture(SklearnEstimator):
     """Methods of a Gaussian mixture that has parameters.
 
     All take rows as arrays and data frames, and the streams that `GaussianMixture.fit` takes; these are read once, and
-    what is returned for each row is as long as they are.
+    what is returned for each row is as long as they are. Of a Dask collection it is lazy: a Dask array, or, of a data
+    frame's log-densities and labels, a series; numbers for all rows are computed at once.
     """
 
     n_features_in_: int

@@ -249,11 +249,13 @@ class GaussianMixture(
             Streams are read again in each pass, in memory that does not grow with their rows: the path of a ``.npy``
             file, a list of such paths, the path of a Parquet file or of a folder of them, a pyarrow Dataset or long
             Table, a function that returns a new iterator of blocks of rows for each pass, and the sources
-            `emix.ParquetSource` and `emix.BlockSource`, which name columns and weights.
+            `emix.ParquetSource` and `emix.BlockSource`, which name columns and weights. Arrays and data frames of Dask
+            are fitted where their partitions lie; what scores them is lazy.
         y : object
             Ignored.
         sample_weight : array_like of shape (n_samples,), optional
-            Weights of the rows, not negative. A weight of 2 counts as the row written twice, 0 as left out.
+            Weights of the rows, not negative. A weight of 2 counts as the row written twice, 0 as left out. Of a Dask
+            collection: a Dask array or series in the same partitions, or an array.
         callback : callable, optional
             Called as ``callback(run, record)`` after each E-step with the number of the run, from 0, and its
             `EMRecord`. It ends the fit by returning True: the run keeps the parameters that it has, later runs are not
@@ -314,6 +316,7 @@ class GaussianMixture(
         Returns
         -------
         ndarray of shape (n_samples,), intp
+            Of a Dask collection, a lazy array or series.
         """
         rows, fitted = self._fit(X, sample_weight)
         score: Any = self._score_rows if isinstance(rows, np.ndarray) else self._scores

@@ -194,7 +194,8 @@ def _shortcuts(source: RowSource, stateless: bool) -> str | tuple[str, ...]:
     memory. Bounds need some bytes for each row, which is not meant for the rows of a large memory map.
     """
     if source.whole is None or isinstance(source, SampledRows):
-        return ()
+        # Rows that are elsewhere do not come in blocks: their sums follow from their partitions.
+        return ("packing",) if hasattr(source, "sums") else ()
     if stateless:
         return STATELESS
     if source.n_rows > MOST_MAPPED_ROWS_WITH_BOUNDS and is_mapped(source.whole.X):

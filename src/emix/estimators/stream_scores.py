@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from emix.estimators.criteria import TOTAL_OVERFLOWS, WeightFacts, entropies, unit_of, weighted_sum
 from emix.estimators.fit_state import parameters_of
+from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import Scores, ZeroDensities, score_rows
 from emix.rows.opening import is_mapped
 from emix.rows.source import Batch, RowSource
-from emix.rows.validation import FloatArray, check_feature_names, check_n_features
+from emix.rows.validation import FloatArray, as_rows, check_feature_names, check_n_features
 
 __all__ = ["Totals", "scores_of_stream", "totals_of_rows", "totals_of_stream"]
 
@@ -86,10 +88,14 @@ def scores_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, **w
     Returns
     -------
     Scores
-        Of all rows.
+        Of all rows. A stream with a method `scores` returns its own: of rows that are elsewhere, computed there.
     """
     zeros, found = ZeroDensities(), list[Scores]()
     parameters = parameters_of(fitted)
+    if (lazily := getattr(stream, "scores", None)) is not None:
+        _check_columns(stream, fitted, caller)
+        scores: Scores = lazily(parameters, fitted.get("feature_names_in_"), caller, **what)
+        return scores
     for batch in _batches(stream, fitted, caller):
         scores = score_rows(batch.X, parameters, n_threads=fitted["n_threads"], **{"log_density": False, **what})
         if scores.log_density is not None:
@@ -101,25 +107,56 @@ def scores_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, **w
 
 
 def totals_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, *, entropy: bool) -> Totals:
-    """Sum over all rows of a stream, which is read once."""
+    """Sum over all rows of a stream, which is read once: where the rows are, if the stream has a method `summed`."""
+    if (summed := getattr(stream, "summed", None)) is not None:
+        _check_columns(stream, fitted, caller)
+        parts: _Part | None = summed(partial(_part, parameters_of(fitted), caller, entropy), _Part.plus)
+        if parts is None:
+            raise _no_rows(caller)
+        return _of_stream(*parts)
+    parameters, n_threads = parameters_of(fitted), fitted["n_threads"]
     zeros, total, weights, weighted = ZeroDensities(), Totals(0.0, 0.0, 0.0, None), WeightFacts(), False
     for batch in _batches(stream, fitted, caller):
-        total = total.plus(_sums(batch.X, batch.weight, fitted, entropy, zeros))
+        total = total.plus(_sums(batch.X, batch.weight, parameters, n_threads, entropy, zeros))
         if batch.weight is not None:
             weighted, weights = True, weights.plus(batch.weight)
+    return _of_stream(total, zeros, weights if weighted else None)
+
+
+class _Part(NamedTuple):
+    """Sums over some rows, the rows among them whose density is zero, and facts of their weights."""
+
+    total: Totals
+    zeros: ZeroDensities
+    weights: WeightFacts | None
+
+    def plus(self, other: _Part) -> _Part:
+        weights = None if self.weights is None or other.weights is None else self.weights.joined(other.weights)
+        return _Part(self.total.plus(other.total), self.zeros.joined(other.zeros), weights)
+
+
+def _part(parameters: GaussianParameters, caller: str, entropy: bool, batch: Batch) -> _Part:
+    """Sums over a part of the rows, where it lies; one thread, as its caller has others beside it."""
+    rows, zeros = as_rows(batch.X, caller=caller), ZeroDensities()
+    weights = None if batch.weight is None else WeightFacts().plus(batch.weight)
+    return _Part(_sums(rows, batch.weight, parameters, 1, entropy, zeros), zeros, weights)
+
+
+def _of_stream(total: Totals, zeros: ZeroDensities, weights: WeightFacts | None) -> Totals:
     zeros.warn()
-    if weighted and total.weight == 0.0:
+    if weights is not None and total.weight == 0.0:
         raise ValueError(
             "Sample weights must contain at least one non-zero number: all weights of the rows are zero. Pass rows "
             "with weights above zero, or none."
         )
-    return total._replace(weights=weights if weighted else None)
+    return total._replace(weights=weights)
 
 
 def totals_of_rows(
     rows: FloatArray, weight: NDArray[np.float64] | None, fitted: dict[str, Any], *, entropy: bool
 ) -> Totals:
     """Sum over checked rows in memory or in a memory map."""
+    parameters, n_threads = parameters_of(fitted), fitted["n_threads"]
     n_rows, step, unit, given = len(rows), _ROWS_AT_A_TIME, 1.0, weight
     if weight is not None:
         unit = unit_of(weight)
@@ -128,12 +165,13 @@ def totals_of_rows(
     if not entropy:
         step = _MAPPED_ROWS if n_rows > _MAPPED_ROWS and is_mapped(rows) else n_rows
     if n_rows <= step:
-        total = _sums(rows, weight, fitted, entropy, None)
+        total = _sums(rows, weight, parameters, n_threads, entropy, None)
     else:
         zeros, total = ZeroDensities(), Totals(0.0, 0.0, 0.0, None)
         for first in range(0, n_rows, step):
             part = slice(first, first + step)
-            total = total.plus(_sums(rows[part], None if weight is None else weight[part], fitted, entropy, zeros))
+            of_part = None if weight is None else weight[part]
+            total = total.plus(_sums(rows[part], of_part, parameters, n_threads, entropy, zeros))
         zeros.warn()
     if weight is None or given is None:
         return total
@@ -143,13 +181,14 @@ def totals_of_rows(
 def _sums(
     X: FloatArray,
     weight: NDArray[np.float64] | None,
-    fitted: dict[str, Any],
+    parameters: GaussianParameters,
+    n_threads: int | None,
     entropy: bool,
     zeros: ZeroDensities | None,
 ) -> Totals:
     """Sums over rows; `zeros` counts those of zero density, and without it a warning is given at once."""
-    n_threads, at_once = fitted["n_threads"], zeros is None
-    scores = score_rows(X, parameters_of(fitted), responsibilities=entropy, n_threads=n_threads, warn_of_zeros=at_once)
+    at_once = zeros is None
+    scores = score_rows(X, parameters, responsibilities=entropy, n_threads=n_threads, warn_of_zeros=at_once)
     density = scores.log_density
     assert density is not None
     if zeros is not None:
@@ -176,9 +215,21 @@ def _batches(stream: RowSource, fitted: dict[str, Any], caller: str) -> Iterator
             checked = True
         yield batch
     if not checked:
-        raise ValueError(
-            f"X: Found array with 0 sample(s) while a minimum of 1 is required by {caller}. Pass at least one row."
-        )
+        raise _no_rows(caller)
+
+
+def _check_columns(stream: Any, fitted: dict[str, Any], caller: str) -> None:
+    """Refuse rows that are elsewhere if they have other columns than the fit; they may not have been read yet."""
+    (names, n_features), expected = stream.header, fitted.get("feature_names_in_")
+    if names is not None or expected is not None:
+        check_feature_names(None if names is None else np.array(names, dtype=object), expected, caller=caller)
+    check_n_features(np.empty((0, n_features)), fitted["n_features_in_"], caller=caller)
+
+
+def _no_rows(caller: str) -> ValueError:
+    return ValueError(
+        f"X: Found array with 0 sample(s) while a minimum of 1 is required by {caller}. Pass at least one row."
+    )
 
 
 def _twice(source: RowSource) -> Iterator[tuple[Batch, tuple[str, ...] | None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,14 @@ class GaussianRun:
                 if one.name in names and (shortcut := one.for_run(source, model)) is not None:
                     self.shortcuts.append(shortcut)
                     sketch = sketch if shortcut.room is None else shortcut.room
-        self.sums = LocalSums(source, self._form, model.n_components, model.n_threads, "packing" in names, sketch)
+        packing = "packing" in names
+        # Rows that are elsewhere have their sums taken there.
+        own = None if source.whole is not None else getattr(source, "sums", None)
+        self.sums: Any = (
+            LocalSums(source, self._form, model.n_components, model.n_threads, packing, sketch)
+            if own is None
+            else own(model.n_components, packing)
+        )
         self._before: PassOutcome | None = None
         self._ahead: StepsAhead | None = None
         # An E-step that was taken together with those before it, and its parameters.

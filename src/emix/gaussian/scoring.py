@@ -245,6 +245,13 @@ class ZeroDensities:
             self._kind, self._first = X.dtype.name, f"{row[column]:g} in column {column}"
         self._n_rows, self._n_zero = self._n_rows + len(X), self._n_zero + zero.size
 
+    def joined(self, other: ZeroDensities) -> ZeroDensities:
+        """Return the counts of both; the rows of the other come after these."""
+        both = ZeroDensities()
+        both.__dict__.update(vars(self) if self._n_zero else vars(other))
+        both._n_rows, both._n_zero = self._n_rows + other._n_rows, self._n_zero + other._n_zero
+        return both
+
     def warn(self) -> None:
         """Warn if there were any."""
         if self._n_zero:

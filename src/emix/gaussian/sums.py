@@ -132,7 +132,15 @@ def judge(total: PassOutcome, request: PassRequest) -> tuple[bool, bool]:
 
 
 class Sums(Protocol):
-    """Takes sums over the rows of a source, wherever they lie."""
+    """Takes sums over the rows of a source, wherever they lie.
+
+    A source whose rows are elsewhere makes its own: `RowSource.sums`, where it has it, is called with the number of
+    components and the leave to pack rows, as of `LocalSums`.
+    """
+
+    @property
+    def lone(self) -> factors.LonePass | None:
+        """A pass as one call, where there is one."""
 
     def take(self, request: PassRequest) -> PassOutcome:
         """Return the sums over all rows under the request's density."""

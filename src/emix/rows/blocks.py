@@ -82,12 +82,6 @@ class BlockSource(StreamedRows):
         self._blocks = _function_of(blocks, self)
         self._last: Any = None
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("n_rows", "n_features", "dtype", "feature_names"):
-            self.read()
-            return self.__dict__[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     def pieces(self, most: int) -> Iterator[Piece]:
         """Hand out the blocks of one pass."""
         found = self._blocks()
@@ -139,9 +133,8 @@ class BlockSource(StreamedRows):
                 f"Expected 2D array, got {X.ndim}D array instead: {called} has shape {X.shape}. A block has one row "
                 "for each sample, one column for each feature."
             )
-        yield ArrayPiece(
-            _layout(X, names, weight is not None), lambda _: called, 0, X, _weights(weight, len(X), called)
-        )
+        layout = Layout.of(X, names, weight is not None)
+        yield ArrayPiece(layout, lambda _: called, 0, X, _weights(weight, len(X), called))
 
     def _arrow_pieces(self, rows: Any, weight: Any, called: str) -> Iterator[Piece]:
         chosen, weight_at = self._chosen(rows.column_names, called)
@@ -209,12 +202,6 @@ def _batches(rows: Any) -> Iterable[Any]:
     arrow = require("pyarrow", "parquet", "reading Arrow tables")
     batches: Iterable[Any] = [rows] if isinstance(rows, arrow.RecordBatch) else rows.to_batches()
     return batches
-
-
-def _layout(X: NDArray[Any], names: Sequence[Any] | None, weighted: bool) -> Layout:
-    named = names is not None and all(isinstance(name, str) for name in names)
-    order = "F" if X.flags.f_contiguous and not X.flags.c_contiguous else "C"
-    return Layout(X.shape[1], X.dtype, tuple(names) if names is not None and named else None, weighted, order)
 
 
 def _weights(weight: Any, n_rows: int, called: str) -> NDArray[np.float64] | None:

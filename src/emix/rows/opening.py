@@ -1,4 +1,4 @@
-"""Which data are streams: paths, functions of blocks, Arrow tables and data sets, sources; arrays are none."""
+"""Which data are streams: paths, functions of blocks, Arrow tables and data sets, dask, sources; arrays are none."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def stream_of(data: Any, sample_weight: Any = None, *, name: str = "X") -> RowSo
     data : object
         A stream is: the path of a .npy or Parquet file, a list of paths of .npy files, or the path of a folder of
         Parquet files; a callable that returns a new iterator of blocks for each pass; a Dataset of pyarrow, or a Table
-        of more rows than a start looks at; a memory map of other numbers than float64 and float32; a `RowSource`.
+        of more rows than a start looks at; a memory map of other numbers than float64 and float32; an array or data
+        frame of dask; a `RowSource`.
     sample_weight : array_like of shape (n_rows,) or None
         Weights of the rows, where the stream brings none.
     name : str
@@ -58,6 +59,10 @@ def stream_of(data: Any, sample_weight: Any = None, *, name: str = "X") -> RowSo
         return _of_paths(data, sample_weight, name) if is_paths else None
     if is_source(data):
         return _weighted(data, sample_weight)
+    if _is_dask(data):
+        from emix.distributed.source import DaskSource
+
+        return DaskSource(data, sample_weight, name)
     if isinstance(data, (str, os.PathLike)):
         return _of_path(os.fspath(data), sample_weight, name)
     if isinstance(data, np.memmap):
@@ -75,6 +80,12 @@ def stream_of(data: Any, sample_weight: Any = None, *, name: str = "X") -> RowSo
     if callable(data) and not is_frame(data) and not hasattr(data, "__array__"):
         return _of_blocks(data, sample_weight)
     return None
+
+
+def _is_dask(data: Any) -> bool:
+    """True if `data` is a collection of dask, which is loaded then."""
+    cls = type(data)
+    return "dask" in sys.modules and cls.__module__.partition(".")[0] == "dask" and hasattr(cls, "__dask_graph__")
 
 
 def _parts(mapped: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -31,6 +31,13 @@ class Layout(NamedTuple):
     weighted: bool
     order: Any = "C"
 
+    @classmethod
+    def of(cls, X: NDArray[Any], names: Sequence[Any] | None, weighted: bool) -> Layout:
+        """Return the layout of an array, whose columns have these names; names of another type than str are none."""
+        named = names is not None and all(isinstance(name, str) for name in names)
+        order = "F" if X.flags.f_contiguous and not X.flags.c_contiguous else "C"
+        return cls(X.shape[1], X.dtype, tuple(names) if names is not None and named else None, weighted, order)
+
 
 class Piece(Protocol):
     """Rows that follow one another.

@@ -13,7 +13,7 @@ from emix.kernel import values
 if TYPE_CHECKING:
     from emix.rows.source import Batch
 
-__all__ = ["SAMPLE_ROWS", "Drawn", "Sample", "sample_rows", "sample_size"]
+__all__ = ["LARGEST_KEY", "SAMPLE_ROWS", "Drawn", "Sample", "likely_key", "sample_rows", "sample_size"]
 
 # Enough that means of a component with one row in a thousand are found to an eighth of its standard deviation.
 SAMPLE_ROWS = 65_536
@@ -24,7 +24,7 @@ _SAMPLE_BYTES = 64 << 20
 # Keys of so many rows are held at one time.
 CHUNK_ROWS = 1 << 16
 
-_LARGEST_KEY = 2**64 - 1
+LARGEST_KEY = 2**64 - 1
 
 
 def sample_rows(
@@ -50,12 +50,15 @@ def sample_rows(
     all_count = sample_weight is None or bool(sample_weight.all())
     if n_rows <= size and all_count:
         return np.arange(n_rows)
-    # Keys are uniform: those of the rows sought lie below this but once in 1e15 times, unless weights are zero.
-    likely = int(2.0**64 * (size + 8.0 * math.sqrt(size)) / n_rows)
-    rows = _with_smallest_keys(n_rows, seed, size, sample_weight, min(likely, _LARGEST_KEY))
+    rows = _with_smallest_keys(n_rows, seed, size, sample_weight, likely_key(n_rows, size))
     if len(rows) < size:
-        rows = _with_smallest_keys(n_rows, seed, size, sample_weight, _LARGEST_KEY)
+        rows = _with_smallest_keys(n_rows, seed, size, sample_weight, LARGEST_KEY)
     return rows
+
+
+def likely_key(n_rows: int, size: int) -> int:
+    """Return a bound of the `size` smallest keys: one lies above it once in 1e15 times, unless weights are 0."""
+    return min(int(2.0**64 * (size + 8.0 * math.sqrt(size)) / n_rows), LARGEST_KEY)
 
 
 def _with_smallest_keys(
@@ -104,11 +107,14 @@ class Sample:
     seed : int
     size : int, optional
         By default `sample_size` of the rows' number of columns.
+    highest : int, optional
+        Rows with larger keys are passed over: what is drawn of a part of the rows is then no more than the sample of
+        all rows needs of it (`likely_key`).
     """
 
-    def __init__(self, seed: int, size: int | None = None) -> None:
+    def __init__(self, seed: int, size: int | None = None, highest: int = LARGEST_KEY) -> None:
         self.seed, self.size = seed, size
-        self._highest, self._n_held = _LARGEST_KEY, 0
+        self._highest, self._n_held = highest, 0
         self._rows, self._keys = np.empty(0, dtype=np.intp), np.empty(0, dtype=np.uint64)
         self._X: NDArray[Any] = np.empty((0, 0))
         self._weight: NDArray[np.float64] | None = None
@@ -116,7 +122,7 @@ class Sample:
     def add(self, batch: Batch) -> None:
         """Draw from a batch as well; each row is added once, in any order of batches."""
         if len(self._rows) == 0:
-            self._make_room(batch)
+            self._make_room(batch.X, batch.weight)
         rows, keys = np.empty(CHUNK_ROWS, dtype=np.intp), np.empty(CHUNK_ROWS, dtype=np.uint64)
         n_rows = len(batch.X)
         for start in range(0, n_rows, CHUNK_ROWS):
@@ -128,14 +134,15 @@ class Sample:
             if batch.weight is not None:
                 counted = batch.weight[found - batch.first_row] > 0.0
                 found, found_keys = found[counted], found_keys[counted]
-            while len(found) > 0:
-                room = len(self._rows) - self._n_held
-                self._hold(batch, found[:room], found_keys[:room])
-                found, found_keys = found[room:], found_keys[room:]
-                if self._n_held == len(self._rows):
-                    self._keep_smallest()
-                    small = found_keys <= self._highest
-                    found, found_keys = found[small], found_keys[small]
+            self._take(batch.X, batch.weight, batch.first_row, found, found_keys)
+
+    def add_drawn(self, drawn: Drawn) -> None:
+        """Draw from the rows that a sample of the same seed has drawn from other rows."""
+        if len(self._rows) == 0:
+            self._make_room(drawn.X, drawn.weight)
+        # A row's place among those drawn stands in for its number, which is put back where it is held.
+        small = np.flatnonzero(drawn.keys <= self._highest)
+        self._take(drawn.X, drawn.weight, 0, small, drawn.keys[small], drawn.rows)
 
     def divide_weights(self, unit: float) -> None:
         """Give the weights in a unit that is known only when all rows have been read."""
@@ -150,21 +157,39 @@ class Sample:
         weight = None if self._weight is None else self._weight[order]
         return Drawn(self._rows[order], self._X[order], weight, self._keys[order])
 
-    def _make_room(self, batch: Batch) -> None:
-        n_features = batch.X.shape[1]
+    def _make_room(self, X: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
+        n_features = X.shape[1]
         if self.size is None:
             self.size = sample_size(n_features)
         room = self.size + max(1, self.size // 8)
         self._rows, self._keys = np.empty(room, dtype=np.intp), np.empty(room, dtype=np.uint64)
-        self._X = np.empty((room, n_features), dtype=batch.X.dtype)
-        self._weight = None if batch.weight is None else np.empty(room)
+        self._X = np.empty((room, n_features), dtype=X.dtype)
+        self._weight = None if weight is None else np.empty(room)
 
-    def _hold(self, batch: Batch, rows: NDArray[np.intp], keys: NDArray[np.uint64]) -> None:
-        places = slice(self._n_held, self._n_held + len(rows))
-        self._rows[places], self._keys[places], self._X[places] = rows, keys, batch.X[rows - batch.first_row]
-        if self._weight is not None and batch.weight is not None:
-            self._weight[places] = batch.weight[rows - batch.first_row]
-        self._n_held = places.stop
+    def _take(
+        self,
+        X: NDArray[Any],
+        weight: NDArray[np.float64] | None,
+        first_row: int,
+        rows: NDArray[np.intp],
+        keys: NDArray[np.uint64],
+        numbers: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Hold rows while there is room, and those with the smallest keys where there is none."""
+        while len(rows) > 0:
+            room = len(self._rows) - self._n_held
+            held = rows[:room]
+            places, at = slice(self._n_held, self._n_held + len(held)), held - first_row
+            self._rows[places] = held if numbers is None else numbers[held]
+            self._keys[places], self._X[places] = keys[:room], X[at]
+            if self._weight is not None and weight is not None:
+                self._weight[places] = weight[at]
+            self._n_held = places.stop
+            rows, keys = rows[room:], keys[room:]
+            if self._n_held == len(self._rows):
+                self._keep_smallest()
+                small = keys <= self._highest
+                rows, keys = rows[small], keys[small]
 
     def _keep_smallest(self) -> None:
         """Leave out the rows with the largest keys: rows behind the first `size` places move to where one is left."""

@@ -88,6 +88,13 @@ class StreamedRows(SummarizedRows):
         super().__init__()
         self.sample_weight, self._weight_name = sample_weight, weight_name
 
+    def __getattr__(self, name: str) -> Any:
+        # A derived class that does not know them before the first pass makes it when they are asked for.
+        if name in ("n_rows", "n_features", "dtype", "feature_names"):
+            self.read()
+            return self.__dict__[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def pieces(self, most: int) -> Iterator[Piece]:
         """Hand out all rows in order, in pieces of any length; `most` is the length of a batch.
 
