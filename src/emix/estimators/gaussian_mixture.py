@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -361,13 +362,15 @@ class GaussianMixture(
         settings = check_settings(self)
         goes_on = settings.warm_start and self.__sklearn_is_fitted__()
         seed = partial(seed_of, 0 if goes_on else self.random_state)
-        rows = rows_to_fit(X, sample_weight, settings, type(self).__name__, seed)
-        source, moderate, names = rows.source, rows.moderate, rows.names
+        caller = type(self).__name__
         follower = None
         if settings.verbose or callback is not None:
-            unit = source.weight_unit
-            follower = follow(settings.verbose, settings.verbose_interval, settings.n_init, unit, callback)
-        try:
+            follower = follow(settings.verbose, settings.verbose_interval, settings.n_init, callback)
+        with nullcontext() if follower is None else follower:
+            rows = rows_to_fit(X, sample_weight, settings, caller, seed)
+            source, moderate, names = rows.source, rows.moderate, rows.names
+            if follower is not None:
+                follower.knows(source.weight_unit, settings.tol * source.total_weight, settings.max_iter)
             if goes_on:
                 found = continue_fit(settings, parameters_of(self._fitted()), moderate, names, None, follower)
             else:
@@ -376,9 +379,6 @@ class GaussianMixture(
                 found = fit_from_starts(
                     settings, given, drawn, moderate, names, follower=follower, sampled=rows.sampled
                 )
-        finally:
-            if follower is not None:
-                follower.close()
         state = attributes_of_fit(self, settings, found, source, names, time.perf_counter() - began)
         self.__dict__ = state
         return rows.rows, state
