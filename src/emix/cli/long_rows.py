@@ -84,7 +84,10 @@ class LongRows(StreamedRows):
             if len(block.X):
                 yield block.X, block.weight
         if self._table.weights is not None:
-            check_total(self._table.weights, total, largest)
+            try:
+                check_total(self._table.weights, total, largest)
+            except ValueError as error:
+                raise ValueError(f"{self._table.source}: {error}") from error
         self._kept = kept
 
     def _layout_of(self, X: NDArray[Any], weight: NDArray[np.float64] | None) -> Layout:
@@ -112,6 +115,9 @@ class _NumbersFile:
         self._d, self._weighted, self._n_rows = n_features, weighted, 0
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the rows may be read)
         self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        self._file.close()
 
     def add(self, X: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
         """Write the next rows.

@@ -13,6 +13,7 @@ from emix.cli.progress import on_terminal, progress_on_stderr
 from emix.cli.safeguards import messages_on_stderr
 from emix.cli.table_words import in_place
 from emix.cli.tables import WRITABLE, csv_pieces, separator_of
+from emix.cli.text_content import STANDARD_STREAM
 from emix.estimators.fit_state import parameters_of
 from emix.estimators.progress import follow_scoring
 from emix.files.output import is_regular_target, writing
@@ -109,7 +110,7 @@ def score_long(
             for block in _blocks(table):
                 columns(block)
         else:
-            if path is None or not is_regular_target(path):
+            if path is None or path == STANDARD_STREAM or not is_regular_target(path):
                 # What is written there cannot be taken back: bad rows are refused before the first result.
                 follower.doing("checking")
                 for _ in _blocks(table):
@@ -135,7 +136,7 @@ def _blocks(table: LongTable) -> Iterator[Block]:
 def _write(blocks: Iterator[Mapping[str, Any]], path: str | None) -> None:
     """Write blocks of columns to a CSV, TSV or Parquet file, or as CSV to standard output."""
     frames = (polars().DataFrame(dict(columns)) for columns in blocks)
-    if path is None or path == "-":
+    if path is None or path == STANDARD_STREAM:
         for k, frame in enumerate(frames):
             for piece in csv_pieces(frame, ",", header=k == 0):
                 write_results(piece)

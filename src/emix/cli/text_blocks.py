@@ -133,14 +133,15 @@ class TextBlocks:
         at = sorted(names.index(name) for name in wanted)
         kinds = {f"column_{j + 1}": polars.Float64 if j in at else polars.String for j in range(len(names))}
         try:
-            # A guess that saves polars a look at the whole block, and is right where all values are plain numbers.
-            frame = read(null_values=list(MISSING), schema=kinds, columns=at, truncate_ragged_lines=False)
+            # A guess that saves polars a look at the whole block, and is right where all values are plain numbers. The
+            # other columns are read too: without them, polars would not mind a line that is too long.
+            frame = read(null_values=list(MISSING), schema=kinds)
         except ValueError:
             frame = read(null_values=list(MISSING), infer_schema_length=None)
             if frame.width != len(names):
                 find_fault(self.content, self.layout)
                 raise ValueError(f"cannot be read: {frame.width} columns, but {len(names)} names") from None
-            frame = frame[:, at]
+        frame = frame[:, at]
         frame.columns = [names[j] for j in at]
         return frame.with_columns(numbers_of(column) for column in frame if column.dtype == polars.String)
 

@@ -31,7 +31,8 @@ class PassProgress:
     def __init__(self) -> None:
         self.doing = "reading"
         self._n_passes = 0  # of a run
-        self._done, self._n_rows = 0, None  # type: tuple[int, float | None]
+        self._done = 0
+        self._n_rows: float | None = None
         self._began = self._drawn = time.perf_counter()
         self._rate = 0.0
         self._records: deque[EMRecord] = deque(maxlen=_TREND)
@@ -71,7 +72,8 @@ class PassProgress:
         left = []
         if self._n_rows:
             share = min(1.0, self._done / self._n_rows)
-            parts.append(f"{100.0 * share:.0f} % of {_count(self._n_rows)} rows")
+            about = "" if isinstance(self._n_rows, int) else "about "  # an estimate, as of a text that is being read
+            parts.append(f"{100.0 * share:.0f} % of {about}{_count(self._n_rows)} rows")
             if self._rate:
                 seconds = max(0.0, self._n_rows - self._done) / self._rate
                 left.append(f"{_duration(seconds)} of the pass")
@@ -94,7 +96,7 @@ class PassProgress:
             return []
         of_iteration = (last.seconds - first.seconds) / n_steps
         most = self._max_iter - last.iteration
-        said = [f"at most {_duration(most * of_iteration)}"] if most > 0 else []
+        said = [f"at most {_duration(most * of_iteration)} of the run"] if most > 0 else []
         n_left = iterations_left([record.change for record in self._records if record.iteration], self._settled)
         if n_left is not None and n_left < most:
             said.insert(0, f"about {_duration(n_left * of_iteration)} if changes shrink as now")
