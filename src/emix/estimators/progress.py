@@ -72,7 +72,6 @@ class Follower:
 
     def __init__(self, display: _Display | None, callback: Callback | None) -> None:
         self._display, self._callback = display, callback
-        self._said = ""
         self._began = time.perf_counter()
         self._passes = rows_watched(None if display is None else display.rows_read)
 
@@ -100,9 +99,8 @@ class Follower:
             self._display.knows(unit, settled, max_iter)
 
     def say(self, text: str) -> None:
-        """Tell what the fit does before its iterations; more of the same is not told again."""
-        if self._display is not None and text != self._said:
-            self._said = text
+        """Tell what the fit does before its iterations."""
+        if self._display is not None:
             self._display.say(text)
 
     def doing(self, text: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emix.arguments import counted
 from emix.estimators.criteria import aic, bic, entropies, icl
 from emix.estimators.fit_state import parameters_of
 from emix.estimators.fitted_mixture import FittedMixture
@@ -262,8 +263,7 @@ def covariance_type(estimator: GaussianMixture) -> str:
 
 def size_and_covariances(estimator: GaussianMixture) -> str:
     """Return the number of components and the covariances of the fit: "3 components, full covariances"."""
-    k = len(estimator.weights_)
-    return f"{k} component{'s' * (k != 1)}, {covariance_type(estimator)} covariances"
+    return f"{counted(len(estimator.weights_), 'component')}, {covariance_type(estimator)} covariances"
 
 
 def stop_sentence(estimator: GaussianMixture) -> str:
