@@ -39,7 +39,7 @@ def run(*arguments: object) -> int:
 def all_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file counts as long, and blocks of text are a few lines."""
     monkeypatch.setattr(long_tables, "LONG_BYTES", 0)
-    monkeypatch.setattr(text_blocks, "_BLOCK_BYTES", 4000)
+    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 4000)
 
 
 def write(folder: Path, suffix: str, frame: pl.DataFrame = FRAME) -> Path:
@@ -153,7 +153,7 @@ def test_a_bad_value_is_refused_in_the_words_for_a_short_file(
     said = []
     for size in (1 << 30, 0):
         monkeypatch.setattr(long_tables, "LONG_BYTES", size)
-        monkeypatch.setattr(text_blocks, "_BLOCK_BYTES", 4000)
+        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 4000)
         assert run("fit", path, "-k", 2, *words(suffix), "--out", tmp_path / "model.npz") == 1
         captured = capsys.readouterr()
         assert captured.out == ""
@@ -323,7 +323,7 @@ def test_results_are_those_of_a_short_file(
     results = []
     for size in (1 << 30, 0):
         monkeypatch.setattr(long_tables, "LONG_BYTES", size)
-        monkeypatch.setattr(text_blocks, "_BLOCK_BYTES", 4000)
+        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 4000)
         target = "-" if out == "-" else tmp_path / f"results{out}"
         assert run(command, model_file, path, *options, "--missing", "drop", "--out", target) == 0
         captured = capsys.readouterr()
@@ -359,7 +359,7 @@ def test_the_summary_of_scores_is_that_of_a_short_file(
     path, found = write(tmp_path, ".csv"), []
     for size in (1 << 30, 0):
         monkeypatch.setattr(long_tables, "LONG_BYTES", size)
-        monkeypatch.setattr(text_blocks, "_BLOCK_BYTES", 4000)
+        monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 4000)
         assert run("score", model_file, path, "--json") == 0
         found.append(json.loads(capsys.readouterr().out))
     short, long = (one.pop("scores") for one in found)

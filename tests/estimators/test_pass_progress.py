@@ -82,7 +82,7 @@ def test_the_line_tells_pass_rows_a_second_log_likelihood_and_time_left(monkeypa
 def test_a_terminal_sees_the_passes_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(pass_progress, "_DRAWN_EVERY", 0.0)
+    monkeypatch.setattr(pass_progress, "DRAWN_EVERY", 0.0)
     emix.GaussianMixture(2, random_state=0, init_params="kmeans", verbose=1).fit(blocks)
     drawn = [text.strip() for text in terminal.getvalue().split("\r")]
     assert any(re.match(r"reading, 66 k rows", text) or text.startswith("reading, 65.5 k rows, ") for text in drawn)
@@ -93,7 +93,7 @@ def test_a_terminal_sees_the_passes_of_a_stream(monkeypatch: pytest.MonkeyPatch)
 def test_a_fit_in_memory_has_no_passes_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(pass_progress, "_DRAWN_EVERY", 0.0)
+    monkeypatch.setattr(pass_progress, "DRAWN_EVERY", 0.0)
     emix.GaussianMixture(2, random_state=0, init_params="kmeans", verbose=1).fit(np.concatenate(BLOCKS[:4]))
     assert "pass" not in terminal.getvalue()
 

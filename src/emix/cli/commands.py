@@ -11,6 +11,7 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from emix.choice.selection import SelectionInterrupted
+from emix.cli.classifiers import fit_classifier
 from emix.cli.json_summary import choice_facts, data_facts, fit_facts, is_degenerate, model_facts, write_json
 from emix.cli.long_rows import LongRows
 from emix.cli.long_tables import LongTable, long_table
@@ -71,6 +72,8 @@ def fit(arguments: argparse.Namespace) -> int:
     refuse_overwriting(arguments.plot, "--plot", FILE=arguments.file)
     if arguments.out != STANDARD_STREAM:
         refuse_overwriting(arguments.plot, "--plot", **{"--out": arguments.out})
+    if arguments.target is not None:
+        return fit_classifier(arguments, _how_to_read(arguments))
     table = _read_long(arguments) or _read(arguments)
     shows_text = not (arguments.json or arguments.quiet or model_on_stdout)
     try:

@@ -42,6 +42,9 @@ keys of --json ({_NULL}):
   choice   criterion, mixtures (covariance_type, n_components, n_parameters, log_likelihood, bic, aic, icl, cv,
            cv_error, converged, degenerate, message, start, chosen); null if one mixture was asked for
   files    model, picture
+with --target, instead of model, fit and choice:
+  classifier  classes (class, prior, n_components, covariance_type, weights, means, covariances), log_likelihood,
+           n_parameters, bic
 
 """
 

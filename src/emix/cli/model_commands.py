@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emix.cli.classifiers import is_classifier, predict_classes
 from emix.cli.json_summary import data_facts, fit_facts, model_facts, write_json
 from emix.cli.long_scores import ScoreSums, score_long
 from emix.cli.long_tables import long_table
@@ -65,8 +66,11 @@ def score(arguments: argparse.Namespace) -> int:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """`emix predict`: component of each row."""
+    """`emix predict`: component, or class, of each row."""
     _check_results(arguments)
+    check_readable(arguments.model)
+    if is_classifier(arguments.model):
+        return predict_classes(arguments)
     estimator = _load(arguments.model)
     _check_identifiers(arguments.id, ["component"])
     _scored(estimator, arguments, lambda scores: {"component": scores.labels}, labels=True)

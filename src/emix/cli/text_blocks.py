@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from emix.cli.text_layout import Layout
 
 # Bytes of text that are parsed at a time. Each call of polars takes some hundred µs, and four times as much memory.
-_BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 22
 
 
 class TextBlocks:
@@ -93,7 +93,7 @@ class TextBlocks:
         for row in rows_that_count(self.content, self.layout):
             held.append(row)
             n_held += len(row)
-            if n_held >= _BLOCK_BYTES and row.endswith("\n"):
+            if n_held >= BLOCK_BYTES and row.endswith("\n"):
                 n_read += n_held
                 self.share_read = min(1.0, n_read / size)
                 yield "".join(held).encode()
@@ -155,7 +155,7 @@ def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
         If no line ends for too long.
     """
     rest = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-    while chunk := stream.read(_BLOCK_BYTES):
+    while chunk := stream.read(BLOCK_BYTES):
         text = rest + chunk
         end = text.rfind(b"\n") + 1
         if end:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["PassProgress"]
 
 # Seconds from one drawing to the next: more often nobody reads, and each takes some microseconds.
-_DRAWN_EVERY = 0.1
+DRAWN_EVERY = 0.1
 
 # The trend of the changes is taken over so many iterations.
 _TREND = 5
@@ -61,7 +61,7 @@ class PassProgress:
         self._done, self._n_rows = n_done, n_rows
         if now > self._began and n_done:
             self._rate = n_done / (now - self._began)
-        if now - self._drawn < _DRAWN_EVERY:
+        if now - self._drawn < DRAWN_EVERY:
             return False
         self._drawn = now
         return True
