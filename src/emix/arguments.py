@@ -14,12 +14,24 @@ from emix.exceptions import shown
 __all__ = [
     "check_finite",
     "choice_of",
+    "counted",
     "did_you_mean",
     "element_of",
     "first_not_finite",
     "integer_in_range",
     "real_in_range",
 ]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things for a message: "1 component", "3 components".
+
+    Examples
+    --------
+    >>> counted(1, "component"), counted(0, "row")
+    ('1 component', '0 rows')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def integer_in_range(name: str, value: Any, lowest: int, *, caller: str) -> int:

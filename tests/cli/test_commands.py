@@ -13,7 +13,7 @@ from matplotlib.image import imread
 
 import emix
 from emix.cli.command_line import main
-from emix.cli.commands import Progress
+from emix.cli.progress import Progress
 from emix.datasets.faithful import faithful_csv
 from emix.gaussian.scoring import score_rows
 

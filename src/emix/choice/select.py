@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -20,12 +23,12 @@ from emix.choice.selection import (
     ranked_rows,
     value_of,
 )
-from emix.choice.sweep import Sweep, n_parameters
+from emix.choice.sweep import Sweep, SweepEnded, n_parameters
 from emix.estimators.criteria import aic, bic, icl, warn_of_n
 from emix.estimators.fit_attributes import attributes_of_fit
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.estimators.parameters_check import Settings, check_settings
-from emix.exceptions import warn
+from emix.exceptions import shown, warn
 from emix.random_source import seed_of
 from emix.rows.arrays import ArraySource
 from emix.rows.validation import as_rows, as_sample_weight, check_column_range, feature_names
@@ -63,6 +66,7 @@ def select_mixture(
     reg_covar: float | Literal["auto"] = "auto",
     max_iter: int = 1000,
     init_params: str = "auto",
+    callback: Callable[[MixtureRow], object] | None = None,
 ) -> MixtureSelection:
     """Choose the number of components and the covariance structure of a Gaussian mixture.
 
@@ -101,6 +105,11 @@ def select_mixture(
         1 prints a line as each mixture is fitted.
     tol, reg_covar, max_iter, init_params
         As those of `GaussianMixture`.
+    callback : callable, optional
+        Called with the `MixtureRow` of each mixture as it is fitted, and again of one for which a better fit is found;
+        one call after the other, in any thread. It ends the sweep by returning True: the choice is among the mixtures
+        that are fitted by then, and `MixtureSelection.stopped_by_` says so. By "cv" these are held out all the same.
+        An error that it raises ends the sweep.
 
     Returns
     -------
@@ -152,7 +161,7 @@ def select_mixture(
         verbose=verbose,
         n_threads=n_threads,
     )
-    return select_from(mixture, X, n_components, covariance_types, criterion, sample_weight, n_folds, caller)
+    return select_from(mixture, X, n_components, covariance_types, criterion, sample_weight, n_folds, caller, callback)
 
 
 def select_from(
@@ -164,8 +173,11 @@ def select_from(
     sample_weight: ArrayLike | None,
     n_folds: int,
     caller: str,
+    callback: Callable[[MixtureRow], object] | None = None,
 ) -> MixtureSelection:
     """Choose with the settings of an estimator, whose number of components and structure do not count."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is {shown(callback)}, expected a function of a MixtureRow, or None.")
     criterion = check_criterion(criterion, caller=caller)
     numbers = check_n_components(n_components, caller=caller)
     settings = check_settings(mixture, caller)
@@ -185,33 +197,35 @@ def select_from(
 
     moderate, quiet = source.without_unit(), settings._replace(verbose=0)
     fitter = Fitter(moderate, quiet, seed, names)
-    report = _progress(source) if settings.verbose else None
-    sweep = Sweep(cells, fitter, settings.n_threads, report)
+    follower = _Follower(source, bool(settings.verbose), callback)
+    sweep = Sweep(cells, fitter, settings.n_threads, follower if settings.verbose or callback is not None else None)
     held_out: dict[Cell, HeldOut] = {}
     table_of = _Tables(sweep, source)
     try:
-        sweep.run()
+        with suppress(SweepEnded):
+            sweep.run()
+            if criterion != "cv" and settings.init_params == "auto":
+                _search_the_best(sweep, table_of, criterion)
+                sweep.order()
+        follower.is_over = True  # the mixture that is chosen is searched in any case
+        done = [cell for cell in cells if cell in sweep.fits]
         if criterion == "cv":
 
             def on_fold(training: ArraySource) -> Fitter:
                 return Fitter(training, quiet, seed, names)
 
-            held_out = cross_validate(cells, moderate, on_fold, n_folds, seed, settings.n_threads)
-        elif settings.init_params == "auto":
-            _search_the_best(sweep, table_of, criterion)
-            sweep.order()
+            held_out = cross_validate(done, moderate, on_fold, n_folds, seed, settings.n_threads)
         row = choose(table_of(held_out), criterion)
-        best = next(cell for cell in cells if cell[0] == row.covariance_type and cell.n_components == row.n_components)
+        best = next(cell for cell in done if cell[0] == row.covariance_type and cell.n_components == row.n_components)
         if settings.init_params == "auto":
             sweep.search([best], SHARE_OF_CHOSEN)
     except KeyboardInterrupt as interrupt:
         raise SelectionInterrupted(table_of(held_out)) from interrupt
     table = table_of(held_out)
-    row = table[cells.index(best)]
+    row = table[done.index(best)]
     _warn_of_the_choice(row, table, source)
-    return MixtureSelection(
-        _as_mixture(mixture, fitter.settings_of(best), sweep.fits[best], source, names), row, table, criterion
-    )
+    chosen = _as_mixture(mixture, fitter.settings_of(best), sweep.fits[best], source, names)
+    return MixtureSelection(chosen, row, table, criterion, "callback" if follower.has_ended else "end", len(cells))
 
 
 def _warn_of_the_choice(chosen: MixtureRow, table: list[MixtureRow], source: ArraySource) -> None:
@@ -323,15 +337,41 @@ def _as_mixture(
     return found
 
 
-def _progress(source: ArraySource) -> Any:
-    """Return a function that prints a line about a fit."""
+class _Follower:
+    """Prints a line about each fit, and shows its row to the user's function, which may end the sweep.
 
-    def report(cell: Cell, fit: CellFit) -> None:
-        row = _row(cell, fit, source, _NOT_HELD_OUT)
-        line = mixture_name(cell.covariance_type, cell.n_components)
-        if not math.isnan(row.log_likelihood):
-            line += f"\t log-likelihood {row.log_likelihood:.5f}\t bic {row.bic:.5f}"
-        # One text with its end: lines of several threads stay whole.
-        print(line + ("\t collapsed" if row.degenerate else "") + "\n", end="", flush=True)
+    Parameters
+    ----------
+    source : ArraySource
+    verbose : bool
+    callback : callable or None
 
-    return report
+    Attributes
+    ----------
+    has_ended : bool
+        True if the callback ended the sweep.
+    is_over : bool
+        True after the sweep: then nothing ends it, and only lines are printed.
+    """
+
+    def __init__(self, source: ArraySource, verbose: bool, callback: Callable[[MixtureRow], object] | None) -> None:
+        self._source, self._verbose, self._callback = source, verbose, callback
+        self.has_ended = self.is_over = False
+        self._lock = threading.Lock()
+
+    def __call__(self, cell: Cell, fit: CellFit) -> None:
+        row = _row(cell, fit, self._source, _NOT_HELD_OUT)
+        if self._verbose:
+            line = mixture_name(cell.covariance_type, cell.n_components)
+            if not math.isnan(row.log_likelihood):
+                line += f"\t log-likelihood {row.log_likelihood:.5f}\t bic {row.bic:.5f}"
+            # One text with its end: lines of several threads stay whole.
+            print(line + ("\t collapsed" if row.degenerate else "") + "\n", end="", flush=True)
+        if self._callback is None or self.is_over:
+            return
+        with self._lock:
+            if not self.has_ended:
+                answer = self._callback(row)
+                self.has_ended = isinstance(answer, (bool, np.bool_)) and bool(answer)
+        if self.has_ended:
+            raise SweepEnded

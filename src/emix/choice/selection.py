@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from emix.arguments import integer_in_range
+from emix.arguments import counted, integer_in_range
 from emix.exceptions import DegenerateFitError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def mixture_name(covariance_type: str, n_components: int) -> str:
     >>> mixture_name("VVV", 3)
     'VVV, 3 components'
     """
-    return f"{covariance_type}, {n_components} component{'s' * (n_components != 1)}"
+    return f"{covariance_type}, {counted(n_components, 'component')}"
 
 
 class SelectionInterrupted(KeyboardInterrupt):
@@ -98,10 +98,24 @@ class MixtureSelection:
     table_ : list of MixtureRow
         All mixtures, a covariance structure after the other.
     criterion : {"bic", "aic", "icl", "cv"}
+    stopped_by_ : {"end", "callback"}
+        "callback" if the callback ended the sweep: the choice is among the mixtures that were fitted by then, whose
+        fits may not be the best that the whole sweep would have found.
+    n_asked_ : int
+        Number of mixtures that were asked for; the table has fewer if the callback ended the sweep.
     """
 
-    def __init__(self, best: GaussianMixture, best_row: MixtureRow, table: list[MixtureRow], criterion: str) -> None:
+    def __init__(
+        self,
+        best: GaussianMixture,
+        best_row: MixtureRow,
+        table: list[MixtureRow],
+        criterion: str,
+        stopped_by: Literal["end", "callback"] = "end",
+        n_asked: int | None = None,
+    ) -> None:
         self.best_, self.best_row_, self.table_, self.criterion = best, best_row, table, criterion
+        self.stopped_by_, self.n_asked_ = stopped_by, len(table) if n_asked is None else n_asked
 
     def ranked(self, n: int | None = None) -> list[MixtureRow]:
         """Return the mixtures that did not collapse, the best first.
@@ -235,7 +249,7 @@ def _nothing_to_choose(table: list[MixtureRow], criterion: str) -> DegenerateFit
     advice.append("raise n_init, pass more rows, or a number for reg_covar")
     return DegenerateFitError(
         f"There is no mixture to choose: {found}. The one with fewest parameters, {smallest.covariance_type!r} with "
-        f"{smallest.n_components} component{'s' * (smallest.n_components > 1)}: {reason}. What to try: "
+        f"{counted(smallest.n_components, 'component')}: {reason}. What to try: "
         f"{'; '.join(advice)}.",
         0,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emix.choice.select import select_from
-from emix.choice.selection import MixtureSelection
+from emix.choice.selection import MixtureRow, MixtureSelection
 from emix.estimators.gaussian_mixture import GaussianMixture
+from emix.estimators.mixture_display import MixtureDisplay
 from emix.estimators.mixture_operations import MixtureOperations
 from emix.estimators.sklearn_protocol import SklearnEstimator
 from emix.exceptions import not_fitted
@@ -19,11 +21,12 @@ from emix.rows.validation import FloatArray
 __all__ = ["MixtureSelector"]
 
 
-class MixtureSelector(MixtureOperations, SklearnEstimator):
+class MixtureSelector(MixtureOperations, MixtureDisplay, SklearnEstimator):
     """Gaussian mixture whose number of components and covariance structure are chosen when it is fitted.
 
     `select_mixture` as an estimator: `fit` chooses a mixture, and all other methods are those of the mixture that is
-    chosen. `marginal` and `conditional` return a GaussianMixture.
+    chosen. `marginal` and `conditional` return a GaussianMixture; `summary` and `plot` show the mixture that is chosen,
+    ``selection_.plot()`` the choice.
 
     Parameters
     ----------
@@ -88,7 +91,13 @@ class MixtureSelector(MixtureOperations, SklearnEstimator):
         self.max_iter = max_iter
         self.init_params = init_params
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        callback: Callable[[MixtureRow], object] | None = None,
+    ) -> Self:
         """Choose a mixture for the rows of `X`.
 
         Parameters
@@ -98,6 +107,8 @@ class MixtureSelector(MixtureOperations, SklearnEstimator):
             Ignored.
         sample_weight : array_like of shape (n_samples,), optional
             Weights of the rows, not negative.
+        callback : callable, optional
+            As of `select_mixture`.
 
         Returns
         -------
@@ -128,6 +139,7 @@ class MixtureSelector(MixtureOperations, SklearnEstimator):
             sample_weight,
             self.n_folds,
             type(self).__name__,
+            callback,
         )
         best = selection.best_
         state = {**vars(self), "selection_": selection, "best_": best, "n_features_in_": best.n_features_in_}
@@ -267,6 +279,9 @@ class MixtureSelector(MixtureOperations, SklearnEstimator):
         return "best_" in vars(self)
 
     def _mixture_held(self) -> GaussianMixture:
+        return self._chosen()
+
+    def _mixture_shown(self) -> GaussianMixture:
         return self._chosen()
 
     def _chosen(self) -> GaussianMixture:

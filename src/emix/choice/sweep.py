@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from emix.arguments import counted
 from emix.choice.fits import CellFit, Fitter, Start
 from emix.choice.request import Cell
 from emix.choice.side_by_side import Stop, do_each
@@ -17,7 +18,7 @@ from emix.rows.arrays import ArraySource
 from emix.rows.sampling import sample_rows
 from emix.starts.neighbours import contains, merged, projected, split
 
-__all__ = ["Neighbours", "Sweep", "n_parameters", "start_beside", "start_from", "threads_of_fits"]
+__all__ = ["Neighbours", "Sweep", "SweepEnded", "n_parameters", "start_beside", "start_from", "threads_of_fits"]
 
 
 # Fits go side by side from so many operations of a pass on, fewer than restarts of one fit: steps are taken many at a
@@ -29,6 +30,10 @@ LEAST_OPERATIONS_OF_FITS = 3e5
 ROWS_OF_SPLITS = 4096
 
 Make = Callable[[GaussianParameters, CovarianceStructure], GaussianParameters]
+
+
+class SweepEnded(Exception):
+    """Raised by what a sweep reports to, to end it; what has been fitted by then stays."""
 
 
 class Sweep:
@@ -215,7 +220,7 @@ def start_beside(cell: Cell, other: Cell, fit: CellFit, rows: ArraySource) -> li
     if not fit.is_sound or abs(number - cell.n_components) != 1:
         return []
     make: Make = merged if number > cell.n_components else lambda parameters, kind: split(parameters, kind, rows)
-    return [(f"{number} component{'s' if number > 1 else ''}", start_from(make, fit, cell.structure))]
+    return [(counted(number, "component"), start_from(make, fit, cell.structure))]
 
 
 def start_from(make: Make, fit: CellFit, structure: CovarianceStructure) -> Start:

@@ -7,16 +7,18 @@ Refusals are ValueError, OSError or ImportError, with a message for the user of 
 from __future__ import annotations
 
 import contextlib
-import io
 import shlex
-import sys
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from emix.choice.selection import SelectionInterrupted
+from emix.cli.classifiers import fit_classifier
 from emix.cli.json_summary import choice_facts, data_facts, fit_facts, is_degenerate, model_facts, write_json
-from emix.cli.outputs import check_writable, is_standard_output, pass_on, write_results
+from emix.cli.long_rows import LongRows
+from emix.cli.long_tables import LongTable, long_table
+from emix.cli.memory import check_room
+from emix.cli.outputs import check_writable, is_standard_output, write_results
 from emix.cli.pictures import check_picture, write_picture
+from emix.cli.progress import progress_on_stderr, verbosity
 from emix.cli.safeguards import (
     EXIT_DOUBTFUL,
     EXIT_OK,
@@ -25,11 +27,12 @@ from emix.cli.safeguards import (
     refuse_overwriting,
     refuse_terminal,
 )
-from emix.cli.table_words import digest_of, file_title, left_out, printable, say_what_is_left_out
+from emix.cli.table_words import columns_left_out, digest_of, file_title, left_out, printable, rows_left_out, warn_of
 from emix.cli.tables import read_table
 from emix.cli.text_content import STANDARD_STREAM
 from emix.datasets.faithful import faithful_csv, load_faithful
 from emix.estimators.mixture_file import mixture_bytes
+from emix.estimators.progress import follow_scoring
 from emix.files.output import writing
 from emix.requirements import require
 from emix.summary.fitted import assign
@@ -39,18 +42,17 @@ from emix.summary.summary import summary
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
-    from typing import Any, TextIO
+    from typing import Any
 
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from emix.choice.selection import MixtureSelection
     from emix.cli.tables import Table
     from emix.estimators.gaussian_mixture import GaussianMixture
 
 DATASETS = {"faithful": (load_faithful, faithful_csv)}
-
-# A fit that ends sooner shows no progress on a terminal: it would only flicker.
-_PATIENCE_SECONDS = 2.0
 
 
 def fit(arguments: argparse.Namespace) -> int:
@@ -70,7 +72,9 @@ def fit(arguments: argparse.Namespace) -> int:
     refuse_overwriting(arguments.plot, "--plot", FILE=arguments.file)
     if arguments.out != STANDARD_STREAM:
         refuse_overwriting(arguments.plot, "--plot", **{"--out": arguments.out})
-    table = _read(arguments)
+    if arguments.target is not None:
+        return fit_classifier(arguments, _how_to_read(arguments))
+    table = _read_long(arguments) or _read(arguments)
     shows_text = not (arguments.json or arguments.quiet or model_on_stdout)
     try:
         fitted = _fit_or_choose(arguments, table)
@@ -104,6 +108,8 @@ def report(arguments: argparse.Namespace) -> int:
         check_writable(arguments.out, (".html", ".htm"))
     require("matplotlib.figure", "plot", "a report")
     refuse_overwriting(arguments.out, "--out", FILE=arguments.file)
+    if (long := long_table(arguments.file, **_how_to_read(arguments))) is not None:
+        check_room(long, "a report")
     table = _read(arguments)
     fitted = _fit_or_choose(arguments, table)
     from emix.report.report import Origin, report_html
@@ -111,7 +117,7 @@ def report(arguments: argparse.Namespace) -> int:
     command = printable(f"emix {shlex.join(arguments.words)}")
     left = left_out(table, "are left out")
     origin = Origin(file_title(arguments.file), command, arguments.seed, digest_of(arguments.file), left)
-    with _progress_on_stderr(at_once=arguments.verbose):
+    with progress_on_stderr(at_once=arguments.verbose):
         page = report_html(
             fitted.estimator,
             table.rows,
@@ -121,7 +127,7 @@ def report(arguments: argparse.Namespace) -> int:
             selection=fitted.selection,
             warned=fitted.warned,
             n_starts=arguments.starts,
-            verbose=_verbosity(arguments),
+            verbose=verbosity(arguments),
         ).encode()
     if arguments.out == STANDARD_STREAM:
         write_results(page)
@@ -135,17 +141,32 @@ def report(arguments: argparse.Namespace) -> int:
 
 def _read(arguments: argparse.Namespace) -> Table:
     """Read the table of `emix fit` and `emix report`."""
-    table = read_table(
-        arguments.file,
-        columns=arguments.columns,
-        weights=arguments.weights,
-        header=not arguments.no_header,
-        separator=arguments.separator,
-        drop_missing=arguments.missing == "drop",
-        to_fit=True,
-    )
-    say_what_is_left_out(arguments.file, table, "are left out")
+    table = read_table(arguments.file, **_how_to_read(arguments))
+    warn_of(arguments.file, left_out(table, "are left out"))
     return table
+
+
+def _read_long(arguments: argparse.Namespace) -> LongTable | None:
+    """Return the table of a fit that is read block by block; None if it is to be read whole."""
+    table = long_table(arguments.file, **_how_to_read(arguments))
+    if table is None:
+        return None
+    if _is_choice(arguments):
+        check_room(table, "a choice among mixtures")
+        return None
+    warn_of(arguments.file, columns_left_out(table))
+    return table
+
+
+def _how_to_read(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "columns": arguments.columns,
+        "weights": arguments.weights,
+        "header": not arguments.no_header,
+        "separator": arguments.separator,
+        "drop_missing": arguments.missing == "drop",
+        "to_fit": True,
+    }
 
 
 def _exit_code(estimator: GaussianMixture) -> int:
@@ -154,23 +175,26 @@ def _exit_code(estimator: GaussianMixture) -> int:
 
 
 class _Fitted(NamedTuple):
-    """A fitted mixture, the function that draws the fit, its warnings, and the choice that the mixture comes from."""
+    """A fitted mixture, its rows and their weights, the function that draws the fit, its warnings, and the choice."""
 
     estimator: GaussianMixture
+    rows: Any
+    weights: NDArray[np.float64] | None
     draw: Callable[[], Figure]
     warned: list[str]
     selection: MixtureSelection | None = None
 
 
-def _descriptions(table: Table, fitted: _Fitted) -> list[str]:
+def _descriptions(table: Table | LongTable, fitted: _Fitted) -> list[str]:
     """Return the summaries of the choice, if there was one, and of the mixture."""
     parts = [] if fitted.selection is None else [str(fitted.selection)]
-    return [*parts, summary(fitted.estimator, table.rows, table.weights, feature_names=table.names)]
+    return [*parts, summary(fitted.estimator, fitted.rows, fitted.weights, feature_names=table.names)]
 
 
-def _text(arguments: argparse.Namespace, table: Table, fitted: _Fitted) -> str:
+def _text(arguments: argparse.Namespace, table: Table | LongTable, fitted: _Fitted) -> str:
     """Return the summary: of the choice, of the mixture, of the files that were written."""
-    parts = _descriptions(table, fitted)
+    with _summary_followed(arguments):
+        parts = _descriptions(table, fitted)
     files = ((arguments.out, "Model file  "), (arguments.plot, "Picture     "))
     written = [label + path for path, label in files if path is not None]
     if written:
@@ -179,19 +203,28 @@ def _text(arguments: argparse.Namespace, table: Table, fitted: _Fitted) -> str:
 
 
 def _write_json(
-    arguments: argparse.Namespace, table: Table, fitted: _Fitted | None, choice: dict[str, Any] | None
+    arguments: argparse.Namespace, table: Table | LongTable, fitted: _Fitted | None, choice: dict[str, Any] | None
 ) -> None:
     """Write the summary as JSON; there is no mixture yet if the choice was interrupted."""
     model = fit = None
     if fitted is not None:
         model = model_facts(fitted.estimator, table.names)
-        fit = fit_facts(fitted.estimator, assign(fitted.estimator, table.rows, table.weights))
+        with _summary_followed(arguments):
+            fit = fit_facts(fitted.estimator, assign(fitted.estimator, fitted.rows, fitted.weights))
     files = {"model": arguments.out, "picture": arguments.plot} if fitted else {"model": None, "picture": None}
     content = {"data": data_facts(arguments.file, table), "model": model, "fit": fit, "choice": choice, "files": files}
     write_json("fit", content)
 
 
-def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
+@contextlib.contextmanager
+def _summary_followed(arguments: argparse.Namespace) -> Iterator[None]:
+    """Show the pass of a summary over a long file."""
+    with progress_on_stderr(at_once=arguments.verbose), follow_scoring(verbosity(arguments)) as follower:
+        follower.doing("summary")
+        yield
+
+
+def _fit(arguments: argparse.Namespace, table: Table | LongTable) -> _Fitted:
     """Fit one mixture."""
     from emix.estimators.gaussian_mixture import GaussianMixture
 
@@ -204,36 +237,34 @@ def _fit(arguments: argparse.Namespace, table: Table) -> _Fitted:
         n_init=arguments.n_init,
         init_params=arguments.init,
         random_state=arguments.seed,
-        verbose=_verbosity(arguments),
+        verbose=verbosity(arguments),
         n_threads=arguments.threads,
     )
-    with messages_on_stderr() as warned, _progress_on_stderr(at_once=arguments.verbose):
-        estimator.fit(table.rows, sample_weight=table.weights)
+    rows, weights = (LongRows(table), None) if isinstance(table, LongTable) else (table.rows, table.weights)
+    with messages_on_stderr() as warned, progress_on_stderr(at_once=arguments.verbose):
+        estimator.fit(rows, sample_weight=weights)
+    if isinstance(table, LongTable):
+        warn_of(arguments.file, rows_left_out(table, "are left out"))
     # The model file does not keep the verbosity of this command.
     estimator.verbose = 0
 
     def draw() -> Figure:
         from emix.plots.plots import plot_mixture
 
-        return plot_mixture(
-            estimator,
-            table.rows,
-            sample_weight=table.weights,
-            feature_names=table.names,
-            title=file_title(arguments.file),
-        )
+        X, weight, title = rows, weights, file_title(arguments.file)
+        if isinstance(rows, LongRows):
+            X, weight = rows.sampled(arguments.seed)
+            title += f", {len(X):,} of {rows.n_rows:,} rows"
+        return plot_mixture(estimator, X, sample_weight=weight, feature_names=table.names, title=title)
 
-    return _Fitted(estimator, draw, warned)
+    return _Fitted(estimator, rows, weights, draw, warned)
 
 
-def _verbosity(arguments: argparse.Namespace) -> int:
-    """Progress is shown where it is asked for, and on a terminal."""
-    return int(arguments.verbose or (sys.stderr.isatty() and not arguments.quiet))
-
-
-def _fit_or_choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
+def _fit_or_choose(arguments: argparse.Namespace, table: Table | LongTable) -> _Fitted:
     """Fit one mixture, or several of which one is chosen."""
-    return _choose(arguments, table) if _is_choice(arguments) else _fit(arguments, table)
+    if isinstance(table, LongTable) or not _is_choice(arguments):
+        return _fit(arguments, table)
+    return _choose(arguments, table)
 
 
 def _is_choice(arguments: argparse.Namespace) -> bool:
@@ -246,7 +277,7 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
     """Fit several mixtures and choose one."""
     from emix.choice.select import select_mixture
 
-    with messages_on_stderr() as warned, _progress_on_stderr(at_once=arguments.verbose):
+    with messages_on_stderr() as warned, progress_on_stderr(at_once=arguments.verbose):
         selection = select_mixture(
             table.rows,
             arguments.components,
@@ -257,7 +288,7 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
             n_folds=arguments.folds,
             random_state=arguments.seed,
             n_threads=arguments.threads,
-            verbose=_verbosity(arguments),
+            verbose=verbosity(arguments),
             tol=arguments.tol,
             reg_covar=arguments.reg_covar,
             max_iter=arguments.max_iter,
@@ -274,7 +305,7 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
         axes.set_title(f"{file_title(arguments.file)}: {title}", loc="left", fontsize=11, fontweight="bold")
         return figure
 
-    return _Fitted(selection.best_, draw, warned, selection)
+    return _Fitted(selection.best_, table.rows, table.weights, draw, warned, selection)
 
 
 def data(arguments: argparse.Namespace) -> int:
@@ -291,35 +322,3 @@ def data(arguments: argparse.Namespace) -> int:
         with writing(arguments.out) as stream:
             stream.write(text.encode())
     return EXIT_OK
-
-
-@contextlib.contextmanager
-def _progress_on_stderr(*, at_once: bool) -> Iterator[None]:
-    """Send the output of a verbose fit to standard error: standard output is for results."""
-    progress = Progress(sys.stderr, 0.0 if at_once else _PATIENCE_SECONDS)
-    # Lines come on standard output, a line of tqdm on standard error.
-    with contextlib.redirect_stdout(progress), contextlib.redirect_stderr(progress):
-        yield
-
-
-class Progress(io.TextIOBase):
-    """A stream that drops text at first, and passes it on after some seconds."""
-
-    def __init__(self, target: TextIO, patience: float) -> None:
-        super().__init__()
-        self._target = target
-        self._begin = time.monotonic() + patience
-
-    def isatty(self) -> bool:
-        """True if the text is passed on to a terminal."""
-        return self._target.isatty()
-
-    def fileno(self) -> int:
-        """The descriptor of the stream behind, which knows how wide the terminal is."""
-        return self._target.fileno()
-
-    def write(self, text: str) -> int:
-        """Drop the text, or pass it on."""
-        if time.monotonic() >= self._begin:
-            pass_on(text, self._target)
-        return len(text)

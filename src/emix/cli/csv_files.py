@@ -85,10 +85,10 @@ def load_csv(
         # All rows decide a column's type: a fraction in row 10 000 is not an error.
         frame = read(null_values=list(MISSING), infer_schema_length=None)
     except ValueError:
-        _find_fault(content, layout)
+        find_fault(content, layout)
         raise
     if frame.width > len(layout.names):  # without a header polars widens the table for the longest line
-        _find_fault(content, layout)
+        find_fault(content, layout)
     if not frame.width:  # names, but no row
         empty: pl.DataFrame = polars.DataFrame({name: [] for name in layout.names})
         return empty
@@ -108,21 +108,27 @@ def _has_lines_that_do_not_count(content: TextContent) -> bool:
     before = b"\n"
     with content.open() as stream:
         while chunk := stream.read(_CHUNK):
-            codes = np.frombuffer(before + chunk, dtype=np.uint8)
-            # Lines that begin with a blank or are empty. NumPy finds them in a quarter of the time of bytes.find.
-            blank_begins = (codes[:-1] == ord("\n")) & (codes[1:] <= ord(" "))
-            if b"#" in chunk or blank_begins.any():
+            if may_not_count(chunk, before):
                 return True
             before = chunk[-1:]
     return False
 
 
+def may_not_count(text: bytes, before: bytes = b"\n") -> bool:
+    """True if there may be comments or blank lines in a part of a text; `before` is the byte before it."""
+    codes = np.frombuffer(before + text, dtype=np.uint8)
+    # Lines that begin with a blank or are empty. NumPy finds them in a quarter of the time of bytes.find.
+    blank_begins = (codes[:-1] == ord("\n")) & (codes[1:] <= ord(" "))
+    return b"#" in text or bool(blank_begins.any())
+
+
 def _for_polars(content: TextContent, layout: Layout) -> io.BytesIO:
     """Return the rows in a form that polars reads: no header, no comments, no empty lines, one tab for blanks."""
-    return io.BytesIO("".join(_rows(content, layout)).encode())
+    return io.BytesIO("".join(rows_that_count(content, layout)).encode())
 
 
-def _rows(content: TextContent, layout: Layout) -> Iterator[str]:
+def rows_that_count(content: TextContent, layout: Layout) -> Iterator[str]:
+    """Yield the rows of a file as polars reads them: no header, no comments, no empty lines, one tab for blanks."""
     n_header_lines = layout.n_header_lines
     n_empty = 0
     for _, line in content.lines():
@@ -137,7 +143,7 @@ def _rows(content: TextContent, layout: Layout) -> Iterator[str]:
             n_empty = 0
 
 
-def _find_fault(content: TextContent, layout: Layout) -> None:
+def find_fault(content: TextContent, layout: Layout) -> None:
     """Raise for the first line that is no CSV, or has more values than there are names."""
     for number, _, record in records(content.lines(), layout.separator):
         if len(record) > len(layout.names):

@@ -25,6 +25,7 @@ examples:
   emix fit people.parquet --components 3 --columns height,weight --weights population
   zcat rows.csv.gz | emix fit - --components 4 --covariance diag --quiet --out model.npz
   emix fit faithful.csv --components 2 --json | jq .fit.bic
+  emix fit iris.csv --target species --components 1-3 --out classes.npz
 
 {FIT_KEYS}"""
 
@@ -54,6 +55,11 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         default="full",
         help=f"structure of the covariances: {', '.join(NAMES)}; of several, separated by commas, or of all, one is "
         "chosen (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="COLUMN",
+        help="column of classes: a mixture is fitted to the rows of each, and emix predict tells the class of new rows",
     )
     _add_choice(parser)
     outputs = parser.add_argument_group("results")

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from emix.choice.selection import MixtureRow
+    from emix.cli.long_tables import LongTable
     from emix.cli.tables import Table
     from emix.estimators.gaussian_mixture import GaussianMixture
-    from emix.gaussian.scoring import Scores
     from emix.summary.fitted import Assignment
 
 _NULL = "null stands for what there is not, and for a number that is not finite"
@@ -42,6 +42,9 @@ keys of --json ({_NULL}):
   choice   criterion, mixtures (covariance_type, n_components, n_parameters, log_likelihood, bic, aic, icl, cv,
            cv_error, converged, degenerate, message, start, chosen); null if one mixture was asked for
   files    model, picture
+with --target, instead of model, fit and choice:
+  classifier  classes (class, prior, n_components, covariance_type, weights, means, covariances), log_likelihood,
+           n_parameters, bic
 
 """
 
@@ -76,10 +79,9 @@ def write_json(command: str, content: Mapping[str, Any]) -> None:
     write_results(f"{text}\n")
 
 
-def data_facts(source: str, table: Table) -> dict[str, Any]:
+def data_facts(source: str, table: Table | LongTable) -> dict[str, Any]:
     """Return the size of a table: its rows in the file, and those that have a value in every column."""
-    n_used = len(table.rows)
-    return {"file": source, "n_rows": n_used if table.present is None else len(table.present), "n_used": n_used}
+    return {"file": source, "n_rows": table.n_rows, "n_used": table.n_used}
 
 
 def model_facts(estimator: GaussianMixture, names: Sequence[str] | None = None) -> dict[str, Any]:
@@ -121,18 +123,6 @@ def fit_facts(estimator: GaussianMixture, assignment: Assignment | None = None) 
 def choice_facts(table: list[MixtureRow], criterion: str, best: MixtureRow | None) -> dict[str, Any]:
     """Return the mixtures among which one was chosen, or is not yet."""
     return {"criterion": criterion, "mixtures": [row._asdict() | {"chosen": row == best} for row in table]}
-
-
-def score_facts(scores: Scores, n_components: int) -> dict[str, Any]:
-    """Return a summary of log-densities and labels."""
-    assert scores.log_density is not None and scores.labels is not None
-    density = scores.log_density.astype(np.float64)
-    return {
-        "total": density.sum(),
-        "mean": density.mean(),
-        "least": density.min(),
-        "rows": np.bincount(scores.labels, minlength=n_components),
-    }
 
 
 def is_degenerate(estimator: GaussianMixture) -> bool:

@@ -65,7 +65,9 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 def add_predict(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `emix predict`."""
     _add_scored_rows(parser)
-    parser.add_argument("-o", "--out", metavar="FILE", help=_TABLE_HELP + "; column component (from 0)")
+    parser.add_argument(
+        "-o", "--out", metavar="FILE", help=_TABLE_HELP + "; column component (from 0), or class of a model of --target"
+    )
     parser.set_defaults(run=model_commands.predict)
 
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.cli.json_summary import data_facts, fit_facts, model_facts, score_facts, write_json
+from emix.cli.classifiers import is_classifier, predict_classes
+from emix.cli.json_summary import data_facts, fit_facts, model_facts, write_json
+from emix.cli.long_scores import ScoreSums, score_long
+from emix.cli.long_tables import long_table
 from emix.cli.outputs import check_writable, is_standard_output, write_results
 from emix.cli.pictures import check_picture, write_picture
 from emix.cli.safeguards import EXIT_OK, UsageError, messages_on_stderr, refuse_overwriting
-from emix.cli.table_words import file_title, in_place, say_what_is_left_out
+from emix.cli.table_words import columns_left_out, file_title, in_place, left_out, rows_left_out, warn_of
 from emix.cli.tables import WRITABLE, check_readable, read_table, write_columns
 from emix.cli.text_content import STANDARD_STREAM
 from emix.plots.kinds import KINDS, picture
@@ -25,9 +28,10 @@ from emix.summary.summary import summary
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
+    from emix.cli.long_tables import LongTable
     from emix.cli.tables import Table
     from emix.estimators.gaussian_mixture import GaussianMixture
     from emix.gaussian.scoring import Scores
@@ -41,17 +45,20 @@ def score(arguments: argparse.Namespace) -> int:
     estimator = _load(arguments.model)
     K = len(estimator.weights_)
     _check_identifiers(arguments.id, ["log_density", "component", *(f"r{k}" for k in range(K))])
-    table = _rows_for(estimator, arguments, carried=arguments.id)
     writes_rows = not arguments.json or arguments.out is not None
-    scores = _scores(estimator, table, log_density=True, labels=True, responsibilities=writes_rows)
-    if scores.responsibilities is not None:
+
+    def columns_of(scores: Scores) -> dict[str, Any]:
+        assert scores.responsibilities is not None
         columns = {"log_density": scores.log_density, "component": scores.labels}
-        columns |= {f"r{k}": np.ascontiguousarray(r) for k, r in enumerate(scores.responsibilities.T)}
-        _write_results(columns, table, arguments)
+        return columns | {f"r{k}": np.ascontiguousarray(r) for k, r in enumerate(scores.responsibilities.T)}
+
+    what = {"log_density": True, "labels": True, "responsibilities": writes_rows}
+    table, sums = _scored(estimator, arguments, columns_of if writes_rows else None, **what)
     if arguments.json:
+        assert sums is not None
         content = {
             "data": data_facts(arguments.file, table),
-            "scores": score_facts(scores, K),
+            "scores": sums.facts(),
             "files": {"model": arguments.model, "scores": arguments.out},
         }
         write_json("score", content)
@@ -59,13 +66,39 @@ def score(arguments: argparse.Namespace) -> int:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """`emix predict`: component of each row."""
+    """`emix predict`: component, or class, of each row."""
     _check_results(arguments)
+    check_readable(arguments.model)
+    if is_classifier(arguments.model):
+        return predict_classes(arguments)
     estimator = _load(arguments.model)
     _check_identifiers(arguments.id, ["component"])
-    table = _rows_for(estimator, arguments, carried=arguments.id)
-    _write_results({"component": _scores(estimator, table, labels=True).labels}, table, arguments)
+    _scored(estimator, arguments, lambda scores: {"component": scores.labels}, labels=True)
     return EXIT_OK
+
+
+def _scored(
+    estimator: GaussianMixture,
+    arguments: argparse.Namespace,
+    columns_of: Callable[[Scores], dict[str, Any]] | None,
+    **what: bool,
+) -> tuple[Table | LongTable, ScoreSums | None]:
+    """Score the rows of a file and write the results, if there are columns of them: in one piece, or by blocks."""
+    how = _how_to_read(estimator, arguments) | {"carried": arguments.id}
+    if (long := long_table(arguments.file, **how)) is not None:
+        _check_number_of_columns(estimator, long, arguments)
+        warn_of(arguments.file, columns_left_out(long))
+        sums = score_long(estimator, long, arguments, columns_of, **what)
+        warn_of(arguments.file, rows_left_out(long, "stay empty"))
+        return long, sums
+    table = read_table(arguments.file, **how)
+    _check_number_of_columns(estimator, table, arguments)
+    warn_of(arguments.file, left_out(table, "stay empty"))
+    scores = _scores(estimator, table, **what)
+    if columns_of is not None:
+        _write_results(columns_of(scores), table, arguments)
+    has_sums = scores.log_density is not None and scores.labels is not None
+    return table, ScoreSums.of(scores, len(estimator.weights_)) if has_sums else None
 
 
 def sample(arguments: argparse.Namespace) -> int:
@@ -93,7 +126,7 @@ def plot(arguments: argparse.Namespace) -> int:
             raise UsageError("--weights and --columns belong to a FILE of rows: name it, or leave them out")
     refuse_overwriting(arguments.out, "--out", FILE=arguments.file, MODEL=arguments.model)
     estimator = _load(arguments.model)
-    table = None if arguments.file is None else _rows_for(estimator, arguments, weights=arguments.weights)
+    table = None if arguments.file is None else _rows_to_draw(estimator, arguments)
     figure = picture(
         estimator,
         None if table is None else table.array,
@@ -139,28 +172,37 @@ def _load(path: str) -> GaussianMixture:
     return GaussianMixture.load(path)
 
 
-def _rows_for(estimator: GaussianMixture, arguments: argparse.Namespace, **others: Any) -> Table:
-    """Read the model's columns, by name if both sides have names."""
+def _rows_to_draw(estimator: GaussianMixture, arguments: argparse.Namespace) -> Table:
+    """Read the model's columns, and weights."""
+    table = read_table(arguments.file, **_how_to_read(estimator, arguments), weights=arguments.weights)
+    _check_number_of_columns(estimator, table, arguments)
+    warn_of(arguments.file, left_out(table, "are left out"))
+    return table
+
+
+def _how_to_read(estimator: GaussianMixture, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return how the model's columns are read: by name, if both sides have names."""
     names = getattr(estimator, "feature_names_in_", None)
     columns = arguments.columns
     has_names = not arguments.no_header and not arguments.file.lower().endswith(".npy")
     if columns is None and names is not None and has_names:
         columns = [str(name) for name in names]
-    table = read_table(
-        arguments.file,
-        columns=columns,
-        header=not arguments.no_header,
-        separator=arguments.separator,
-        drop_missing=arguments.missing == "drop",
-        **others,
-    )
+    return {
+        "columns": columns,
+        "header": not arguments.no_header,
+        "separator": arguments.separator,
+        "drop_missing": arguments.missing == "drop",
+    }
+
+
+def _check_number_of_columns(
+    estimator: GaussianMixture, table: Table | LongTable, arguments: argparse.Namespace
+) -> None:
     n_features = estimator.means_.shape[1]
     if len(table.names) != n_features:
         raise ValueError(
             f"{arguments.file}: {len(table.names)} columns, but the model has {n_features}: choose them with --columns"
         )
-    say_what_is_left_out(arguments.file, table, "stay empty" if "carried" in others else "are left out")
-    return table
 
 
 def _scores(estimator: GaussianMixture, table: Table, **what: bool) -> Scores:

@@ -36,6 +36,27 @@ def load_npy(
     OSError
         If it cannot be read.
     """
+    array, chosen, weight_column = map_npy(source, columns, weights)
+    n_columns = array.shape[1]
+    # A choice of columns is a copy; the whole array stays a memory map.
+    part = array if chosen == list(range(n_columns)) else array[:, chosen]
+    values: NDArray[np.floating] = part if part.dtype in (np.float32, np.float64) else _as_float64(part)
+    names = tuple(f"x{j}" for j in chosen)
+    if weight_column is None:
+        return names, values, None
+    return names, values, (f"x{weight_column}", _as_float64(array[:, weight_column]))
+
+
+def map_npy(
+    source: str, columns: Sequence[str] | None, weights: str | None
+) -> tuple[NDArray[Any], list[int], int | None]:
+    """Map an array into memory, of which nothing is read yet; return it and the numbers of its columns to read.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `load_npy`.
+    """
     array = _open(source)
     if array.ndim != 2:
         raise ValueError(f"holds an array of shape {array.shape}, expected two dimensions (rows, columns)")
@@ -50,13 +71,7 @@ def load_npy(
         chosen = [j for j in chosen if j != weight_column]
     if not chosen:
         raise ValueError(f"there is no column of data beside the weights {weights!r}")
-    # A choice of columns is a copy; the whole array stays a memory map.
-    part = array if chosen == list(range(n_columns)) else array[:, chosen]
-    values: NDArray[np.floating] = part if part.dtype in (np.float32, np.float64) else _as_float64(part)
-    names = tuple(f"x{j}" for j in chosen)
-    if weight_column is None:
-        return names, values, None
-    return names, values, (f"x{weight_column}", _as_float64(array[:, weight_column]))
+    return array, chosen, weight_column
 
 
 def _open(source: str) -> NDArray[Any]:

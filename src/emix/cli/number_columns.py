@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?[0-9]+,[0-9]+\s*")
 
 
-def numbers(series: pl.Series, frame: pl.DataFrame) -> pl.Series:
+def numbers(series: pl.Series, frame: pl.DataFrame, first_row: int = 0) -> pl.Series:
     """Return a column of a frame as float64, or as float32 if it has that type; NaN where it has no value.
+
+    `first_row` is the number of the frame's first row in the file, from 0.
 
     Raises
     ------
@@ -36,15 +38,11 @@ def numbers(series: pl.Series, frame: pl.DataFrame) -> pl.Series:
             else []
         )
         row = odd[0] if odd else series.is_not_null().arg_max() or 0
+        found = f"column {series.name!r} holds {series[row]!r} in row {first_row + row + 1}"
         if texts and _DECIMAL_COMMA.fullmatch(series[row]):
-            raise ValueError(
-                f"column {series.name!r} holds {series[row]!r} in row {row + 1}: write decimals with a point"
-            )
+            raise ValueError(f"{found}: write decimals with a point")
         numeric = [name for name in frame.columns if frame[name].dtype.is_numeric()]
-        raise ValueError(
-            f"column {series.name!r} holds {series[row]!r} in row {row + 1}, expected numbers: choose columns with "
-            f"--columns (numeric: {listed(numeric)})"
-        )
+        raise ValueError(f"{found}, expected numbers: choose columns with --columns (numeric: {listed(numeric)})")
     if empty:
         column: pl.Series = polars.Series(series.name, [math.nan] * len(series), polars.Float64)
         return column

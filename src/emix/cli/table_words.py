@@ -14,35 +14,43 @@ from emix.cli.text_content import STANDARD_STREAM
 from emix.cli.text_layout import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from numpy.typing import NDArray
 
+    from emix.cli.long_tables import LongTable
     from emix.cli.tables import Table
 
 
-def left_out(table: Table, fate: str) -> list[str]:
+def left_out(table: Table | LongTable, fate: str) -> list[str]:
     """Return words about columns of row numbers, and about rows without a value, which are left out."""
-    said = []
-    if table.row_numbers:
-        first = table.row_numbers[0]
-        columns = f"column {first!r}" if first else "the first column, which has no name,"
-        if len(table.row_numbers) > 1:
-            columns = f"columns {listed([repr(name) for name in table.row_numbers])}"
-        holds = "holds row numbers and is" if len(table.row_numbers) == 1 else "hold row numbers and are"
-        option = "--columns '\"\",...'" if not first else "--columns"
-        said.append(f"{columns} {holds} left out: choose columns with {option} to use it as data")
-    if table.present is not None:
-        n_rows = len(table.present)
-        n_missing = n_rows - int(table.present.sum())
-        said.append(f"{n_missing} of {n_rows} rows have no value in some column and {fate}")
-    return said
+    return [*columns_left_out(table), *rows_left_out(table, fate)]
 
 
-def say_what_is_left_out(source: str, table: Table, fate: str) -> None:
-    """Print a warning about columns of row numbers, and about rows without a value, which are left out."""
-    for text in left_out(table, fate):
+def columns_left_out(table: Table | LongTable) -> list[str]:
+    """Return words about columns of row numbers."""
+    if not table.row_numbers:
+        return []
+    first = table.row_numbers[0]
+    columns = f"column {first!r}" if first else "the first column, which has no name,"
+    if len(table.row_numbers) > 1:
+        columns = f"columns {listed([repr(name) for name in table.row_numbers])}"
+    holds = "holds row numbers and is" if len(table.row_numbers) == 1 else "hold row numbers and are"
+    option = "--columns '\"\",...'" if not first else "--columns"
+    return [f"{columns} {holds} left out: choose columns with {option} to use it as data"]
+
+
+def rows_left_out(table: Table | LongTable, fate: str) -> list[str]:
+    """Return words about rows without a value, as far as the rows have been read."""
+    if table.n_rows is None or table.n_used is None or table.n_used == table.n_rows:
+        return []
+    return [f"{table.n_rows - table.n_used} of {table.n_rows} rows have no value in some column and {fate}"]
+
+
+def warn_of(source: str, texts: Iterable[str]) -> None:
+    """Print warnings about what a file holds."""
+    for text in texts:
         name = "standard input" if source == STANDARD_STREAM else source
         say(f"emix: warning: {name}: {text}")
 

@@ -26,7 +26,7 @@ from emix.files.output import writing
 from emix.requirements import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
     import polars as pl
@@ -65,6 +65,16 @@ class Table:
     present: NDArray[np.bool_] | None = None
     row_numbers: list[str] = field(default_factory=list)
     carried: pl.Series | None = None
+
+    @property
+    def n_used(self) -> int:
+        """Number of rows that have a value in every column."""
+        return len(self.rows)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the file."""
+        return self.n_used if self.present is None else len(self.present)
 
     @property
     def array(self) -> NDArray[np.floating]:
@@ -124,6 +134,43 @@ def read_table(
     ImportError
         If polars is needed and not installed.
     """
+    suffix = check_request(source, columns, weights, carried, separator)
+    try:
+        if suffix == ".npy":
+            table = _from_npy(source, columns, weights, drop=drop_missing)
+        else:
+            frame = (
+                _read_parquet(source)
+                if suffix == ".parquet"
+                else load_csv(
+                    source,
+                    header=header,
+                    separator=separator,
+                    likely=likely_separator(source, suffix),
+                    wanted=() if columns is None else columns if weights is None else (*columns, weights),
+                    carried=carried,
+                )
+            )
+            table = _from_frame(frame, columns, weights, carried, drop=drop_missing)
+        if to_fit:
+            for j, name in enumerate(table.names):
+                rows = table.rows
+                check_size(name, rows[:, j] if isinstance(rows, np.ndarray) else rows[name].to_numpy(), table.present)
+        return table
+    except ValueError as error:
+        raise ValueError(f"{name_of(source)}: {error}") from error
+
+
+def check_request(
+    source: str, columns: Sequence[str] | None, weights: str | None, carried: str | None, separator: str | None
+) -> str:
+    """Refuse arguments of `read_table` that do not go together; return the suffix that says the file's format.
+
+    Raises
+    ------
+    OSError, ValueError
+        As of `read_table`.
+    """
     suffix = _suffix(source)
     if source != STANDARD_STREAM:
         if suffix not in READABLE and not Path(source).is_dir():
@@ -141,30 +188,12 @@ def read_table(
         raise ValueError(f"{source}: column {carried!r} is to be carried through, but .npy files have no names")
     if columns is not None and weights in columns:
         raise ValueError(f"column {weights!r} is chosen both as weights and as data")
-    try:
-        if suffix == ".npy":
-            table = _from_npy(source, columns, weights, drop=drop_missing)
-        else:
-            frame = (
-                _read_parquet(source)
-                if suffix == ".parquet"
-                else load_csv(
-                    source,
-                    header=header,
-                    separator=separator,
-                    likely=_SEPARATORS.get(suffix, "," if source == STANDARD_STREAM else None),
-                    wanted=() if columns is None else columns if weights is None else (*columns, weights),
-                    carried=carried,
-                )
-            )
-            table = _from_frame(frame, columns, weights, carried, drop=drop_missing)
-        if to_fit:
-            for j, name in enumerate(table.names):
-                rows = table.rows
-                check_size(name, rows[:, j] if isinstance(rows, np.ndarray) else rows[name].to_numpy(), table.present)
-        return table
-    except ValueError as error:
-        raise ValueError(f"{_name(source)}: {error}") from error
+    return suffix
+
+
+def likely_separator(source: str, suffix: str) -> str | None:
+    """Return the usual separator of a text with that suffix, None if there is none."""
+    return _SEPARATORS.get(suffix, "," if source == STANDARD_STREAM else None)
 
 
 def check_readable(path: str) -> None:
@@ -196,7 +225,7 @@ def write_columns(columns: Mapping[str, NDArray[Any] | pl.Series], path: str | N
     polars = require("polars", "cli", "writing tables")
     frame: pl.DataFrame = polars.DataFrame(dict(columns))
     if path is None or path == STANDARD_STREAM:
-        for piece in _csv_pieces(frame, ","):
+        for piece in csv_pieces(frame, ","):
             write_results(piece)
         return
     suffix = format_of(path, WRITABLE)
@@ -207,16 +236,23 @@ def write_columns(columns: Mapping[str, NDArray[Any] | pl.Series], path: str | N
             frame.write_parquet(content)
             stream.write(content.getbuffer())
         else:
-            for piece in _csv_pieces(frame, _SEPARATORS[suffix]):
+            for piece in csv_pieces(frame, _SEPARATORS[suffix]):
                 stream.write(piece.encode())
 
 
-def _csv_pieces(frame: pl.DataFrame, separator: str) -> Iterator[str]:
+def csv_pieces(frame: pl.DataFrame, separator: str, *, header: bool = True) -> Iterator[str]:
+    """Yield a frame as the text of a table, some rows at a time, with or without the line of its columns' names."""
     for start in range(0, max(frame.height, 1), CHUNK_ROWS):
-        yield frame.slice(start, CHUNK_ROWS).write_csv(include_header=start == 0, separator=separator)
+        yield frame.slice(start, CHUNK_ROWS).write_csv(include_header=header and start == 0, separator=separator)
 
 
-def _name(source: str) -> str:
+def separator_of(suffix: str) -> str:
+    """Return what is written between the columns of a text with that suffix."""
+    return _SEPARATORS[suffix]
+
+
+def name_of(source: str) -> str:
+    """Return how a file is called in messages."""
     return "standard input" if source == STANDARD_STREAM else source
 
 
@@ -256,22 +292,11 @@ def _from_frame(
     frame: pl.DataFrame, columns: Sequence[str] | None, weights: str | None, carried: str | None, *, drop: bool
 ) -> Table:
     polars = polars_reading.polars()
-    apart = (weights, carried)
-    names = tuple(columns) if columns is not None else tuple(name for name in frame.columns if name not in apart)
-    row_numbers = [name for name in row_number_columns(frame) if name in names] if columns is None else []
-    if len(row_numbers) < len(names):  # a single column is data, whatever it looks like
-        names = tuple(name for name in names if name not in row_numbers)
-    else:
-        row_numbers = []
+    names, row_numbers = chosen_columns(frame.columns, columns, weights, carried, lambda: row_number_columns(frame))
     wanted = names if weights is None else (*names, weights)
-    for name in wanted if carried is None else (*wanted, carried):
-        if name not in frame.columns:
-            raise ValueError(f"no column {name!r}: the columns are {listed(frame.columns)}")
-    if not names:
-        raise ValueError("there is no column of data" + ("" if weights is None else f" beside the weights {weights!r}"))
     if not frame.height:
         raise ValueError(f"there are columns ({listed(frame.columns)}), but no rows")
-    identifiers = None if carried is None else _identifiers(frame[carried])
+    identifiers = None if carried is None else as_identifiers(frame[carried])
     if identifiers is not None and identifiers.dtype == polars.String:
         frame = frame.with_columns(numbers_of(identifiers))  # for a column that is data too
     values = {name: numbers(frame[name], frame) for name in wanted}
@@ -291,7 +316,35 @@ def _from_frame(
     return Table(rows, names, row_weights, present, row_numbers, identifiers)
 
 
-def _identifiers(column: pl.Series) -> pl.Series:
+def chosen_columns(
+    there: Sequence[str],
+    columns: Sequence[str] | None,
+    weights: str | None,
+    carried: str | None,
+    row_number_columns: Callable[[], Collection[str]],
+) -> tuple[tuple[str, ...], list[str]]:
+    """Return the columns of data among those that are there, and those that hold row numbers and are left out.
+
+    Raises
+    ------
+    ValueError
+        If a column that is asked for is not there, or there is none of data.
+    """
+    names = tuple(columns) if columns is not None else tuple(name for name in there if name not in (weights, carried))
+    row_numbers = [name for name in row_number_columns() if name in names] if columns is None else []
+    if len(row_numbers) < len(names):  # a single column is data, whatever it looks like
+        names = tuple(name for name in names if name not in row_numbers)
+    else:
+        row_numbers = []
+    for name in (*names, *(name for name in (weights, carried) if name is not None)):
+        if name not in there:
+            raise ValueError(f"no column {name!r}: the columns are {listed(there)}")
+    if not names:
+        raise ValueError("there is no column of data" + ("" if weights is None else f" beside the weights {weights!r}"))
+    return names, row_numbers
+
+
+def as_identifiers(column: pl.Series) -> pl.Series:
     """Return a column that is carried through, if a text can hold its values."""
     polars = polars_reading.polars()
     if column.dtype.is_nested() or column.dtype in (polars.Binary, polars.Object):

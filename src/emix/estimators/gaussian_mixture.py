@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -338,15 +339,17 @@ class GaussianMixture(
         seed = partial(seed_of, random_state)
         if checkpoint is not None:
             seed = partial(seed_of, checkpoint.seed_for(settings, seed(), random_state))
-        rows = rows_to_fit(X, sample_weight, settings, type(self).__name__, seed)
-        if checkpoint is not None:
-            began -= checkpoint.go_on(settings, rows.source)
-        source, moderate, names = rows.source, rows.moderate, rows.names
+        caller = type(self).__name__
         follower = None
         if settings.verbose or callback is not None:
-            unit = source.weight_unit
-            follower = follow(settings.verbose, settings.verbose_interval, settings.n_init, unit, callback)
-        try:
+            follower = follow(settings.verbose, settings.verbose_interval, settings.n_init, callback)
+        with nullcontext() if follower is None else follower:
+            rows = rows_to_fit(X, sample_weight, settings, caller, seed)
+            if checkpoint is not None:
+                began -= checkpoint.go_on(settings, rows.source)
+            source, moderate, names = rows.source, rows.moderate, rows.names
+            if follower is not None:
+                follower.knows(source.weight_unit, settings.tol * source.total_weight, settings.max_iter)
             if goes_on:
                 before = parameters_of(self._fitted())
                 found = continue_fit(settings, before, moderate, names, None, follower, checkpoint)
@@ -363,9 +366,6 @@ class GaussianMixture(
                     sampled=rows.sampled,
                     checkpoint=checkpoint,
                 )
-        finally:
-            if follower is not None:
-                follower.close()
         state = attributes_of_fit(self, settings, found, source, names, time.perf_counter() - began)
         self.__dict__ = state
         return rows.rows, state

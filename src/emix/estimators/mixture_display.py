@@ -24,7 +24,7 @@ class MixtureDisplay:
 
         Parameters
         ----------
-        X : array_like or data frame of shape (n_samples, n_features), optional
+        X : array_like, data frame or stream of rows of shape (n_samples, n_features), optional
             Rows, usually those of the fit: the log-likelihood and the criteria are theirs, and n is their number or
             weight. With them the summary also has the number of rows in each component, the mean largest
             responsibility, and ICL. Without them a stream (`partial_fit`) has no criteria.
@@ -54,7 +54,8 @@ class MixtureDisplay:
         """
         from emix.summary.summary import summary
 
-        return summary(self, X, sample_weight)  # type: ignore[arg-type] # a part of GaussianMixture
+        weight: Any = sample_weight
+        return summary(self._mixture_shown(), X, weight)
 
     def plot(
         self,
@@ -117,9 +118,14 @@ class MixtureDisplay:
         >>> len(figure.axes)
         4
         """
-        # The picture would ask for rows first.
-        if "_parameters" not in vars(self):
-            raise not_fitted(type(self).__name__)
+        # Asked for first: the picture would ask for rows.
+        mixture = self._mixture_shown()
         from emix.plots.kinds import plot
 
-        return plot(self, X, kind, ax=ax, features=features, sample_weight=sample_weight)
+        return plot(mixture, X, kind, ax=ax, features=features, sample_weight=sample_weight)
+
+    def _mixture_shown(self) -> Any:
+        """Return the fitted mixture: this one, but for an estimator that holds one."""
+        if "_parameters" not in vars(self):
+            raise not_fitted(type(self).__name__)
+        return self

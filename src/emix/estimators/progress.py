@@ -1,4 +1,7 @@
-"""A look at a fit while it runs: progress for people, and a function of the user's that may end it."""
+"""A look at a fit while it runs: progress for people, and a function of the user's that may end it.
+
+A fit in memory is followed by iterations. A pass over a stream may take minutes, and is followed by its batches.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from emix.em.result import EMRecord, EMResult
+from emix.estimators.pass_progress import PassProgress
 from emix.exceptions import DegenerateFitError, shown
+from emix.rows.watching import rows_watched
 
 __all__ = ["Callback", "Follower", "follow"]
 
@@ -23,14 +28,23 @@ Callback = Callable[[int, EMRecord], object]
 class _Display(Protocol):
     """A way to show progress."""
 
+    def knows(self, unit: float, settled: float, max_iter: int) -> None:
+        """Take what `Follower.knows` is told."""
+
     def say(self, text: str) -> None:
         """Show what the fit does before its iterations."""
+
+    def doing(self, text: str) -> None:
+        """Take what `Follower.doing` is told."""
 
     def run_begins(self, run: int) -> None:
         """Show which run begins."""
 
     def iteration_ends(self, record: EMRecord, seconds: float) -> None:
         """Show how far the run is, `seconds` after the fit began."""
+
+    def rows_read(self, n_done: int, n_rows: float | None) -> None:
+        """Show how far a pass over a stream is."""
 
     def run_ends(self, result: EMResult, seconds: float) -> None:
         """Show how the run ended."""
@@ -47,20 +61,52 @@ class Follower:
     display : _Display or None
     callback : callable or None
         The user's.
-    unit : float
-        Unit of the weights: log-likelihoods of the runs times it are those of the rows.
+
+    Notes
+    -----
+    Within a `with` block it also sees the passes that this thread makes over streams.
     """
 
-    def __init__(self, display: _Display | None, callback: Callback | None, unit: float) -> None:
-        self._display, self._callback, self._unit = display, callback, unit
-        self._said = ""
+    # Of the weights: log-likelihoods of the runs times it are those of the rows.
+    _unit = 1.0
+
+    def __init__(self, display: _Display | None, callback: Callback | None) -> None:
+        self._display, self._callback = display, callback
         self._began = time.perf_counter()
+        self._passes = rows_watched(None if display is None else display.rows_read)
+
+    def __enter__(self) -> Self:
+        self._passes.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._passes.__exit__(None, None, None)
+        self.close()
+
+    def knows(self, unit: float, settled: float, max_iter: int) -> None:
+        """Take what is known once the rows have been read.
+
+        Parameters
+        ----------
+        unit : float
+            As of the class.
+        settled : float
+            A run ends when the log-likelihood changes by less, nats.
+        max_iter : int
+        """
+        self._unit = unit
+        if self._display is not None:
+            self._display.knows(unit, settled, max_iter)
 
     def say(self, text: str) -> None:
-        """Tell what the fit does before its iterations; more of the same is not told again."""
-        if self._display is not None and text != self._said:
-            self._said = text
+        """Tell what the fit does before its iterations."""
+        if self._display is not None:
             self._display.say(text)
+
+    def doing(self, text: str) -> None:
+        """Tell what the next passes over a stream are for."""
+        if self._display is not None:
+            self._display.doing(text)
 
     def run_begins(self, run: int) -> Callable[[EMRecord], bool]:
         """Tell that a run begins, and return the function that looks at its records and may end it."""
@@ -94,7 +140,7 @@ class Follower:
         return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
-def follow(verbose: int, interval: int, n_init: int, unit: float, callback: Callback | None) -> Follower:
+def follow(verbose: int, interval: int, n_init: int, callback: Callback | None) -> Follower:
     """Return a follower that shows what `verbose` asks for.
 
     Raises
@@ -109,8 +155,14 @@ def follow(verbose: int, interval: int, n_init: int, unit: float, callback: Call
     display: _Display | None = None
     if verbose:
         bar = _bar_class() if verbose == 1 else None
-        display = _Lines(interval, unit) if bar is None else _Bar(bar, n_init, unit)
-    return Follower(display, callback, unit)
+        display = _Lines(interval) if bar is None else _Bar(bar, n_init)
+    return Follower(display, callback)
+
+
+def follow_scoring(verbose: int) -> Follower:
+    """Return a follower of passes that score a stream; it shows them on a terminal, where tqdm is installed."""
+    bar = _bar_class() if verbose else None
+    return Follower(None if bar is None else _Bar(bar, 1), None)
 
 
 class _Lines:
@@ -120,15 +172,21 @@ class _Lines:
     ----------
     interval : int
         Iterations from one line to the next.
-    unit : float
-        As of `Follower`.
     """
 
-    def __init__(self, interval: int, unit: float) -> None:
-        self._interval, self._unit = interval, unit
+    _unit = 1.0
+
+    def __init__(self, interval: int) -> None:
+        self._interval = interval
+
+    def knows(self, unit: float, settled: float, max_iter: int) -> None:
+        self._unit = unit
 
     def say(self, text: str) -> None:
         print(f"Start: {text}", flush=True)
+
+    def doing(self, text: str) -> None:
+        pass
 
     def run_begins(self, run: int) -> None:
         print(f"Initialization {run}", flush=True)
@@ -136,6 +194,9 @@ class _Lines:
     def iteration_ends(self, record: EMRecord, seconds: float) -> None:
         if record.iteration and record.iteration % self._interval == 0:
             print(f"  Iteration {record.iteration}   {_course(record, seconds)}", flush=True)
+
+    def rows_read(self, n_done: int, n_rows: float | None) -> None:
+        pass
 
     def run_ends(self, result: EMResult, seconds: float) -> None:
         how = "converged" if result.converged else "did not converge"
@@ -162,23 +223,38 @@ class _Bar:
     bar : type
         A class of tqdm.
     n_init : int
-    unit : float
-        As of `Follower`.
     """
 
-    def __init__(self, bar: Any, n_init: int, unit: float) -> None:
-        self._n_init, self._unit = n_init, unit
+    _unit = 1.0
+
+    def __init__(self, bar: Any, n_init: int) -> None:
+        self._n_init = n_init
         self._run = ""
         self._bar = bar(total=None, bar_format="{desc}", dynamic_ncols=True)
+        self._passes = PassProgress()
+
+    def knows(self, unit: float, settled: float, max_iter: int) -> None:
+        self._unit = unit
+        self._passes.knows(settled, max_iter)
+
+    def doing(self, text: str) -> None:
+        self._passes.doing = text
 
     def say(self, text: str) -> None:
         self._bar.set_description_str(f"start: {text}")
 
     def run_begins(self, run: int) -> None:
         self._run = f"run {run + 1} of {self._n_init}, " if self._n_init > 1 else ""
+        self._passes.run_begins()
         self._bar.set_description_str(f"{self._run}start")
 
+    def rows_read(self, n_done: int, n_rows: float | None) -> None:
+        if self._passes.rows_read(n_done, n_rows):
+            self._bar.set_description_str(f"{self._run}{self._passes.text()}")
+
     def iteration_ends(self, record: EMRecord, seconds: float) -> None:
+        if self._passes.iteration_ends(record):  # the next batch shows it
+            return
         text = f"{self._run}iteration {record.iteration}: {_course(record, seconds)}"
         # tqdm draws it if the last drawing is a tenth of a second old.
         self._bar.set_description_str(text, refresh=False)

@@ -18,7 +18,7 @@ from emix.rows.opening import is_mapped
 from emix.rows.source import Batch, RowSource
 from emix.rows.validation import FloatArray, as_rows, check_feature_names, check_n_features
 
-__all__ = ["Totals", "scores_of_stream", "totals_of_rows", "totals_of_stream"]
+__all__ = ["Totals", "batches_to_score", "scores_of_stream", "totals_of_rows", "totals_of_stream"]
 
 # Rows whose responsibilities are held at one time where all are needed, as for ICL.
 _ROWS_AT_A_TIME = 8192
@@ -96,7 +96,7 @@ def scores_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, **w
         _check_columns(stream, fitted, caller)
         scores: Scores = lazily(parameters, fitted.get("feature_names_in_"), caller, **what)
         return scores
-    for batch in _batches(stream, fitted, caller):
+    for batch in batches_to_score(stream, fitted, caller):
         scores = score_rows(batch.X, parameters, n_threads=fitted["n_threads"], **{"log_density": False, **what})
         if scores.log_density is not None:
             zeros.add(batch.X, scores.log_density)
@@ -116,7 +116,7 @@ def totals_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, *, 
         return _of_stream(*parts)
     parameters, n_threads = parameters_of(fitted), fitted["n_threads"]
     zeros, total, weights, weighted = ZeroDensities(), Totals(0.0, 0.0, 0.0, None), WeightFacts(), False
-    for batch in _batches(stream, fitted, caller):
+    for batch in batches_to_score(stream, fitted, caller):
         total = total.plus(_sums(batch.X, batch.weight, parameters, n_threads, entropy, zeros))
         if batch.weight is not None:
             weighted, weights = True, weights.plus(batch.weight)
@@ -201,7 +201,7 @@ def _sums(
     return Totals(weighted_sum(density, weight), float(np.sum(weight)), of_weighted, None)
 
 
-def _batches(stream: RowSource, fitted: dict[str, Any], caller: str) -> Iterator[Batch]:
+def batches_to_score(stream: RowSource, fitted: dict[str, Any], caller: str) -> Iterator[Batch]:
     """Rows of a stream with the columns of the fit, and their weights as they were given."""
     from emix.rows.streamed import StreamedRows
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.arguments import integer_in_range
+from emix.arguments import counted, integer_in_range
 from emix.plots.planes import View, choose_view
 from emix.rows.validation import as_sample_weight
 from emix.summary.fitted import (
@@ -153,8 +153,7 @@ class Subject:
         outcome = "converged" if self.estimator.converged_ else "NOT converged"
         if self.estimator.stopped_by_ == "callback":
             outcome = "stopped by the callback"
-        n_iter = self.estimator.n_iter_
-        return history, f"{outcome} after {n_iter} iteration{'s' * (n_iter != 1)}"
+        return history, f"{outcome} after {counted(self.estimator.n_iter_, 'iteration')}"
 
 
 def subject_of(

@@ -20,6 +20,7 @@ from emix.rows.refusals import (
 from emix.rows.source import EPSILON, Batch, SummarizedRows
 from emix.rows.summary import Reading, weight_unit
 from emix.rows.validation import check_column_range
+from emix.rows.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,15 +153,22 @@ class StreamedRows(SummarizedRows):
             If the rows are not those of the first pass, by their number or by the sum of their weights.
         """
         self.read()
-        return read_ahead(self._again(unit))
+        return watched(read_ahead(self._again(unit)), lambda batch: len(batch.X), self._expected_rows)
 
     def once(self) -> Iterator[tuple[Batch, tuple[str, ...] | None]]:
         """Hand out all rows and the columns' names, weights as they were given, each checked to be a finite number.
 
         Unlike `batches` this needs no pass before it.
         """
-        for batch, layout, _ in read_ahead(self._checked(to_fit=False)):
+        for batch, layout, _ in self._first_pass(to_fit=False):
             yield batch, layout.feature_names
+
+    def _first_pass(self, *, to_fit: bool) -> Iterator[_Filled]:
+        return watched(read_ahead(self._checked(to_fit)), lambda filled: len(filled.batch.X), self._expected_rows)
+
+    def _expected_rows(self) -> float | None:
+        """Number of rows of a pass, None while it is not known: for whoever shows how far a pass is."""
+        return self.__dict__.get("n_rows")
 
     def _checked(self, to_fit: bool) -> Iterator[_Filled]:
         for filled in self._fill(1):
@@ -182,7 +190,7 @@ class StreamedRows(SummarizedRows):
 
     def _read(self, sample: Sample | None) -> RowSummary:
         reading, layout = None, None
-        for batch, layout, _ in read_ahead(self._checked(True)):
+        for batch, layout, _ in self._first_pass(to_fit=True):
             reading = reading or Reading(layout.n_features)
             reading.add(batch)
             if sample is not None:

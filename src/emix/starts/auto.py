@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.arguments import counted
 from emix.em.result import EMResult
 from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
 from emix.gaussian.model import GaussianModel
@@ -128,7 +129,7 @@ class AutoStarts:
         search: float = 1.0,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        self._say = say
+        self._say, self._n_candidates = say, 0
         self._source, self._model, self._seed = source, model, seed
         self.exploration = Exploration(source, model, seed, tol, max_iter, search)
         self._restart = 1 + max(restart for _, restart in _CANDIDATES)
@@ -171,7 +172,7 @@ class AutoStarts:
             return self._without_collapse(self._at_best(waiting)[:1])
         waiting = self._promising(self._distinct(waiting))
         search, modes = LocalSearch(exploration, self._seed), list[_Candidate]()
-        n_found, enough = 0, ENOUGH
+        n_found, enough, n_climbs = 0, ENOUGH, 0
         while n_found < enough and exploration.left > 0.0:
             if not waiting:
                 fresh = ((FRESH[self._restart % 2], self._restart),)
@@ -189,7 +190,11 @@ class AutoStarts:
                 n_found = 1
             modes = self._distinct([*modes, found])
             best = modes[0].result.log_likelihood / exploration.source.total_weight
-            self._tell(f"best mode so far {best:.5f} nats per unit of weight, found {n_found} of {enough} times")
+            n_climbs += 1
+            self._tell(
+                f"best mode so far, after {counted(n_climbs, 'climb')}: {best:.5f} nats per unit of weight, found "
+                f"{n_found} of {enough} times"
+            )
         return self._without_collapse(self._distinct(modes + waiting))
 
     def _tell(self, text: str) -> None:
@@ -219,7 +224,11 @@ class AutoStarts:
                 result = exploration.run(start, CANDIDATE_ITERATIONS)
                 found[number] = None if result is None else _Candidate(kind, start, result)
 
-        self._tell(f"{len(which)} candidate{'s' * (len(which) > 1)} on {source.n_rows} rows")
+        self._n_candidates += len(which)
+        if self._n_candidates == len(which):
+            self._tell(f"{counted(len(which), 'candidate')} on {counted(source.n_rows, 'row')}")
+        else:
+            self._tell(f"{counted(len(which), 'more candidate')}, {self._n_candidates} so far")
         run_in_threads(share, threads)
         results = [candidate for candidate in found if candidate is not None]
         exploration.left -= sum(candidate.result.n_iter + 1 for candidate in results)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emix.arguments import counted
 from emix.estimators.sklearn_protocol import changed_params
 from emix.exceptions import shown
 from emix.summary.html import block, escape, table_html
@@ -62,7 +63,7 @@ def _results(estimator: Any) -> str:
     if not fitted.__sklearn_is_fitted__() or not hasattr(fitted, "means_"):
         return line  # of an estimator that is no mixture, its parameters
     k, d = fitted.means_.shape
-    found = [f"{k} component{'s' * (k > 1)}", f"{d} column{'s' * (d > 1)}"]
+    found = [counted(k, "component"), counted(d, "column")]
     if fitted is not estimator:
         found.insert(0, f"chosen: {fitted.covariance_type}")
     if hasattr(fitted, "log_likelihood_"):

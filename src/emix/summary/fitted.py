@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emix.arguments import counted
 from emix.estimators.criteria import aic, bic, entropies, icl
 from emix.estimators.fit_state import parameters_of
 from emix.estimators.fitted_mixture import FittedMixture
+from emix.estimators.stream_scores import batches_to_score
 from emix.exceptions import not_fitted, shown
 from emix.gaussian.scoring import score_rows
+from emix.rows.opening import stream_of
 from emix.rows.validation import (
     FloatArray,
     as_rows,
@@ -23,7 +26,7 @@ from emix.rows.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -112,6 +115,8 @@ class Assignment:
     total_weight : float
     log_likelihood : float
         Total of the rows, nats.
+    weight_range : tuple of float, or None
+        Least and greatest weight; None where rows have none.
     """
 
     n_rows: int
@@ -120,23 +125,44 @@ class Assignment:
     entropy: float
     total_weight: float
     log_likelihood: float
+    weight_range: tuple[float, float] | None = None
 
 
 def assign(estimator: GaussianMixture, X: Any, sample_weight: NDArray[np.floating] | None = None) -> Assignment:
-    """Summarize the rows' responsibilities, some rows at a time: never n × K numbers at once."""
+    """Summarize the responsibilities of rows or of a stream, some rows at a time: never n × K numbers at once."""
+    counts, n_rows = np.zeros(len(estimator.weights_)), 0
+    largest = entropy = log_likelihood = total = 0.0
+    least, greatest = math.inf, -math.inf
+    for rows, weight in _some_at_a_time(estimator, X, sample_weight):
+        w = row_weights(rows, weight)
+        r, log_density = _scores(estimator, rows)
+        counts += np.bincount(r.argmax(axis=1), minlength=len(counts), weights=w)
+        largest += float(r.max(axis=1) @ w)
+        entropy += float(entropies(r) @ w)
+        log_likelihood += float(log_density @ w)
+        total, n_rows = total + float(w.sum()), n_rows + len(rows)
+        if weight is not None:
+            least, greatest = min(least, float(w.min())), max(greatest, float(w.max()))
+    weights = (least, greatest) if greatest >= least else None
+    return Assignment(n_rows, counts, largest / total, entropy, total, log_likelihood, weights)
+
+
+def _some_at_a_time(
+    estimator: GaussianMixture, X: Any, sample_weight: Any
+) -> Iterator[tuple[FloatArray, NDArray[np.float64] | None]]:
+    """Hand out rows, or a stream's, and their weights if there are any."""
+    stream = stream_of(X, sample_weight)
+    if stream is not None:
+        for batch in batches_to_score(stream, vars(estimator), type(estimator).__name__):
+            for start in range(0, len(batch.X), ROWS_AT_A_TIME):
+                part = slice(start, start + ROWS_AT_A_TIME)
+                yield batch.X[part], None if batch.weight is None else batch.weight[part]
+        return
     X = rows_of(estimator, X)
-    w = row_weights(X, as_sample_weight(sample_weight, len(X)))
-    counts = np.zeros(len(estimator.weights_))
-    largest = entropy = log_likelihood = 0.0
+    weight = as_sample_weight(sample_weight, len(X))
     for start in range(0, len(X), ROWS_AT_A_TIME):
-        block = slice(start, start + ROWS_AT_A_TIME)
-        r, log_density = _scores(estimator, X[block])
-        counts += np.bincount(r.argmax(axis=1), weights=w[block], minlength=len(counts))
-        largest += float(r.max(axis=1) @ w[block])
-        entropy += float(entropies(r) @ w[block])
-        log_likelihood += float(log_density @ w[block])
-    total = float(w.sum())
-    return Assignment(len(X), counts, largest / total, entropy, total, log_likelihood)
+        part = slice(start, start + ROWS_AT_A_TIME)
+        yield X[part], None if weight is None else weight[part]
 
 
 def check_mixture(estimator: Any) -> None:
@@ -237,8 +263,7 @@ def covariance_type(estimator: GaussianMixture) -> str:
 
 def size_and_covariances(estimator: GaussianMixture) -> str:
     """Return the number of components and the covariances of the fit: "3 components, full covariances"."""
-    k = len(estimator.weights_)
-    return f"{k} component{'s' * (k != 1)}, {covariance_type(estimator)} covariances"
+    return f"{counted(len(estimator.weights_), 'component')}, {covariance_type(estimator)} covariances"
 
 
 def stop_sentence(estimator: GaussianMixture) -> str:

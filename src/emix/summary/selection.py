@@ -100,6 +100,8 @@ def _choice(selection: MixtureSelection) -> str:
     text = f"Chosen by {criterion_name(selection.criterion)}: {mixture_name(row.covariance_type, row.n_components)}"
     if selection.criterion == "cv":
         text += ", the fewest parameters within one standard error of the best"
+    if selection.stopped_by_ == "callback":
+        text += f"; the callback stopped the sweep after {len(selection.table_)} of {selection.n_asked_} mixtures"
     return text
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from emix.estimators.fit_state import parameters_of
 from emix.gaussian.reg_covar import shown_ridge
-from emix.rows.validation import as_sample_weight
 from emix.summary.description import Description, Summary, Table
 from emix.summary.fitted import (
     Assignment,
@@ -18,7 +17,6 @@ from emix.summary.fitted import (
     column_names,
     criteria,
     full_covariances,
-    rows_of,
     size_and_covariances,
     stop_sentence,
 )
@@ -52,7 +50,7 @@ def summary(
     ----------
     estimator : GaussianMixture
         A fitted mixture.
-    X : array or frame of shape (n_samples, n_features), optional
+    X : array, frame or stream of rows of shape (n_samples, n_features), optional
         Rows, usually those of the fit: the log-likelihood and the criteria are theirs, and n is their number or
         weight. With them the summary also has the number of rows in each component, the mean largest responsibility,
         and ICL. Without them a stream (`partial_fit`) has no criteria.
@@ -93,35 +91,32 @@ def describe(
     check_mixture(estimator)
     estimator = copy.copy(estimator)  # stays one fit, even if another thread fits again
     names = column_names(estimator, feature_names)
-    if X is not None:
-        X = rows_of(estimator, X)
-        sample_weight = as_sample_weight(sample_weight, len(X))
-    elif sample_weight is not None:
+    if X is None and sample_weight is not None:
         raise ValueError("sample_weight is given, but not X: pass the rows that it weights")
     heading = f"Gaussian mixture: {size_and_covariances(estimator)}"
     assignment = None if X is None else assign(estimator, X, sample_weight)
-    facts = _data_facts(names, assignment, sample_weight)
-    facts += _fit_facts(estimator, assignment, weighted=sample_weight is not None)
+    weighted = assignment is not None and assignment.weight_range is not None
+    facts = _data_facts(names, assignment)
+    facts += _fit_facts(estimator, assignment, weighted=weighted)
     doubts = getattr(estimator, "columns_in_doubt_", None)  # None if the parameters were given
     if doubts is not None:
         facts += [("Warning", text) for text in doubts.messages(estimator.reg_covar, names)]
-    components_table = _component_table(estimator, names, assignment, weighted=sample_weight is not None)
+    components_table = _component_table(estimator, names, assignment, weighted=weighted)
     return Description(heading, facts, [components_table, *_covariance_tables(estimator, names)])
 
 
 def _data_facts(
     names: list[str],
     assignment: Assignment | None,
-    sample_weight: NDArray[np.floating] | None,
 ) -> list[tuple[str, str]]:
     shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
     columns = f"{len(names)} column{'s' if len(names) > 1 else ''} ({shown})"
     if assignment is None:
         return [("Data", columns)]
     facts = [("Data", f"{assignment.n_rows} rows, {columns}")]
-    if sample_weight is not None:
-        w = np.asarray(sample_weight, dtype=np.float64)
-        facts.append(("Row weights", f"total {w.sum():.8g}, from {w.min():.6g} to {w.max():.6g}"))
+    if assignment.weight_range is not None:
+        least, greatest = assignment.weight_range
+        facts.append(("Row weights", f"total {assignment.total_weight:.8g}, from {least:.6g} to {greatest:.6g}"))
     return facts
 
 

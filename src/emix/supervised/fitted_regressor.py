@@ -14,14 +14,18 @@ from emix.estimators.fit_state import parameters_of
 from emix.estimators.gaussian_mixture import GaussianMixture
 from emix.rows.validation import FloatArray
 
-__all__ = ["attributes_of_regressor", "conditionals_of", "conditioning_of"]
+__all__ = ["attributes_of_regressor", "conditionals_of", "conditioning_of", "names_of_all"]
 
 # Numbers in a chunk's conditional means, and in its covariances: some MB.
 _NUMBERS = 1 << 18
 
 
 def attributes_of_regressor(
-    mixture: GaussianMixture, n_outputs: int, is_vector: bool, names: NDArray[np.object_] | None
+    mixture: GaussianMixture,
+    n_outputs: int,
+    is_vector: bool,
+    names: NDArray[np.object_] | None,
+    output_names: NDArray[np.object_] | None = None,
 ) -> dict[str, Any]:
     """Return the attributes of a regressor that holds a mixture."""
     found: dict[str, Any] = {
@@ -34,8 +38,18 @@ def attributes_of_regressor(
     found.update({name: vars(mixture)[name] for name in ("n_iter_", "converged_") if name in vars(mixture)})
     if names is not None:
         found["feature_names_in_"] = names
+    if output_names is not None:
+        found["output_names_"] = output_names
     conditioning_of(found)
     return found
+
+
+def names_of_all(fitted: dict[str, Any]) -> NDArray[np.object_] | None:
+    """Return names of inputs and outputs, None if neither have any; inputs without names are "x0", "x1", …"""
+    names: NDArray[np.object_] | None = vars(fitted["mixture_"]).get("feature_names_in_")
+    if names is None and (of_outputs := fitted.get("output_names_")) is not None:
+        names = np.array([f"x{j}" for j in range(fitted["n_features_in_"])] + list(of_outputs), dtype=object)
+    return names
 
 
 def conditioning_of(fitted: dict[str, Any]) -> Conditioning:

@@ -18,8 +18,8 @@ from emix.exceptions import not_fitted, shown
 from emix.gaussian.structures import check_one_column
 from emix.normal.arguments import as_some_features
 from emix.rows.validation import FloatArray, as_rows, as_sample_weight, feature_names, rows_to_score
-from emix.supervised.fitted_regressor import attributes_of_regressor, conditionals_of, conditioning_of
-from emix.supervised.joint_rows import joint_rows, outputs_of
+from emix.supervised.fitted_regressor import attributes_of_regressor, conditionals_of, conditioning_of, names_of_all
+from emix.supervised.joint_rows import joint_rows, output_names, outputs_of
 from emix.supervised.r_squared import r_squared
 from emix.supervised.saved_estimator import SavedEstimator
 
@@ -52,6 +52,9 @@ class MixtureRegressor(SavedEstimator, SklearnEstimator):
     n_outputs_ : int
     n_features_in_ : int
         Number of inputs.
+    output_names_ : ndarray of shape (n_outputs,), object
+        Names of the outputs, where `y` was a data frame or a series with names. `predict` returns arrays, as
+        scikit-learn's regressors do; `conditional` and the summary of `mixture_` have the names.
     feature_names_in_ : ndarray of shape (n_features,), object
         Names of the inputs, where `X` had any.
     n_iter_ : int
@@ -82,6 +85,7 @@ class MixtureRegressor(SavedEstimator, SklearnEstimator):
     n_outputs_: int
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+    output_names_: NDArray[np.object_]
     n_iter_: int
     converged_: bool
 
@@ -146,11 +150,14 @@ class MixtureRegressor(SavedEstimator, SklearnEstimator):
         outputs, is_vector = outputs_of(y, len(rows), caller)
         n_columns = rows.shape[1] + outputs.shape[1]
         check_one_column(mixture.covariance_type, n_columns, caller, data="X and y together have")
-        mixture.fit(joint_rows(rows, outputs, names), sample_weight=sample_weight)
-        state = {**vars(self), **attributes_of_regressor(mixture, outputs.shape[1], is_vector, names)}
+        of_outputs = output_names(y)
+        mixture.fit(joint_rows(rows, outputs, names, of_outputs), sample_weight=sample_weight)
+        state = {
+            name: value for name, value in vars(self).items() if name not in ("feature_names_in_", "output_names_")
+        }
+        state |= attributes_of_regressor(mixture, outputs.shape[1], is_vector, names, of_outputs)
         if names is None:
             del mixture.feature_names_in_
-            state.pop("feature_names_in_", None)
         self.__dict__ = state  # in one assignment: another thread sees one fit or the other
         return self
 
@@ -201,8 +208,8 @@ class MixtureRegressor(SavedEstimator, SklearnEstimator):
         regressor = cls()
         vars(regressor).update((name, getattr(mixture, name)) for name in settings_of(regressor, MixtureRegressor))
         is_vector = isinstance(targets, str) or not isinstance(targets, Iterable)
-        inputs = None if names is None else names[first]
-        vars(regressor).update(attributes_of_regressor(mixture, len(last), is_vector, inputs))
+        inputs, outputs = (None, None) if names is None else (names[first], names[last])
+        vars(regressor).update(attributes_of_regressor(mixture, len(last), is_vector, inputs, outputs))
         return regressor
 
     @overload
@@ -288,7 +295,7 @@ class MixtureRegressor(SavedEstimator, SklearnEstimator):
         fitted = self._fitted()
         conditioning = conditioning_of(fitted)
         rows = self._rows(fitted, X).astype(np.float64, copy=False)
-        names = vars(fitted["mixture_"]).get("feature_names_in_")
+        names = names_of_all(fitted)
         return conditioning.conditionals(rows, conditioning.structure.name, names, argument="X")
 
     def predictive_log_density(self, X: Any, y: Any) -> FloatArray:

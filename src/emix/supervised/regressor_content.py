@@ -21,13 +21,14 @@ def regressor_content(regressor: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     regressor = copy.copy(regressor)  # attributes of one fit, even if another thread fits meanwhile
     fitted = regressor._fitted()
     mixture, arrays = mixture_content(fitted["mixture_"])
-    names = fitted.get("feature_names_in_")
+    names, of_outputs = fitted.get("feature_names_in_"), fitted.get("output_names_")
     header: dict[str, Any] = {
         "kind": "MixtureRegressor",
         "parameters": settings_content(regressor),
         "n_outputs": fitted["n_outputs_"],
         "is_vector": fitted["_is_vector"],
         "feature_names": None if names is None else names.tolist(),
+        "output_names": None if of_outputs is None else of_outputs.tolist(),
         "mixture": mixture,
     }
     return header, arrays
@@ -44,6 +45,10 @@ def regressor_of_content(cls: Any, header: dict[str, Any], arrays: dict[str, NDA
     if names is not None and len(names) != mixture.n_features_in_ - n_outputs:
         raise ValueError(f"there are {len(names)} names of {mixture.n_features_in_ - n_outputs} inputs")
     inputs = None if names is None else np.array(names, dtype=object)
-    found = attributes_of_regressor(mixture, n_outputs, bool(is_vector), inputs)
+    of_outputs = header.get("output_names")  # files of before have none
+    if of_outputs is not None and len(of_outputs) != n_outputs:
+        raise ValueError(f"there are {len(of_outputs)} names of {n_outputs} outputs")
+    outputs = None if of_outputs is None else np.array(of_outputs, dtype=object)
+    found = attributes_of_regressor(mixture, n_outputs, bool(is_vector), inputs, outputs)
     vars(regressor).update({**found, **{name: getattr(regressor, name) for name in settings}})
     return regressor

@@ -1,0 +1,42 @@
+"""Memory of the machine, for work that takes all rows at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emix.cli.long_tables import LongTable
+
+# Where Linux says how much memory a container may have: a number of bytes, or "max".
+_LIMIT_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+
+
+def memory_bytes() -> float | None:
+    """Return how much memory the process may use at most, in bytes; None where the system does not say."""
+    try:
+        physical = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return None
+    try:
+        return min(physical, float(_LIMIT_OF_CONTAINER.read_text(encoding="ascii")))
+    except (OSError, ValueError):
+        return physical
+
+
+def check_room(table: LongTable, purpose: str) -> None:
+    """Refuse to read a long file whole where its numbers, and a copy of them, would fill the memory.
+
+    Raises
+    ------
+    ValueError
+        With what is needed, what there is, and how to do without.
+    """
+    needed, there = 2.0 * table.n_bytes, memory_bytes()
+    if there is not None and needed > there:
+        raise ValueError(
+            f"{table.source}: {purpose} reads all rows into memory, which takes about {needed / 1e9:.3g} GB, and there "
+            f"are {there / 1e9:.3g} GB: fit one mixture (one number for --components, one --covariance, no "
+            "--criterion), or take a part of the rows"
+        )
