@@ -36,7 +36,8 @@ ROWS_PER_COLUMN = 5
 def _n_first(exploration: Exploration) -> int:
     """Number of components to begin with; as many as are asked for where rows are too few for more."""
     K, d = exploration.model.n_components, exploration.model.n_features
-    return max(K, min(MANY * K, exploration.source.n_rows // (ROWS_PER_COLUMN * (d + 1))))
+    n_rows: int = exploration.source.n_rows
+    return max(K, min(MANY * K, n_rows // (ROWS_PER_COLUMN * (d + 1))))
 
 
 def passes_of_merging(exploration: Exploration) -> float:
