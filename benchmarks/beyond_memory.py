@@ -105,7 +105,7 @@ def fit_dask(path: str) -> Any:
     from distributed import Client, LocalCluster
 
     def held() -> float:
-        return sum(client.run(_peak).values())
+        return float(sum(client.run(_peak).values()))
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
         client.run(_import_all)

@@ -100,6 +100,33 @@ def test_texts_of_all_kinds(tmp_path: Path, name: str, line: str, header: str) -
 
 
 @pytest.mark.usefixtures("all_long")
+@pytest.mark.parametrize(
+    ("line", "block_bytes"),
+    [
+        ("{0},{0}\n", 4000),
+        (60 * " " + "{0}" + 60 * " " + "{0}\n", 4000),  # of which hardly more than the numbers are kept
+        ("# " + 90 * "-" + "\n{0} {0}\n", 4000),
+        (60 * " " + "{0}" + 60 * " " + "{0}\n", 1 << 20),  # one block, though the file is longer
+    ],
+)
+def test_the_number_of_rows_is_foretold_by_the_share_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, block_bytes: int
+) -> None:
+    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
+    path, n_rows, n_done = tmp_path / "rows.txt", 2000, 0
+    header = "x,y\n" if "," in line else "x y\n"
+    path.write_text(header + "".join(line.format(1000 + i) for i in range(n_rows)))
+    table = long_table(str(path))
+    assert table is not None and table.file.expected_rows(0) is None
+    for block in table.blocks():
+        n_done += block.n_rows
+        # Rows are of one length; what is read runs ahead by less than a block of text, which is 1 in 5 at first.
+        expected = table.file.expected_rows(n_done)
+        assert expected == pytest.approx(n_rows, rel=0.25)
+    assert n_done == n_rows and expected == pytest.approx(n_rows, rel=1e-12)
+
+
+@pytest.mark.usefixtures("all_long")
 def test_a_single_column_keeps_its_empty_lines(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("x\n" + "".join("\n" if i % 10 == 3 else f"{i}\n" for i in range(2001)))

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import emix
+from emix.cli import long_tables
 from emix.cli.command_line import main
 from emix.cli.row_numbers import row_number_columns
 
@@ -106,3 +107,45 @@ def test_a_single_column_is_data(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path.write_text("rownames\n1\n2\n3\n")
     assert main(["fit", str(path), "-k", "1"]) == 0
     assert capsys.readouterr().err == ""
+
+
+# Long files: whether whole numbers that do not rise are all different cannot be told block by block
+
+
+def shuffled(folder: Path) -> Path:
+    path = folder / "rows.csv"
+    rng = np.random.default_rng(0)
+    numbers = pl.Series("rownames", rng.permutation(300))
+    classes = pl.Series("class", np.arange(300) % 2)
+    pl.DataFrame([numbers, classes]).with_columns(a=rng.normal(size=300), b=rng.normal(size=300)).write_csv(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("fit", ["-k", "1-2", "--covariance", "diag", "--criterion", "bic"]),
+        ("fit", ["-k", "1", "--target", "class"]),
+        ("report", ["-k", "1", "--out", "page.html"]),
+    ],
+)
+def test_a_long_file_that_is_read_whole_is_as_a_short_one(
+    command: str, what: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(long_tables, "LONG_BYTES", 0)
+    monkeypatch.chdir(tmp_path)
+    assert main([command, str(shuffled(tmp_path)), *what]) in (0, 3)  # 3: a class of two values may collapse
+    assert "column 'rownames' holds row numbers and is left out" in capsys.readouterr().err
+
+
+def test_row_numbers_that_are_carried_are_not_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, model, rows = shuffled(tmp_path), tmp_path / "model.npz", np.random.default_rng(1).normal(size=(50, 3))
+    emix.GaussianMixture(1).fit(rows).save(model)  # without names of columns
+    found = []
+    for size in (1 << 30, 0):
+        monkeypatch.setattr(long_tables, "LONG_BYTES", size)
+        assert main(["predict", str(model), str(path), "--id", "rownames"]) == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1] and found[0].startswith("rownames,component\n")

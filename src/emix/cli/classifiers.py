@@ -8,7 +8,6 @@ import numpy as np
 
 from emix.cli import polars_reading
 from emix.cli.json_summary import data_facts, write_json
-from emix.cli.long_tables import long_table
 from emix.cli.memory import check_room
 from emix.cli.outputs import is_standard_output, write_results
 from emix.cli.safeguards import EXIT_OK, UsageError, messages_on_stderr
@@ -40,8 +39,7 @@ def fit_classifier(arguments: argparse.Namespace, how: dict[str, Any]) -> int:
     if arguments.criterion in ("icl", "cv"):
         raise UsageError(f"--criterion is {arguments.criterion}, but --target chooses by bic or aic")
     how = how | {"carried": arguments.target}
-    if (long := long_table(arguments.file, **how)) is not None:
-        check_room(long, "a classifier")
+    check_room(arguments.file, how, "a classifier")
     table = read_table(arguments.file, **how)
     warn_of(arguments.file, left_out(table, "are left out"))
     classifier = MixtureClassifier(

@@ -108,8 +108,7 @@ def report(arguments: argparse.Namespace) -> int:
         check_writable(arguments.out, (".html", ".htm"))
     require("matplotlib.figure", "plot", "a report")
     refuse_overwriting(arguments.out, "--out", FILE=arguments.file)
-    if (long := long_table(arguments.file, **_how_to_read(arguments))) is not None:
-        check_room(long, "a report")
+    check_room(arguments.file, _how_to_read(arguments), "a report")
     table = _read(arguments)
     fitted = _fit_or_choose(arguments, table)
     from emix.report.report import Origin, report_html
@@ -148,11 +147,11 @@ def _read(arguments: argparse.Namespace) -> Table:
 
 def _read_long(arguments: argparse.Namespace) -> LongTable | None:
     """Return the table of a fit that is read block by block; None if it is to be read whole."""
+    if _is_choice(arguments):
+        check_room(arguments.file, _how_to_read(arguments), "a choice among mixtures")
+        return None
     table = long_table(arguments.file, **_how_to_read(arguments))
     if table is None:
-        return None
-    if _is_choice(arguments):
-        check_room(table, "a choice among mixtures")
         return None
     warn_of(arguments.file, columns_left_out(table))
     return table

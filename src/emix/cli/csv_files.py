@@ -17,7 +17,7 @@ from emix.cli.text_content import TextContent
 from emix.cli.text_layout import BLANKS, MISSING, counts, find_layout, records, with_tabs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Any
 
     import polars as pl
@@ -124,14 +124,17 @@ def may_not_count(text: bytes, before: bytes = b"\n") -> bool:
 
 def _for_polars(content: TextContent, layout: Layout) -> io.BytesIO:
     """Return the rows in a form that polars reads: no header, no comments, no empty lines, one tab for blanks."""
-    return io.BytesIO("".join(rows_that_count(content, layout)).encode())
+    return io.BytesIO("".join(rows_that_count(content.lines(), layout)).encode())
 
 
-def rows_that_count(content: TextContent, layout: Layout) -> Iterator[str]:
-    """Yield the rows of a file as polars reads them: no header, no comments, no empty lines, one tab for blanks."""
+def rows_that_count(lines: Iterable[tuple[int, str]], layout: Layout) -> Iterator[str]:
+    """Yield the rows of a file as polars reads them: no header, no comments, no empty lines, one tab for blanks.
+
+    `lines` are those of the file, with their numbers, from the first on.
+    """
     n_header_lines = layout.n_header_lines
     n_empty = 0
-    for _, line in content.lines():
+    for _, line in lines:
         if not counts(line):
             # In a single column an empty line between others is a row without a value.
             n_empty += len(layout.names) == 1 and n_header_lines == 0 and not line.strip()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -108,10 +109,8 @@ class _NumbersFile:
     def __init__(self, n_features: int, weighted: bool) -> None:
         self._d, self._weighted, self._n_rows = n_features, weighted, 0
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the rows may be read)
+        weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
-
-    def __del__(self) -> None:
-        self._file.close()
 
     def add(self, X: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
         """Write the next rows.

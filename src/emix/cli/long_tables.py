@@ -163,6 +163,7 @@ def long_table(
     separator: str | None = None,
     drop_missing: bool = False,
     to_fit: bool = False,
+    find_row_numbers: bool = True,
 ) -> LongTable | None:
     """Return a file as a table that is read block by block; None if it is short, or not on a disk, or compressed.
 
@@ -170,6 +171,8 @@ def long_table(
     ----------
     source, columns, weights, carried, header, separator, drop_missing, to_fit
         As of `read_table`.
+    find_row_numbers : bool
+        False: columns of row numbers are taken for data, without a pass over the file. Its size can then be told.
 
     Raises
     ------
@@ -188,7 +191,11 @@ def long_table(
             names, row_numbers = tuple(f"x{j}" for j in at), list[str]()
             weights = None if weight_at is None else f"x{weight_at}"
         else:
-            names, row_numbers = chosen_columns(file.names, columns, weights, carried, lambda: _row_numbers(file))
+
+            def row_number_columns() -> list[str]:
+                return _row_numbers(file, (weights, carried)) if find_row_numbers else []
+
+            names, row_numbers = chosen_columns(file.names, columns, weights, carried, row_number_columns)
     except ValueError as error:
         if str(error).startswith(source):
             raise
@@ -238,15 +245,18 @@ def _opened_parquet(source: str) -> FileParts | None:
     return file if 8 * file.n_rows * len(file.names) >= LONG_BYTES else None
 
 
-def _row_numbers(file: FileParts) -> list[str]:
+def _row_numbers(file: FileParts, apart: tuple[str | None, ...]) -> list[str]:
     """Find the columns that hold row numbers: by their names, and by their values in a pass of its own.
+
+    Columns `apart` are no data in any case.
 
     Raises
     ------
     ValueError
         If that cannot be told without all values at once.
     """
-    followed = {name: FollowedColumn(counting) for name, counting in suspects(file.names).items()}
+    found = suspects(file.names).items()
+    followed = {name: FollowedColumn(counting) for name, counting in found if name not in apart}
     if not followed:
         return []
     for frame in file.frames(list(followed)):

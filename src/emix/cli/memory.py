@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from emix.cli.long_tables import LongTable
+from emix.cli.long_tables import long_table
 
 # Where Linux says how much memory a container may have: a number of bytes, or "max".
 _LIMIT_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
@@ -25,14 +24,21 @@ def memory_bytes() -> float | None:
         return physical
 
 
-def check_room(table: LongTable, purpose: str) -> None:
+def check_room(source: str, how: dict[str, Any], purpose: str) -> None:
     """Refuse to read a long file whole where its numbers, and a copy of them, would fill the memory.
+
+    `how` says how it is read, as keywords of `long_table`.
 
     Raises
     ------
     ValueError
         With what is needed, what there is, and how to do without.
+    OSError
+        If it cannot be read.
     """
+    table = long_table(source, **how, find_row_numbers=False)
+    if table is None:
+        return
     needed, there = 2.0 * table.n_bytes, memory_bytes()
     if there is not None and needed > there:
         raise ValueError(

@@ -90,14 +90,22 @@ class TextBlocks:
         """Parts of a text with blanks between values, or in one column: line by line."""
         held: list[str] = []
         n_held = n_read = 0
-        for row in rows_that_count(self.content, self.layout):
+
+        def lines() -> Iterator[tuple[int, str]]:
+            nonlocal n_read
+            for numbered in self.content.lines():
+                n_read += len(numbered[1])
+                yield numbered
+
+        # Lines are counted as they stand in the file: a row may be a small part of its line, and comments are none.
+        for row in rows_that_count(lines(), self.layout):
             held.append(row)
             n_held += len(row)
             if n_held >= BLOCK_BYTES and row.endswith("\n"):
-                n_read += n_held
                 self.share_read = min(1.0, n_read / size)
                 yield "".join(held).encode()
                 held, n_held = [], 0
+        self.share_read = 1.0
         if held:
             yield "".join(held).encode()
 

@@ -87,6 +87,15 @@ class DaskSource(StreamedRows):
         """Names of the columns, if they have names, and their number, as the collection has them before any pass."""
         return self.partitions.feature_names, self.partitions.n_features
 
+    @property
+    def partition_lengths(self) -> list[int]:
+        """Numbers of rows of the partitions, by which sums are added: other ones give other bits."""
+        return [place.known.n_rows for place in self.places() if place.known is not None]
+
+    def with_weights(self, sample_weight: Any) -> DaskSource:
+        """Return a source of the same rows with these weights: partitions of theirs go with those of the rows."""
+        return DaskSource(self.partitions.rows, sample_weight, self._name)
+
     def places(self) -> Sequence[Place]:
         """Return the places of the partitions, with what the first pass found."""
         self.read()
@@ -173,7 +182,7 @@ class DaskSource(StreamedRows):
 
     def _draw(self, sample: Sample, summary: RowSummary, drawn: Sequence[Any] | None) -> None:
         """Fill a sample, in one more pass if `drawn` was not yet; again if many rows have the weight 0."""
-        lengths = [place.known.n_rows for place in self._places if place.known is not None]
+        lengths = self.partition_lengths
         if drawn is None:
             drawn = self._drawn(sample, lengths)
         size = sample_size(self.n_features) if sample.size is None else sample.size

@@ -44,7 +44,8 @@ _REMEDY = "Remove the file to begin anew, or pass another path for checkpoint."
 def checkpoint_at(path: Any, every: Any, caller: str) -> Iterator[Checkpoint]:
     """Hold the checkpoint of a fit, which is the block; remove it if the fit succeeds.
 
-    An interrupt leaves the state of the last iteration, an error the file as it was last written.
+    An interrupt leaves the state of the last iteration, an error the file as it was last written. An interrupt stays
+    one, with a note, if the file cannot be written.
 
     Raises
     ------
@@ -63,8 +64,12 @@ def checkpoint_at(path: Any, every: Any, caller: str) -> Iterator[Checkpoint]:
         checkpoint = Checkpoint(file, seconds)
         try:
             yield checkpoint
-        except (KeyboardInterrupt, SystemExit):
-            checkpoint.write_last()
+        except (KeyboardInterrupt, SystemExit) as interrupt:
+            try:
+                checkpoint.write_last()
+            except OSError as error:
+                # The interrupt goes on: whoever catches errors of files would go on with what was to end.
+                interrupt.add_note(f"emix could not write the checkpoint, which is as it was before: {error}")
             raise
         file.remove()
     finally:

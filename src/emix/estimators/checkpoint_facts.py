@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from emix import __version__
+from emix.arguments import counted
 from emix.estimators.parameters_check import Settings
 from emix.kernel.level import level_in_use
 from emix.rows.source import RowSource, without_unit
@@ -32,6 +33,7 @@ _WORDS = {
     "dtype": ("rows of dtype {}", _SAME_ROWS),
     "total_weight": ("rows of total weight {}", f"{_SAME_ROWS} and weights"),
     "column_range": ("{}", _SAME_ROWS),
+    "partitions": ("{}", f"{_SAME_ROWS} in the same partitions"),
 }
 _OF_SETTING = "{name}={}", "Set {name}={}"
 
@@ -56,6 +58,8 @@ def facts_of_rows(source: RowSource) -> dict[str, Any]:
         # Of weights near the largest number, the total in their own unit is infinite, which JSON does not hold.
         "total_weight": [without_unit(source).total_weight, source.weight_unit],
         "column_range": source.columns.column_range.tolist(),
+        # Of rows that are elsewhere, partitions fix the order of sums. All other sources have the sums of an array.
+        "partitions": getattr(source, "partition_lengths", None),
     }
 
 
@@ -85,8 +89,17 @@ def _text(name: str, value: Any, other: Any) -> str:
         column = next((j for j, ends in enumerate(zip(*value)) if ends != tuple(zip(*other))[j]), 0)
         least, greatest = (ends[column] for ends in value)
         return f"column {column} from {least!r} to {greatest!r}"
+    if name == "partitions":
+        return "no partitions" if value is None else _partitions(value, other)
     if name in ("emix", "level", "machine", "dtype"):
         return str(value)
     if name in ("start", "weights_init", "means_init", "precisions_init"):
         return "None" if value is None else f"with the digest {value[:8]}"
     return repr(value)
+
+
+def _partitions(lengths: list[int], other: list[int] | None) -> str:
+    if other is None or len(lengths) != len(other):
+        return counted(len(lengths), "partition")
+    number = next((i for i, pair in enumerate(zip(lengths, other)) if pair[0] != pair[1]), 0)
+    return f"{counted(lengths[number], 'row')} in partition {number}"

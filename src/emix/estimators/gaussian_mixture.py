@@ -282,7 +282,7 @@ class GaussianMixture(
         ------
         TypeError, ValueError
             If a parameter, `X` or `sample_weight` is not what it should be; if the checkpoint is of a fit with other
-            settings, seed, rows (number, weight, ranges), start, version of emix or level of the kernel.
+            settings, seed, rows (number, weight, ranges, partitions), start, version of emix or level of the kernel.
         DegenerateCovarianceError
             If in every run the covariance of a component collapsed.
         BlockingIOError, OSError, ModelFileError

@@ -133,7 +133,8 @@ class Follower:
         if self._callback is None:
             return False
         try:
-            answer = self._callback(run, record)
+            with rows_watched(None):  # passes that the callback makes are none of the fit
+                answer = self._callback(run, record)
         except DegenerateFitError as error:
             # The fit would take it for a collapse of its own, and go on with the next run.
             raise RuntimeError(f"callback raised {type(error).__name__}: {error}") from error

@@ -8,6 +8,8 @@ from contextvars import copy_context
 from queue import Full, Queue
 from typing import Generic, TypeVar
 
+from emix.rows.watching import rows_watched
+
 __all__ = ["read_ahead"]
 
 Item = TypeVar("Item")
@@ -63,7 +65,7 @@ class _Reader(threading.Thread, Generic[Item]):
 
     def run(self) -> None:
         """Put the items, in the context of the thread that asks for them."""
-        self._context.run(self._put_all)
+        self._context.run(self._put_unwatched)
 
     def end(self) -> None:
         """Wait until the thread has ended; items that it has read are dropped.
@@ -75,6 +77,11 @@ class _Reader(threading.Thread, Generic[Item]):
             while not self.ready.empty():
                 self.ready.get()
             self.join(0.01)
+
+    def _put_unwatched(self) -> None:
+        # The items may come of passes over other rows, which are a part of this pass and none of their own.
+        with rows_watched(None):
+            self._put_all()
 
     def _put_all(self) -> None:
         items = self._items
