@@ -129,7 +129,7 @@ def fit_stream(path: str) -> Any:
 
     def fit() -> emix.GaussianMixture:
         gm = mixture()
-        for batch in pq.ParquetFile(path).iter_batches(BLOCK):
+        for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(BLOCK):  # a buffer would hold the file
             gm.partial_fit(np.column_stack([column.to_numpy() for column in batch.columns]))
         return gm
 

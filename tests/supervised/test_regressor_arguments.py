@@ -20,12 +20,15 @@ def test_names_are_kept_and_compared() -> None:
     frame = pd.DataFrame(X, columns=["a", "y"])
     regressor = MixtureRegressor(2, random_state=0).fit(frame, pd.Series(y, name="price"))
     assert regressor.feature_names_in_.tolist() == ["a", "y"]
-    assert regressor.mixture_.feature_names_in_.tolist() == ["a", "y", "output y"]
+    assert regressor.mixture_.feature_names_in_.tolist() == ["a", "y", "price"]
     regressor.predict(frame)
     with pytest.raises(ValueError, match=r"Feature names must be in the same order"):
         regressor.predict(frame[["y", "a"]])
     names = regressor.conditional(frame).feature_names
-    assert names is not None and names.tolist() == ["output y"]
+    assert names is not None and names.tolist() == ["price"]
+    # An output without a name must not have a feature's.
+    plain = MixtureRegressor(2, random_state=0).fit(frame, y)
+    assert plain.mixture_.feature_names_in_.tolist() == ["a", "y", "output y"]
     two = MixtureRegressor().fit(frame, np.column_stack([y, X[:, 0] ** 2]))
     assert two.mixture_.feature_names_in_.tolist() == ["a", "y", "y0", "y1"]
     constant = np.full(len(y), 3.0)
