@@ -238,6 +238,39 @@ def test_a_pass_with_another_sum_of_weights() -> None:
         list(source.batches(512))
 
 
+class Sometimes:
+    """Blocks of other rows from the third pass on: after the one that checks them, and the first E-step."""
+
+    def __init__(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        self.change, self.passes = change, 0
+
+    def __call__(self) -> Iterator[Any]:
+        self.passes += 1
+        for number, part in enumerate(cut(X, 500)):
+            yield self.change(part) if self.passes > 2 and number == 4 else part
+
+
+START = emix.GaussianParameters.from_covariances("full", [0.5, 0.5], X[:2], np.stack([np.cov(X.T)] * 2))
+
+
+def test_a_bad_value_of_a_later_pass_is_named_with_its_block() -> None:
+    def spoil(part: NDArray[Any]) -> NDArray[Any]:
+        bad = part.copy()
+        bad[7, 2] = np.nan
+        return bad
+
+    message = r"The rows changed between passes\. Input block 4 contains NaN: the first is in row 7, column 2\."
+    with pytest.raises(ValueError, match=message):
+        emix.fit_em(emix.GaussianModel(2, 3), Sometimes(spoil), START)
+
+
+def test_rows_that_change_may_be_why_the_log_likelihood_falls() -> None:
+    with pytest.warns(emix.ConvergenceWarning) as caught:
+        emix.fit_em(emix.GaussianModel(2, 3), Sometimes(lambda part: part + 50.0), START, max_iter=2)
+    assert any("fell in 1 iterations" in str(w.message) for w in caught)
+    assert any("Or the rows changed between passes: check that each pass reads" in str(w.message) for w in caught)
+
+
 def test_what_can_be_read_only_once_is_refused() -> None:
     generator = (part for part in cut(X, 100))
     with pytest.raises(TypeError, match="blocks is a generator, which can be read only once; a fit makes many passes"):
