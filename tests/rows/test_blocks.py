@@ -148,6 +148,11 @@ BAD: list[tuple[Callable[[], Any], dict[str, Any], str]] = [
     (lambda: [X[:0]], {}, r"Found array with 0 sample\(s\)"),
     (lambda: [X, X[:, :2]], {}, "block 1 has 2 columns, expected 3, as block 0 has"),
     (lambda: [X, X.astype(np.float32)], {}, "block 1 has rows of float32, expected float64, as block 0 has"),
+    (
+        lambda: [X.astype(np.float32), np.ones((2, 3), int)],
+        {},
+        "all float32 or all float64: other numbers, such as int",
+    ),
     (lambda: [X, (X, WEIGHT)], {}, "block 1 has weights, expected no weights, as block 0 has"),
     (lambda: [frame(weight=None), X], {}, "block 1 has no names of columns, expected the columns 'a', 'b', 'c'"),
     (lambda: [frame(), frame()[["b", "a", "c", "w"]]], {}, "block 1 has the columns 'b', 'a', 'c', 'w', expected the"),
@@ -183,6 +188,11 @@ def test_blocks_that_are_no_rows_are_refused(
             source.read()
     with pytest.raises((ValueError, TypeError), match=message):
         emix.GaussianMixture(2).fit(source)
+
+
+def test_integers_are_float64_as_other_blocks_are() -> None:
+    source = BlockSource(lambda: [X, np.ones((5, 3), dtype=np.int16), np.ones((5, 3), dtype=bool)])
+    assert (source.n_rows, source.dtype) == (N + 10, np.float64)
 
 
 def test_weights_of_all_rows_are_one_for_each() -> None:

@@ -165,6 +165,16 @@ def test_tables_whose_names_are_not_read_are_refused(X: Any, error: type[Excepti
     refused(error, text, as_rows, X)
 
 
+@pytest.mark.parametrize("values", [[1.0, 2.0], ["u", "v"]])
+def test_dictionaries_of_arrow_are_refused_wherever_they_come(values: list[Any]) -> None:
+    categories = pa.table({"a": [1.0, 2.0], "b": pa.array(values).dictionary_encode()})
+    for X in (categories, categories.to_batches()[0]):
+        refused(ValueError, "X has column 1 ('b') of the type dictionary<", as_rows, X)
+    for data in (lambda: categories.to_batches(), lambda: [categories]):
+        with pytest.raises(ValueError, match=r"block 0 has column 1 \('b'\) of the type dictionary<"):
+            BlockSource(data).read()
+
+
 def blocks() -> list[NDArray[np.float64]]:
     return [np.eye(2)]
 

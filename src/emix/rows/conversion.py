@@ -240,6 +240,8 @@ def _columns_of_kind(X: Any, kind: str) -> str:
 
 def _refuse_special(X: Any, name: str) -> None:
     refuse_unread_names(X, name)
+    if _is_arrow(X):
+        _refuse_dictionaries(X, name)
     # isspmatrix of an object needs scipy.sparse, but an object of scipy.sparse needs it to be loaded already.
     sparse = sys.modules.get("scipy.sparse")
     if sparse is not None and sparse.issparse(X):
@@ -254,6 +256,17 @@ def _refuse_special(X: Any, name: str) -> None:
             f"{name} is a masked array with {int(np.ma.getmaskarray(X).sum())} masked values, expected none. Leave out "
             f"their rows, or fill them with {name}.filled."
         )
+
+
+def _refuse_dictionaries(X: Any, name: str) -> None:
+    """Refuse columns of categories, also of numbers, as blocks of Arrow batches do."""
+    arrow = sys.modules["pyarrow"]
+    for j, field in enumerate(X.schema):
+        if arrow.types.is_dictionary(field.type):
+            raise ValueError(
+                f"{name} has column {j} ({field.name!r}) of the type {field.type}, expected numbers. Convert the column "
+                "to float, or leave it out."
+            )
 
 
 def _from_objects(array: NDArray[Any], name: str, names: list[Any] | None) -> NDArray[np.float64]:
