@@ -170,7 +170,7 @@ def test_dictionaries_of_arrow_are_refused_wherever_they_come(values: list[Any])
     categories = pa.table({"a": [1.0, 2.0], "b": pa.array(values).dictionary_encode()})
     for X in (categories, categories.to_batches()[0]):
         refused(ValueError, "X has column 1 ('b') of the type dictionary<", as_rows, X)
-    for data in (lambda: categories.to_batches(), lambda: [categories]):
+    for data in (categories.to_batches, lambda: [categories]):
         with pytest.raises(ValueError, match=r"block 0 has column 1 \('b'\) of the type dictionary<"):
             BlockSource(data).read()
 

@@ -264,8 +264,8 @@ def _refuse_dictionaries(X: Any, name: str) -> None:
     for j, field in enumerate(X.schema):
         if arrow.types.is_dictionary(field.type):
             raise ValueError(
-                f"{name} has column {j} ({field.name!r}) of the type {field.type}, expected numbers. Convert the column "
-                "to float, or leave it out."
+                f"{name} has column {j} ({field.name!r}) of the type {field.type}, expected numbers. Convert the "
+                "column to float, or leave it out."
             )
 
 

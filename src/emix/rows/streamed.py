@@ -176,8 +176,8 @@ class StreamedRows(SummarizedRows):
                 pass
         except ValueError as error:
             raise ValueError(
-                f"The rows changed between passes. {error} There was no such value in the first pass, and each pass "
-                "must give the same rows in the same order."
+                f"The rows changed between passes. {error} The first pass found no such fault, and each pass must "
+                "give the same rows in the same order."
             ) from error
 
     def _first_pass(self, *, to_fit: bool) -> Iterator[_Filled]:
