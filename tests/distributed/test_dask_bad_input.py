@@ -138,6 +138,17 @@ def test_collections_that_change_between_passes() -> None:
         emix.fit_em(MODEL, (array_of(cut(X, LENGTHS)), weight), START)
 
 
+def test_a_bad_value_of_a_later_pass_is_named_with_its_partition() -> None:
+    def spoil(block: NDArray[Any]) -> NDArray[Any]:
+        bad = block.copy()
+        bad[7, 1] = np.nan
+        return bad
+
+    message = r"The rows changed between passes\. Input partition 2 contains NaN: the first is in row 7, column 1\."
+    with pytest.raises(ValueError, match=message):
+        emix.fit_em(MODEL, changing(spoil), START)
+
+
 def test_a_partition_that_raises() -> None:
     def broken(block: NDArray[Any]) -> NDArray[Any]:
         raise OSError("the file is gone")

@@ -139,9 +139,22 @@ def test_bad_values_are_refused_when_they_are_scored(gm: emix.GaussianMixture) -
     bad = X.copy()
     bad[1500, 1] = np.nan
     data = array_of(cut(bad, LENGTHS))
-    with pytest.raises(ValueError, match="contains NaN: the first is in row 800, column 1"):
-        gm.predict(data).compute()
-    with pytest.raises(ValueError, match="contains NaN: the first is in row 800, column 1"):
+    for method in METHODS:
+        with pytest.raises(ValueError, match="Input partition 2 of X contains NaN: the first is in row 800, column 1"):
+            getattr(gm, method)(data).compute()
+    with pytest.raises(ValueError, match="Input partition 2 of X contains NaN: the first is in row 800, column 1"):
         gm.score(data)
     with pytest.raises(ValueError, match="Found array with 0 sample"):
         gm.score(data[:0])
+
+
+def test_bad_values_of_a_frame_are_named_by_partition_and_column(named: emix.GaussianMixture) -> None:
+    bad = X.copy()
+    bad[1503, 1] = np.inf
+    data = dd.from_pandas(pd.DataFrame(bad, columns=NAMES), npartitions=4)
+    message = r"Input partition 2 of X contains infinity: the first is in row 3, column 1 \('b'\)"
+    for method in METHODS:
+        with pytest.raises(ValueError, match=message):
+            getattr(named, method)(data).compute()
+    with pytest.raises(ValueError, match=message):
+        named.score(data)

@@ -26,6 +26,17 @@ def test_fall_warns_once_and_never_converges() -> None:
     assert (result.n_iter, result.stopped_by) == (5, "log_likelihood")
 
 
+def test_rows_that_are_read_anew_may_have_changed() -> None:
+    class Summed(Scripted):
+        by_rows = True
+
+    falling = [-10.0, -5.0, -6.0, -4.0]
+    with pytest.warns(ConvergenceWarning, match="fell in 1 iterations.* Or the rows changed between passes"):
+        fit_em(Summed(falling), lambda: [np.zeros((1, 1))], 0, tol=0.0, max_iter=3)
+    with pytest.warns(ConvergenceWarning, match=r"fell in 1 iterations.* check the model's steps\.$"):
+        fit_em(Summed(falling), np.zeros((1, 1)), 0, tol=0.0, max_iter=3)
+
+
 def test_fall_that_the_m_step_explains_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

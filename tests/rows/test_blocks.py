@@ -148,6 +148,11 @@ BAD: list[tuple[Callable[[], Any], dict[str, Any], str]] = [
     (lambda: [X[:0]], {}, r"Found array with 0 sample\(s\)"),
     (lambda: [X, X[:, :2]], {}, "block 1 has 2 columns, expected 3, as block 0 has"),
     (lambda: [X, X.astype(np.float32)], {}, "block 1 has rows of float32, expected float64, as block 0 has"),
+    (
+        lambda: [X.astype(np.float32), np.ones((2, 3), int)],
+        {},
+        "all float32 or all float64: other numbers, such as int",
+    ),
     (lambda: [X, (X, WEIGHT)], {}, "block 1 has weights, expected no weights, as block 0 has"),
     (lambda: [frame(weight=None), X], {}, "block 1 has no names of columns, expected the columns 'a', 'b', 'c'"),
     (lambda: [frame(), frame()[["b", "a", "c", "w"]]], {}, "block 1 has the columns 'b', 'a', 'c', 'w', expected the"),
@@ -183,6 +188,11 @@ def test_blocks_that_are_no_rows_are_refused(
             source.read()
     with pytest.raises((ValueError, TypeError), match=message):
         emix.GaussianMixture(2).fit(source)
+
+
+def test_integers_are_float64_as_other_blocks_are() -> None:
+    source = BlockSource(lambda: [X, np.ones((5, 3), dtype=np.int16), np.ones((5, 3), dtype=bool)])
+    assert (source.n_rows, source.dtype) == (N + 10, np.float64)
 
 
 def test_weights_of_all_rows_are_one_for_each() -> None:
@@ -236,6 +246,39 @@ def test_a_pass_with_another_sum_of_weights() -> None:
     source.read()
     with pytest.raises(ValueError, match=r"gave weights with the sum .*, expected .*, as in the first pass"):
         list(source.batches(512))
+
+
+class Sometimes:
+    """Blocks of other rows from the third pass on: after the one that checks them, and the first E-step."""
+
+    def __init__(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        self.change, self.passes = change, 0
+
+    def __call__(self) -> Iterator[Any]:
+        self.passes += 1
+        for number, part in enumerate(cut(X, 500)):
+            yield self.change(part) if self.passes > 2 and number == 4 else part
+
+
+START = emix.GaussianParameters.from_covariances("full", [0.5, 0.5], X[:2], np.stack([np.cov(X.T)] * 2))
+
+
+def test_a_bad_value_of_a_later_pass_is_named_with_its_block() -> None:
+    def spoil(part: NDArray[Any]) -> NDArray[Any]:
+        bad = part.copy()
+        bad[7, 2] = np.nan
+        return bad
+
+    message = r"The rows changed between passes\. Input block 4 contains NaN: the first is in row 7, column 2\."
+    with pytest.raises(ValueError, match=message):
+        emix.fit_em(emix.GaussianModel(2, 3), Sometimes(spoil), START)
+
+
+def test_rows_that_change_may_be_why_the_log_likelihood_falls() -> None:
+    with pytest.warns(emix.ConvergenceWarning) as caught:
+        emix.fit_em(emix.GaussianModel(2, 3), Sometimes(lambda part: part + 50.0), START, max_iter=2)
+    assert any("fell in 1 iterations" in str(w.message) for w in caught)
+    assert any("Or the rows changed between passes: check that each pass reads" in str(w.message) for w in caught)
 
 
 def test_what_can_be_read_only_once_is_refused() -> None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+import dask.array as da
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pytest
 from numpy.lib.recfunctions import structured_to_unstructured
+from numpy.typing import NDArray
 
+import emix
+from emix.rows.blocks import BlockSource
 from emix.rows.conversion import as_numbers, is_frame, is_ready
 from emix.rows.validation import as_rows, as_sample_weight, feature_names
 
@@ -156,6 +163,50 @@ class Stream:
 )
 def test_tables_whose_names_are_not_read_are_refused(X: Any, error: type[Exception], text: str) -> None:
     refused(error, text, as_rows, X)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], ["u", "v"]])
+def test_dictionaries_of_arrow_are_refused_wherever_they_come(values: list[Any]) -> None:
+    categories = pa.table({"a": [1.0, 2.0], "b": pa.array(values).dictionary_encode()})
+    for X in (categories, categories.to_batches()[0]):
+        refused(ValueError, "X has column 1 ('b') of the type dictionary<", as_rows, X)
+    for data in (categories.to_batches, lambda: [categories]):
+        with pytest.raises(ValueError, match=r"block 0 has column 1 \('b'\) of the type dictionary<"):
+            BlockSource(data).read()
+
+
+def blocks() -> list[NDArray[np.float64]]:
+    return [np.eye(2)]
+
+
+@pytest.mark.parametrize(
+    ("X", "text"),
+    [
+        (da.from_array(np.eye(2)), "X is a dask Array, expected an array or a data frame in memory. Convert it first"),
+        (dd.from_pandas(pd.DataFrame(np.eye(2)), npartitions=1), "X is a dask DataFrame, expected an array or a data"),
+        (da.from_array(np.eye(2)), "with X.compute(): collections of dask are taken by fit, summary and the scores"),
+        ("rows.npy", "X is the path 'rows.npy', expected an array or a data frame in memory: paths are taken by fit"),
+        (Path("rows.csv"), "X is the path 'rows.csv'"),
+        (blocks, "X is a function, expected an array or a data frame in memory: rows that are read block by block are"),
+        (blocks, "where parts will do, one block after another: for block in X()."),
+        (iter([np.eye(2)]), "X is a list_iterator, expected an array or a data frame in memory"),
+        (BlockSource(blocks), "X is a BlockSource, expected an array or a data frame in memory"),
+        (BlockSource(blocks), "one batch after another: for batch in X.batches(1) has them as batch.X."),
+        (pads.dataset(pa.table({"a": [1.0]})), "one batch after another: for batch in X.to_batches()."),
+        (("a.npy", "b.npy"), "X holds paths, such as 'a.npy', expected numbers. Pass a list of paths of .npy files to"),
+        (np.array(["a.npy"]), "X holds paths, such as 'a.npy', expected numbers. Pass a list of paths"),
+        ((Path("a.npy"),), "X holds paths, such as 'a.npy', expected numbers. Pass a list of paths"),
+    ],
+)
+def test_what_is_read_block_by_block_is_refused_where_arrays_are_taken(X: Any, text: str) -> None:
+    refused(TypeError, text, as_rows, X)
+    gm = emix.GaussianMixture(1).fit(np.random.default_rng(0).normal(size=(50, 2)))
+    for function in (gm.statistics, gm.partial_fit, emix.select_mixture):
+        refused(TypeError, text, function, X)
+
+
+def test_text_that_is_no_path_stays_text() -> None:
+    refused(ValueError, "w has dtype <U6, expected numbers: could not convert string", as_numbers, "height", "w")
 
 
 def test_what_a_structured_array_is_told_to_become() -> None:

@@ -61,7 +61,7 @@ def _mapped(rows: Any, score: Callable[[Any], Any], what: str, dtype: np.dtype[A
     if is_array(rows):
         return rows.map_blocks(score, chunks=(rows.chunks[0], (n_components,)), dtype=kind, meta=meta)
     array, task = (require(name, "dask", "scoring a dask collection") for name in ("dask.array", "dask.delayed"))
-    parts = [task.delayed(score, traverse=False)(part) for part in rows.to_delayed()]
+    parts = [task.delayed(score, traverse=False)(part, block_id=(i,)) for i, part in enumerate(rows.to_delayed())]
     blocks = [array.from_delayed(part, (np.nan, n_components), meta=meta) for part in parts]
     return array.concatenate(blocks, allow_unknown_chunksizes=True)
 

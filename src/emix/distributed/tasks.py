@@ -21,7 +21,7 @@ from emix.kernel.level import level_in_use
 from emix.rows.arrays import ArraySource
 from emix.rows.conversion import as_numbers, column_names, is_frame
 from emix.rows.pieces import ArrayPiece, Layout, check_alike
-from emix.rows.refusals import first_bad_weight, refusal_of_weight
+from emix.rows.refusals import first_bad_value, first_bad_weight, refusal_of_value, refusal_of_weight
 from emix.rows.sampling import Drawn, Sample
 from emix.rows.source import Batch
 from emix.rows.summary import RowSummary, WeightSums
@@ -179,11 +179,13 @@ def summed_rows(
 
 
 def mapped_rows(rows: Any, weight: Any, function: Callable[[Batch], Any], *, place: Place) -> Any:
-    """Return the function's result for a partition; None if it has no rows."""
+    """Return the function's result for a partition, whose values are finite; None if it has no rows."""
     _check_here(place)
-    X, w, _ = rows_of(rows, weight, place)
+    X, w, layout = rows_of(rows, weight, place)
     if len(X) == 0:
         return None
+    if (bad := first_bad_value(X, to_fit=False)) is not None:
+        raise ValueError(refusal_of_value(bad, X.dtype.char, layout.feature_names, name=f"{place.called} of X"))
     if w is not None and (row := first_bad_weight(w)) is not None:
         raise ValueError(refusal_of_weight(w[row], row, f"{place.called} of sample_weight"))
     return function(Batch(0, X, w))
@@ -212,13 +214,21 @@ def block_scores(
     dtype: np.dtype[Any],
     names: NDArray[np.object_] | None,
     caller: str,
+    block_id: tuple[int, ...] | None = None,
+    partition_info: dict[str, Any] | None = None,
 ) -> Any:
-    """Return one of the scores of a partition; a data frame's are a series with its index, if they are a column."""
+    """Return one of the scores of a partition; a data frame's are a series with its index, if they are a column.
+
+    Dask tells the place of a block of an array by `block_id`, and that of a partition of a data frame by
+    `partition_info`; messages name it.
+    """
+    number = block_id[0] if block_id else None if partition_info is None else partition_info["number"]
+    called = "X" if number is None else f"partition {number} of X"
     if len(rows) == 0:
         shape = (0, parameters.n_components) if what == "responsibilities" else (0,)
         found: Any = np.empty(shape, np.intp if what == "labels" else dtype)
     else:
-        X = rows_to_score(rows, parameters.n_features, names, caller=caller).astype(dtype, copy=False)
+        X = rows_to_score(rows, parameters.n_features, names, caller=caller, name=called).astype(dtype, copy=False)
         found = getattr(score_rows(X, parameters, **{"log_density": False, what: True}, n_threads=1), what)
     if is_frame(rows) and found.ndim == 1:
         from pandas import Series  # the rows' own library

@@ -247,7 +247,7 @@ def iterate(
         if watch is not None and not ended:
             seen = rise.records() if watch.sees_all else (rise.last(),)
             ended = any(watch.look(record) is True for record in seen)
-    rule.warn_of_falls()
+    rule.warn_of_falls(getattr(run, "reads_anew", False))
     converged = stopped_by is not None and stopped_by != "callback"
     stopped_by = stopped_by or "max_iter"
     return EMResult(parameters, log_likelihood, n_iter, converged, stopped_by, history, statistics, log_prior, plain)

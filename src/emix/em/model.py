@@ -66,6 +66,9 @@ class EMRun(Protocol[Parameters_contra, Statistics_co]):
     A run that a fit may go on with in another process has two more methods: ``state()`` returns what it keeps between
     passes and results depend on, as arrays by name, and ``restore(state)``, called before the first pass, takes it. The
     loop calls them if it has a keeper (keeping.py).
+
+    A run whose passes read their rows anew, which may then be others, has an attribute ``reads_anew``, which is True:
+    the warning of a log-likelihood that fell says so.
     """
 
     @property

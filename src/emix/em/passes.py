@@ -72,6 +72,11 @@ class _BegunRun:
         return getattr(self._run, "restore", None)
 
     @property
+    def reads_anew(self) -> bool:
+        """The run's own, False if it has none."""
+        return bool(getattr(self._run, "reads_anew", False))
+
+    @property
     def effective_rows(self) -> float:
         # Not asked of the run before it is needed: with weights, the answer takes a pass over them.
         rows: Any = getattr(self._run, "effective_rows", None)
@@ -95,6 +100,7 @@ class _RunByRows:
     def __init__(self, model: Any, data: Any) -> None:
         self._model = model
         self._blocks = _blocks_of(data)
+        self.reads_anew = callable(data) or is_source(data)
         if hasattr(model, "weight"):
             weight = sum(checked_weight(model, block) for block in self._blocks())
         else:

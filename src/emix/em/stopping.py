@@ -127,8 +127,11 @@ class StoppingRule:
         """Falls of the objective so far: iteration, nats."""
         return tuple(self._falls)
 
-    def warn_of_falls(self) -> None:
-        """Warn, once, if the objective fell. EM cannot make it fall: a step of the model is wrong, or inexact."""
+    def warn_of_falls(self, reads_anew: bool = False) -> None:
+        """Warn, once, if the objective fell. EM cannot make it fall: a step of the model is wrong, or inexact.
+
+        Where each pass reads the rows anew (`reads_anew`), they may also be others than in the pass before.
+        """
         if not self._falls:
             return
         n_iter, fall = max(self._falls, key=lambda found: found[1])
@@ -136,9 +139,12 @@ class StoppingRule:
         if hasattr(self._model, "shortfall"):
             reason = getattr(self._model, "shortfall_reason", "the M-step's shortfall")
             explanation = f"rounding and {reason} explain"
+        remedy = "Rescale ill-conditioned data, or check the model's steps."
+        if reads_anew:
+            remedy += " Or the rows changed between passes: check that each pass reads the same rows in the same order."
         warn_convergence(
             f"The {objective_of(self._model)} fell in {len(self._falls)} iterations, most in iteration {n_iter}, by "
-            f"{fall:.6g} nats: more than {explanation}. Rescale ill-conditioned data, or check the model's steps."
+            f"{fall:.6g} nats: more than {explanation}. {remedy}"
         )
 
 

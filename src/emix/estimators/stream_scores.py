@@ -16,7 +16,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import Scores, ZeroDensities, score_rows
 from emix.rows.opening import is_mapped
 from emix.rows.source import Batch, RowSource
-from emix.rows.validation import FloatArray, as_rows, check_feature_names, check_n_features
+from emix.rows.validation import FloatArray, check_feature_names, check_n_features
 
 __all__ = ["Totals", "batches_to_score", "scores_of_stream", "totals_of_rows", "totals_of_stream"]
 
@@ -110,7 +110,7 @@ def totals_of_stream(stream: RowSource, fitted: dict[str, Any], caller: str, *, 
     """Sum over all rows of a stream, which is read once: where the rows are, if the stream has a method `summed`."""
     if (summed := getattr(stream, "summed", None)) is not None:
         _check_columns(stream, fitted, caller)
-        parts: _Part | None = summed(partial(_part, parameters_of(fitted), caller, entropy), _Part.plus)
+        parts: _Part | None = summed(partial(_part, parameters_of(fitted), entropy), _Part.plus)
         if parts is None:
             raise _no_rows(caller)
         return _of_stream(*parts)
@@ -135,11 +135,11 @@ class _Part(NamedTuple):
         return _Part(self.total.plus(other.total), self.zeros.joined(other.zeros), weights)
 
 
-def _part(parameters: GaussianParameters, caller: str, entropy: bool, batch: Batch) -> _Part:
+def _part(parameters: GaussianParameters, entropy: bool, batch: Batch) -> _Part:
     """Sums over a part of the rows, where it lies; one thread, as its caller has others beside it."""
-    rows, zeros = as_rows(batch.X, caller=caller), ZeroDensities()
+    zeros = ZeroDensities()
     weights = None if batch.weight is None else WeightFacts().plus(batch.weight)
-    return _Part(_sums(rows, batch.weight, parameters, 1, entropy, zeros), zeros, weights)
+    return _Part(_sums(batch.X, batch.weight, parameters, 1, entropy, zeros), zeros, weights)
 
 
 def _of_stream(total: Totals, zeros: ZeroDensities, weights: WeightFacts | None) -> Totals:

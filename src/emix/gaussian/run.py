@@ -81,6 +81,11 @@ class GaussianRun:
         self._closing: tuple[GaussianParameters, PassOutcome] | None = None
 
     @property
+    def reads_anew(self) -> bool:
+        """True if each pass reads the rows again."""
+        return self.source.whole is None
+
+    @property
     def effective_rows(self) -> float:
         """Number of rows of equal weight that the rows are worth."""
         return self.source.effective_rows

@@ -292,7 +292,15 @@ def _nearest_by_scale(X: NDArray[np.float64], parameters: GaussianParameters) ->
 
 
 def not_finite(source: RowSource, parameters: GaussianParameters, n_threads: int | None) -> ValueError:
-    """Return the error of a log-likelihood that is not finite: it names the first row that makes it so."""
+    """Return the error of a log-likelihood that is not finite: it names the first row that makes it so.
+
+    Raises
+    ------
+    ValueError
+        If the source can check its rows again, by a method `check_again`, and has one now that no fit can take.
+    """
+    if (check := getattr(source, "check_again", None)) is not None:
+        check()
     batch: Any
     for batch in source.batches(1):
         density = score_rows(batch.X, parameters, n_threads=n_threads).log_density
@@ -308,4 +316,5 @@ def not_finite(source: RowSource, parameters: GaussianParameters, n_threads: int
     return ValueError(
         "The log-likelihood is not finite, though that of every row is: the sum overflows. Divide the columns, or "
         "sample_weight, by their largest magnitudes."
+        + (" Or the rows changed between passes, which must give the same." if source.whole is None else "")
     )

@@ -37,8 +37,10 @@ class BlockSource(StreamedRows):
     blocks : callable, pyarrow.Table, pyarrow.dataset.Dataset
         Called without arguments for each pass, it returns a new iterator of blocks, with the same rows in the same
         order each time; blocks may end anywhere. A block is an array, a data frame, a RecordBatch or Table of pyarrow,
-        or a tuple of one of them and its weights, one for each row. All blocks have the same columns and types. Another
-        thread runs the iterator, while the block before is computed; a block's memory may be used again for the next.
+        or a tuple of one of them and its weights, one for each row. All blocks have the same columns, and are float32
+        or float64 alike; integers, booleans and other numbers become float64, dictionary columns of Arrow are refused.
+        Another thread runs the iterator, while the block before is computed; a block's memory may be used again for
+        the next.
     columns : sequence of str, optional
         Names of the columns to take, in this order, where blocks have names; by default all but `weight`.
     weight : str, optional

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "column_names",
     "few",
     "is_arrow_data",
+    "is_dask",
     "is_frame",
     "is_ready",
     "refuse_unread_names",
@@ -25,6 +27,11 @@ __all__ = [
 
 # A look at the attributes of most objects takes ten times as long as the conversion of one short row.
 _WITHOUT_NAMES = (list, tuple, float, int)
+
+# What is read block by block, in messages of functions that take arrays.
+_STREAMS = "fit, summary and the scores of emix.GaussianMixture, and by emix.fit_em"
+
+_SUFFIXES = (".npy", ".parquet", ".pq")
 
 
 def as_numbers(X: Any, name: str) -> NDArray[Any]:
@@ -64,12 +71,14 @@ def as_numbers(X: Any, name: str) -> NDArray[Any]:
             "Pass the real and the imaginary parts as two columns."
         )
     if kind in "USTmMV":
+        _refuse_paths(array, name)
         raise ValueError(
             f"{name} has dtype {array.dtype}{_columns_of_kind(X, kind)}, expected numbers: could not convert string, "
             "date or record to float. "
             "Convert its columns to float, or leave them out."
         )
     if kind == "O":
+        _refuse_paths(array, name)
         return _from_objects(array, name, column_names(X))
     single = kind == "f" and array.dtype.itemsize == 4
     # Byte order and alignment are made native here; both are free where they are so already.
@@ -121,6 +130,12 @@ def is_arrow_data(data: Any) -> bool:
     )
 
 
+def is_dask(data: Any) -> bool:
+    """True if `data` is a collection of dask, which is loaded then."""
+    cls = type(data)
+    return "dask" in sys.modules and cls.__module__.partition(".")[0] == "dask" and hasattr(cls, "__dask_graph__")
+
+
 def _as_array(X: Any) -> NDArray[Any]:
     if type(X) in _WITHOUT_NAMES:
         return np.asarray(X)
@@ -149,13 +164,23 @@ def refuse_unread_names(X: Any, name: str) -> None:
             f"{name} is a {type(X).__name__} with the keys {few(X)}, expected an array or a data frame. Make it one, "
             f"for example with pandas.DataFrame({name})."
         )
+    cls = type(X)
+    if is_dask(X):
+        raise TypeError(
+            f"{name} is a dask {cls.__name__}, expected an array or a data frame in memory. Convert it first, with "
+            f"{name}.compute(): collections of dask are taken by {_STREAMS}."
+        )
     if is_frame(X) or _is_arrow(X):
         return
-    cls = type(X)
-    if callable(getattr(cls, "batches", None)) and callable(getattr(cls, "read", None)):
+    if (parts := _parts_of_stream(X, name)) is not None:
         raise TypeError(
-            f"{name} is a {cls.__name__}, expected an array or a data frame: a source of rows is fitted by "
-            "emix.GaussianMixture, or by emix.fit_em(emix.GaussianModel(...), source, start)."
+            f"{name} is a {cls.__name__}, expected an array or a data frame in memory: rows that are read block by "
+            f"block are taken by {_STREAMS}. Pass an array of all rows, or, where parts will do, {parts}."
+        )
+    if isinstance(X, (str, os.PathLike)) and _is_path(X):
+        raise TypeError(
+            f"{name} is the path {os.fspath(X)!r}, expected an array or a data frame in memory: paths are taken by "
+            f"{_STREAMS}. Read the file first, for example with numpy.load or pandas.read_parquet."
         )
     # A lazy frame would work out its columns if it was asked itself, and not its class.
     named = any(hasattr(cls, attribute) for attribute in ("columns", "column_names", "__dataframe__"))
@@ -164,6 +189,37 @@ def refuse_unread_names(X: Any, name: str) -> None:
             f"{name} is a {cls.__module__.partition('.')[0]} {cls.__name__}, whose columns emix cannot read by their "
             "names, expected an array or a data frame of pandas, polars or pyarrow. Convert it first: a lazy frame "
             f"with {name}.collect() or {name}.compute(), others for example with pyarrow.table({name})."
+        )
+
+
+def _parts_of_stream(X: Any, name: str) -> str | None:
+    """Return advice for rows that are read block by block: what to pass instead; None for anything else."""
+    cls = type(X)
+    if callable(getattr(cls, "batches", None)) and callable(getattr(cls, "read", None)):
+        return f"one batch after another: for batch in {name}.batches(1) has them as batch.X"
+    if is_arrow_data(X):
+        return f"one batch after another: for batch in {name}.to_batches()"
+    if any(hasattr(cls, attribute) for attribute in ("__array__", "__array_interface__", "__len__")):
+        return None
+    if isinstance(X, Iterator):
+        return f"one block after another: for block in {name}"
+    return f"one block after another: for block in {name}()" if callable(X) else None
+
+
+def _is_path(value: Any) -> bool:
+    """True if text is the path of a file, by its end or because there is one."""
+    path = os.fspath(value)
+    return not isinstance(value, str) or path.endswith(_SUFFIXES) or os.path.exists(path)
+
+
+def _refuse_paths(array: NDArray[Any], name: str) -> None:
+    """Refuse an array or a tuple of paths: only a list is one of files."""
+    first = next(array.flat, None)
+    if isinstance(first, os.PathLike) or (isinstance(first, str) and first.endswith(_SUFFIXES)):
+        raise TypeError(
+            f"{name} holds paths, such as {str(first)!r}, expected numbers. Pass a list of paths of .npy files "
+            "to fit, summary and the scores of emix.GaussianMixture; elsewhere read them first, for example with "
+            "numpy.load."
         )
 
 
@@ -184,6 +240,8 @@ def _columns_of_kind(X: Any, kind: str) -> str:
 
 def _refuse_special(X: Any, name: str) -> None:
     refuse_unread_names(X, name)
+    if _is_arrow(X):
+        _refuse_dictionaries(X, name)
     # isspmatrix of an object needs scipy.sparse, but an object of scipy.sparse needs it to be loaded already.
     sparse = sys.modules.get("scipy.sparse")
     if sparse is not None and sparse.issparse(X):
@@ -198,6 +256,17 @@ def _refuse_special(X: Any, name: str) -> None:
             f"{name} is a masked array with {int(np.ma.getmaskarray(X).sum())} masked values, expected none. Leave out "
             f"their rows, or fill them with {name}.filled."
         )
+
+
+def _refuse_dictionaries(X: Any, name: str) -> None:
+    """Refuse columns of categories, also of numbers, as blocks of Arrow batches do."""
+    arrow = sys.modules["pyarrow"]
+    for j, field in enumerate(X.schema):
+        if arrow.types.is_dictionary(field.type):
+            raise ValueError(
+                f"{name} has column {j} ({field.name!r}) of the type {field.type}, expected numbers. Convert the "
+                "column to float, or leave it out."
+            )
 
 
 def _from_objects(array: NDArray[Any], name: str, names: list[Any] | None) -> NDArray[np.float64]:

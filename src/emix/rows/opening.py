@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emix.rows.conversion import as_numbers, is_arrow_data, is_frame, is_ready
+from emix.rows.conversion import as_numbers, is_arrow_data, is_dask, is_frame, is_ready
 from emix.rows.sampling import SAMPLE_ROWS
 from emix.rows.source import is_source
 
@@ -59,7 +59,7 @@ def stream_of(data: Any, sample_weight: Any = None, *, name: str = "X") -> RowSo
         return _of_paths(data, sample_weight, name) if is_paths else None
     if is_source(data):
         return _weighted(data, sample_weight)
-    if _is_dask(data):
+    if is_dask(data):
         from emix.distributed.source import DaskSource
 
         return DaskSource(data, sample_weight, name)
@@ -80,12 +80,6 @@ def stream_of(data: Any, sample_weight: Any = None, *, name: str = "X") -> RowSo
     if callable(data) and not is_frame(data) and not hasattr(data, "__array__"):
         return _of_blocks(data, sample_weight)
     return None
-
-
-def _is_dask(data: Any) -> bool:
-    """True if `data` is a collection of dask, which is loaded then."""
-    cls = type(data)
-    return "dask" in sys.modules and cls.__module__.partition(".")[0] == "dask" and hasattr(cls, "__dask_graph__")
 
 
 def _parts(mapped: NDArray[Any]) -> Iterator[NDArray[Any]]:

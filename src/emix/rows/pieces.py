@@ -125,6 +125,7 @@ def check_alike(layout: Layout, piece: Piece, first: str) -> None:
     found = piece.layout
     if found[:4] == layout[:4]:
         return
+    remedy = "in the same order"
     if found.n_features != layout.n_features:
         what, expected = f"{found.n_features} columns", f"{layout.n_features}"
     elif found.feature_names != layout.feature_names:
@@ -134,9 +135,10 @@ def check_alike(layout: Layout, piece: Piece, first: str) -> None:
         )
     elif found.dtype != layout.dtype:
         what, expected = f"rows of {found.dtype}", f"{layout.dtype}"
+        remedy = "all float32 or all float64: other numbers, such as integers, become float64"
     else:
         what, expected = ("weights" if one.weighted else "no weights" for one in (found, layout))
     raise ValueError(
         f"{piece.called(piece.first_row)} has {what}, expected {expected}, as {first} has. Hand out blocks with the "
-        "same columns, in the same order and of the same types."
+        f"same columns, {remedy}."
     )

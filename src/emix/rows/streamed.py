@@ -163,6 +163,23 @@ class StreamedRows(SummarizedRows):
         for batch, layout, _ in self._first_pass(to_fit=False):
             yield batch, layout.feature_names
 
+    def check_again(self) -> None:
+        """Check all values once more, where a later pass has found that there must be one that no fit can take.
+
+        Raises
+        ------
+        ValueError
+            With the first value of the rows, as they are now, that is missing, NaN, infinite or too large.
+        """
+        try:
+            for _ in self._checked(to_fit=True):
+                pass
+        except ValueError as error:
+            raise ValueError(
+                f"The rows changed between passes. {error} The first pass found no such fault, and each pass must "
+                "give the same rows in the same order."
+            ) from error
+
     def _first_pass(self, *, to_fit: bool) -> Iterator[_Filled]:
         return watched(read_ahead(self._checked(to_fit)), lambda filled: len(filled.batch.X), self._expected_rows)
 

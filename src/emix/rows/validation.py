@@ -309,7 +309,13 @@ def check_n_features(X: FloatArray, n_features: int, *, caller: str) -> None:
 
 
 def rows_to_score(
-    X: Any, n_features: int, fitted_names: NDArray[np.object_] | None, *, caller: str, to_fit: bool = False
+    X: Any,
+    n_features: int,
+    fitted_names: NDArray[np.object_] | None,
+    *,
+    caller: str,
+    to_fit: bool = False,
+    name: str = "X",
 ) -> FloatArray:
     """Return rows with the columns of a fit.
 
@@ -324,6 +330,8 @@ def rows_to_score(
         The estimator's name in messages.
     to_fit : bool
         As of `as_rows`.
+    name : str
+        The argument's name in messages.
 
     Raises
     ------
@@ -333,7 +341,7 @@ def rows_to_score(
     names = feature_names(X)
     if names is not None or fitted_names is not None:
         check_feature_names(names, fitted_names, caller=caller)
-    rows = as_rows(X, caller=caller, to_fit=to_fit)
+    rows = as_rows(X, name=name, caller=caller, to_fit=to_fit)
     check_n_features(rows, n_features, caller=caller)
     return rows
 
