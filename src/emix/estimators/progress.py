@@ -6,6 +6,7 @@ A fit in memory is followed by iterations. A pass over a stream may take minutes
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 import warnings
@@ -231,7 +232,7 @@ class _Bar:
     def __init__(self, bar: Any, n_init: int) -> None:
         self._n_init = n_init
         self._run = ""
-        self._bar = bar(total=None, bar_format="{desc}", dynamic_ncols=True)
+        self._bar = bar(total=None, bar_format="{desc}", **_size())
         self._passes = PassProgress()
 
     def knows(self, unit: float, settled: float, max_iter: int) -> None:
@@ -277,6 +278,16 @@ def _course(record: EMRecord, seconds: float) -> str:
     rate = record.iteration / record.seconds if record.seconds > 0.0 else 0.0
     change = f"{record.change:.2e}" if record.iteration else "-"
     return f"log-likelihood {record.log_likelihood:.5f}   change {change}   {seconds:.2f} s   {rate:.1f} iterations/s"
+
+
+def _size() -> dict[str, Any]:
+    """Return tqdm's arguments for the size of the terminal: it is followed, or 24 lines of 80 if it is not known."""
+    try:
+        n_columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (AttributeError, OSError, ValueError):  # no terminal, but a notebook or a stream of another kind
+        return {"dynamic_ncols": True}
+    # Under `script`, in containers and on serial lines a terminal may report 0 × 0, for which tqdm draws nothing.
+    return {"dynamic_ncols": True} if n_columns else {"ncols": 80, "nrows": 24}
 
 
 def _bar_class() -> Any:
