@@ -38,8 +38,8 @@ class _Display(Protocol):
     def doing(self, text: str) -> None:
         """Take what `Follower.doing` is told."""
 
-    def run_begins(self, run: int) -> None:
-        """Show which run begins."""
+    def run_begins(self, run: int, n_done: int) -> None:
+        """Show which run begins, or goes on after so many E-steps."""
 
     def iteration_ends(self, record: EMRecord, seconds: float) -> None:
         """Show how far the run is, `seconds` after the fit began."""
@@ -109,10 +109,13 @@ class Follower:
         if self._display is not None:
             self._display.doing(text)
 
-    def run_begins(self, run: int) -> Callable[[EMRecord], bool]:
-        """Tell that a run begins, and return the function that looks at its records and may end it."""
+    def run_begins(self, run: int, n_done: int = 0) -> Callable[[EMRecord], bool]:
+        """Tell that a run begins, and return the function that looks at its records and may end it.
+
+        A run that goes on from a checkpoint has done `n_done` E-steps.
+        """
         if self._display is not None:
-            self._display.run_begins(run)
+            self._display.run_begins(run, n_done)
         return lambda record: self._look(run, record)
 
     def run_ends(self, result: EMResult) -> None:
@@ -190,7 +193,7 @@ class _Lines:
     def doing(self, text: str) -> None:
         pass
 
-    def run_begins(self, run: int) -> None:
+    def run_begins(self, run: int, n_done: int) -> None:
         print(f"Initialization {run}", flush=True)
 
     def iteration_ends(self, record: EMRecord, seconds: float) -> None:
@@ -245,9 +248,9 @@ class _Bar:
     def say(self, text: str) -> None:
         self._bar.set_description_str(f"start: {text}")
 
-    def run_begins(self, run: int) -> None:
+    def run_begins(self, run: int, n_done: int) -> None:
         self._run = f"run {run + 1} of {self._n_init}, " if self._n_init > 1 else ""
-        self._passes.run_begins()
+        self._passes.run_begins(n_done)
         self._bar.set_description_str(f"{self._run}start")
 
     def rows_read(self, n_done: int, n_rows: float | None) -> None:
