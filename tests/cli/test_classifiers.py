@@ -73,6 +73,61 @@ def test_rows_without_a_value_stay_empty(tmp_path: Path, capsys: pytest.CaptureF
     assert (lines[0], lines[8], lines[9]) == ("class", "", "setosa")
 
 
+def test_rows_without_a_class_are_left_out_with_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, model = tmp_path / "iris.csv", tmp_path / "model.npz"
+    rows = pl.int_range(150)
+    holes = FRAME.with_columns(
+        a=pl.when(rows == 7).then(None).otherwise(pl.col("a")),
+        species=pl.when(rows.is_in([7, 20, 60])).then(None).otherwise(pl.col("species")),
+        w=pl.lit(2.0) + rows % 3,
+    )
+    holes.write_csv(path)
+    options = ["--target", "species", "-k", 1, *COLUMNS, "--weights", "w", "--out", model]
+    assert run("fit", path, *options) == 1
+    capsys.readouterr()
+    assert run("fit", path, *options, "--missing", "drop") == 0
+    found = capsys.readouterr()
+    assert "3 of 150 rows have no value in some column and are left out" in found.err
+    assert "Data             147 rows, 4 columns" in found.out
+    whole = holes.drop_nulls()
+    expected = MixtureClassifier(1, random_state=0).fit(
+        whole[["a", "b", "c", "d"]], whole["species"].to_numpy(), sample_weight=whole["w"].to_numpy()
+    )
+    np.testing.assert_array_equal(MixtureClassifier.load(model).mixtures_[1].means_, expected.mixtures_[1].means_)
+    holes.with_columns(species=pl.lit(None, pl.String)).write_parquet(tmp_path / "none.parquet")
+    assert run("fit", tmp_path / "none.parquet", *options, "--missing", "drop") == 1
+    assert "no row has a value in every column, the class 'species' too" in capsys.readouterr().err
+
+
+def test_info_tells_the_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, model = tmp_path / "iris.csv", tmp_path / "model.npz"
+    FRAME.write_csv(path)
+    fit = ["fit", path, "--target", "species", "-k", "2", *COLUMNS, "--out", model]
+    assert run(*fit, "--json") == 0
+    of_fit = json.loads(capsys.readouterr().out)
+    assert run(*fit) == 0
+    text = capsys.readouterr().out.partition("\n\nModel file")[0]
+    assert run("info", model) == 0
+    assert capsys.readouterr().out == text.replace("150 rows, ", "") + "\n"
+    assert run("info", model, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["classifier"] == of_fit["classifier"]
+
+
+def test_a_file_that_memory_does_not_hold_is_refused_before_it_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, model = tmp_path / "iris.csv", tmp_path / "model.npz"
+    FRAME.write_csv(path)
+    assert run("fit", path, "--target", "species", "-k", 1, *COLUMNS, "--out", model, "-q") == 0
+    monkeypatch.setattr("emix.cli.long_tables.LONG_BYTES", 1)
+    monkeypatch.setattr("emix.cli.memory.memory_bytes", lambda: 1000.0)
+    assert run("predict", model, path) == 1
+    assert "predicting classes reads all rows into memory, which takes about" in capsys.readouterr().err
+    monkeypatch.setattr("emix.cli.memory.memory_bytes", lambda: 1e9)
+    assert run("predict", model, path) == 0
+
+
 def test_what_does_not_go_together_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, model = tmp_path / "iris.csv", tmp_path / "model.npz"
     FRAME.write_csv(path)
@@ -91,8 +146,12 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert "column 'species' has no value in row 8, expected a class in every row" in capsys.readouterr().err
     FRAME.write_csv(path)
     assert run(*fit, "--out", model, "--quiet") == 0
-    for command in (["score", model, path], ["info", model]):
+    for command in (
+        ["score", model, path],
+        ["sample", model, "-n", 3],
+        ["plot", model, path, "-o", tmp_path / "x.png"],
+    ):
         assert run(*command) == 1
-        assert "MixtureClassifier" in capsys.readouterr().err
+        assert "holds a classifier, expected one mixture: `emix predict` and" in capsys.readouterr().err
     assert run("predict", model, path, "--columns", "a,b") == 1
     assert "2 columns, but the model has 4" in capsys.readouterr().err

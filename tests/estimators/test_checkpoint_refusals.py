@@ -79,9 +79,30 @@ def test_other_settings(settings: dict[str, Any], message: str, path: Path) -> N
 
 def test_another_generator_says_how_to_go_on(path: Path) -> None:
     refused(
-        path, r"random_state=0, this one has random_state=\d+. Set random_state=0 to go on",
+        path, r"the seed 0, this one has the seed \d+. Set random_state=0 to go on",
         random_state=np.random.default_rng(3),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("other", [5, np.random.default_rng(3), np.random.RandomState(3)])
+def test_the_fit_of_a_generator_asks_for_its_state(other: Any, tmp_path: Path) -> None:
+    path = tmp_path / "fit.checkpoint"
+    with pytest.raises(EndedError):
+        mixture(n_init=2, random_state=np.random.default_rng(7)).fit(
+            X, callback=ended_after(17), checkpoint=path, checkpoint_every=0.0
+        )
+    seed = int(np.random.default_rng(7).integers(2**63))
+    refused(
+        path,
+        (
+            rf"the seed {seed}, this one has the seed \d+. Pass the generator in the state that it had, or "
+            f"random_state={seed}, to go on"
+        ),
+        random_state=other,
+    )
+    copied = shutil.copy(path, tmp_path / "copy")
+    expected = mixture(n_init=2, random_state=np.random.default_rng(7)).fit(X, checkpoint=path)
+    assert_same_fit(mixture(n_init=2, random_state=seed).fit(X, checkpoint=copied), expected)
 
 
 @pytest.mark.parametrize(
@@ -182,12 +203,14 @@ def test_a_path_in_use_is_refused(path: Path) -> None:
 # No checkpoint
 
 
-def damaged(path: Path, problem: str) -> None:
+def damaged(path: Path, problem: str, may_be_damaged: bool = True) -> None:
     before = path.read_bytes()
     with pytest.raises(ModelFileError, match=problem) as caught:
         mixture(n_init=2).fit(X, checkpoint=path)
     assert str(caught.value).startswith(repr(str(path)))
-    assert str(caught.value).endswith("Remove the file to begin anew, or pass another path for checkpoint.")
+    assert ". Pass another path for checkpoint" in str(caught.value)
+    assert "save the model" not in str(caught.value)  # advice for model files
+    assert str(caught.value).endswith(", or remove the file if it is a checkpoint that was damaged.") == may_be_damaged
     assert path.read_bytes() == before
 
 
@@ -217,7 +240,7 @@ def test_a_flipped_byte(path: Path) -> None:
 
 def test_a_file_of_another_kind(path: Path) -> None:
     mixture().fit(X).save(path)
-    damaged(path, "holds a model of kind 'GaussianMixture', expected 'Checkpoint'")
+    damaged(path, "holds a model of kind 'GaussianMixture', expected 'Checkpoint'", may_be_damaged=False)
     path.write_text("x,y\n1,2\n")
     damaged(path, "is no checkpoint to go on from: it is damaged or is not a model file of emix")
 

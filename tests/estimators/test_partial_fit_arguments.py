@@ -150,6 +150,25 @@ def test_a_component_that_collapses_on_the_way_is_warned_of() -> None:
         gm.partial_fit(rng.permutation(np.concatenate(groups)), step=1.0)
 
 
+def test_a_collapse_is_warned_of_once_as_long_as_it_stays() -> None:
+    rng = np.random.default_rng(0)
+
+    def batch(spread: float) -> Any:
+        far = rng.normal(10.0, 1.0, size=(300, 2))
+        far[:, 0] = 10.0 + spread * (far[:, 0] - 10.0)
+        return rng.permutation(np.concatenate([rng.normal(size=(300, 2)), far]))
+
+    gm = GaussianMixture(2, random_state=0).partial_fit(batch(1.0))
+    with pytest.warns(ConvergenceWarning, match=r"The step is degenerate: component \d .*column 0"):
+        gm.partial_fit(batch(0.0), step=1.0)
+    for _ in range(3):
+        gm.partial_fit(batch(0.0), step=1.0)  # warnings are errors here
+    # Parameters that were given have not been warned of.
+    given = GaussianMixture.from_parameters(gm.weights_, gm.means_, gm.covariances_)
+    with pytest.warns(ConvergenceWarning, match="The step is degenerate"):
+        given.partial_fit(batch(0.0), step=1.0)
+
+
 @pytest.mark.parametrize("step", [None, 0.5])
 def test_a_row_without_density_is_named(step: float | None) -> None:
     gm = stream(GaussianMixture(2, covariance_type="diag", random_state=0), X[:500].astype(np.float32))

@@ -18,6 +18,7 @@ from emix.rows.watching import rows_watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 BLOCKS = [np.random.default_rng(i).normal(size=(10_000, 2)) + 4.0 * (i % 2) for i in range(20)]
 
@@ -141,6 +142,26 @@ def test_passes_of_a_callback_are_not_counted(monkeypatch: pytest.MonkeyPatch) -
     gm.fit(blocks, callback=lambda run, record: bool(np.isnan(other.score(blocks))))
     passes = {int(number) for number in re.findall(r"pass (\d+),", terminal.getvalue())}
     assert passes == set(range(1, len(gm.history_) + 1))
+
+
+def test_a_fit_that_goes_on_counts_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    terminal, path = Terminal(), tmp_path / "fit.checkpoint"
+
+    def ends(run: int, record: EMRecord) -> None:
+        if record.iteration == 2:
+            raise OSError("the job was ended")
+
+    gm = emix.GaussianMixture(2, random_state=0, init_params="kmeans", max_iter=50, tol=1e-9, verbose=1)
+    with pytest.raises(OSError, match="the job was ended"):
+        gm.fit(blocks, checkpoint=path, checkpoint_every=0.0, callback=ends)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(pass_progress, "DRAWN_EVERY", 0.0)
+    made: list[int] = []
+    gm.fit(blocks, checkpoint=path, callback=lambda run, record: made.append(record.iteration))
+    passes = {int(number) for number in re.findall(r"pass (\d+),", terminal.getvalue())}
+    # Pass 1 is that of iteration 0.
+    assert passes == {iteration + 1 for iteration in made}
+    assert min(made) > 0
 
 
 def test_a_pass_that_is_left_ends() -> None:

@@ -94,6 +94,28 @@ def test_a_terminal_gets_one_line_of_tqdm(monkeypatch: pytest.MonkeyPatch, capsy
     assert terminal.getvalue().count("\n") == 1  # of the last state, which stays
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize("columns", [0, 60])
+def test_a_terminal_that_does_not_know_its_width_is_taken_for_one_of_80(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", columns // 2, columns, 0, 0))
+    with open(ours, "rb", buffering=0) as screen, open(theirs, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        quietly(mixture(verbose=1), X)
+        drawn = screen.read(1 << 16).decode()
+    last = drawn.rstrip().rpartition("\r")[2]
+    assert last.startswith("7 iterations, not converged: log-likelihood ")
+    # The line is 66 characters long: a width of 60, less tqdm's margin of one, cuts it.
+    assert last.endswith(" s") == (columns == 0)
+
+
 def test_verbose_2_prints_lines_in_a_terminal_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -244,6 +245,13 @@ def test_streams_with_other_columns_than_the_fit(tmp_path: Path) -> None:
         emix.GaussianMixture(K, random_state=0).fit(X).predict(blocks_of(X[:, :2]))
     with pytest.raises(ValueError, match="The feature names should match those that were passed during fit"):
         gm.predict(emix.ParquetSource(tmp_path / "rows.parquet", ["b", "a", "c"]))
+    path = str(tmp_path / "more.parquet")
+    pq.write_table(pa.table({"id": np.arange(FEW), **{name: X[:, j] for j, name in enumerate("abc")}}), path)
+    remedy = f"Pass emix.ParquetSource({path!r}, columns=['a', 'b', 'c']), which reads the columns of the fit by name."
+    with pytest.raises(ValueError, match=re.escape(remedy)):
+        gm.predict(path)
+    chosen = gm.predict(emix.ParquetSource(path, columns=["a", "b", "c"]))
+    np.testing.assert_array_equal(chosen, gm.predict(streams["parquet"]))
     with pytest.warns(UserWarning, match="X does not have valid feature names"):
         gm.predict(streams["npy"])
     with pytest.raises(ValueError, match="Input block 0 contains NaN: the first is in row 7, column 0"):

@@ -25,6 +25,16 @@ def statistics_of(
     return model.e_step(X if weight is None else (X, weight), theta)[0]
 
 
+def test_repr_is_a_line_without_arrays() -> None:
+    X = np.random.default_rng(0).normal(size=(50, 30))
+    found = statistics_of("full", X, start("full", X, 2), np.full(50, 0.5))
+    text = repr(found)
+    assert text.startswith(
+        "GaussianStatistics(structure='full', n_components=2, n_features=30, total_weight=25, n_rows=50,"
+    )
+    assert text.endswith(f"log_likelihood={found.log_likelihood:.10g})")
+
+
 def direct(structure: str, X: Array, theta: GaussianParameters, center: Array, weight: Array) -> GaussianStatistics:
     """The sums as their definitions stand."""
     joint = naive_joint(X, theta)

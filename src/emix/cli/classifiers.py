@@ -1,7 +1,8 @@
-"""`emix fit --target COLUMN` and `emix predict` with its model: a mixture for each class, and the class of each row."""
+"""`emix fit --target COLUMN`, and `emix predict` and `emix info` with its model: a mixture for each class."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from emix.summary.text_table import format_numbers, format_table
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -39,8 +41,10 @@ def fit_classifier(arguments: argparse.Namespace, how: dict[str, Any]) -> int:
     if arguments.criterion in ("icl", "cv"):
         raise UsageError(f"--criterion is {arguments.criterion}, but --target chooses by bic or aic")
     how = how | {"carried": arguments.target}
-    check_room(arguments.file, how, "a classifier")
+    check_room(arguments.file, how, "fitting a classifier", "take a part of the rows, or fewer --columns")
     table = read_table(arguments.file, **how)
+    if how["drop_missing"]:
+        table = _with_classes(arguments, table)
     warn_of(arguments.file, left_out(table, "are left out"))
     classifier = MixtureClassifier(
         arguments.components if len(arguments.components) > 1 else arguments.components[0],
@@ -66,7 +70,23 @@ def fit_classifier(arguments: argparse.Namespace, how: dict[str, Any]) -> int:
         }
         write_json("fit", content)
     elif not arguments.quiet:
-        write_results(_text(classifier, table) + (f"\n\nModel file  {arguments.out}" if arguments.out else "") + "\n")
+        data = f"{table.n_used} rows, {_columns(table.names)}"
+        write_results(_text(classifier, data) + (f"\n\nModel file  {arguments.out}" if arguments.out else "") + "\n")
+    return EXIT_OK
+
+
+def info_of_classifier(arguments: argparse.Namespace) -> int:
+    """`emix info` with the model of a classifier."""
+    from emix.supervised.mixture_classifier import MixtureClassifier
+
+    classifier = MixtureClassifier.load(arguments.model)
+    if arguments.json:
+        write_json("info", {"classifier": _facts(classifier), "files": {"model": arguments.model}})
+    else:
+        names = getattr(classifier, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{j}" for j in range(classifier.n_features_in_)]
+        write_results(_text(classifier, _columns([str(name) for name in names])) + "\n")
     return EXIT_OK
 
 
@@ -97,14 +117,15 @@ def predict_classes(arguments: argparse.Namespace) -> int:
         and not arguments.file.lower().endswith(".npy")
     ):
         columns = [str(name) for name in names]
-    table = read_table(
-        arguments.file,
-        columns=columns,
-        header=not arguments.no_header,
-        separator=arguments.separator,
-        drop_missing=arguments.missing == "drop",
-        carried=arguments.id,
-    )
+    how = {
+        "columns": columns,
+        "header": not arguments.no_header,
+        "separator": arguments.separator,
+        "drop_missing": arguments.missing == "drop",
+        "carried": arguments.id,
+    }
+    check_room(arguments.file, how, "predicting classes", "take a part of the rows at a time")
+    table = read_table(arguments.file, **how)
     if len(table.names) != classifier.n_features_in_:
         raise ValueError(
             f"{arguments.file}: {len(table.names)} columns, but the model has {classifier.n_features_in_}: choose them "
@@ -121,6 +142,21 @@ def predict_classes(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _with_classes(arguments: argparse.Namespace, table: Table) -> Table:
+    """Return a table without the rows that have no class."""
+    assert table.carried is not None
+    has_class = table.carried.is_not_null().to_numpy()
+    used = np.ones(table.n_rows, dtype=bool) if table.present is None else table.present
+    if has_class[used].all():
+        return table
+    present, kept = used & has_class, has_class[used]
+    if not present.any():
+        raise ValueError(f"{arguments.file}: no row has a value in every column, the class {arguments.target!r} too")
+    weights = None if table.weights is None else table.weights[kept]
+    rows = polars_reading.polars().DataFrame(table.rows).filter(kept)
+    return replace(table, rows=rows, weights=weights, present=present)
+
+
 def _labels(arguments: argparse.Namespace, table: Table) -> NDArray[Any]:
     """Return the class of each row that is used: numbers of a Parquet file as such, all others as texts."""
     polars, column = polars_reading.polars(), table.carried
@@ -132,7 +168,7 @@ def _labels(arguments: argparse.Namespace, table: Table) -> NDArray[Any]:
         row = int(places[int(column.is_null().arg_max() or 0)])
         raise ValueError(
             f"{arguments.file}: column {arguments.target!r} has no value in row {row + 1}, expected a class in every "
-            "row: fill or remove such rows"
+            "row: fill or remove such rows, or leave them out with --missing drop"
         )
     if not (column.dtype.is_integer() or column.dtype == polars.Boolean):
         column = column.cast(polars.String)
@@ -164,7 +200,11 @@ def _facts(classifier: MixtureClassifier) -> dict[str, Any]:
     }
 
 
-def _text(classifier: MixtureClassifier, table: Table) -> str:
+def _columns(names: Sequence[str]) -> str:
+    return f"{len(names)} columns ({', '.join(names[:10])})"
+
+
+def _text(classifier: MixtureClassifier, data: str) -> str:
     columns = [
         [str(label) for label in classifier.classes_.tolist()],
         format_numbers(classifier.priors_.tolist(), digits=5),
@@ -173,7 +213,7 @@ def _text(classifier: MixtureClassifier, table: Table) -> str:
     ]
     lines = [
         f"Mixture classifier: {len(classifier.classes_)} classes",
-        f"Data             {table.n_used} rows, {len(table.names)} columns ({', '.join(table.names[:10])})",
+        f"Data             {data}",
         f"Log-likelihood   {classifier.log_likelihood_:.6f} nats, of rows whose classes are unknown",
         f"Free parameters  {classifier.n_parameters_}",
         f"BIC              {classifier.bic_:.4f} (lower is better)",

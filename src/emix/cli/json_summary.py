@@ -56,6 +56,8 @@ keys of --json ({_NULL}):
 {_FIT_KEYS};
            null if the parameters were given; icl and rows are always null, as they need the data
   files    model
+of a model of --target, instead of model and fit:
+  classifier  as of emix fit
 
 """
 

@@ -11,6 +11,8 @@ from emix.cli.long_tables import long_table
 # Where Linux says how much memory a container may have: a number of bytes, or "max".
 _LIMIT_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 
+_FIT_ONE = "fit one mixture (one number for --components, one --covariance, no --criterion), or take a part of the rows"
+
 
 def memory_bytes() -> float | None:
     """Return how much memory the process may use at most, in bytes; None where the system does not say."""
@@ -24,10 +26,10 @@ def memory_bytes() -> float | None:
         return physical
 
 
-def check_room(source: str, how: dict[str, Any], purpose: str) -> None:
+def check_room(source: str, how: dict[str, Any], purpose: str, remedy: str = _FIT_ONE) -> None:
     """Refuse to read a long file whole where its numbers, and a copy of them, would fill the memory.
 
-    `how` says how it is read, as keywords of `long_table`.
+    `how` says how it is read, as keywords of `long_table`; `purpose` and `remedy` are for the message.
 
     Raises
     ------
@@ -43,6 +45,5 @@ def check_room(source: str, how: dict[str, Any], purpose: str) -> None:
     if there is not None and needed > there:
         raise ValueError(
             f"{table.source}: {purpose} reads all rows into memory, which takes about {needed / 1e9:.3g} GB, and there "
-            f"are {there / 1e9:.3g} GB: fit one mixture (one number for --components, one --covariance, no "
-            "--criterion), or take a part of the rows"
+            f"are {there / 1e9:.3g} GB: {remedy}"
         )

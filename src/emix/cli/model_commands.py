@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emix.cli.classifiers import is_classifier, predict_classes
+from emix.cli.classifiers import info_of_classifier, is_classifier, predict_classes
 from emix.cli.json_summary import data_facts, fit_facts, model_facts, write_json
 from emix.cli.long_scores import ScoreSums, score_long
 from emix.cli.long_tables import long_table
@@ -21,6 +21,7 @@ from emix.cli.safeguards import EXIT_OK, UsageError, messages_on_stderr, refuse_
 from emix.cli.table_words import columns_left_out, file_title, in_place, left_out, rows_left_out, warn_of
 from emix.cli.tables import WRITABLE, check_readable, read_table, write_columns
 from emix.cli.text_content import STANDARD_STREAM
+from emix.exceptions import ModelFileError
 from emix.plots.kinds import KINDS, picture
 from emix.requirements import require
 from emix.summary.fitted import column_names
@@ -142,6 +143,9 @@ def plot(arguments: argparse.Namespace) -> int:
 
 def info(arguments: argparse.Namespace) -> int:
     """`emix info`: the summary from a model file."""
+    check_readable(arguments.model)
+    if is_classifier(arguments.model):
+        return info_of_classifier(arguments)
     estimator = _load(arguments.model)
     if arguments.json:
         files = {"model": arguments.model}
@@ -169,6 +173,10 @@ def _load(path: str) -> GaussianMixture:
     from emix.estimators.gaussian_mixture import GaussianMixture
 
     check_readable(path)
+    if is_classifier(path):
+        raise ModelFileError(
+            path, "holds a classifier, expected one mixture: `emix predict` and `emix info` take the model of --target."
+        )
     return GaussianMixture.load(path)
 
 

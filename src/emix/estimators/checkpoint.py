@@ -28,7 +28,7 @@ from emix.exceptions import (
     warnings_held,
 )
 from emix.files.held_file import HeldFile
-from emix.files.model_file import encode_model, load_model
+from emix.files.model_file import ADVICE, encode_model, load_model
 from emix.gaussian.parameters import GaussianParameters
 from emix.rows.source import RowSource
 from emix.starts.auto import Start
@@ -37,7 +37,7 @@ __all__ = ["Checkpoint", "checkpoint_at"]
 
 KIND = "Checkpoint"
 
-_REMEDY = "Remove the file to begin anew, or pass another path for checkpoint."
+_REMEDY = "Pass another path for checkpoint."
 
 
 @contextmanager
@@ -120,7 +120,11 @@ class Checkpoint:
         self._agree(facts_of_settings(settings))
         if self._known is not None and (random_state is None or random_state is np.random):
             drawn = self._known.get("random_state", drawn)
-        self._agree({"random_state": drawn})
+        # Not compared: the seed that a generator gave may be passed as an int, too.
+        is_drawn = isinstance(random_state, (np.random.Generator, np.random.RandomState))
+        self._facts["is_drawn"] = is_drawn
+        was_drawn = self._known is not None and self._known.get("is_drawn", False)
+        self._agree({"random_state": drawn}, called="generator" if was_drawn else "seed" if is_drawn else None)
         return drawn
 
     def go_on(self, settings: Settings, source: RowSource) -> float:
@@ -141,7 +145,7 @@ class Checkpoint:
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             # The checksum is right: somebody wrote it by hand.
             problem = f"holds a checkpoint that emix cannot read ({type(error).__name__}: {error})"
-            raise ModelFileError(self._file.name, f"{problem}. {_REMEDY}") from error
+            raise ModelFileError(self._file.name, f"{problem}. {_REMEDY[:-1]}, or remove the file.") from error
         self._ends, self._kind, self._state = progress.ends, progress.start, progress.state
         self._of_run = len(self._ends)
         self._began -= progress.seconds
@@ -159,19 +163,29 @@ class Checkpoint:
         before, given = (None, start) if isinstance(start, GivenStart) else (start.digest, GivenStart(None, None, None))
         self._agree({**{f"{name}_init": digest_of(array) for name, array in given._asdict().items()}, "start": before})
 
-    def _agree(self, facts: dict[str, Any]) -> None:
+    def _agree(self, facts: dict[str, Any], called: str | None = None) -> None:
+        """Refuse facts that are not those of the fit in the file; `called` is their name for the message."""
         self._facts.update(facts)
         if self._known is not None:
             for name, value in facts.items():
                 if self._known.get(name) != value:
-                    raise ValueError(mismatch(self._file.name, name, self._known.get(name), value))
+                    raise ValueError(mismatch(self._file.name, called or name, self._known.get(name), value))
 
     def _load(self) -> tuple[dict[str, Any], dict[str, Any]]:
         try:
-            header, arrays = load_model(self._file.name, kind=KIND)
+            header, arrays = load_model(self._file.name)
         except ModelFileError as error:
-            problem = f"is no checkpoint to go on from: it {error.problem} {_REMEDY}"
-            raise ModelFileError(self._file.name, problem) from error
+            # It may be any file of the user's, which nothing here invites to delete; what the error advises is for
+            # models.
+            problem = f"is no checkpoint to go on from: it {error.problem.removesuffix(ADVICE).rstrip()} {_REMEDY[:-1]}"
+            raise ModelFileError(
+                self._file.name, f"{problem}, or remove the file if it is a checkpoint that was damaged."
+            ) from error
+        if (kind := header.get("kind")) != KIND:
+            raise ModelFileError(
+                self._file.name,
+                f"is no checkpoint to go on from: it holds a model of kind {kind!r:.100}, expected {KIND!r}. {_REMEDY}",
+            )
         self._known = dict(header["facts"])
         return header, arrays
 

@@ -24,6 +24,8 @@ _WORDS = {
     "emix": ("emix {}", "Use emix {}"),
     "level": ("the instruction-set level {}", "Set the environment variable EMIX_LEVEL={}"),
     "machine": ("a processor of the kind {}", "Use such a processor"),
+    "seed": ("the seed {}", "Set random_state={}"),
+    "generator": ("the seed {}", "Pass the generator in the state that it had, or random_state={},"),
     "start": ("the start of warm_start {}", "Fit from the same fitted parameters"),
     "weights_init": ("weights_init {}", "Set the same weights_init"),
     "means_init": ("means_init {}", "Set the same means_init"),

@@ -74,6 +74,7 @@ def warn_of_step(
     remedy: str,
     *,
     of_few_rows: bool,
+    earlier: GaussianStatistics | None = None,
 ) -> None:
     """Warn of a step from statistics to parameters in which a component collapsed, or a column became constant.
 
@@ -92,8 +93,14 @@ def warn_of_step(
         Ends the message.
     of_few_rows : bool
         As of `judge_fit`.
+    earlier : GaussianStatistics, optional
+        Those of a step before, after which there was a warning: a component that had collapsed then is none to warn of.
     """
     collapse, doubts = judge_fit(statistics, reg_covar, n_rows, of_few_rows=of_few_rows)
+    if collapse is not None and earlier is not None:
+        known = judge_fit(earlier, reg_covar, n_rows, of_few_rows=of_few_rows).collapse
+        if known is not None and known.component == collapse.component:
+            collapse = None
     found = [] if collapse is None else [collapse.message(names)]
     if doubts.constant:
         # A column that was constant before has been warned of.

@@ -271,6 +271,7 @@ class GaussianMixture(
             passes before: sums differ by rounding from those of a fit without a checkpoint.
         checkpoint_every : float
             Least seconds between two writes of the file, each at the end of an iteration. 0 writes it after each.
+            Without `checkpoint` it is not looked at.
 
         Returns
         -------

@@ -270,7 +270,8 @@ def _best(
     kinds = [""] * n_init
 
     def run(index: int, stop: NDArray[np.int32] | None) -> EMResult:
-        callback = None if follower is None else follower.run_begins(index)
+        n_done = 0 if checkpoint is None or (state := checkpoint.state) is None else len(state.history)
+        callback = None if follower is None else follower.run_begins(index, n_done)
         parameters, kinds[index], done = start(index) if checkpoint is None else checkpoint.start(index, start)
         # The search takes shortcuts. A run without them has other bits, and is done anew.
         if done is not None and follower is None and checkpoint is None and model.shortcuts:

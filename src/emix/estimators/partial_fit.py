@@ -101,7 +101,8 @@ class PartialFit(MixtureStatistics):
         Warns
         -----
         ConvergenceWarning
-            If a component collapsed: in the first call as in a fit, later if its covariance did.
+            If a component collapsed: in the first call as in a fit, later if its covariance did, once as long as the
+            component stays so.
         UserWarning
             As `fit`, in the first call.
 
@@ -213,6 +214,8 @@ class PartialFit(MixtureStatistics):
         weight = float(before.get("total_weight_", source.total_weight))
         if stream is None or parameters is not before["_parameters"]:
             stream = _stream_of_fit(before, parameters, model, source, weight)
+        # What was wrong after a call before has been warned of then; parameters that were given have not been judged.
+        earlier = stream.average if "total_weight_" in before and parameters is before["_parameters"] else None
         if step is None:
             stream, found, n_steps = stream.advanced(model, source)
         else:
@@ -226,6 +229,7 @@ class PartialFit(MixtureStatistics):
             before.get("feature_names_in_"),
             "Pass more and other rows, or a smaller step. The mixture before was better: save it before such calls.",
             of_few_rows=False,
+            earlier=earlier,
         )
         weighted = before.get("_fit_weight") is not None or not all_count_once(source)
         return {

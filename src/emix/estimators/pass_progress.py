@@ -31,6 +31,7 @@ class PassProgress:
     def __init__(self) -> None:
         self.doing = "reading"
         self._n_passes = 0  # of a run
+        self._n_before = 0  # of the run before it was gone on with
         self._done = 0
         self._n_rows: float | None = None
         self._began = self._drawn = time.perf_counter()
@@ -43,9 +44,9 @@ class PassProgress:
         """Take the change of the log-likelihood, nats, below which a run ends, and the most iterations."""
         self._settled, self._max_iter = settled, max_iter
 
-    def run_begins(self) -> None:
-        """Count passes and iterations anew."""
-        self._in_run, self._n_passes = True, 0
+    def run_begins(self, n_done: int = 0) -> None:
+        """Count passes and iterations anew, after those that a run which goes on has done."""
+        self._in_run, self._n_passes, self._n_before = True, 0, n_done
         self._records.clear()
 
     def iteration_ends(self, record: EMRecord) -> bool:
@@ -68,7 +69,7 @@ class PassProgress:
 
     def text(self) -> str:
         """Return the line: the pass, rows per second, log-likelihood, change, and what time is left."""
-        parts = [f"pass {self._n_passes}" if self._in_run else self.doing]
+        parts = [f"pass {self._n_before + self._n_passes}" if self._in_run else self.doing]
         left = []
         if self._n_rows:
             share = min(1.0, self._done / self._n_rows)

@@ -6,6 +6,7 @@ A fit in memory is followed by iterations. A pass over a stream may take minutes
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 import warnings
@@ -37,8 +38,8 @@ class _Display(Protocol):
     def doing(self, text: str) -> None:
         """Take what `Follower.doing` is told."""
 
-    def run_begins(self, run: int) -> None:
-        """Show which run begins."""
+    def run_begins(self, run: int, n_done: int) -> None:
+        """Show which run begins, or goes on after so many E-steps."""
 
     def iteration_ends(self, record: EMRecord, seconds: float) -> None:
         """Show how far the run is, `seconds` after the fit began."""
@@ -108,10 +109,13 @@ class Follower:
         if self._display is not None:
             self._display.doing(text)
 
-    def run_begins(self, run: int) -> Callable[[EMRecord], bool]:
-        """Tell that a run begins, and return the function that looks at its records and may end it."""
+    def run_begins(self, run: int, n_done: int = 0) -> Callable[[EMRecord], bool]:
+        """Tell that a run begins, and return the function that looks at its records and may end it.
+
+        A run that goes on from a checkpoint has done `n_done` E-steps.
+        """
         if self._display is not None:
-            self._display.run_begins(run)
+            self._display.run_begins(run, n_done)
         return lambda record: self._look(run, record)
 
     def run_ends(self, result: EMResult) -> None:
@@ -189,7 +193,7 @@ class _Lines:
     def doing(self, text: str) -> None:
         pass
 
-    def run_begins(self, run: int) -> None:
+    def run_begins(self, run: int, n_done: int) -> None:
         print(f"Initialization {run}", flush=True)
 
     def iteration_ends(self, record: EMRecord, seconds: float) -> None:
@@ -231,7 +235,7 @@ class _Bar:
     def __init__(self, bar: Any, n_init: int) -> None:
         self._n_init = n_init
         self._run = ""
-        self._bar = bar(total=None, bar_format="{desc}", dynamic_ncols=True)
+        self._bar = bar(total=None, bar_format="{desc}", **_size())
         self._passes = PassProgress()
 
     def knows(self, unit: float, settled: float, max_iter: int) -> None:
@@ -244,9 +248,9 @@ class _Bar:
     def say(self, text: str) -> None:
         self._bar.set_description_str(f"start: {text}")
 
-    def run_begins(self, run: int) -> None:
+    def run_begins(self, run: int, n_done: int) -> None:
         self._run = f"run {run + 1} of {self._n_init}, " if self._n_init > 1 else ""
-        self._passes.run_begins()
+        self._passes.run_begins(n_done)
         self._bar.set_description_str(f"{self._run}start")
 
     def rows_read(self, n_done: int, n_rows: float | None) -> None:
@@ -277,6 +281,16 @@ def _course(record: EMRecord, seconds: float) -> str:
     rate = record.iteration / record.seconds if record.seconds > 0.0 else 0.0
     change = f"{record.change:.2e}" if record.iteration else "-"
     return f"log-likelihood {record.log_likelihood:.5f}   change {change}   {seconds:.2f} s   {rate:.1f} iterations/s"
+
+
+def _size() -> dict[str, Any]:
+    """Return tqdm's arguments for the size of the terminal: it is followed, or 24 lines of 80 if it is not known."""
+    try:
+        n_columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (AttributeError, OSError, ValueError):  # no terminal, but a notebook or a stream of another kind
+        return {"dynamic_ncols": True}
+    # Under `script`, in containers and on serial lines a terminal may report 0 × 0, for which tqdm draws nothing.
+    return {"dynamic_ncols": True} if n_columns else {"ncols": 80, "nrows": 24}
 
 
 def _bar_class() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -210,12 +211,32 @@ def batches_to_score(stream: RowSource, fitted: dict[str, Any], caller: str) -> 
     for batch, names in stream.once() if isinstance(stream, StreamedRows) else _twice(stream):
         if not checked:
             if names is not None or expected is not None:
-                check_feature_names(None if names is None else np.array(names, dtype=object), expected, caller=caller)
+                with _naming_a_source(stream, names, expected):
+                    check_feature_names(
+                        None if names is None else np.array(names, dtype=object), expected, caller=caller
+                    )
             check_n_features(batch.X, fitted["n_features_in_"], caller=caller)
             checked = True
         yield batch
     if not checked:
         raise _no_rows(caller)
+
+
+@contextmanager
+def _naming_a_source(
+    stream: RowSource, names: tuple[str, ...] | None, expected: NDArray[np.object_] | None
+) -> Iterator[None]:
+    """Let an error about names tell how a Parquet file that has all columns of the fit is read by name."""
+    try:
+        yield
+    except ValueError as error:
+        from emix.rows.parquet import ParquetSource
+
+        if names is None or expected is None or not isinstance(stream, ParquetSource) or set(expected) - set(names):
+            raise
+        columns = [str(name) for name in expected]
+        source = f"emix.ParquetSource({stream.path!r}, columns={columns})"
+        raise ValueError(f"{error}Pass {source}, which reads the columns of the fit by name.") from None
 
 
 def _check_columns(stream: Any, fitted: dict[str, Any], caller: str) -> None:

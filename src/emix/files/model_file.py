@@ -129,7 +129,7 @@ def load_model(
         # The content is in memory, so any error while it is decoded comes from the content. zipfile and NumPy raise a
         # dozen classes for damage: BadZipFile, struct.error, NotImplementedError, EOFError, KeyError...
         raise ModelFileError(
-            name, f"is damaged or is not a model file of emix ({_summary(error)}). {_REMEDY}"
+            name, f"is damaged or is not a model file of emix ({_summary(error)}). {ADVICE}"
         ) from error
     if kind is not None and header.get("kind") != kind:
         raise ModelFileError(name, f"holds a model of kind {header.get('kind')!r:.100}, expected {kind!r}.")
@@ -172,7 +172,8 @@ def load_made(
         ) from error
 
 
-_REMEDY = "Copy the file again from where it was saved, or fit and save the model anew."
+ADVICE = "Copy the file again from where it was saved, or fit and save the model anew."
+"""Ends the message of a file that is damaged."""
 
 
 def _summary(error: Exception) -> str:
@@ -217,22 +218,22 @@ def _decode(path: str, content: bytes) -> tuple[dict[str, Any], dict[str, np.nda
         infos = archive.infolist()
         # Members must be stored and together fit into the file: reading them costs no more than the file did.
         if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
-            raise ModelFileError(path, f"has compressed members, which emix never writes. {_REMEDY}")
+            raise ModelFileError(path, f"has compressed members, which emix never writes. {ADVICE}")
         if sum(info.file_size for info in infos) > len(content):
-            raise ModelFileError(path, f"has members that overlap or are larger than the file. {_REMEDY}")
+            raise ModelFileError(path, f"has members that overlap or are larger than the file. {ADVICE}")
         names = [info.filename.removesuffix(".npy") for info in infos]
         if names[:1] != [_HEADER] or f"{_HEADER}.npy" != infos[0].filename:
             raise ModelFileError(path, "is not a model file of emix: its first member is not 'header.npy'.")
         first = archive.read(infos[0])
         envelope = _read_envelope(path, first)
         if [info.filename for info in infos] != [f"{n}.npy" for n in (_HEADER, *envelope["arrays"], _DIGEST)]:
-            raise ModelFileError(path, f"has members {names!r:.200}, not those that its header lists. {_REMEDY}")
+            raise ModelFileError(path, f"has members {names!r:.200}, not those that its header lists. {ADVICE}")
         members = {_HEADER: first, **{n: archive.read(i) for n, i in zip(names[1:], infos[1:], strict=True)}}
     if len(members) != len(names):
-        raise ModelFileError(path, f"has two members of one name: {names!r:.200}. {_REMEDY}")
+        raise ModelFileError(path, f"has two members of one name: {names!r:.200}. {ADVICE}")
     stored = _read_npy(members.pop(_DIGEST))
     if not np.array_equal(stored, digest_of(members.items())):
-        raise ModelFileError(path, f"was altered or damaged: its SHA-256 does not match its content. {_REMEDY}")
+        raise ModelFileError(path, f"was altered or damaged: its SHA-256 does not match its content. {ADVICE}")
     arrays = {name: _read_npy(data) for name, data in members.items() if name != _HEADER}
     return envelope["header"], arrays
 
@@ -248,9 +249,9 @@ def _read_envelope(path: str, data: bytes) -> dict[str, Any]:
         )
     names = envelope.get("arrays")
     if version != FORMAT_VERSION or not isinstance(envelope.get("header"), dict) or not isinstance(names, list):
-        raise ModelFileError(path, f"has a header that emix did not write. {_REMEDY}")
+        raise ModelFileError(path, f"has a header that emix did not write. {ADVICE}")
     if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
-        raise ModelFileError(path, f"lists arrays of unusual names: {names!r:.200}. {_REMEDY}")
+        raise ModelFileError(path, f"lists arrays of unusual names: {names!r:.200}. {ADVICE}")
     return envelope
 
 

@@ -73,6 +73,8 @@ class GaussianStatistics:
     >>> whole = gm.statistics(X[:136]) + gm.statistics(X[136:])
     >>> whole.n_rows, round(whole.log_likelihood - gm.statistics(X).log_likelihood, 6) + 0.0
     (272, 0.0)
+    >>> repr(whole).partition(", log_likelihood")[0]
+    "GaussianStatistics(structure='full', n_components=2, n_features=2, total_weight=272, n_rows=272"
     >>> gm.update_from(whole).n_features_in_
     2
     """
@@ -130,6 +132,13 @@ class GaussianStatistics:
         K, d = center.shape
         packed = np.concatenate([part.ravel() for part in (weight, shift, scatter, center)])
         return cls(structure, K, d, packed, total_weight, n_rows, log_likelihood, taken_under, unit, columns, blend)
+
+    def __repr__(self) -> str:
+        return (
+            f"GaussianStatistics(structure={self.structure.name!r}, n_components={self.n_components}, "
+            f"n_features={self.n_features}, total_weight={self.total_weight:.10g}, n_rows={self.n_rows}, "
+            f"log_likelihood={self.log_likelihood:.10g})"
+        )
 
     @property
     def center(self) -> Array:
