@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emix.cli import polars_reading
+from emix.cli.estimator_settings import settings_of
 from emix.cli.json_summary import data_facts, write_json
 from emix.cli.memory import check_room
 from emix.cli.outputs import is_standard_output, write_results
@@ -50,13 +51,7 @@ def fit_classifier(arguments: argparse.Namespace, how: dict[str, Any]) -> int:
         arguments.components if len(arguments.components) > 1 else arguments.components[0],
         covariance_type=arguments.covariance,
         criterion=arguments.criterion or "bic",
-        tol=arguments.tol,
-        reg_covar=arguments.reg_covar,
-        max_iter=arguments.max_iter,
-        n_init=arguments.n_init,
-        init_params=arguments.init,
-        random_state=arguments.seed,
-        n_threads=arguments.threads,
+        **settings_of(arguments),
     )
     with messages_on_stderr():
         classifier.fit(table.rows, _labels(arguments, table), sample_weight=table.weights)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from emix.choice.selection import SelectionInterrupted
 from emix.cli.classifiers import fit_classifier
+from emix.cli.estimator_settings import settings_of
 from emix.cli.json_summary import choice_facts, data_facts, fit_facts, is_degenerate, model_facts, write_json
 from emix.cli.long_rows import LongRows
 from emix.cli.long_tables import LongTable, long_table
@@ -230,14 +231,8 @@ def _fit(arguments: argparse.Namespace, table: Table | LongTable) -> _Fitted:
     estimator = GaussianMixture(
         arguments.components[0],
         covariance_type=arguments.covariance,
-        tol=arguments.tol,
-        reg_covar=arguments.reg_covar,
-        max_iter=arguments.max_iter,
-        n_init=arguments.n_init,
-        init_params=arguments.init,
-        random_state=arguments.seed,
         verbose=verbosity(arguments),
-        n_threads=arguments.threads,
+        **settings_of(arguments),
     )
     rows, weights = (LongRows(table), None) if isinstance(table, LongTable) else (table.rows, table.weights)
     with messages_on_stderr() as warned, progress_on_stderr(at_once=arguments.verbose):
@@ -283,15 +278,9 @@ def _choose(arguments: argparse.Namespace, table: Table) -> _Fitted:
             arguments.covariance,
             arguments.criterion or "bic",
             sample_weight=table.weights,
-            n_init=arguments.n_init,
             n_folds=arguments.folds,
-            random_state=arguments.seed,
-            n_threads=arguments.threads,
             verbose=verbosity(arguments),
-            tol=arguments.tol,
-            reg_covar=arguments.reg_covar,
-            max_iter=arguments.max_iter,
-            init_params=arguments.init,
+            **settings_of(arguments),
         )
 
     def draw() -> Figure:

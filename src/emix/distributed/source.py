@@ -118,7 +118,7 @@ class DaskSource(StreamedRows):
         """Hand out the partitions one after another."""
         for place in self.partitions.places():
             X, weight, layout = rows_of(*self.partitions.one(place.number), place)
-            yield ArrayPiece(layout, lambda _, place=place: place.called, 0, X, weight)  # type: ignore[misc]
+            yield ArrayPiece(layout, _always(place.called), 0, X, weight)
 
     def _summed(self, found: Sequence[Checked]) -> RowSummary:
         """Check what was found in the partitions, in their order, and remember it."""
@@ -131,7 +131,7 @@ class DaskSource(StreamedRows):
             called = f"partition {number}"
             if layout is None:
                 layout, first = own, called
-            check_alike(layout, ArrayPiece(own, lambda _, called=called: called, 0, np.empty((0, 0))), first)  # type: ignore[misc]
+            check_alike(layout, ArrayPiece(own, _always(called), 0, np.empty((0, 0))), first)
             if bad_weight is not None:
                 row, value = bad_weight
                 raise ValueError(refusal_of_weight(value, row, f"{called} of sample_weight"))
@@ -196,3 +196,8 @@ class DaskSource(StreamedRows):
 
     def _called(self) -> str:
         return f"the dask collection {self._name}"
+
+
+def _always(called: str) -> Callable[[int], str]:
+    """Return the name of a piece's rows as a function of the row: a partition has one for all of them."""
+    return lambda row: called

@@ -1,4 +1,4 @@
-"""What is done with a partition where it lies: its rows are checked, sampled, summed, scored.
+"""Tasks of a worker on one partition: its rows are checked, sampled, summed, scored where they lie.
 
 Dask runs these functions on its workers; nothing here knows of dask. Each takes the partition's rows, their weights or
 None, what is the same for all partitions, and by name what is the partition's own.

@@ -77,7 +77,7 @@ def checkpoint_at(path: Any, every: Any, caller: str) -> Iterator[Checkpoint]:
 
 
 class Checkpoint:
-    """What one fit keeps in its file. It is the `Keeper` of each of its runs, which are done one by one.
+    """The state of one fit in its file. A checkpoint is the `Keeper` of each run of the fit; runs are done one by one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What two fits must have in common for one to go on where the other ended, and the message if they have not."""
+"""Facts that two fits must share for one to go on where the other ended, and the message for a fact that differs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _TREND = 5
 
 
 class PassProgress:
-    """What is known of the passes of a fit, or of other work on a stream.
+    """Progress of the passes of a fit, or of other work on a stream: share done, rows per second, time left.
 
     Attributes
     ----------
