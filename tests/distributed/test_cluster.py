@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import dask
 import dask.array as da
@@ -36,6 +37,9 @@ def cluster_of(n_workers: int) -> Iterator[Client]:
     """A cluster of processes of one thread each; it has time, for machines with much else to do."""
     settings = {"distributed.comm.timeouts.connect": "60s", "distributed.comm.timeouts.tcp": "120s"}
     with (
+        # A nanny sets its workers' environment variables in this process too, and leaves them: later tests would
+        # run with OMP_NUM_THREADS=1, or start processes at another level.
+        mock.patch.dict(os.environ),
         dask.config.set(settings),
         LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster, timeout="120s") as client,
