@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,15 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris, load_wine
 
-from emix import GaussianMixture, GaussianModel
+from emix import GaussianMixture, GaussianModel, GaussianParameters
 from emix.em.loop import iterate
 from emix.gaussian.collapse import judge_fit
 from emix.gaussian.structures import STRUCTURES
-from emix.rows.arrays import ArraySource
-from emix.starts import auto, exploration
+from emix.rows.arrays import ArraySource, SampledRows
+from emix.rows.opening import stream_of
+from emix.rows.sampling import Sample
+from emix.rows.source import RowSource
+from emix.starts import auto, exploration, merging, pair_refits
 from emix.starts.auto import AutoStarts
 from emix.starts.starting_parameters import make_start
 
@@ -178,20 +183,66 @@ def test_work_is_less_than_some_iterations_of_many_rows(monkeypatch: pytest.Monk
     rng = np.random.default_rng(1)
     X = 0.5 * rng.normal(size=(20, 20))[rng.integers(20, size=exploration.MANY_ROWS)]
     X += rng.normal(size=X.shape)
-    n_passes = 0
-    run = exploration.iterate
+    n_passes = {"exploration": 0.0, "merging": 0.0, "pair_refits": 0.0}
 
-    def counted(*arguments: Any, **settings: Any) -> Any:
-        nonlocal n_passes
-        result = run(*arguments, **settings)
-        n_passes += result.n_iter + 1
-        return result
+    def count(module: Any) -> None:
+        run = module.iterate
 
-    monkeypatch.setattr(exploration, "iterate", counted)
+        def counted(model: GaussianModel, source: ArraySource, *arguments: Any, **settings: Any) -> Any:
+            result = run(model, source, *arguments, **settings)
+            share = model.n_components / 20 * source.n_rows / exploration.LEAST_ROWS
+            n_passes[module.__name__.rsplit(".", 1)[1]] += (result.n_iter + 1) * share
+            return result
+
+        monkeypatch.setattr(module, "iterate", counted)
+
+    for module in (exploration, merging, pair_refits):
+        count(module)
     found = starts_of(X, 20, n_threads=1)
+    assert n_passes["exploration"] > 0.0
     # At the end of the budget a run takes CANDIDATE_ITERATIONS more, a closing E-step, and those of its start.
     most = exploration.ITERATIONS_OF_MANY * len(X) / found.exploration.source.n_rows + 2 * auto.CANDIDATE_ITERATIONS
-    assert 0 < n_passes <= most
+    assert sum(n_passes.values()) <= most
+
+
+def as_stream(X: Array, weight: Array | None) -> RowSource:
+    """The rows as blocks, as if they were not in memory."""
+
+    def blocks() -> Iterator[Any]:
+        for first in range(0, len(X), 3000):
+            part = slice(first, first + 3000)
+            yield X[part] if weight is None else (X[part], weight[part])
+
+    found = stream_of(blocks)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_all_rows_decide_where_the_sample_cannot_tell(streamed: bool, weighted: bool) -> None:
+    X = groups(150_000, 2, 3)
+    weight = np.random.default_rng(0).uniform(0.0, 2.0, len(X)).round() if weighted else None
+    source = ArraySource(X, weight)
+    if streamed:
+        stream, sample = as_stream(X, weight), Sample(0)
+        stream.read(sample)
+        source = SampledRows(sample.drawn(), stream, 0)
+    starts = AutoStarts(source, GaussianModel(3, 2, "full", "auto"), 0, 1e-6, 1000)
+    result = starts.exploration.run(starts.start(0).parameters, 100)
+    assert result is not None
+    worse = starts.exploration.run(starts.start(0).parameters, 100)
+    assert worse is not None
+    # Means moved by a tenth of a standard deviation: log-likelihoods of all rows fall by more than a sample's noise.
+    theta = result.parameters
+    moved = GaussianParameters.of(theta.structure, theta.weights, theta.means + 0.1, theta.covariances)
+    total = starts.exploration.source.total_weight
+    candidates = [
+        auto._Candidate("moved", moved, replace(worse, parameters=moved)),
+        auto._Candidate("mode", theta, replace(result, log_likelihood=result.log_likelihood - 0.01 * total)),
+        auto._Candidate("far below", theta, replace(result, log_likelihood=result.log_likelihood - 1.0 * total)),
+    ]
+    assert [kind for kind, _, _ in starts._ranked(candidates)] == ["mode", "moved", "far below"]
 
 
 def test_a_sample_has_a_candidate_of_more_components() -> None:

@@ -10,7 +10,7 @@ from emix import GaussianMixture, GaussianModel, GaussianParameters
 from emix.em.loop import iterate
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
-from emix.starts.neighbours import contains, merged, projected, split
+from emix.starts.neighbours import contains, merged, merged_to, projected, split
 
 IRIS = load_iris().data
 SOURCE = ArraySource(IRIS)
@@ -70,6 +70,29 @@ def test_the_pair_is_merged_that_overlaps_most() -> None:
     after = merged(theta, FULL)
     np.testing.assert_allclose(after.weights, [0.3, 0.7], rtol=1e-12)
     np.testing.assert_allclose(after.means, [[10.0, 0.0], [2.0 / 7.0, 0.0]], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
+def test_merging_down_is_one_merger_after_another(structure: str) -> None:
+    # Covariances of these structures follow from the component's own moments, so that no detour through others counts.
+    before = fitted(structure, 8)
+    expected = before
+    for n_components in range(7, 2, -1):
+        expected = merged(expected, STRUCTURES[structure])
+        found = merged_to(before, STRUCTURES[structure], n_components)
+        order = [np.argsort(parameters.weights) for parameters in (expected, found)]
+        for name in ("weights", "means", "covariances"):
+            one, other = (getattr(p, name)[places] for p, places in zip((expected, found), order, strict=True))
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)  # sums in another order
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_merging_down_keeps_the_mean_and_the_weight(structure: str) -> None:
+    before = fitted(structure, 5)
+    after = merged_to(before, STRUCTURES[structure], 2)
+    assert after.structure is STRUCTURES[structure]
+    assert after.weights.sum() == pytest.approx(1.0, rel=1e-12)
+    np.testing.assert_allclose(moments(before)[0], moments(after)[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("outer", STRUCTURES)

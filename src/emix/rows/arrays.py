@@ -119,6 +119,11 @@ class ArraySource:
         return self._summary
 
     @property
+    def all_rows(self) -> RowSource:
+        """The source of all rows that are counted in `n_rows`."""
+        return self
+
+    @property
     def is_sample(self) -> bool:
         """True if `X` has not all the rows that are counted in `n_rows`."""
         return bool(len(self.X) < self.n_rows)
@@ -160,7 +165,12 @@ class SampledRows(ArraySource):
         self.whole = Batch(0, drawn.X, drawn.weight)
         self.sample_weight, self.n_rows = drawn.weight, source.n_rows
         self.total_weight, self._columns, self._summary = source.total_weight, source.columns, source.read()
-        self._seed, self._keys = seed, drawn.keys
+        self._seed, self._keys, self._all_rows = seed, drawn.keys, source
+
+    @property
+    def all_rows(self) -> RowSource:
+        """The source from which the rows were drawn."""
+        return self._all_rows
 
     @property
     def effective_rows(self) -> float:

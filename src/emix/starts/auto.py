@@ -24,10 +24,12 @@ from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.scoring import score_rows
 from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.arrays import ArraySource
+from emix.rows.sampling import CHUNK_ROWS
 from emix.starts.exploration import Exploration, Mode
-from emix.starts.local_search import LocalSearch
+from emix.starts.local_search import MOST_RIVALS, LocalSearch
 from emix.starts.merging import merged_down, passes_of_merging
 from emix.starts.starting_parameters import STARTS, make_cells, make_start
 
@@ -43,8 +45,11 @@ _CANDIDATES = (
 _FIRST = 3
 # Kinds of fresh candidates and of fresh runs, by turns.
 FRESH = ("random_from_data", "k-means++")
-# The kind of the candidate that begins with more components.
-MERGED = "merged"
+# The kind of the candidates that begin with more components, and how many are made at first.
+MERGED, N_MERGED = "merged", 2
+
+# Passes that have to be left for the other three kinds of candidates to be made. A climb takes 100 to 250.
+ROOM_FOR_OTHERS = 500.0
 
 # Iterations of EM for a candidate, and for one that becomes a mode.
 CANDIDATE_ITERATIONS, MODE_ITERATIONS = 15, 200
@@ -165,8 +170,8 @@ class AutoStarts:
         waiting = self._candidates(_CANDIDATES[:n_first])
         if self._kinds_at_best(waiting) == _FIRST:
             return self._without_collapse(self._at_best(waiting)[:1])
-        waiting += self._merged_down()
-        if exploration.left > _FIRST * CANDIDATE_ITERATIONS:
+        waiting += self._merged_down(N_MERGED)
+        if exploration.left > ROOM_FOR_OTHERS:
             waiting += self._candidates(_CANDIDATES[_FIRST:])
         if self._kinds_at_best(waiting) >= AGREEING:
             return self._without_collapse(self._at_best(waiting)[:1])
@@ -176,7 +181,7 @@ class AutoStarts:
         while n_found < enough and exploration.left > 0.0:
             if not waiting:
                 fresh = ((FRESH[self._restart % 2], self._restart),)
-                waiting = self._merged_down() or self._candidates(fresh)
+                waiting = self._merged_down(1) or self._candidates(fresh)
                 self._restart += 1
                 exploration.left -= 1.0  # also of one that collapses at once
                 continue
@@ -188,14 +193,14 @@ class AutoStarts:
                 n_found += 1
             elif found.result.log_likelihood > modes[0].result.log_likelihood:
                 n_found = 1
-            modes = self._distinct([*modes, found])
+            modes = self._distinct([*modes, found, *(_Candidate(kind, *rival) for rival in search.rivals)])
             best = modes[0].result.log_likelihood / exploration.source.total_weight
             n_climbs += 1
             self._tell(
                 f"best mode so far, after {counted(n_climbs, 'climb')}: {best:.5f} nats per unit of weight, found "
                 f"{n_found} of {enough} times"
             )
-        return self._without_collapse(self._distinct(modes + waiting))
+        return self._without_collapse(self._ranked(self._distinct(modes + waiting)))
 
     def _tell(self, text: str) -> None:
         if self._say is not None:
@@ -206,55 +211,70 @@ class AutoStarts:
         exploration = self.exploration
         source, model = exploration.source, exploration.model
         found: list[_Candidate | None] = [None] * len(which)
-        operations = source.n_rows * operations_of_pass(model.n_components, source.n_features)
-        threads = 1
-        if operations >= LEAST_OPERATIONS_OF_RUNS:
-            threads = min(len(which), resolve_n_threads(self._model.n_threads))
 
-        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
-            for number in range(thread, len(which), threads):
-                if stop is not None and stop[0]:
-                    return
-                kind, restart = which[number]
-                make = make_cells if kind in FRESH else make_start
-                try:
-                    start = make(kind, source, model, self._seed, restart)
-                except DegenerateCovarianceError:
-                    continue
-                result = exploration.run(start, CANDIDATE_ITERATIONS)
-                found[number] = None if result is None else _Candidate(kind, start, result)
+        def make(number: int) -> None:
+            kind, restart = which[number]
+            try:
+                start = (make_cells if kind in FRESH else make_start)(kind, source, model, self._seed, restart)
+            except DegenerateCovarianceError:
+                return
+            result = exploration.run(start, CANDIDATE_ITERATIONS)
+            found[number] = None if result is None else _Candidate(kind, start, result)
 
         self._n_candidates += len(which)
         if self._n_candidates == len(which):
             self._tell(f"{counted(len(which), 'candidate')} on {counted(source.n_rows, 'row')}")
         else:
             self._tell(f"{counted(len(which), 'more candidate')}, {self._n_candidates} so far")
-        run_in_threads(share, threads)
+        self._each(len(which), make)
         results = [candidate for candidate in found if candidate is not None]
         exploration.left -= sum(candidate.result.n_iter + 1 for candidate in results)
+        exploration.left -= len(which) * exploration.passes_of_a_run
         if exploration.source is not self._source:
             # A component of so many rows collapses late, if at all. Of few rows it does at once, which costs little.
             exploration.left -= (len(which) - len(results)) * CANDIDATE_ITERATIONS
         return results
 
-    def _merged_down(self) -> list[_Candidate]:
-        """A candidate that begins with more components, of a sample only: few rows collapse in so many.
+    def _merged_down(self, most: int) -> list[_Candidate]:
+        """Candidates that begin with more components, of a sample only: few rows collapse in so many.
 
-        It takes as long as five other candidates, and comes nearer to the best mode than they do.
+        One takes as long as three or four other candidates, and comes nearer to the best mode than they do.
         """
         exploration = self.exploration
-        passes = passes_of_merging(exploration)
-        if exploration.source is self._source or passes + CANDIDATE_ITERATIONS > exploration.left:
+        each = passes_of_merging(exploration) + CANDIDATE_ITERATIONS + 1.0 + exploration.passes_of_a_run
+        n = min(most, int(max(exploration.left, 0.0) / each))
+        if exploration.source is self._source or n == 0:
             return []
-        exploration.left -= passes
-        self._tell(f"one candidate of more components, merged, on {exploration.source.n_rows} rows")
-        try:
-            start = merged_down(exploration, self._seed, self._restart)
-        except DegenerateFitError:
-            return []
-        result = exploration.run(start, CANDIDATE_ITERATIONS)
-        exploration.left -= CANDIDATE_ITERATIONS + 1 if result is None else result.n_iter + 1
-        return [] if result is None else [_Candidate(MERGED, start, result)]
+        self._tell(f"{counted(n, 'candidate')} of more components, merged, on {exploration.source.n_rows} rows")
+        first, self._restart = self._restart, self._restart + n
+        found: list[_Candidate | None] = [None] * n
+
+        def make(number: int) -> None:
+            try:
+                start = merged_down(exploration, self._seed, first + number)
+            except DegenerateFitError:
+                return
+            result = exploration.run(start, CANDIDATE_ITERATIONS)
+            found[number] = None if result is None else _Candidate(MERGED, start, result)
+
+        self._each(n, make)
+        exploration.left -= n * each
+        return [candidate for candidate in found if candidate is not None]
+
+    def _each(self, n: int, make: Callable[[int], None]) -> None:
+        """Call ``make(i)`` for each i, in as many threads as pay."""
+        source, model = self.exploration.source, self.exploration.model
+        threads = 1
+        if source.n_rows * operations_of_pass(model.n_components, source.n_features) >= LEAST_OPERATIONS_OF_RUNS:
+            threads = min(n, resolve_n_threads(self._model.n_threads))
+
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+            for number in range(thread, n, threads):
+                if stop is not None and stop[0]:
+                    return
+                make(number)
+
+        run_in_threads(share, threads)
 
     def _promising(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Candidates that may come as high as the first, the best."""
@@ -296,6 +316,35 @@ class AutoStarts:
             if not found or not self.exploration.agree(found[-1].result, candidate.result):
                 found.append(candidate)
         return found
+
+    def _ranked(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """Order those by all rows of which the sample cannot tell which is the best."""
+        exploration = self.exploration
+        if exploration.source is self._source or not candidates:
+            return candidates
+        least = candidates[0].result.log_likelihood - exploration.noise * exploration.source.total_weight
+        n_near = sum(candidate.result.log_likelihood >= least for candidate in candidates[: MOST_RIVALS + 1])
+        if n_near == 1:
+            return candidates
+        return sorted(candidates[:n_near], key=self._log_likelihood, reverse=True) + candidates[n_near:]
+
+    def _log_likelihood(self, candidate: _Candidate) -> float:
+        """Log-likelihood of all rows of the fit."""
+        rows, model, parameters = self._source.all_rows, self._model, candidate.result.parameters
+        if rows.whole is None:
+            return model.e_step(rows, parameters)[1]
+        # The log-densities alone take half of the time of an E-step. Those of some rows at a time take little memory.
+        X, weight, total = rows.whole.X, rows.whole.weight, 0.0
+        for first in range(0, len(X), CHUNK_ROWS):
+            part = slice(first, first + CHUNK_ROWS)
+            log_density = score_rows(X[part], parameters, n_threads=model.n_threads).log_density
+            assert log_density is not None
+            if weight is None:
+                total += float(log_density.sum(dtype=np.float64))
+            else:
+                counted_rows = weight[part] > 0.0  # 0 · −∞ is no number
+                total += float(weight[part][counted_rows] @ log_density[counted_rows])
+        return total
 
     def _without_collapse(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Do the run from the first candidate as the fit would, and put it behind the others if it collapses.

@@ -16,7 +16,7 @@ from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.structures import CovarianceStructure
 from emix.rows.arrays import ArraySource
 
-__all__ = ["contains", "merged", "projected", "split"]
+__all__ = ["contains", "merged", "merged_to", "projected", "split"]
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -84,16 +84,10 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
     − π_j log det Σ_j), π, Σ of the union, and of its entropy of weights: no unit of a column counts in it.
     """
     weights, means, covariances = _moments(parameters)
-    K, d = means.shape
-    own = _weighted_log(weights) - 0.5 * weights * _log_det(structure, covariances)
+    K = len(weights)
+    own = _own_terms(structure, weights, covariances)
     first, second = np.triu_indices(K, 1)
-    at_once = max(1, NUMBERS_AT_ONCE // (d * d))
-    gain = np.concatenate(
-        [
-            _gains(structure, weights, means, covariances, own, first[i : i + at_once], second[i : i + at_once])
-            for i in range(0, len(first), at_once)
-        ]
-    )
+    gain = _gains(structure, weights, means, covariances, own, first, second)
 
     def without(pair: int) -> GaussianParameters:
         i, j = first[pair : pair + 1], second[pair : pair + 1]
@@ -111,6 +105,33 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
         return without(int(best[0]))
     # What components share changes with each union: the few best are compared as the structure has them.
     return max((without(int(pair)) for pair in best), key=_highest_q)
+
+
+def merged_to(parameters: GaussianParameters, structure: CovarianceStructure, n_components: int) -> GaussianParameters:
+    """Return parameters with fewer components: two after two are one, each time those whose union loses least.
+
+    The loss is that of `merged`, in the structure's form.
+    """
+    weights, means, covariances = (part.copy() for part in _moments(parameters))
+    K = len(weights)
+    own = _own_terms(structure, weights, covariances)
+    first, second = np.triu_indices(K, 1)
+    gain = np.full((K, K), -np.inf)
+    gain[first, second] = _gains(structure, weights, means, covariances, own, first, second)
+    left = np.arange(K)
+    for _ in range(K - n_components):
+        k, gone = divmod(int(np.argmax(gain)), K)
+        one = slice(k, k + 1)
+        unions = _unions(weights, means, covariances, np.array([k]), np.array([gone]))
+        weights[one], means[one], covariances[one] = unions
+        own[one] = _own_terms(structure, weights[one], covariances[one])
+        gain[gone], gain[:, gone] = -np.inf, -np.inf
+        left = left[left != gone]
+        others = left[left != k]
+        # Gains of other pairs stay as they are.
+        changed = _gains(structure, weights, means, covariances, own, np.full(len(others), k), others)
+        gain[np.minimum(k, others), np.maximum(k, others)] = changed
+    return _of_structure(structure, weights[left], means[left], covariances[left])
 
 
 def _unions(weights: Array, means: Array, covariances: Array, i: Places, j: Places) -> tuple[Array, Array, Array]:
@@ -136,8 +157,18 @@ def _gains(
     j: Places,
 ) -> Array:
     """Change of Q from merging the components i, each with that of j."""
-    both, _, union = _unions(weights, means, covariances, i, j)
-    return np.asarray(_weighted_log(both) - 0.5 * both * _log_det(structure, union) - own[i] - own[j])
+    gains = np.empty(len(i))
+    at_once = max(1, NUMBERS_AT_ONCE // means.shape[1] ** 2)
+    for start in range(0, len(i), at_once):
+        part = slice(start, start + at_once)
+        both, _, union = _unions(weights, means, covariances, i[part], j[part])
+        gains[part] = _own_terms(structure, both, union) - own[i[part]] - own[j[part]]
+    return gains
+
+
+def _own_terms(structure: CovarianceStructure, weights: Array, covariances: Array) -> Array:
+    """Each component's part of Q, up to constants that a merge leaves as they are."""
+    return _weighted_log(weights) - 0.5 * weights * _log_det(structure, covariances)
 
 
 def _highest_q(parameters: GaussianParameters) -> float:

@@ -1,0 +1,175 @@
+"""Refits of two near components alone, by which a mixture may come to a higher mode.
+
+Two wide components that lie over each other can share their rows in more than one way, and EM cannot go from one to the
+other. So the rows of a near pair are given to its two components at random, and EM runs for these two, with
+s_i = r_ik + r_il as the weight of row i. The other components stay as they are. By Jensen's inequality the
+log-likelihood of the whole mixture rises at least by Σ_i w_i s_i [log f'(x_i) − log f(x_i)], f and f' the density
+of the pair before and after. This is the partial EM of Ueda et al. (2000), without their merge and split.
+
+References
+----------
+N. Ueda, R. Nakano, Z. Ghahramani and G. E. Hinton (2000), SMEM algorithm for mixture models, Neural Computation 12,
+2109-2128, section 3.4.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emix.em.loop import Goal, Watch, iterate
+from emix.em.result import EMResult
+from emix.exceptions import warnings_held
+from emix.gaussian.model import GaussianModel
+from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.structures import CovarianceStructure
+from emix.rows.arrays import ArraySource
+from emix.starts.exploration import SAME_MODE, Exploration
+from emix.starts.starting_parameters import start_of_labels
+from emix.starts.uniforms import RandomNumbers
+
+__all__ = ["Refit", "can_refit", "refits_of_pairs"]
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.intp]
+
+# Pairs that are refitted, the nearest, and refits of each. In the second best mode of the pixels of a photograph (K 6)
+# the pair that has to change is the nearest or the next on 10 of 10 samples of 4 096 rows, and 64 % of the refits with
+# random labels change it. Other ways to begin do so less often: nearest of two drawn rows 30 %, a cut across a random
+# direction 47 %, an inner and an outer part 13 %.
+PAIRS, ROUNDS = 3, 4
+
+# Rows that belong to a pair by less than this are left out of its refit.
+LEAST_SHARE = 1e-3
+
+# A refit is given up as a trial of the local search is.
+ITERATIONS, PATIENCE, FORESIGHT = 200, 5, 10.0
+
+
+class Refit(NamedTuple):
+    """A mixture with two components refitted, and how much higher it is at least, in nats per unit of weight."""
+
+    gain: float
+    parameters: GaussianParameters
+
+
+def can_refit(structure: CovarianceStructure) -> bool:
+    """True if a component's covariance depends on its own rows alone, so that two can be fitted without the others."""
+    return structure.is_linear and not structure.is_common
+
+
+class _Pair(NamedTuple):
+    components: NDArray[np.intp]
+    source: ArraySource  # of its rows, with their shares as weights
+    weight: Array
+    log_likelihood: float  # before, of a density that integrates to 1
+
+
+def refits_of_pairs(
+    exploration: Exploration,
+    parameters: GaussianParameters,
+    responsibilities: Array,
+    log_density: Array,
+    distances: Array,
+    numbers: RandomNumbers,
+    least: float,
+) -> list[Refit]:
+    """Refit the nearest pairs, each in turn, until one comes to another mode or all have had their tries.
+
+    Parameters
+    ----------
+    exploration : Exploration
+        The passes that the refits make are taken from what it has left.
+    parameters : GaussianParameters
+        A mode on its rows.
+    responsibilities : ndarray of shape (n_rows, K)
+    log_density : ndarray of shape (n_rows,)
+    distances : ndarray of shape (K, K)
+        Between components; symmetric, the diagonal is not looked at.
+    numbers : RandomNumbers
+    least : float
+        Refits that gain less, in nats per unit of weight, are given up or left out.
+
+    Returns
+    -------
+    list of Refit
+        The one that gains most first.
+    """
+    source, model = exploration.source, exploration.model
+    K = model.n_components
+    first, second = np.triu_indices(K, 1)
+    nearest = np.argsort(distances[first, second], kind="stable")[:PAIRS]
+    pairs = [
+        _pair(source, parameters, responsibilities, log_density, np.array([first[place], second[place]]))
+        for place in nearest
+    ]
+    pairs = [pair for pair in pairs if np.count_nonzero(pair.weight) > 2 * (model.n_features + 1)]
+    found = list[Refit]()
+    for _ in range(ROUNDS):
+        for pair in pairs:
+            if exploration.left <= 0.0:
+                break
+            labels = (numbers.random(pair.source.n_rows) < 0.5).astype(np.intp)
+            fit = _refitted(exploration, pair, labels, least)
+            if fit is None:
+                continue
+            gain = (fit.log_likelihood - pair.log_likelihood) / source.total_weight
+            if gain >= least and math.fabs(gain) > SAME_MODE:
+                found.append(Refit(gain, _with_pair(parameters, pair.components, fit.parameters)))
+        if found:
+            break
+    return sorted(found, key=lambda refit: -refit.gain)
+
+
+def _refitted(exploration: Exploration, pair: _Pair, labels: Labels, least: float) -> EMResult | None:
+    """Run EM for a pair alone; None if a component collapses."""
+    model = exploration.model
+    two = GaussianModel(2, model.n_features, model.structure, model.reg_covar, 1)
+    a_step = 2.0 / model.n_components * pair.source.n_rows / exploration.source.n_rows
+    most = min(ITERATIONS, max(PATIENCE, int(exploration.left / a_step)))
+    goal = Goal(pair.log_likelihood + least * exploration.source.total_weight, FORESIGHT, PATIENCE)
+    exploration.left -= exploration.passes_of_a_run
+    try:
+        start = start_of_labels(pair.source, two, pair.weight, labels)
+        with warnings_held():
+            watch = Watch(_go_on, eager=True, sees_all=False, goal=goal)
+            result = iterate(two, pair.source, start, tol=exploration.tol, max_iter=most, watch=watch)
+    except ValueError:
+        return None
+    exploration.left -= (result.n_iter + 1) * a_step
+    return result
+
+
+def _pair(
+    source: ArraySource,
+    parameters: GaussianParameters,
+    responsibilities: Array,
+    log_density: Array,
+    components: NDArray[np.intp],
+) -> _Pair:
+    shares = responsibilities[:, components].sum(axis=1)
+    rows = np.flatnonzero(shares > LEAST_SHARE)
+    shares = shares[rows].astype(np.float64)
+    weight = shares if source.sample_weight is None else shares * source.sample_weight[rows]
+    # log f = log p + log s − log π, with p the density of the whole mixture and π the weight of the pair.
+    log_pair = log_density[rows] + np.log(shares) - np.log(parameters.weights[components].sum())
+    part = ArraySource(source.X[rows], weight)
+    return _Pair(components, part, weight, float(weight @ log_pair))
+
+
+def _with_pair(
+    parameters: GaussianParameters, components: NDArray[np.intp], pair: GaussianParameters
+) -> GaussianParameters:
+    weights, means = parameters.weights.copy(), parameters.means.copy()
+    covariances = parameters.covariances.copy()
+    weights[components] = pair.weights * weights[components].sum()
+    means[components], covariances[components] = pair.means, pair.covariances
+    return GaussianParameters.of(parameters.structure, weights, means, covariances)
+
+
+def _go_on(record: object) -> bool:
+    """Look at a run that its goal alone may end."""
+    return False

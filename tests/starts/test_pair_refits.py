@@ -1,0 +1,157 @@
+"""Refits of pairs: what they gain they gain in the whole mixture, and they lead from a lower mode to a higher one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emix import GaussianModel, GaussianParameters
+from emix.gaussian.scoring import score_rows
+from emix.gaussian.structures import STRUCTURES
+from emix.rows.arrays import ArraySource
+from emix.starts.exploration import SAME_MODE, Exploration, Mode
+from emix.starts.local_search import LocalSearch
+from emix.starts.pair_refits import LEAST_SHARE, PAIRS, ROUNDS, Refit, can_refit, refits_of_pairs
+from emix.starts.starting_parameters import start_of_labels
+from emix.starts.uniforms import Uniforms
+
+Array = NDArray[np.float64]
+
+
+def cross(n: int = 1500) -> Array:
+    """Two long groups across each other, and a third one far away."""
+    rng = np.random.default_rng(0)
+    long = rng.normal(size=(2, n, 2)) * [[[3.0, 0.3]], [[0.3, 3.0]]]
+    far = rng.normal((30.0, 0.0), size=(n, 2))
+    return np.vstack([*long, far])
+
+
+def explored(X: Array, weight: Array | None = None, K: int = 3, structure: str = "full") -> Exploration:
+    return Exploration(ArraySource(X, weight), GaussianModel(K, X.shape[1], structure, "auto"), 0, 1e-6, 1000)
+
+
+def lower_mode(exploration: Exploration) -> Mode:
+    """The mode in which one component has the middle of the cross and the other its arms."""
+    X = exploration.source.X
+    labels = np.where(X[:, 0] > 15.0, 2, (X[:, 0] > X[:, 1]).astype(int)).astype(np.intp)
+    weight = exploration.source.sample_weight
+    start = start_of_labels(
+        exploration.source, exploration.model, np.ones(len(X)) if weight is None else weight, labels
+    )
+    result = exploration.run(start, 1000)
+    assert result is not None
+    return Mode(start, result)
+
+
+def refitted(exploration: Exploration, parameters: GaussianParameters, least: float = -0.05) -> list[Refit]:
+    scores = score_rows(exploration.source.X, parameters, responsibilities=True)
+    assert scores.responsibilities is not None and scores.log_density is not None
+    apart = np.linalg.norm(parameters.means[:, np.newaxis] - parameters.means, axis=2)
+    return refits_of_pairs(
+        exploration, parameters, scores.responsibilities, scores.log_density, apart, Uniforms(0, 0, 1), least
+    )
+
+
+def log_likelihood(exploration: Exploration, parameters: GaussianParameters) -> float:
+    source = exploration.source
+    return exploration.model.e_step(source, parameters)[1] / source.total_weight
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical"])
+def test_the_whole_mixture_gains_as_much_at_least(structure: str, weighted: bool) -> None:
+    X = cross()
+    weight = np.random.default_rng(1).uniform(0.5, 2.0, len(X)) if weighted else None
+    exploration = explored(X, weight, structure=structure)
+    # No mode: refits may gain or lose. Where nothing is given up, each gain is that of a fit that has converged.
+    parameters = start_of_labels(
+        exploration.source, exploration.model, np.ones(exploration.source.n_rows),
+        np.arange(exploration.source.n_rows) % 3,
+    )  # fmt: skip
+    before = log_likelihood(exploration, parameters)
+    found = refitted(exploration, parameters)
+    assert found
+    for gain, after in found:
+        # Rows of a smaller share are left out: the others' gain is exact up to their rounding.
+        assert log_likelihood(exploration, after) - before >= gain - LEAST_SHARE
+        assert after.weights.sum() == pytest.approx(1.0, rel=1e-12)
+
+
+def test_a_refit_leads_from_the_lower_mode_to_the_higher_one() -> None:
+    exploration = explored(cross())
+    mode = lower_mode(exploration)
+    left = exploration.left
+    gain, parameters = refitted(exploration, mode.result.parameters)[0]
+    assert exploration.left < left
+    # The lower mode is 0.67 nats a row below the two groups as they were drawn.
+    assert gain > 0.5
+    spread = np.sqrt(np.diagonal(parameters.covariances, axis1=1, axis2=2))
+    np.testing.assert_allclose(np.sort(spread[spread.max(axis=1) > 2.0], axis=1), [[0.3, 3.0]] * 2, rtol=0.15)
+
+
+def test_components_that_take_no_part_stay_as_they_are() -> None:
+    exploration = explored(cross())
+    mode = lower_mode(exploration)
+    far = int(np.argmax(mode.result.parameters.means[:, 0]))
+    _, parameters = refitted(exploration, mode.result.parameters)[0]
+    for name in ("weights", "means", "covariances"):
+        np.testing.assert_array_equal(getattr(parameters, name)[far], getattr(mode.result.parameters, name)[far])
+
+
+def test_a_refit_that_comes_back_to_its_mode_is_left_out() -> None:
+    exploration = explored(cross())
+    best = LocalSearch(exploration, 0).climbed(lower_mode(exploration)).result.parameters
+    left = exploration.left
+    gains = [gain for gain, _ in refitted(exploration, best, least=-1.0)]
+    assert exploration.left < left - PAIRS  # there were refits
+    assert all(gain < -SAME_MODE for gain in gains)  # of the best mode none leads higher
+
+
+def test_the_search_climbs_by_pairs_and_keeps_what_it_leaves() -> None:
+    exploration = explored(cross())
+    mode = lower_mode(exploration)
+    search = LocalSearch(exploration, 0)
+    best = search.climbed(mode)
+    rise = (best.result.log_likelihood - mode.result.log_likelihood) / exploration.source.total_weight
+    assert rise > 0.5
+    # The lower mode lies too far below for another sample to have it higher.
+    assert rise > exploration.noise > 0.0
+    assert not any(exploration.agree(rival.result, mode.result) for rival in search.rivals)
+
+
+def test_all_rows_have_no_rivals() -> None:
+    exploration = explored(cross(500))
+    assert exploration.noise == 0.0
+    search = LocalSearch(exploration, 0)
+    search.climbed(lower_mode(exploration))
+    assert search.rivals == []
+
+
+def test_structures_that_can_be_refitted() -> None:
+    # What a component's covariance shares with others cannot be fitted to two of them alone.
+    able = {structure.alias or structure.name for structure in STRUCTURES.values() if can_refit(structure)}
+    assert able == {"VVV", "VVI", "VII"}
+
+
+def test_no_more_refits_than_the_budget_has_passes() -> None:
+    exploration = explored(cross())
+    mode = lower_mode(exploration)
+    exploration.left = 0.0
+    assert refitted(exploration, mode.result.parameters) == []
+    exploration.left = 1.0
+    refitted(exploration, mode.result.parameters)
+    # A refit that has begun takes no more than a few iterations: two of three components, on two rows of three.
+    assert exploration.left > -5.0 * PAIRS * ROUNDS
+
+
+@pytest.mark.parametrize(("n", "is_refitted"), [(2, False), (20, True)])
+def test_a_pair_of_few_rows_is_not_refitted(n: int, is_refitted: bool) -> None:
+    near, far = np.random.default_rng(0).normal(size=(2 * n, 1)), np.linspace(50.0, 51.0, 40)[:, np.newaxis]
+    exploration = explored(np.vstack([near, far]))
+    labels = np.concatenate([np.arange(2 * n) % 2, np.full(40, 2)])
+    parameters = start_of_labels(exploration.source, exploration.model, np.ones(2 * n + 40), labels)
+    changed = [
+        refit.parameters.means[2, 0] == parameters.means[2, 0] for refit in refitted(exploration, parameters, -9.0)
+    ]
+    assert any(changed) == is_refitted
