@@ -200,6 +200,7 @@ def test_work_is_less_than_some_iterations_of_many_rows(monkeypatch: pytest.Monk
         count(module)
     found = starts_of(X, 20, n_threads=1)
     assert n_passes["exploration"] > 0.0
+    assert n_passes["merging"] > 0.0
     # At the end of the budget a run takes CANDIDATE_ITERATIONS more, a closing E-step, and those of its start.
     most = exploration.ITERATIONS_OF_MANY * len(X) / found.exploration.source.n_rows + 2 * auto.CANDIDATE_ITERATIONS
     assert sum(n_passes.values()) <= most
@@ -231,18 +232,49 @@ def test_all_rows_decide_where_the_sample_cannot_tell(streamed: bool, weighted: 
     starts = AutoStarts(source, GaussianModel(3, 2, "full", "auto"), 0, 1e-6, 1000)
     result = starts.exploration.run(starts.start(0).parameters, 100)
     assert result is not None
-    worse = starts.exploration.run(starts.start(0).parameters, 100)
-    assert worse is not None
     # Means moved by a tenth of a standard deviation: log-likelihoods of all rows fall by more than a sample's noise.
     theta = result.parameters
     moved = GaussianParameters.of(theta.structure, theta.weights, theta.means + 0.1, theta.covariances)
     total = starts.exploration.source.total_weight
     candidates = [
-        auto._Candidate("moved", moved, replace(worse, parameters=moved)),
+        auto._Candidate("moved", moved, replace(result, parameters=moved)),
         auto._Candidate("mode", theta, replace(result, log_likelihood=result.log_likelihood - 0.01 * total)),
         auto._Candidate("far below", theta, replace(result, log_likelihood=result.log_likelihood - 1.0 * total)),
     ]
     assert [kind for kind, _, _ in starts._ranked(candidates)] == ["mode", "moved", "far below"]
+    # No more than MOST_RANKED are looked at: each takes a pass over all rows.
+    near = replace(result, parameters=moved, log_likelihood=result.log_likelihood)
+    many = [auto._Candidate(f"moved {i}", moved, near) for i in range(auto.MOST_RANKED)] + candidates[1:2]
+    assert [kind for kind, _, _ in starts._ranked(many)] == [f"moved {i}" for i in range(auto.MOST_RANKED)] + ["mode"]
+
+
+def test_a_stream_of_few_rows_is_ranked_in_memory() -> None:
+    X = groups(10_000, 2, 3)
+    stream, sample = as_stream(X, None), Sample(0)
+    stream.read(sample)
+    rows = SampledRows(sample.drawn(), stream, 0)
+    assert not rows.is_sample
+    assert rows.all_rows is rows
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_ranked_is_counted(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Overlapping groups: several modes are near each other.
+    rng = np.random.default_rng(seed)
+    X = 1.3 * rng.normal(size=(6, 2))[rng.integers(6, size=110_000)] + rng.normal(size=(110_000, 2))
+    ranked = 0
+    height = AutoStarts._log_likelihood
+
+    def counted(self: AutoStarts, candidate: Any) -> float:
+        nonlocal ranked
+        ranked += 1
+        return height(self, candidate)
+
+    monkeypatch.setattr(AutoStarts, "_log_likelihood", counted)
+    found = starts_of(X, 6, seed=seed, n_threads=1).exploration
+    assert ranked <= auto.MOST_RANKED
+    # The budget ends where work that had begun is done; the ranking was kept aside.
+    assert found.left > -found.passes_of_a_run - 2 * auto.CANDIDATE_ITERATIONS
 
 
 def test_a_sample_has_a_candidate_of_more_components() -> None:

@@ -169,8 +169,8 @@ class SampledRows(ArraySource):
 
     @property
     def all_rows(self) -> RowSource:
-        """The source from which the rows were drawn."""
-        return self._all_rows
+        """The source from which the rows were drawn; this one, if it has them all."""
+        return self._all_rows if self.is_sample else self
 
     @property
     def effective_rows(self) -> float:

@@ -29,7 +29,7 @@ from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, r
 from emix.rows.arrays import ArraySource
 from emix.rows.sampling import CHUNK_ROWS
 from emix.starts.exploration import Exploration, Mode
-from emix.starts.local_search import MOST_RIVALS, LocalSearch
+from emix.starts.local_search import LocalSearch
 from emix.starts.merging import merged_down, passes_of_merging
 from emix.starts.starting_parameters import STARTS, make_cells, make_start
 
@@ -45,11 +45,16 @@ _CANDIDATES = (
 _FIRST = 3
 # Kinds of fresh candidates and of fresh runs, by turns.
 FRESH = ("random_from_data", "k-means++")
-# The kind of the candidates that begin with more components, and how many are made at first.
-MERGED, N_MERGED = "merged", 2
+# The kind of the candidates that begin with more components, and how many are made at first. On pixels of a photograph
+# 158 of 200 fits end in the best mode known with two, 173 with three, and 171 with five in 1.5 times the time.
+MERGED, N_MERGED = "merged", 3
 
-# Passes that have to be left for the other three kinds of candidates to be made. A climb takes 100 to 250.
+# Where the budget is one of iterations, so many passes have to be left for the other three kinds of candidates to be
+# made. A climb takes 100 to 250.
 ROOM_FOR_OTHERS = 500.0
+
+# Modes of a sample, the best and its rivals, that are ranked by all rows at most.
+MOST_RANKED = 3
 
 # Iterations of EM for a candidate, and for one that becomes a mode.
 CANDIDATE_ITERATIONS, MODE_ITERATIONS = 15, 200
@@ -170,19 +175,23 @@ class AutoStarts:
         waiting = self._candidates(_CANDIDATES[:n_first])
         if self._kinds_at_best(waiting) == _FIRST:
             return self._without_collapse(self._at_best(waiting)[:1])
+        if exploration.source is not self._source:
+            exploration.left -= MOST_RANKED * exploration.passes_of_all_rows  # kept for the ranking
         waiting += self._merged_down(N_MERGED)
-        if exploration.left > ROOM_FOR_OTHERS:
+        least = ROOM_FOR_OTHERS if exploration.passes_of_a_run > 0.0 else _FIRST * CANDIDATE_ITERATIONS
+        if exploration.left > least:
             waiting += self._candidates(_CANDIDATES[_FIRST:])
         if self._kinds_at_best(waiting) >= AGREEING:
             return self._without_collapse(self._at_best(waiting)[:1])
         waiting = self._promising(self._distinct(waiting))
         search, modes = LocalSearch(exploration, self._seed), list[_Candidate]()
-        n_found, enough, n_climbs = 0, ENOUGH, 0
+        n_found, enough, n_climbs, n_fresh = 0, ENOUGH, 0, 0
         while n_found < enough and exploration.left > 0.0:
             if not waiting:
-                fresh = ((FRESH[self._restart % 2], self._restart),)
-                waiting = self._merged_down(1) or self._candidates(fresh)
-                self._restart += 1
+                waiting = self._merged_down(1)
+                if not waiting:
+                    waiting = self._candidates(((FRESH[(n_fresh + 1) % 2], self._restart),))
+                    n_fresh, self._restart = n_fresh + 1, self._restart + 1
                 exploration.left -= 1.0  # also of one that collapses at once
                 continue
             kind, start, result = self._to_its_end(waiting.pop(0))
@@ -194,6 +203,7 @@ class AutoStarts:
             elif found.result.log_likelihood > modes[0].result.log_likelihood:
                 n_found = 1
             modes = self._distinct([*modes, found, *(_Candidate(kind, *rival) for rival in search.rivals)])
+            search.rivals.clear()
             best = modes[0].result.log_likelihood / exploration.source.total_weight
             n_climbs += 1
             self._tell(
@@ -304,6 +314,7 @@ class AutoStarts:
         most = min(MODE_ITERATIONS, max(CANDIDATE_ITERATIONS, int(self.exploration.left)))
         longer = self.exploration.run(candidate.result.parameters, most)
         self.exploration.left -= most if longer is None else longer.n_iter + 1
+        self.exploration.left -= self.exploration.passes_of_a_run
         if longer is None:
             return candidate
         return candidate._replace(result=longer)
@@ -323,9 +334,10 @@ class AutoStarts:
         if exploration.source is self._source or not candidates:
             return candidates
         least = candidates[0].result.log_likelihood - exploration.noise * exploration.source.total_weight
-        n_near = sum(candidate.result.log_likelihood >= least for candidate in candidates[: MOST_RIVALS + 1])
+        n_near = sum(candidate.result.log_likelihood >= least for candidate in candidates[:MOST_RANKED])
         if n_near == 1:
             return candidates
+        self._tell(f"{n_near} modes that the sample cannot tell apart, ranked by all {self._source.n_rows} rows")
         return sorted(candidates[:n_near], key=self._log_likelihood, reverse=True) + candidates[n_near:]
 
     def _log_likelihood(self, candidate: _Candidate) -> float:
@@ -339,11 +351,10 @@ class AutoStarts:
             part = slice(first, first + CHUNK_ROWS)
             log_density = score_rows(X[part], parameters, n_threads=model.n_threads).log_density
             assert log_density is not None
-            if weight is None:
-                total += float(log_density.sum(dtype=np.float64))
-            else:
-                counted_rows = weight[part] > 0.0  # 0 · −∞ is no number
-                total += float(weight[part][counted_rows] @ log_density[counted_rows])
+            if weight is not None:
+                counts = weight[part] > 0.0  # 0 · −∞ is no number
+                log_density = weight[part][counts] * log_density[counts]
+            total += float(log_density.sum(dtype=np.float64))
         return total
 
     def _without_collapse(self, candidates: list[_Candidate]) -> list[_Candidate]:

@@ -27,14 +27,17 @@ LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 OPERATIONS, MOST_PASSES, PASSES = 1.5e11, 20000, 320
 # A fit of so many rows is long by itself. The budget is then so many of its EM iterations. Work that has begun is done:
 # the first candidates, and the last run.
-MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 6.0
+MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 7.5
 
 # What Python does for a run takes as long as so many operations: 0.3 ms where AVX-512 does 5e10 in a second.
 OPERATIONS_OF_A_RUN = 1.5e7
 
-# Nats. Log-densities of a row under two modes of the pixels of a photograph differ by 0.65 (standard deviation): twice
-# that over √n is what the mean over n rows may be off.
-NOISE = 1.3
+# Log-densities of rows take so much of the time of a pass that sums as well (three columns, K 6).
+LOG_DENSITIES = 0.6
+
+# Nats. Log-densities of a row under two modes of the pixels of a photograph differ by 0.65 (standard deviation): 2.6
+# times that over √n is what their mean over n rows is off in one sample of a hundred.
+NOISE = 1.7
 
 # Nats per unit of weight. Short runs need not converge as far as the fit does. With 3e-5, modes that lie 1.5e-4 apart
 # are mistaken for each other.
@@ -112,8 +115,8 @@ class Exploration:
             beside = OPERATIONS_OF_A_RUN
         a_pass = self.source.n_rows * a_row + model.structure.m_step_operations(K, d)
         self.passes_of_a_run = beside / a_pass
-        self.passes_of_all_rows = 0.6 * source.n_rows * a_row / a_pass
-        self.noise = 0.0 if self.source is source else NOISE / math.sqrt(self.source.n_rows)
+        self.passes_of_all_rows = LOG_DENSITIES * source.n_rows * a_row / a_pass
+        self.noise = 0.0 if self.source is source else NOISE / math.sqrt(self.source.effective_rows)
         self.left = min(share * min(MOST_PASSES, PASSES * K * (K + d)), operations / a_pass)
 
     @property

@@ -24,11 +24,11 @@ from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
 from emix.starts.exploration import SAME_MODE, Exploration, Mode
 from emix.starts.kmeans import draw_rows
-from emix.starts.pair_refits import can_refit, refits_of_pairs
+from emix.starts.pair_refits import ROUNDS, NearPairs, can_refit
 from emix.starts.starting_parameters import start_of_labels
 from emix.starts.uniforms import Uniforms
 
-__all__ = ["MOST_RIVALS", "LocalSearch"]
+__all__ = ["LocalSearch"]
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.intp]
@@ -43,12 +43,6 @@ LEAST_RISE = 1e-5
 # A climb ends after FAILURES failures in a row for each component, but not before LONGER times the tries of its last
 # rise. Of 30 seeds on wine 83 % ended in the best mode known with LONGER = 2, and 93 % with 4.
 FAILURES, LONGER = 5, 4
-
-# Refits of pairs, of different gain, that EM of all components goes on from.
-REFITS = 3
-
-# Rivals that are compared with the best mode of a sample on all rows.
-MOST_RIVALS = 2
 
 # Kinds of disturbance, by turns, and how many components take part: for up to FEW components, and for more. On wine,
 # K 3, half of the climbs reach the best mode known within 3 000 passes with shuffles and reseeds, and 3 % within 12 000
@@ -76,7 +70,7 @@ class LocalSearch:
     was_long : bool
         True if the last climb still rose after as many tries as may fail at its beginning.
     rivals : list of Mode
-        Modes so near below that of which they are rivals that a sample of other rows may have them higher. Empty if
+        Lower modes that are within the noise of a higher one, so that all rows may rank them the other way. Empty if
         the exploration looks at all rows.
     """
 
@@ -132,13 +126,8 @@ class LocalSearch:
             self._add_rival(mode)
 
     def _add_rival(self, mode: Mode) -> None:
-        exploration = self._exploration
-        if any(exploration.agree(mode.result, rival.result) for rival in self.rivals):
-            return
-        # Each of those that are compared on all rows takes a pass: the first rival and the best mode, then the others.
-        n_passes = 0 if len(self.rivals) >= MOST_RIVALS else 1 if self.rivals else 2
-        exploration.left -= n_passes * exploration.passes_of_all_rows
-        self.rivals.append(mode)
+        if not any(self._exploration.agree(mode.result, rival.result) for rival in self.rivals):
+            self.rivals.append(mode)
 
     def _by_pairs(self, mode: Mode) -> Mode:
         """Return the last of ever higher modes to which refits of pairs lead; `mode` itself where all rows are few.
@@ -146,36 +135,40 @@ class LocalSearch:
         There the disturbances do better alone: of 100 seeds on wine 92 end in the best mode known, and 64 with refits.
         """
         exploration = self._exploration
-        weight, noise = exploration.source.total_weight, exploration.noise
-        if noise == 0.0 or not can_refit(exploration.model.structure):
+        if exploration.noise == 0.0 or not can_refit(exploration.model.structure):
             return mode
         higher: Mode | None = mode
         while higher is not None and exploration.left > 0.0:
             mode, higher = higher, None
-            parameters, goal = mode.result.parameters, mode.result.log_likelihood - noise * weight
-            around = _surroundings(exploration, parameters)
-            refits = refits_of_pairs(
-                exploration, parameters, around.responsibilities, around.log_density, around.distances, self._numbers,
-                -noise,
-            )  # fmt: skip
+            exploration.left -= 1.0
+            pairs = NearPairs(exploration, mode.result.parameters, _distances(exploration, mode.result.parameters))
             gains = list[float]()
-            for gain, start in refits:
-                if len(gains) == REFITS or exploration.left <= 0.0:
+            for _ in range(ROUNDS):
+                higher = self._higher_by_pairs(mode, pairs, gains)
+                if higher is not None or exploration.left <= 0.0:
                     break
-                if any(math.fabs(gain - other) < SAME_MODE for other in gains):
-                    continue
-                gains.append(gain)
-                found = self._from(start, goal)
-                if found is None:
-                    continue
-                rise = (found.result.log_likelihood - mode.result.log_likelihood) / weight
-                if rise > SAME_MODE:
-                    higher = found
-                    self._leave(mode, found)
-                    break
-                if -noise < rise < -SAME_MODE:
-                    self._add_rival(found)
-        return mode
+        return mode if higher is None else higher
+
+    def _higher_by_pairs(self, mode: Mode, pairs: NearPairs, gains: list[float]) -> Mode | None:
+        """Return a higher mode from a refit of a pair, if any. Refits that gain as one before are passed over."""
+        exploration = self._exploration
+        weight, noise = exploration.source.total_weight, exploration.noise
+        for gain, start in pairs.refits(self._numbers, -noise):
+            if exploration.left <= 0.0:
+                break
+            if any(math.fabs(gain - other) < SAME_MODE for other in gains):
+                continue
+            gains.append(gain)
+            found = self._from(start, mode.result.log_likelihood - noise * weight)
+            if found is None:
+                continue
+            rise = (found.result.log_likelihood - mode.result.log_likelihood) / weight
+            if rise > SAME_MODE:
+                self._leave(mode, found)
+                return found
+            if rise < -SAME_MODE:
+                self._add_rival(found)
+        return None
 
     def _tried(self, mode: Mode, surroundings: _Surroundings, turn: tuple[str, int]) -> Mode | None:
         """Return the mode after one disturbance, None if it is not higher."""
@@ -232,16 +225,19 @@ class LocalSearch:
 
 
 class _Surroundings(NamedTuple):
-    responsibilities: Array  # (n_rows, K)
-    log_density: Array  # (n_rows,)
     labels: Labels  # the component of each row
-    distances: Array  # squared, between components, by their spreads (K, K); least on the diagonal
+    distances: Array
 
 
 def _surroundings(exploration: Exploration, parameters: GaussianParameters) -> _Surroundings:
-    scores = score_rows(exploration.source.X, parameters, log_density=True, responsibilities=True, n_threads=1)
-    assert scores.responsibilities is not None and scores.log_density is not None
+    labels = score_rows(exploration.source.X, parameters, log_density=False, labels=True, n_threads=1).labels
+    assert labels is not None
     exploration.left -= 1.0
+    return _Surroundings(labels, _distances(exploration, parameters))
+
+
+def _distances(exploration: Exploration, parameters: GaussianParameters) -> Array:
+    """Squared distances between components, by their spreads (K, K); least on the diagonal."""
     K = parameters.n_components
     covariances = full_covariances(parameters)
     # In units of the columns, so that nothing overflows. A constant column has no part in distances.
@@ -255,6 +251,4 @@ def _surroundings(exploration: Exploration, parameters: GaussianParameters) -> _
         solved = np.linalg.solve(covariances + covariances[k], away[..., np.newaxis])[..., 0]
         distances[k] = np.einsum("ij,ij->i", away, solved)
         distances[k, k] = -1.0
-    responsibilities = np.asarray(scores.responsibilities, dtype=np.float64)
-    log_density = np.asarray(scores.log_density, dtype=np.float64)
-    return _Surroundings(responsibilities, log_density, responsibilities.argmax(axis=1), distances)
+    return distances

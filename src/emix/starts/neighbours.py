@@ -107,6 +107,7 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
     return max((without(int(pair)) for pair in best), key=_highest_q)
 
 
+@np.errstate(invalid="ignore")
 def merged_to(parameters: GaussianParameters, structure: CovarianceStructure, n_components: int) -> GaussianParameters:
     """Return parameters with fewer components: two after two are one, each time those whose union loses least.
 
@@ -158,12 +159,13 @@ def _gains(
 ) -> Array:
     """Change of Q from merging the components i, each with that of j."""
     gains = np.empty(len(i))
+    # The union of two singular components gains ∞ − ∞: it comes last.
     at_once = max(1, NUMBERS_AT_ONCE // means.shape[1] ** 2)
     for start in range(0, len(i), at_once):
         part = slice(start, start + at_once)
         both, _, union = _unions(weights, means, covariances, i[part], j[part])
         gains[part] = _own_terms(structure, both, union) - own[i[part]] - own[j[part]]
-    return gains
+    return np.where(np.isnan(gains), -np.inf, gains)
 
 
 def _own_terms(structure: CovarianceStructure, weights: Array, covariances: Array) -> Array:

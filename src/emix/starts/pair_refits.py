@@ -25,13 +25,14 @@ from emix.em.result import EMResult
 from emix.exceptions import warnings_held
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.structures import CovarianceStructure
+from emix.gaussian.scoring import Scores, score_rows
+from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.rows.arrays import ArraySource
 from emix.starts.exploration import SAME_MODE, Exploration
 from emix.starts.starting_parameters import start_of_labels
 from emix.starts.uniforms import RandomNumbers
 
-__all__ = ["Refit", "can_refit", "refits_of_pairs"]
+__all__ = ["ROUNDS", "NearPairs", "Refit", "can_refit"]
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.intp]
@@ -50,7 +51,10 @@ ITERATIONS, PATIENCE, FORESIGHT = 200, 5, 10.0
 
 
 class Refit(NamedTuple):
-    """A mixture with two components refitted, and how much higher it is at least, in nats per unit of weight."""
+    """A mixture with two components refitted, and what the rows of these two gain, in nats per unit of weight.
+
+    The whole mixture is higher by no less, but for rows of shares below LEAST_SHARE: log(1 − LEAST_SHARE) each at most.
+    """
 
     gain: float
     parameters: GaussianParameters
@@ -58,70 +62,70 @@ class Refit(NamedTuple):
 
 def can_refit(structure: CovarianceStructure) -> bool:
     """True if a component's covariance depends on its own rows alone, so that two can be fitted without the others."""
-    return structure.is_linear and not structure.is_common
+    # A structure of another package may share what it likes among components, as long as its M-step is linear.
+    ours = STRUCTURES.get(structure.name) is structure
+    return ours and structure.is_linear and not structure.is_common
 
 
 class _Pair(NamedTuple):
     components: NDArray[np.intp]
     source: ArraySource  # of its rows, with their shares as weights
-    weight: Array
     log_likelihood: float  # before, of a density that integrates to 1
 
 
-def refits_of_pairs(
-    exploration: Exploration,
-    parameters: GaussianParameters,
-    responsibilities: Array,
-    log_density: Array,
-    distances: Array,
-    numbers: RandomNumbers,
-    least: float,
-) -> list[Refit]:
-    """Refit the nearest pairs, each in turn, until one comes to another mode or all have had their tries.
+class NearPairs:
+    """The nearest pairs of components of a mode, to refit as often as is asked for.
 
     Parameters
     ----------
     exploration : Exploration
-        The passes that the refits make are taken from what it has left.
+        The passes that refits make are taken from what it has left.
     parameters : GaussianParameters
         A mode on its rows.
-    responsibilities : ndarray of shape (n_rows, K)
-    log_density : ndarray of shape (n_rows,)
     distances : ndarray of shape (K, K)
         Between components; symmetric, the diagonal is not looked at.
-    numbers : RandomNumbers
-    least : float
-        Refits that gain less, in nats per unit of weight, are given up or left out.
-
-    Returns
-    -------
-    list of Refit
-        The one that gains most first.
     """
-    source, model = exploration.source, exploration.model
-    K = model.n_components
-    first, second = np.triu_indices(K, 1)
-    nearest = np.argsort(distances[first, second], kind="stable")[:PAIRS]
-    pairs = [
-        _pair(source, parameters, responsibilities, log_density, np.array([first[place], second[place]]))
-        for place in nearest
-    ]
-    pairs = [pair for pair in pairs if np.count_nonzero(pair.weight) > 2 * (model.n_features + 1)]
-    found = list[Refit]()
-    for _ in range(ROUNDS):
-        for pair in pairs:
+
+    def __init__(
+        self,
+        exploration: Exploration,
+        parameters: GaussianParameters,
+        distances: Array,
+    ) -> None:
+        self._exploration, self._parameters = exploration, parameters
+        first, second = np.triu_indices(len(distances), 1)
+        nearest = np.argsort(distances[first, second], kind="stable")[:PAIRS]
+        scores = score_rows(exploration.source.X, parameters, responsibilities=True, n_threads=1)
+        pairs = [_pair(exploration.source, parameters, scores, np.array([first[k], second[k]])) for k in nearest]
+        least = 2 * (parameters.n_features + 1)
+        self._pairs = [pair for pair in pairs if pair.source.n_rows > least]
+
+    def refits(self, numbers: RandomNumbers, least: float) -> list[Refit]:
+        """Refit each pair once.
+
+        Parameters
+        ----------
+        numbers : RandomNumbers
+        least : float
+            Refits that gain less, in nats per unit of weight, are given up or left out, as are those that come back.
+
+        Returns
+        -------
+        list of Refit
+            The one that gains most first.
+        """
+        exploration, found = self._exploration, list[Refit]()
+        for pair in self._pairs:
             if exploration.left <= 0.0:
                 break
             labels = (numbers.random(pair.source.n_rows) < 0.5).astype(np.intp)
             fit = _refitted(exploration, pair, labels, least)
             if fit is None:
                 continue
-            gain = (fit.log_likelihood - pair.log_likelihood) / source.total_weight
+            gain = (fit.log_likelihood - pair.log_likelihood) / exploration.source.total_weight
             if gain >= least and math.fabs(gain) > SAME_MODE:
-                found.append(Refit(gain, _with_pair(parameters, pair.components, fit.parameters)))
-        if found:
-            break
-    return sorted(found, key=lambda refit: -refit.gain)
+                found.append(Refit(gain, _with_pair(self._parameters, pair.components, fit.parameters)))
+        return sorted(found, key=lambda refit: -refit.gain)
 
 
 def _refitted(exploration: Exploration, pair: _Pair, labels: Labels, least: float) -> EMResult | None:
@@ -133,11 +137,13 @@ def _refitted(exploration: Exploration, pair: _Pair, labels: Labels, least: floa
     goal = Goal(pair.log_likelihood + least * exploration.source.total_weight, FORESIGHT, PATIENCE)
     exploration.left -= exploration.passes_of_a_run
     try:
-        start = start_of_labels(pair.source, two, pair.weight, labels)
+        assert pair.source.sample_weight is not None
+        start = start_of_labels(pair.source, two, pair.source.sample_weight, labels)
         with warnings_held():
             watch = Watch(_go_on, eager=True, sees_all=False, goal=goal)
             result = iterate(two, pair.source, start, tol=exploration.tol, max_iter=most, watch=watch)
     except ValueError:
+        exploration.left -= PATIENCE * a_step
         return None
     exploration.left -= (result.n_iter + 1) * a_step
     return result
@@ -146,18 +152,21 @@ def _refitted(exploration: Exploration, pair: _Pair, labels: Labels, least: floa
 def _pair(
     source: ArraySource,
     parameters: GaussianParameters,
-    responsibilities: Array,
-    log_density: Array,
+    scores: Scores,
     components: NDArray[np.intp],
 ) -> _Pair:
-    shares = responsibilities[:, components].sum(axis=1)
-    rows = np.flatnonzero(shares > LEAST_SHARE)
-    shares = shares[rows].astype(np.float64)
+    assert scores.responsibilities is not None and scores.log_density is not None
+    shares = scores.responsibilities[:, components].sum(axis=1, dtype=np.float64)
+    counts = shares > LEAST_SHARE
+    if source.sample_weight is not None:
+        counts &= source.sample_weight > 0.0
+    rows = np.flatnonzero(counts)
+    shares = shares[rows]
     weight = shares if source.sample_weight is None else shares * source.sample_weight[rows]
     # log f = log p + log s − log π, with p the density of the whole mixture and π the weight of the pair.
-    log_pair = log_density[rows] + np.log(shares) - np.log(parameters.weights[components].sum())
-    part = ArraySource(source.X[rows], weight)
-    return _Pair(components, part, weight, float(weight @ log_pair))
+    log_pair = scores.log_density[rows] + np.log(shares) - np.log(parameters.weights[components].sum())
+    # A sum, not a product of BLAS, whose order of sums depends on its threads.
+    return _Pair(components, ArraySource(source.X[rows], weight), float((weight * log_pair).sum()))
 
 
 def _with_pair(
