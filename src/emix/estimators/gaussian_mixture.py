@@ -90,7 +90,7 @@ class GaussianMixture(
         components anew time and again, and starts from the best mode that is no collapse. That takes less than a
         millisecond where kinds agree, and a second or two where modes are many. The second run of `n_init` is
         then the hierarchical one, later runs start from the next best. "kmeans" starts from clusters of k-means: a
-        service that fits small data again and again saves nine tenths of the time with it. "k-means++" starts from rows
+        service that fits small data again and again saves most of the time with it. "k-means++" starts from rows
         that k-means++ has drawn, "random" from random responsibilities, "random_from_data" from random rows,
         "hierarchical" from clusters of an agglomeration of up to 2 000 rows (fewer from 31 columns on), which is done
         once for a fit; its runs differ only where there are more rows, of which each takes a sample of its own. Columns

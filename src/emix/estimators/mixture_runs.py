@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,10 +35,13 @@ from emix.starts.starting_parameters import make_start
 if TYPE_CHECKING:
     from emix.estimators.checkpoint import Checkpoint
 
-__all__ = ["Runs", "continue_fit", "count_alike", "fit_from_starts", "model_of"]
+__all__ = ["Runs", "continue_fit", "count_alike", "first_sound", "fit_from_starts", "model_of"]
 
 # Bounds take up to 8 bytes a row: 32 MB.
 MOST_MAPPED_ROWS_WITH_BOUNDS = 1 << 22
+
+# Runs from other starts of a search on a sample, after one that collapsed.
+RUNS_AFTER_COLLAPSE = 2
 
 # The words of scikit-learn, which its users may look for.
 _COLLAPSED = (
@@ -139,10 +142,10 @@ def fit_from_starts(
         made = cache(partial(_starts, settings, model, given, seed, in_memory, search, follower))
 
         def start(run: int) -> Start:
-            return made()(run)  # there is no search before a run begins: one that goes on needs none
+            return made()[0](run)  # there is no search before a run begins: one that goes on needs none
 
         return _best(settings, model, settings.n_init, start, source, names, 1, watch, follower, checkpoint)
-    starts = _starts(settings, model, given, seed, in_memory, search, follower)
+    start_of, of_sample = _starts(settings, model, given, seed, in_memory, search, follower)
     at_once = 1
     # A follower sees one run after another, and a stream is read for one.
     by_turns = settings.n_init == 1 or follower is not None or watch is not None or source.whole is None
@@ -151,7 +154,37 @@ def fit_from_starts(
         at_once = plan_runs(settings.n_init, operations, settings.n_threads)
     if at_once > 1:
         model = model_of(settings._replace(n_threads=1), source)
-    return _best(settings, model, settings.n_init, starts, source, names, at_once, watch, follower)
+    if settings.n_init > 1 or not of_sample:
+        return _best(settings, model, settings.n_init, start_of, source, names, at_once, watch, follower)
+
+    def run(start: Callable[[], Start]) -> Runs:
+        return _best(settings, model, 1, lambda _: start(), source, names, 1, watch, follower)
+
+    def of_kmeans() -> Start:
+        return Start(make_start("kmeans", in_memory, model, seed, 0), "kmeans")
+
+    # The runs that a larger n_init would do, and the start that does without a search.
+    return first_sound(run, [*(partial(start_of, number) for number in range(1 + RUNS_AFTER_COLLAPSE)), of_kmeans])
+
+
+def first_sound(run: Callable[[Callable[[], Start]], Runs], starts: Sequence[Callable[[], Start]]) -> Runs:
+    """Do the run from the first start and, if it collapses, from the next; the first that ended, if all collapse.
+
+    A sample cannot tell which of its modes collapse on all rows.
+    """
+    errors, collapsed = list[DegenerateFitError](), list[Runs]()
+    for start in starts:
+        try:
+            found = run(start)
+        except DegenerateFitError as error:
+            errors.append(error)
+            continue
+        if not found.reports[0].degenerate or found.result.stopped_by == "callback":
+            return found
+        collapsed.append(found)
+    if not collapsed:
+        raise errors[0]
+    return collapsed[0]
 
 
 def _starts(
@@ -162,16 +195,17 @@ def _starts(
     source: ArraySource,
     search: float,
     follower: Follower | None,
-) -> Callable[[int], Start]:
-    """Return the function that gives the start of each run."""
+) -> tuple[Callable[[int], Start], bool]:
+    """Return the function that gives the start of each run, and whether a search on a sample has made the first."""
     kind = settings.init_params
     if kind == "auto" and all(part is None for part in given):
         # A search comes before the runs, which may go side by side.
         say = None if follower is None else follower.say
-        return AutoStarts(source, model, seed, settings.tol, settings.max_iter, search, say).start
+        starts = AutoStarts(source, model, seed, settings.tol, settings.max_iter, search, say)
+        return starts.start, starts.exploration.source is not source
     kind = "kmeans" if kind == "auto" else kind
     name = kind if given.means is None else "given"
-    return lambda run: Start(_start(given, kind, model, seed, run, source), name)
+    return lambda run: Start(_start(given, kind, model, seed, run, source), name), False
 
 
 def model_of(settings: Settings, source: RowSource, stateless: bool = False) -> GaussianModel:

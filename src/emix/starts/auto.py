@@ -19,18 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.arguments import counted
+from emix.em.loop import Goal
 from emix.em.result import EMResult
 from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
-from emix.gaussian.scoring import score_rows
 from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.arrays import ArraySource
-from emix.rows.sampling import CHUNK_ROWS
+from emix.starts.dense_start import dense_start
 from emix.starts.exploration import Exploration, Mode
 from emix.starts.local_search import LocalSearch
 from emix.starts.merging import merged_down, passes_of_merging
+from emix.starts.ranking import MOST_RANKED, n_near_the_best, ranked_by_all_rows
 from emix.starts.starting_parameters import STARTS, make_cells, make_start
 
 __all__ = ["FRESH", "INIT_PARAMS", "AutoStarts", "Start"]
@@ -49,12 +50,13 @@ FRESH = ("random_from_data", "k-means++")
 # 158 of 200 fits end in the best mode known with two, 173 with three, and 171 with five in 1.5 times the time.
 MERGED, N_MERGED = "merged", 3
 
+# The kind of the start with a component on rows that lie close together, and how many of these are made one after
+# another.
+DENSE, MOST_DENSE = "dense", 2
+
 # Where the budget is one of iterations, so many passes have to be left for the other three kinds of candidates to be
 # made. A climb takes 100 to 250.
 ROOM_FOR_OTHERS = 500.0
-
-# Modes of a sample, the best and its rivals, that are ranked by all rows at most.
-MOST_RANKED = 3
 
 # Iterations of EM for a candidate, and for one that becomes a mode.
 CANDIDATE_ITERATIONS, MODE_ITERATIONS = 15, 200
@@ -174,7 +176,7 @@ class AutoStarts:
         n_first = min(_FIRST, max(1, int(exploration.left / CANDIDATE_ITERATIONS)))
         waiting = self._candidates(_CANDIDATES[:n_first])
         if self._kinds_at_best(waiting) == _FIRST:
-            return self._without_collapse(self._at_best(waiting)[:1])
+            return self._without_collapse(self._with_dense(self._at_best(waiting)[:1]))
         if exploration.source is not self._source:
             exploration.left -= MOST_RANKED * exploration.passes_of_all_rows  # kept for the ranking
         waiting += self._merged_down(N_MERGED)
@@ -182,7 +184,7 @@ class AutoStarts:
         if exploration.left > least:
             waiting += self._candidates(_CANDIDATES[_FIRST:])
         if self._kinds_at_best(waiting) >= AGREEING:
-            return self._without_collapse(self._at_best(waiting)[:1])
+            return self._without_collapse(self._with_dense(self._at_best(waiting)[:1]))
         waiting = self._promising(self._distinct(waiting))
         search, modes = LocalSearch(exploration, self._seed), list[_Candidate]()
         n_found, enough, n_climbs, n_fresh = 0, ENOUGH, 0, 0
@@ -192,7 +194,8 @@ class AutoStarts:
                 if not waiting:
                     waiting = self._candidates(((FRESH[(n_fresh + 1) % 2], self._restart),))
                     n_fresh, self._restart = n_fresh + 1, self._restart + 1
-                exploration.left -= 1.0  # also of one that collapses at once
+                # Also of one that collapses, of which it is not known when.
+                exploration.left -= 1.0 if waiting else CANDIDATE_ITERATIONS
                 continue
             kind, start, result = self._to_its_end(waiting.pop(0))
             found = _Candidate(kind, *search.climbed(Mode(start, result)))
@@ -210,7 +213,7 @@ class AutoStarts:
                 f"best mode so far, after {counted(n_climbs, 'climb')}: {best:.5f} nats per unit of weight, found "
                 f"{n_found} of {enough} times"
             )
-        return self._without_collapse(self._ranked(self._distinct(modes + waiting)))
+        return self._without_collapse(self._with_dense(self._ranked(self._distinct(modes + waiting))))
 
     def _tell(self, text: str) -> None:
         if self._say is not None:
@@ -328,34 +331,31 @@ class AutoStarts:
                 found.append(candidate)
         return found
 
+    def _with_dense(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """Put in front what comes of a start on rows that the first explains badly, if it ends higher."""
+        exploration = self.exploration
+        for _ in range(MOST_DENSE):
+            if not candidates:
+                break
+            best = candidates[0].result
+            start = dense_start(exploration, best.parameters)
+            if start is None:
+                break
+            goal = Goal(best.log_likelihood + ALIKE * exploration.source.total_weight, FORESIGHT, CANDIDATE_ITERATIONS)
+            result = exploration.run(start, MODE_ITERATIONS, goal)
+            if result is None or result.log_likelihood <= goal.log_likelihood:
+                break
+            candidates = [_Candidate(DENSE, start, result), *candidates]
+        return candidates
+
     def _ranked(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Order those by all rows of which the sample cannot tell which is the best."""
-        exploration = self.exploration
-        if exploration.source is self._source or not candidates:
+        exploration, source = self.exploration, self._source
+        if exploration.source is source or not candidates:
             return candidates
-        least = candidates[0].result.log_likelihood - exploration.noise * exploration.source.total_weight
-        n_near = sum(candidate.result.log_likelihood >= least for candidate in candidates[:MOST_RANKED])
-        if n_near == 1:
-            return candidates
-        self._tell(f"{n_near} modes that the sample cannot tell apart, ranked by all {self._source.n_rows} rows")
-        return sorted(candidates[:n_near], key=self._log_likelihood, reverse=True) + candidates[n_near:]
-
-    def _log_likelihood(self, candidate: _Candidate) -> float:
-        """Log-likelihood of all rows of the fit."""
-        rows, model, parameters = self._source.all_rows, self._model, candidate.result.parameters
-        if rows.whole is None:
-            return model.e_step(rows, parameters)[1]
-        # The log-densities alone take half of the time of an E-step. Those of some rows at a time take little memory.
-        X, weight, total = rows.whole.X, rows.whole.weight, 0.0
-        for first in range(0, len(X), CHUNK_ROWS):
-            part = slice(first, first + CHUNK_ROWS)
-            log_density = score_rows(X[part], parameters, n_threads=model.n_threads).log_density
-            assert log_density is not None
-            if weight is not None:
-                counts = weight[part] > 0.0  # 0 · −∞ is no number
-                log_density = weight[part][counts] * log_density[counts]
-            total += float(log_density.sum(dtype=np.float64))
-        return total
+        if (n := n_near_the_best(candidates, exploration)) > 1:
+            self._tell(f"{n} modes that the sample cannot tell apart, ranked by all {source.n_rows} rows")
+        return ranked_by_all_rows(candidates, exploration, source.all_rows, self._model)
 
     def _without_collapse(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Do the run from the first candidate as the fit would, and put it behind the others if it collapses.
