@@ -50,8 +50,7 @@ FRESH = ("random_from_data", "k-means++")
 # 158 of 200 fits end in the best mode known with two, 173 with three, and 171 with five in 1.5 times the time.
 MERGED, N_MERGED = "merged", 3
 
-# The kind of the start with a component on rows that lie close together, and how many of these are made one after
-# another.
+# The kind of the start with a component on rows that lie close together, and how many are made, one from the other.
 DENSE, MOST_DENSE = "dense", 2
 
 # Where the budget is one of iterations, so many passes have to be left for the other three kinds of candidates to be
@@ -342,7 +341,10 @@ class AutoStarts:
             if start is None:
                 break
             goal = Goal(best.log_likelihood + ALIKE * exploration.source.total_weight, FORESIGHT, CANDIDATE_ITERATIONS)
-            result = exploration.run(start, MODE_ITERATIONS, goal)
+            # The budget may be used up. A narrow group is found in a few iterations.
+            most = min(MODE_ITERATIONS, max(2 * CANDIDATE_ITERATIONS, int(exploration.left)))
+            result = exploration.run(start, most, goal)
+            exploration.left -= most if result is None else result.n_iter + 1
             if result is None or result.log_likelihood <= goal.log_likelihood:
                 break
             candidates = [_Candidate(DENSE, start, result), *candidates]
