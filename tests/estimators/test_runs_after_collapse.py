@@ -16,7 +16,8 @@ from emix.estimators import mixture_runs
 from emix.estimators.mixture_runs import Runs
 from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.collapse import Collapse, judge_fit
-from emix.starts.auto import Start
+from emix.rows.arrays import ArraySource
+from emix.starts.auto import AutoStarts, Start
 
 X = np.random.default_rng(0).normal(size=(60, 1))
 RESULT = iterate(
@@ -44,6 +45,21 @@ def first_sound(outcomes: Sequence[Runs | Exception]) -> tuple[Runs, int]:
 
     found = mixture_runs.first_sound(run, [lambda: START] * len(outcomes))
     return found, len(outcomes) - len(left)
+
+
+def test_each_further_run_is_told() -> None:
+    said: list[str] = []
+    outcomes = [ended("collapsed"), ended("sound"), ended("sound")]
+    mixture_runs.first_sound(lambda start: outcomes.pop(0), [lambda: START] * 3, said.append)
+    assert said == ["a component collapsed on all rows; again from another start"]
+
+
+@pytest.mark.parametrize("settings", [{"n_components": 1}, {"n_components": 2, "max_iter": 14}])
+def test_a_start_that_no_search_has_made_is_the_only_one(settings: dict[str, Any]) -> None:
+    source = ArraySource(np.random.default_rng(0).normal(size=(5000, 2)))
+    model = emix.GaussianModel(settings.pop("n_components"), 2, "full", "auto")
+    assert not AutoStarts(source, model, 0, 1e-6, settings.pop("max_iter", 1000)).are_of_sample
+    assert AutoStarts(source, emix.GaussianModel(2, 2, "full", "auto"), 0, 1e-6, 1000).are_of_sample
 
 
 def test_the_first_sound_run_is_kept() -> None:

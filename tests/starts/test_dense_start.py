@@ -56,9 +56,20 @@ def test_no_start_where_the_mixture_explains_the_rows(n: int, seed: int) -> None
     assert dense_start(explored(X), theta) is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_few_heavy_rows_are_not_dense(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = np.exp(1.5 * rng.normal(size=1000))
+    theta = GaussianParameters.from_covariances("full", [0.5, 0.5], [[0.0], [0.0]], [[[1.0]]] * 2)
+    assert dense_start(explored(rng.normal(size=(1000, 1)), weight=weight), theta) is None
+
+
+@pytest.mark.parametrize("n_not_rounded", [0, 5])
 @pytest.mark.parametrize("step", [1.0, 0.25])
-def test_rounded_values_are_not_dense(step: float) -> None:
-    X = np.round(3.0 * np.random.default_rng(0).normal(size=(2000, 2)) / step) * step
+def test_rounded_values_are_not_dense(step: float, n_not_rounded: int) -> None:
+    Z = 3.0 * np.random.default_rng(0).normal(size=(2000, 2))
+    X = np.round(Z / step) * step
+    X[:n_not_rounded] = Z[:n_not_rounded]
     theta = GaussianParameters.from_covariances("full", [0.5, 0.5], [[0.0, 0.0]] * 2, [9.0 * np.eye(2)] * 2)
     assert dense_start(explored(X), theta) is None
 
@@ -103,7 +114,7 @@ def test_units_of_columns_do_not_matter() -> None:
     np.testing.assert_allclose(one.means * units, other.means, rtol=1e-12)
 
 
-def test_theshortest_interval() -> None:
+def test_the_shortest_interval() -> None:
     values = np.array([5.0, 1.0, 2.5, 2.0, 9.0, 2.25])
     assert shortest_interval(values, None, 0.5) == (2.0, 2.5, 0.25)
     assert shortest_interval(values, np.ones(6), 0.45) == (2.0, 2.5, 0.25)

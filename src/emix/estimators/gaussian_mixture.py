@@ -262,7 +262,8 @@ class GaussianMixture(
             `EMRecord`. It ends the fit by returning True: the run keeps the parameters that it has, later runs are not
             begun, and the best of the runs that were done is kept. Anything else that it returns is ignored; an error
             that it raises ends the fit and leaves the estimator as it was. Runs are done one by one, each iteration by
-            itself. The search for a start does not call it.
+            itself. The search for a start does not call it. A run that is done again from another start, because it
+            collapsed on all of many rows, begins again with the same number.
         checkpoint : str or os.PathLike, optional
             A file in which the fit keeps how far it is. Killed, it is gone on from by the same call, with the bits of a
             fit that nothing ended: of `callback`'s records only those to come, and with ``random_state=None`` from the

@@ -164,27 +164,40 @@ def fit_from_starts(
         return Start(make_start("kmeans", in_memory, model, seed, 0), "kmeans")
 
     # The runs that a larger n_init would do, and the start that does without a search.
-    return first_sound(run, [*(partial(start_of, number) for number in range(1 + RUNS_AFTER_COLLAPSE)), of_kmeans])
+    in_turn: list[Callable[[], Start]] = [
+        *(partial(start_of, number) for number in range(1 + RUNS_AFTER_COLLAPSE)),
+        of_kmeans,
+    ]
+    return first_sound(run, in_turn, None if follower is None else follower.say)
 
 
-def first_sound(run: Callable[[Callable[[], Start]], Runs], starts: Sequence[Callable[[], Start]]) -> Runs:
-    """Do the run from the first start and, if it collapses, from the next; the first that ended, if all collapse.
+def first_sound(
+    run: Callable[[Callable[[], Start]], Runs],
+    starts: Sequence[Callable[[], Start]],
+    say: Callable[[str], None] | None = None,
+) -> Runs:
+    """Do the run from the first start and, if it collapses, from the next. A sample cannot tell which modes do.
 
-    A sample cannot tell which of its modes collapse on all rows.
+    Return the first run without a collapse; if all collapse, the first that did not raise; if all raise, the first
+    error is raised. `say` is told of each further run.
     """
-    errors, collapsed = list[DegenerateFitError](), list[Runs]()
-    for start in starts:
+    first_error: DegenerateFitError | None = None
+    collapsed: Runs | None = None
+    for number, start in enumerate(starts):
+        if number > 0 and say is not None:
+            say("a component collapsed on all rows; again from another start")
         try:
             found = run(start)
         except DegenerateFitError as error:
-            errors.append(error)
+            first_error = first_error or error
             continue
         if not found.reports[0].degenerate or found.result.stopped_by == "callback":
             return found
-        collapsed.append(found)
-    if not collapsed:
-        raise errors[0]
-    return collapsed[0]
+        collapsed = collapsed or found
+    if collapsed is None:
+        assert first_error is not None
+        raise first_error
+    return collapsed
 
 
 def _starts(
@@ -202,7 +215,7 @@ def _starts(
         # A search comes before the runs, which may go side by side.
         say = None if follower is None else follower.say
         starts = AutoStarts(source, model, seed, settings.tol, settings.max_iter, search, say)
-        return starts.start, starts.exploration.source is not source
+        return starts.start, starts.are_of_sample
     kind = "kmeans" if kind == "auto" else kind
     name = kind if given.means is None else "given"
     return lambda run: Start(_start(given, kind, model, seed, run, source), name), False

@@ -156,6 +156,11 @@ class AutoStarts:
             # Of many rows a sample has found the mode; EM on all rows starts there.
             self._starts = [Start(result.parameters, kind) for kind, _, result in found]
 
+    @property
+    def are_of_sample(self) -> bool:
+        """True if a search on a sample has found the start of run 0."""
+        return bool(self._starts) and self.exploration.source is not self._source
+
     def start(self, run: int) -> Start:
         """Return the start of a run."""
         if run == 0 and not self._starts:
@@ -340,7 +345,8 @@ class AutoStarts:
             start = dense_start(exploration, best.parameters)
             if start is None:
                 break
-            goal = Goal(best.log_likelihood + ALIKE * exploration.source.total_weight, FORESIGHT, CANDIDATE_ITERATIONS)
+            rise = max(ALIKE, exploration.noise) * exploration.source.total_weight
+            goal = Goal(best.log_likelihood + rise, FORESIGHT, CANDIDATE_ITERATIONS)
             # The budget may be used up. A narrow group is found in a few iterations.
             most = min(MODE_ITERATIONS, max(2 * CANDIDATE_ITERATIONS, int(exploration.left)))
             result = exploration.run(start, most, goal)

@@ -25,7 +25,8 @@ Array = NDArray[np.float64]
 # Rows of an interval: this part of those of an average component, but enough for a covariance.
 PART_OF_COMPONENT = 1.0 / 16.0
 
-# An interval counts if so many rows fall into one of the n intervals once in e^7 = 1 100 samples of the mixture.
+# An interval counts if so many rows fall into one of the n intervals of one of the d columns in one of e^7 = 1 100
+# samples of the mixture.
 LOG_ODDS = 7.0
 
 
@@ -37,7 +38,7 @@ def dense_start(exploration: Exploration, parameters: GaussianParameters) -> Gau
     exploration : Exploration
         Of its rows.
     parameters : GaussianParameters
-        A mode, of two components or more.
+        A mode, or a mixture on the way to one, of two components or more.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def dense_start(exploration: Exploration, parameters: GaussianParameters) -> Gau
 
 
 def _dense_rows(exploration: Exploration, parameters: GaussianParameters) -> NDArray[np.intp] | None:
-    """Rows of the interval of one column that the mixture explains least: half of them, those next to each other."""
+    """The interval of one column that the mixture explains least: the half of its rows nearest to their median."""
     source, (K, d) = exploration.source, parameters.means.shape
     X, weight = source.X, source.sample_weight
     n = source.effective_rows
@@ -72,7 +73,7 @@ def _dense_rows(exploration: Exploration, parameters: GaussianParameters) -> NDA
     if n < 4.0 * wanted:
         return None
     deviations = np.sqrt(np.diagonal(full_covariances(parameters), axis1=1, axis2=2))
-    best, interval = LOG_ODDS + math.log(n), None
+    best, interval = LOG_ODDS + math.log(n * d), None
     for j in range(d):
         first, last, step = shortest_interval(np.asarray(X[:, j], dtype=np.float64), weight, wanted / n)
         # Equal values are what a component would collapse on.
@@ -83,6 +84,10 @@ def _dense_rows(exploration: Exploration, parameters: GaussianParameters) -> NDA
         expected = n * probability_of_interval(parameters.weights, parameters.means[:, j], deviations[:, j], *ends)
         # Chernoff's bound of log P(N ≥ wanted) for N of a Poisson distribution.
         odds = wanted * math.log(wanted / max(expected, 1e-300)) - wanted + expected if expected < wanted else 0.0
+        if weight is not None:
+            # A few heavy rows next to each other are no more than few.
+            heavy = weight[(X[:, j] >= first) & (X[:, j] <= last)]
+            odds *= min(1.0, heavy.sum() ** 2 / np.square(heavy).sum() / wanted)
         if odds > best:
             best, interval = odds, (j, first, last)
     if interval is None:
@@ -99,20 +104,23 @@ def _dense_rows(exploration: Exploration, parameters: GaussianParameters) -> NDA
 
 
 def shortest_interval(values: Array, weight: Array | None, share: float) -> tuple[float, float, float]:
-    """Return the ends of the shortest interval that holds a share of the weight, and the least step between values."""
+    """Return the ends of the shortest interval that holds a share of the weight, and the usual step of values in it."""
     if weight is None:
         ordered = np.sort(values)
         count = math.ceil(share * len(ordered))
         firsts, lasts = ordered[: len(ordered) - count + 1], ordered[count - 1 :]
     else:
+        values, weight = values[weight > 0.0], weight[weight > 0.0]
         order = np.argsort(values, kind="stable")
         ordered, total = values[order], np.cumsum(weight[order])
         before = total - weight[order]
         ends = np.searchsorted(total, before + share * total[-1])
         firsts, lasts = ordered[ends < len(ordered)], ordered[ends[ends < len(ordered)]]
     place = int(np.argmin(lasts - firsts))
-    steps = np.diff(ordered)
-    return float(firsts[place]), float(lasts[place]), float(steps.min(where=steps > 0.0, initial=np.inf))
+    first, last = float(firsts[place]), float(lasts[place])
+    steps = np.diff(ordered[np.searchsorted(ordered, first) : np.searchsorted(ordered, last, side="right")])
+    steps = steps[steps > 0.0]
+    return first, last, float(np.median(steps)) if steps.size else 0.0
 
 
 def probability_of_interval(weights: Array, means: Array, deviations: Array, first: float, last: float) -> float:
