@@ -12,9 +12,9 @@ from emix import GaussianModel, GaussianParameters
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
 from emix.starts import pair_refits
-from emix.starts.exploration import SAME_MODE, Exploration, Mode
+from emix.starts.exploration import PATIENCE, SAME_MODE, Exploration, Mode
 from emix.starts.local_search import LocalSearch
-from emix.starts.pair_refits import LEAST_SHARE, PAIRS, PATIENCE, NearPairs, Refit, can_refit
+from emix.starts.pair_refits import LEAST_SHARE, PAIRS, NearPairs, Refit, can_refit
 from emix.starts.starting_parameters import start_of_labels
 from emix.starts.uniforms import Uniforms
 

@@ -17,7 +17,7 @@ from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
 
-__all__ = ["SAME_MODE", "Exploration", "Mode"]
+__all__ = ["FORESIGHT", "ITERATIONS", "PATIENCE", "SAME_MODE", "Exploration", "Mode", "watch_for"]
 
 # Rows that candidates look at: enough to tell modes apart, few enough to run many.
 LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
@@ -38,6 +38,10 @@ LOG_DENSITIES = 0.6
 # Nats. Log-densities of a row under two modes of the pixels of a photograph differ by 0.65 (standard deviation): 2.6
 # times that over √n is what their mean over n rows is off in one sample of a hundred.
 NOISE = 1.7
+
+# Iterations of EM of a trial, after some components were disturbed. After the first few, a run goes on only if it would
+# come as high as its goal with so many steps like its last.
+ITERATIONS, PATIENCE, FORESIGHT = 200, 5, 10.0
 
 # Nats per unit of weight. Short runs need not converge as far as the fit does. With 3e-5, modes that lie 1.5e-4 apart
 # are mistaken for each other.
@@ -143,8 +147,7 @@ class Exploration:
         A run that will hardly come to the goal ends early. One that has not come there is not judged: a verdict on few
         rows of many columns takes longer than the run.
         """
-        watch = Watch(_go_on, eager=True, sees_all=False, goal=goal)
-        return self._run(start, self.tol, min(max_iter, self.max_iter), watch)
+        return self._run(start, self.tol, min(max_iter, self.max_iter), watch_for(goal))
 
     def run_to_convergence(self, start: GaussianParameters) -> EMResult | None:
         """Run EM as far as the fit does; None if a component collapses."""
@@ -168,6 +171,11 @@ class Exploration:
     def agree(self, one: EMResult, other: EMResult) -> bool:
         """True if two results seem to be one mode, by their log-likelihoods."""
         return math.fabs(one.log_likelihood - other.log_likelihood) <= SAME_MODE * self.source.total_weight
+
+
+def watch_for(goal: Goal | None) -> Watch:
+    """Return a watch of a short run that nothing but its goal ends, and that asks for many steps at a time."""
+    return Watch(_go_on, eager=True, sees_all=False, goal=goal)
 
 
 def _go_on(record: EMRecord) -> bool:

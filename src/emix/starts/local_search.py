@@ -22,7 +22,7 @@ from emix.em.loop import Goal
 from emix.exceptions import DegenerateFitError
 from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
-from emix.starts.exploration import SAME_MODE, Exploration, Mode
+from emix.starts.exploration import FORESIGHT, ITERATIONS, PATIENCE, SAME_MODE, Exploration, Mode
 from emix.starts.kmeans import draw_rows
 from emix.starts.pair_refits import ROUNDS, NearPairs, can_refit
 from emix.starts.starting_parameters import start_of_labels
@@ -32,10 +32,6 @@ __all__ = ["LocalSearch"]
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.intp]
-
-# Iterations of EM after a disturbance. After the first few, a run goes on only if it would come as high as the mode
-# with so many steps like its last.
-ITERATIONS, PATIENCE, FORESIGHT = 200, 5, 10.0
 
 # Nats per unit of weight. A rise that is smaller counts for nothing.
 LEAST_RISE = 1e-5

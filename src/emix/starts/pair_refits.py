@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.em.loop import Goal, Watch, iterate
+from emix.em.loop import Goal, iterate
 from emix.em.result import EMResult
 from emix.exceptions import warnings_held
 from emix.gaussian.model import GaussianModel
@@ -28,7 +28,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import Scores, score_rows
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.rows.arrays import ArraySource
-from emix.starts.exploration import SAME_MODE, Exploration
+from emix.starts.exploration import FORESIGHT, ITERATIONS, PATIENCE, SAME_MODE, Exploration, watch_for
 from emix.starts.starting_parameters import start_of_labels
 from emix.starts.uniforms import RandomNumbers
 
@@ -45,9 +45,6 @@ PAIRS, ROUNDS = 3, 4
 
 # Rows that belong to a pair by less than this are left out of its refit.
 LEAST_SHARE = 1e-3
-
-# A refit is given up as a trial of the local search is.
-ITERATIONS, PATIENCE, FORESIGHT = 200, 5, 10.0
 
 
 class Refit(NamedTuple):
@@ -140,8 +137,7 @@ def _refitted(exploration: Exploration, pair: _Pair, labels: Labels, least: floa
         assert pair.source.sample_weight is not None
         start = start_of_labels(pair.source, two, pair.source.sample_weight, labels)
         with warnings_held():
-            watch = Watch(_go_on, eager=True, sees_all=False, goal=goal)
-            result = iterate(two, pair.source, start, tol=exploration.tol, max_iter=most, watch=watch)
+            result = iterate(two, pair.source, start, tol=exploration.tol, max_iter=most, watch=watch_for(goal))
     except ValueError:
         exploration.left -= PATIENCE * a_step
         return None
@@ -177,8 +173,3 @@ def _with_pair(
     weights[components] = pair.weights * weights[components].sum()
     means[components], covariances[components] = pair.means, pair.covariances
     return GaussianParameters.of(parameters.structure, weights, means, covariances)
-
-
-def _go_on(record: object) -> bool:
-    """Look at a run that its goal alone may end."""
-    return False

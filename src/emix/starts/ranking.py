@@ -21,11 +21,11 @@ MOST_RANKED = 3
 
 
 class HasResult(Protocol):
-    """What has come of a run."""
+    """A candidate or a mode: anything that holds the result of a run on the sample."""
 
     @property
     def result(self) -> EMResult:
-        """The run on the sample."""
+        """Result of the run on the sample."""
 
 
 T = TypeVar("T", bound=HasResult)
