@@ -119,8 +119,8 @@ def shortest_interval(values: Array, weight: Array | None, share: float) -> tupl
     place = int(np.argmin(lasts - firsts))
     first, last = float(firsts[place]), float(lasts[place])
     steps = np.diff(ordered[np.searchsorted(ordered, first) : np.searchsorted(ordered, last, side="right")])
-    steps = steps[steps > 0.0]
-    return first, last, float(np.median(steps)) if steps.size else 0.0
+    steps = np.sort(steps[steps > 0.0])  # np.median takes several times as long where these are few
+    return first, last, float(steps[len(steps) // 2]) if len(steps) else 0.0
 
 
 def probability_of_interval(weights: Array, means: Array, deviations: Array, first: float, last: float) -> float:
