@@ -68,8 +68,9 @@ def test_the_pair_is_merged_that_overlaps_most() -> None:
         "full", [0.3, 0.3, 0.4], [[0.0, 0.0], [10.0, 0.0], [0.5, 0.0]], [np.eye(2)] * 3
     )
     after = merged(theta, FULL)
-    np.testing.assert_allclose(after.weights, [0.3, 0.7], rtol=1e-12)
-    np.testing.assert_allclose(after.means, [[10.0, 0.0], [2.0 / 7.0, 0.0]], rtol=1e-12, atol=1e-12)
+    # A union stands at the place of its first component.
+    np.testing.assert_allclose(after.weights, [0.7, 0.3], rtol=1e-12)
+    np.testing.assert_allclose(after.means, [[2.0 / 7.0, 0.0], [10.0, 0.0]], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("structure", ["full", "diag", "spherical"])

@@ -41,6 +41,30 @@ def gain_left(
     parameters: NDArray[np.float64],
 ) -> float: ...
 def project(structure: int, d: int, weights: NDArray[np.float64], covariances: NDArray[np.float64]) -> None: ...
+def best_unions(
+    form: int,
+    weights: NDArray[np.float64],
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    most: int,
+) -> list[tuple[int, int]]: ...
+def merge(
+    form: int,
+    n_left: int,
+    weights: NDArray[np.float64],
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    first: int = -1,
+    second: int = -1,
+) -> None: ...
+def q_of_union(
+    structure: int,
+    weights: NDArray[np.float64],
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    first: int,
+    second: int,
+) -> float: ...
 def eigenvectors(matrix: NDArray[np.float64], values: NDArray[np.float64], vectors: NDArray[np.float64]) -> None: ...
 def ridge(
     form: int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from emix.gaussian.collapse import judge_fit
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
+from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
 from emix.rows.arrays import ArraySource
 
 __all__ = ["FORESIGHT", "ITERATIONS", "PATIENCE", "SAME_MODE", "Exploration", "Mode", "watch_for"]
@@ -31,9 +33,6 @@ MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 7.5
 
 # What Python does for a run takes as long as so many operations: 0.3 ms where AVX-512 does 5e10 in a second.
 OPERATIONS_OF_A_RUN = 1.5e7
-
-# Log-densities of rows take so much of the time of a pass that sums as well (three columns, K 6).
-LOG_DENSITIES = 0.6
 
 # Nats. Log-densities of a row under two modes of the pixels of a photograph differ by 0.65 (standard deviation): 2.6
 # times that over √n is what their mean over n rows is off in one sample of a hundred.
@@ -86,10 +85,10 @@ class Exploration:
     tol : float
         Nats per unit of weight, of short runs.
     max_iter : int
+    operations : float
+        Of a pass over the sample.
     passes_of_a_run : float
         What a run costs beside its passes, in passes; 0 where the budget is not one of iterations.
-    passes_of_all_rows : float
-        What the log-densities of all rows of the fit cost, in passes.
     noise : float
         Nats per unit of weight. Modes whose log-likelihoods on the sample differ by less may be the other way round on
         all rows; 0 if the sample has all rows.
@@ -108,6 +107,7 @@ class Exploration:
             weight = None if source.sample_weight is None else source.sample_weight[drawn]
             self.source = ArraySource(source.X[drawn], weight, source.feature_names)
         self.model = GaussianModel(K, d, model.structure, model.reg_covar, 1)
+        self._n_threads = model.n_threads
         self.tol, self.max_iter = max(tol, LEAST_TOL), max_iter
         self.fit_tol = tol
         self.warned = False
@@ -117,9 +117,8 @@ class Exploration:
         if source.n_rows >= MANY_ROWS:
             operations = min(operations, ITERATIONS_OF_MANY * source.n_rows * a_row)
             beside = OPERATIONS_OF_A_RUN
-        a_pass = self.source.n_rows * a_row + model.structure.m_step_operations(K, d)
+        self.operations = a_pass = self.source.n_rows * a_row + model.structure.m_step_operations(K, d)
         self.passes_of_a_run = beside / a_pass
-        self.passes_of_all_rows = LOG_DENSITIES * source.n_rows * a_row / a_pass
         self.noise = 0.0 if self.source is source else NOISE / math.sqrt(self.source.effective_rows)
         self.left = min(share * min(MOST_PASSES, PASSES * K * (K + d)), operations / a_pass)
 
@@ -163,6 +162,23 @@ class Exploration:
         if watch is not None and watch.goal is not None and not result.log_likelihood > watch.goal.log_likelihood:
             return result
         return None if self.has_collapsed(result) else result
+
+    def each(
+        self, n: int, make: Callable[[int], None], operations: float, least: float = LEAST_OPERATIONS_OF_RUNS
+    ) -> None:
+        """Call ``make(i)`` for each i below n, in as many threads as pay.
+
+        `operations` are those of a pass of one run that `make` does; from `least` on threads pay.
+        """
+        threads = min(n, resolve_n_threads(self._n_threads)) if operations >= least else 1
+
+        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
+            for number in range(thread, n, threads):
+                if stop is not None and stop[0]:
+                    return
+                make(number)
+
+        run_in_threads(share, threads)
 
     def has_collapsed(self, result: EMResult) -> bool:
         """True if the result is one that a fit sets aside."""

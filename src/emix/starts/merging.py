@@ -24,14 +24,10 @@ from emix.starts.starting_parameters import make_cells
 
 __all__ = ["merged_down", "passes_of_merging"]
 
-# On pixels of a photograph (3 columns, K 6, samples of 4 096 rows) with two candidates 84 of 100 fits ended in the best
-# mode known; with 2.5 and 4 times as many components 71 and 82 did, with rows drawn by k-means++ 68. Of 48 candidates
-# on 16 samples 22 come within 0.02 nats a row of the best mode; with an EM step after each merge 26 do, in 1.8 times
-# the time.
+# On pixels of a photograph (3 columns, K 6, samples of 4 096 rows) half of the candidates come to one of the two best
+# modes, which lie next to each other. So they do with a quarter of the rows in the first steps, and with an EM step
+# after each merge; but of 600 fits 496 end in the best one with the former, where 534 do.
 MANY, FIRST_ITERATIONS = 3, 8
-
-# What Python does for a merge takes such a part of what it does for a run.
-MERGE_OF_A_RUN = 0.3
 
 # Rows for each mean and variance of a component in the first steps. With fewer, components collapse.
 ROWS_PER_COLUMN = 5
@@ -52,8 +48,7 @@ def passes_of_merging(exploration: Exploration) -> float:
     K, first = exploration.model.n_components, _n_first(exploration)
     if 2 * first < MANY * K:
         return float("inf")
-    merges = MERGE_OF_A_RUN * (first - K)
-    passes: float = (FIRST_ITERATIONS + 1) * first / K + (1.0 + merges) * exploration.passes_of_a_run
+    passes: float = (FIRST_ITERATIONS + 1) * first / K + exploration.passes_of_a_run
     return passes
 
 
@@ -67,12 +62,8 @@ def merged_down(exploration: Exploration, seed: int, restart: int) -> GaussianPa
     """
     asked, source = exploration.model, exploration.source
     k = _n_first(exploration)
-    model = _model_like(asked, k)
+    model = GaussianModel(k, asked.n_features, asked.structure, asked.reg_covar, 1)
     start = make_cells("random_from_data", source, model, seed, restart)
     with warnings_held():
         parameters = iterate(model, source, start, tol=exploration.tol, max_iter=FIRST_ITERATIONS).parameters
     return merged_to(parameters, asked.structure, asked.n_components)
-
-
-def _model_like(model: GaussianModel, n_components: int) -> GaussianModel:
-    return GaussianModel(n_components, model.n_features, model.structure, model.reg_covar, 1)

@@ -48,8 +48,9 @@ STARTS = ("kmeans", "k-means++", "random", "random_from_data", "hierarchical")
 TRIES, TRIED_ROWS = 8, 4096
 
 # Rows × features × (components + features) up to which a start from k-means is one call of compiled code. The call
-# takes no more than 22 ms (SSE2, all iterations of k-means), so it need not look at signals.
-SMALL = 200_000
+# takes no more than 22 ms (SSE2, all iterations of k-means), so it need not look at signals. Cells of drawn rows, which
+# take no iterations, are one call up to the second number.
+SMALL, SMALL_OF_CELLS = 200_000, 2_000_000
 
 
 def make_start(
@@ -141,7 +142,7 @@ def make_cells(
     """
     X, weight, K = np.ascontiguousarray(source.X, dtype=np.float64), source.sample_weight, model.n_components
     n_candidates = candidates_of(K) if init_params == "k-means++" else 0
-    if len(X) < 2 * TRIED_ROWS and X.size * (K + X.shape[1]) <= SMALL:
+    if len(X) < 2 * TRIED_ROWS and X.size * (K + X.shape[1]) <= SMALL_OF_CELLS:
         packed = _statistics_of_few(X, weight, model, seed, restart, (n_candidates, 0, 0.0))
         if packed is not None:
             return _of_statistics(X, weight, source, packed, model)

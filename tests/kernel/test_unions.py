@@ -1,0 +1,115 @@
+"""Unions of two components in compiled code, beside the formulae in NumPy."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emix.gaussian.structures import STRUCTURES
+from emix.kernel import factors
+
+Array = NDArray[np.float64]
+
+FORMS = {name: STRUCTURES[name].form.code for name in ("full", "tied", "diag", "spherical")}
+SHARING = [name for name, structure in STRUCTURES.items() if not structure.is_linear]
+
+
+def components(K: int, d: int, seed: int = 0) -> tuple[Array, Array, Array]:
+    rng = np.random.default_rng(seed)
+    roots = rng.normal(size=(K, d, d))
+    return rng.dirichlet(np.ones(K)), 2.0 * rng.normal(size=(K, d)), roots @ roots.transpose(0, 2, 1) + 0.1 * np.eye(d)
+
+
+def united(mixture: tuple[Array, Array, Array], i: int, j: int) -> tuple[Array, Array, Array]:
+    """The mixture with the moments of two components together at the place of the first."""
+    weights, means, covariances = (part.copy() for part in mixture)
+    weight = weights[i] + weights[j]
+    mean = (weights[i] * means[i] + weights[j] * means[j]) / weight
+    second = sum(weights[k] * (covariances[k] + np.outer(means[k], means[k])) for k in (i, j)) / weight
+    weights[i], means[i], covariances[i] = weight, mean, second - np.outer(mean, mean)
+    return np.delete(weights, j), np.delete(means, j, axis=0), np.delete(covariances, j, axis=0)
+
+
+def q(form: str, mixture: tuple[Array, Array, Array]) -> float:
+    """Q up to a constant, each component with a covariance of its own in the form."""
+    weights, _, covariances = mixture
+    d = covariances.shape[1]
+    if form in ("full", "tied"):
+        log_det = np.linalg.slogdet(covariances)[1]
+    else:
+        variances = np.diagonal(covariances, axis1=1, axis2=2)
+        log_det = np.log(variances).sum(axis=1) if form == "diag" else d * np.log(variances.mean(axis=1))
+    return float(weights @ np.log(weights) - 0.5 * weights @ log_det)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("K", "d"), [(2, 1), (3, 2), (7, 4), (12, 3)])
+def test_unions_in_the_order_of_what_they_lose(form: str, K: int, d: int) -> None:
+    mixture = components(K, d)
+    pairs = sorted(combinations(range(K), 2), key=lambda pair: -q(form, united(mixture, *pair)))
+    for most in (1, 4, 100):
+        assert factors.best_unions(FORMS[form], *mixture, most) == pairs[:most]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("K", "n_left"), [(2, 1), (9, 4), (12, 1), (5, 5)])
+def test_merging_is_one_best_union_after_another(form: str, K: int, n_left: int) -> None:
+    mixture = expected = components(K, 3)
+    while len(expected[0]) > n_left:
+        pairs = combinations(range(len(expected[0])), 2)
+        expected = max((united(expected, *pair) for pair in pairs), key=lambda one: q(form, one))
+    found = tuple(part.copy() for part in mixture)
+    factors.merge(FORMS[form], n_left, *found)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one[:n_left], other, rtol=1e-10, atol=1e-12)  # some unions, each rounded
+
+
+def test_a_named_pair_is_merged_first() -> None:
+    mixture = components(6, 2)
+    found = tuple(part.copy() for part in mixture)
+    factors.merge(FORMS["full"], 5, *found, 1, 4)
+    for one, other in zip(found, united(mixture, 1, 4), strict=True):
+        np.testing.assert_allclose(one[:5], other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_q_of_a_union_is_that_of_the_structure(name: str) -> None:
+    structure, mixture = STRUCTURES[name], components(5, 3)
+    for pair in combinations(range(5), 2):
+        weights, means, covariances = united(mixture, *pair)
+        own = covariances if structure.form.has_matrices else np.diagonal(covariances, axis1=1, axis2=2).copy()
+        shared = structure.project(own, weights)
+        matrices = structure.form.to_full(shared, 4, 3)
+        expected = q("full", (weights, means, matrices))
+        found = factors.q_of_union(structure.m_step, *mixture, *pair)
+        assert found == pytest.approx(expected, rel=1e-9)  # the structure's own search ends within rounding
+
+
+def test_singular_components_are_merged_last_and_weights_may_be_zero() -> None:
+    weights, means, covariances = components(4, 2)
+    covariances[0] = 0.0
+    weights[3] = 0.0
+    total = weights.sum()
+    pairs = factors.best_unions(FORMS["full"], weights, means, covariances, 6)
+    assert sorted(pairs) == list(combinations(range(4), 2))
+    assert all(0 in pair for pair in pairs[-2:])
+    factors.merge(FORMS["full"], 1, weights, means, covariances)
+    assert weights[0] == pytest.approx(total, rel=1e-12)
+    assert np.isfinite(covariances[0]).all()
+
+
+def test_arrays_that_do_not_belong_together_are_refused() -> None:
+    weights, means, covariances = components(4, 2)
+    with pytest.raises(ValueError, match="n_left is 5, expected 1 to 4"):
+        factors.merge(0, 5, weights, means, covariances)
+    with pytest.raises(ValueError, match="components 3 and 2 are to be merged"):
+        factors.merge(0, 3, weights, means, covariances, 3, 2)
+    with pytest.raises(ValueError, match="means"):
+        factors.best_unions(0, weights, means[:3].copy(), covariances, 1)
+    with pytest.raises(ValueError, match="covariances are of 3 components"):
+        factors.best_unions(0, weights, means, covariances[:3].copy(), 1)
+    with pytest.raises(ValueError, match="shares no part"):
+        factors.q_of_union(0, weights, means, covariances, 0, 1)
