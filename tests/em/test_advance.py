@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import emix
-from emix.em.loop import Goal, Watch, iterate
+from emix.em.loop import Goal, Verdict, Watch, iterate
 from emix.em.result import EMResult
 from emix.gaussian.run import GaussianRun
 from emix.gaussian.structures import STRUCTURES
@@ -173,6 +173,32 @@ def test_a_watch_may_see_the_last_of_the_steps_only() -> None:
     assert 2 < len(seen) < result.n_iter / 2
     assert [record[:2] for record in seen] == [result.history[record.iteration][:2] for record in seen]
     assert [record.change for record in seen[1:]] == [result.history[record.iteration].change for record in seen[1:]]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("after", [0, 1, 7, 30, 1000])
+def test_a_verdict_is_asked_for_once_with_the_statistics_of_its_step(after: int, ends: bool) -> None:
+    source = ArraySource(X)
+    model = emix.GaussianModel(6, 3, "VEV", "auto")
+    start = make_start("random_from_data", source, model, 1, 0)
+    whole = iterate(model, source, start, tol=1e-9, max_iter=400)
+    assert 30 < whole.n_iter < 400
+    seen: list[float] = []
+
+    def verdict(statistics: emix.GaussianStatistics) -> bool:
+        seen.append(statistics.log_likelihood)
+        return ends
+
+    watch = Watch(lambda record: False, eager=True, sees_all=False, verdict=Verdict(verdict, after))
+    found = iterate(model, source, start, tol=1e-9, max_iter=400, watch=watch)
+    if after > whole.n_iter:
+        assert seen == []
+    else:
+        assert seen == [whole.history[after].log_likelihood]
+    last = after if ends and after <= whole.n_iter else whole.n_iter
+    assert found.n_iter == last
+    assert found.stopped_by == (whole.stopped_by if last == whole.n_iter else "callback")
+    assert [record[:2] for record in found.history] == [record[:2] for record in whole.history[: last + 1]]
 
 
 def test_a_run_without_the_hook_and_one_that_never_advances() -> None:

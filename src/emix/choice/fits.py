@@ -11,7 +11,7 @@ import numpy as np
 
 from emix.choice.request import Cell
 from emix.choice.side_by_side import Stop
-from emix.em.loop import Goal, Watch, iterate
+from emix.em.loop import Goal, Verdict, Watch, iterate
 from emix.em.restarts import sound_report
 from emix.em.result import EMRecord, EMResult
 from emix.estimators.mixture_runs import Runs, count_alike, fit_from_starts, model_of
@@ -20,6 +20,7 @@ from emix.exceptions import DegenerateFitError, Warned, warnings_held
 from emix.gaussian.collapse import ColumnDoubts, Names, judge_fit
 from emix.gaussian.model import GaussianModel, q_function
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.statistics import GaussianStatistics
 from emix.rows.arrays import ArraySource
 from emix.starts.auto import FRESH
 from emix.starts.starting_parameters import make_start
@@ -222,18 +223,16 @@ class Fitter:
         self, model: GaussianModel, settings: Settings, parameters: GaussianParameters, watch: Watch
     ) -> tuple[EMResult, ColumnDoubts] | None:
         """Return the run from parameters to its end, None if it was given up or a component collapsed."""
-        tol, max_iter = settings.tol, settings.max_iter
-        steps = min(max_iter, STEPS_TO_VERDICT)
-        found = iterate(model, self.source, parameters, tol=tol, max_iter=steps, watch=watch)
+        rows = self.source.effective_rows
+
+        def has_collapsed(statistics: GaussianStatistics) -> bool:
+            return judge_fit(statistics, model.reg_covar, rows).collapse is not None
+
+        watch = watch._replace(verdict=Verdict(has_collapsed, STEPS_TO_VERDICT))
+        found = iterate(model, self.source, parameters, tol=settings.tol, max_iter=settings.max_iter, watch=watch)
         if found.stopped_by == "callback":
             return None
-        collapse, columns = judge_fit(found.statistics, model.reg_covar, self.source.effective_rows)
-        if collapse is None and found.stopped_by == "max_iter" and max_iter > steps:
-            rest = iterate(model, self.source, found.parameters, tol=tol, max_iter=max_iter - steps, watch=watch)
-            if rest.stopped_by == "callback":
-                return None
-            found = rest.after(found)
-            collapse, columns = judge_fit(found.statistics, model.reg_covar, self.source.effective_rows)
+        collapse, columns = judge_fit(found.statistics, model.reg_covar, rows)
         return None if collapse is not None else (found, columns)
 
 

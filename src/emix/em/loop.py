@@ -48,6 +48,21 @@ class Goal(NamedTuple):
     first: int
 
 
+class Verdict(NamedTuple):
+    """A look at the statistics of one E-step.
+
+    Attributes
+    ----------
+    ends : callable
+        Called with the statistics; the fit ends if it returns True.
+    after : int
+        Number of M-steps before that E-step.
+    """
+
+    ends: Callable[[Any], bool]
+    after: int
+
+
 class Watch(NamedTuple):
     """A look at a fit from time to time, which may end it.
 
@@ -63,6 +78,7 @@ class Watch(NamedTuple):
         False: of steps that a run took at once `look` sees the last one only.
     goal : Goal, optional
         The fit ends if it will hardly come to it, after the first step of which that is so.
+    verdict : Verdict, optional
     """
 
     look: Callable[[EMRecord], object]
@@ -70,6 +86,7 @@ class Watch(NamedTuple):
     eager: bool = False
     sees_all: bool = True
     goal: Goal | None = None
+    verdict: Verdict | None = None
 
 
 def fit_em(
@@ -187,7 +204,7 @@ def iterate(
     plain = True  # the history holds a record for each E-step
     by_itself = callback is not None or keeper is not None or stop != "log_likelihood" or log_prior_of is not None
     at_once, eager = (max_iter, False) if watch is None else (watch.every, watch.eager)
-    goal = None if watch is None else watch.goal
+    goal, verdict = (None, None) if watch is None else (watch.goal, watch.verdict)
     n_iter, ended, watched = 0, False, watch is not None or callback is not None
     if keeper is not None and (kept := keeper.state) is not None:
         history.extend(kept.history)
@@ -211,6 +228,8 @@ def iterate(
             ended = ended or (watch is not None and watch.look(record) is True)
             if goal is not None and n_iter >= goal.first:
                 ended = ended or log_likelihood + goal.ahead * change < goal.log_likelihood
+            if verdict is not None and n_iter >= verdict.after:
+                ended, verdict = ended or verdict.ends(statistics), None
             if ended or (callback is not None and callback(record) is True):
                 stopped_by = stopped_by or "callback"
         if stopped_by or n_iter == max_iter:
@@ -229,7 +248,10 @@ def iterate(
         if (advance := getattr(run, "advance", None)) is None:
             continue
         # Steps after which the rule would only say that the fit goes on.
-        how = parameters, log_likelihood, rule.enough, rule.rounding, min(at_once, max_iter - n_iter)
+        most = min(at_once, max_iter - n_iter)
+        if verdict is not None:
+            most = min(most, verdict.after - n_iter)  # the E-step after these is that of the verdict
+        how = parameters, log_likelihood, rule.enough, rule.rounding, most
         if goal is None:
             passed = advance(*how)
         else:

@@ -136,19 +136,6 @@ class EMResult:
             fields["history"] = history
         fields["statistics"], fields["log_prior"] = statistics, log_prior
 
-    def after(self, first: EMResult) -> EMResult:
-        """Return this result, of a fit that went on where `first` ended, as that of both."""
-        seconds = first.__dict__["_steps"][-1].seconds
-        # The first E-step of this fit is the last one of the other.
-        steps = [
-            step._replace(iteration=step.iteration + first.n_iter, seconds=step.seconds + seconds)
-            for step in self.__dict__["_steps"][1:]
-        ]
-        return EMResult(
-            self.parameters, self.log_likelihood, first.n_iter + self.n_iter, self.converged, self.stopped_by,
-            [*first.__dict__["_steps"], *steps], self.statistics, self.log_prior,
-        )  # fmt: skip
-
     def __getattr__(self, name: str) -> Any:
         # Most results are of runs that nobody looks at: the list of records is made when it is asked for.
         if name == "history" and "_steps" in self.__dict__:

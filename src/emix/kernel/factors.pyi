@@ -65,6 +65,15 @@ def q_of_union(
     first: int,
     second: int,
 ) -> float: ...
+def split(
+    weights: NDArray[np.float64],
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    apart: float,
+    new_weights: NDArray[np.float64],
+    new_means: NDArray[np.float64],
+    new_covariances: NDArray[np.float64],
+) -> None: ...
 def eigenvectors(matrix: NDArray[np.float64], values: NDArray[np.float64], vectors: NDArray[np.float64]) -> None: ...
 def ridge(
     form: int,

@@ -45,19 +45,10 @@ def split(
     has_own_matrices = structure.is_linear and structure.form.has_matrices and not structure.is_common
     if rows is not None and not has_own_matrices:
         covariances = _scatter_of_rows(parameters, rows, covariances)
-    away = means - weights @ means
-    total = weights @ (np.diagonal(covariances, axis1=1, axis2=2) + away * away)
-    scale = np.sqrt(np.where(total > 0.0, total, 1.0))
-    values, vectors = np.linalg.eigh(covariances / (scale[:, np.newaxis] * scale))
-    k = int(np.argmax(weights * values[:, -1]))
-    step = APART * np.sqrt(max(values[k, -1], 0.0)) * vectors[k, :, -1] * scale
-    half = covariances[k] - np.outer(step, step)
-    return _of_structure(
-        structure,
-        np.concatenate([weights[:k], [0.5 * weights[k]], weights[k + 1 :], [0.5 * weights[k]]]),
-        np.concatenate([means[:k], [means[k] - step], means[k + 1 :], [means[k] + step]]),
-        np.concatenate([covariances[:k], [half], covariances[k + 1 :], [half]]),
-    )
+    K, d = means.shape
+    more = np.empty(K + 1), np.empty((K + 1, d)), np.empty((K + 1, d, d))
+    factors.split(weights, means, np.ascontiguousarray(covariances), APART, *more)
+    return _of_structure(structure, *more)
 
 
 @np.errstate(under="ignore")
@@ -69,9 +60,9 @@ def _scatter_of_rows(parameters: GaussianParameters, rows: ArraySource, covarian
     statistics, _ = GaussianModel(K, d, full.structure, 0.0, 1).e_step(rows, full)
     # Sums are about the means, which are those of the same rows.
     weight, _, scatter = statistics.in_unit
-    enough = weight / weight.sum() * rows.effective_rows > 2 * d
-    found = covariances.copy()
-    found[enough] = scatter[enough] / weight[enough, np.newaxis, np.newaxis]
+    enough = weight * (rows.effective_rows / weight.sum()) > 2 * d
+    found = np.array(covariances)
+    np.divide(scatter, weight[:, np.newaxis, np.newaxis], out=found, where=enough[:, np.newaxis, np.newaxis])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Unions of two components in compiled code, beside the formulae in NumPy."""
+"""Components merged and split in compiled code, beside the formulae in NumPy."""
 
 from __future__ import annotations
 
@@ -101,6 +101,33 @@ def test_singular_components_are_merged_last_and_weights_may_be_zero() -> None:
     assert np.isfinite(covariances[0]).all()
 
 
+@pytest.mark.parametrize(("K", "d"), [(1, 1), (2, 3), (5, 4), (8, 2)])
+def test_the_widest_component_is_cut_across_its_longest_axis(K: int, d: int) -> None:
+    units = 10.0 ** np.arange(d)
+    weights, means, covariances = components(K, d)
+    means, covariances = means * units, covariances * units[:, np.newaxis] * units
+    found = np.empty(K + 1), np.empty((K + 1, d)), np.empty((K + 1, d, d))
+    factors.split(weights, means, covariances, 0.8, *found)
+    away = means - weights @ means
+    scale = np.sqrt(weights @ (np.diagonal(covariances, axis1=1, axis2=2) + away * away))
+    values, vectors = np.linalg.eigh(covariances / scale / scale[:, np.newaxis])
+    k = int(np.argmax(weights * values[:, -1]))
+    step = 0.8 * np.sqrt(values[k, -1]) * vectors[k, :, -1] * scale
+    np.testing.assert_allclose(found[0][[k, K]], weights[k] / 2.0, rtol=1e-12)
+    # The axis has no direction.
+    apart = found[1][K] - found[1][k]
+    np.testing.assert_allclose(apart * np.sign(apart @ step), 2.0 * step, rtol=1e-9, atol=1e-12 * scale.max())
+    np.testing.assert_allclose(found[1][[k, K]].mean(axis=0), means[k], rtol=1e-12, atol=1e-12 * scale.max())
+    half = covariances[k] - np.outer(step, step)
+    for place in (k, K):
+        np.testing.assert_allclose(
+            found[2][place] / scale / scale[:, np.newaxis], half / scale / scale[:, np.newaxis], atol=1e-9
+        )
+    others = [i for i in range(K) if i != k]
+    for one, other in zip(found, (weights, means, covariances), strict=True):
+        np.testing.assert_array_equal(one[others], other[others])
+
+
 def test_arrays_that_do_not_belong_together_are_refused() -> None:
     weights, means, covariances = components(4, 2)
     with pytest.raises(ValueError, match="n_left is 5, expected 1 to 4"):
@@ -111,5 +138,10 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
         factors.best_unions(0, weights, means[:3].copy(), covariances, 1)
     with pytest.raises(ValueError, match="covariances are of 3 components"):
         factors.best_unions(0, weights, means, covariances[:3].copy(), 1)
+    more = np.empty(5), np.empty((5, 2)), np.empty((5, 2, 2))
+    with pytest.raises(ValueError, match="new_weights"):
+        factors.split(weights, means, covariances, 0.8, more[0][:4].copy(), *more[1:])
+    with pytest.raises(ValueError, match="new_covariances are of 4 components, expected 5"):
+        factors.split(weights, means, covariances, 0.8, *more[:2], more[2][:4].copy())
     with pytest.raises(ValueError, match="shares no part"):
         factors.q_of_union(0, weights, means, covariances, 0, 1)

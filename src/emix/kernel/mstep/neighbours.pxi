@@ -1,4 +1,5 @@
-# Unions of components: two of a mixture become one, with the weight, the mean and the covariance of both.
+# Mixtures with a component less or more: two components become one, or one two, which keep the weight, the mean and the
+# covariance of what they replace. The union of components i and j has
 #
 #     π = π_i + π_j    μ = (π_i μ_i + π_j μ_j) / π    Σ = (π_i Σ_i + π_j Σ_j) / π + π_i π_j / π² (μ_i − μ_j)(μ_i − μ_j)ᵀ
 #
@@ -280,3 +281,62 @@ def q_of_union(
     free(search.room)
     free(m)
     return total
+
+
+def split(
+    const double[::1] weights, const double[:, ::1] means, const double[:, :, ::1] covariances, double apart,   # IN
+    double[::1] new_weights, double[:, ::1] new_means, double[:, :, ::1] new_covariances,                       # OUT
+):
+    """Split the component of the largest π_k λ_k across its longest axis, λ_k its largest variance in any direction
+
+    Variances are in units of the columns' variances over the mixture. The halves have means μ ± a √λ v, a being
+    `apart`, and covariance Σ − a² λ v vᵀ. One is at the place of the component, the other behind all.
+    """
+    cdef Py_ssize_t K = weights.shape[0], d = means.shape[1], k, i, j, chosen = -1
+    cdef double *room
+    cdef double *scale
+    cdef double *step
+    cdef double *scaled
+    cdef double *vectors
+    cdef double *values
+    cdef double mean, variance, largest = 0, length = 0
+    check_sizes(FULL, K, d)
+    check_length("means", means.shape[0], K)
+    check_length("new_weights", new_weights.shape[0], K + 1)
+    check_shape("new_means", new_means.shape[0], new_means.shape[1], K + 1, d)
+    if covariances.shape[0] != K or covariances.shape[1] != d or covariances.shape[2] != d:
+        raise ValueError(f"covariances are of {covariances.shape[0]} components, expected {K} of shape {(d, d)}")
+    if new_covariances.shape[0] != K + 1 or new_covariances.shape[1] != d or new_covariances.shape[2] != d:
+        raise ValueError(f"new_covariances are of {new_covariances.shape[0]} components, expected {K + 1}")
+    room = <double *> malloc(sizeof(double) * (3 * d + 2 * d * d))
+    if room == NULL:
+        raise MemoryError(f"there is no memory for a covariance in {d} dimensions")
+    scale, step, values, scaled, vectors = room, room + d, room + 2 * d, room + 3 * d, room + 3 * d + d * d
+    with nogil:
+        for j in range(d):
+            mean, variance = 0, 0
+            for k in range(K):
+                mean += weights[k] * means[k, j]
+            for k in range(K):
+                variance += weights[k] * (covariances[k, j, j] + (means[k, j] - mean) * (means[k, j] - mean))
+            scale[j] = sqrt(variance) if variance > 0 else 1
+        for k in range(K):
+            for i in range(d):
+                for j in range(d):
+                    scaled[i * d + j] = covariances[k, i, j] / scale[i] / scale[j]
+            find_eigenvectors(scaled, d, values, vectors)
+            if chosen < 0 or weights[k] * values[0] > largest:
+                chosen, largest, length = k, weights[k] * values[0], apart * sqrt(max(values[0], 0))
+                for j in range(d):
+                    step[j] = length * vectors[j] * scale[j]
+        memcpy(&new_weights[0], &weights[0], K * sizeof(double))
+        memcpy(&new_means[0, 0], &means[0, 0], K * d * sizeof(double))
+        memcpy(&new_covariances[0, 0, 0], &covariances[0, 0, 0], K * d * d * sizeof(double))
+        new_weights[chosen] = new_weights[K] = 0.5 * weights[chosen]
+        for i in range(d):
+            new_means[chosen, i] = means[chosen, i] - step[i]
+            new_means[K, i] = means[chosen, i] + step[i]
+            for j in range(d):
+                new_covariances[chosen, i, j] -= step[i] * step[j]
+                new_covariances[K, i, j] = new_covariances[chosen, i, j]
+    free(room)
