@@ -42,7 +42,11 @@ def test_every_check_of_scikit_learn(selector: MixtureSelector) -> None:
         warnings.filterwarnings("ignore", message="The mixture that is chosen, .* free parameters")
         warnings.filterwarnings("ignore", message="n_components .* left out")
         warnings.filterwarnings("ignore", message="bic takes n to be")
-        results = check_estimator(selector, on_fail=None, on_skip=None)
+        # A row is held out whole, but its repetitions fall into several folds: fits then know rows that they are scored
+        # by. So weights are no repetitions to "cv" (`folds_of` has the rows, not their values).
+        apart = {"check_sample_weight_equivalence_on_dense_data": "repetitions of a row lie in several folds"}
+        expected = apart if selector.criterion == "cv" else None
+        results = check_estimator(selector, on_fail=None, on_skip=None, expected_failed_checks=expected)
     assert len(results) > 40
     failed = [(result["check_name"], result["exception"]) for result in results if result["status"] == "failed"]
     assert failed == []

@@ -169,8 +169,8 @@ class Fitter:
                 return before
             if _is_degenerate(found) or found.result.log_likelihood < before.log_likelihood + self._least_gain:
                 return before._replace(seconds=before.seconds + time.perf_counter() - began)
-        start, weight = found.reports[0].start, self.source.total_weight
-        runs = _with_run(before.runs, found.result, found.columns, start, weight)
+        runs = _with_run(before.runs, found.result, found.columns, found.reports[0].start)
+        runs = runs._replace(reports=count_alike(runs.reports, self.source.total_weight))
         return CellFit(runs, "", warned, before.seconds + time.perf_counter() - began)
 
     def improve(
@@ -215,9 +215,15 @@ class Fitter:
                     continue
             if found is None or found[0].log_likelihood < target:
                 continue
-            runs = _with_run(best.runs, *found, origin, self.source.total_weight)
+            runs = _with_run(best.runs, *found, origin)
             best = CellFit(runs, "", warned, 0.0)
-        return best if best is before else best._replace(seconds=before.seconds + time.perf_counter() - began)
+        if best is before:
+            return before
+        assert best.runs is not None
+        reports = count_alike(best.runs.reports, self.source.total_weight)
+        return best._replace(
+            runs=best.runs._replace(reports=reports), seconds=before.seconds + time.perf_counter() - began
+        )
 
     def _run(
         self, model: GaussianModel, settings: Settings, parameters: GaussianParameters, watch: Watch
@@ -255,8 +261,7 @@ def _is_degenerate(runs: Runs) -> bool:
     return any(report.chosen and report.degenerate for report in runs.reports)
 
 
-def _with_run(runs: Runs | None, result: EMResult, columns: ColumnDoubts, origin: str, weight: float) -> Runs:
-    """Return runs with one more, which is the best."""
-    before = [] if runs is None else [report._replace(chosen=False) for report in runs.reports]
-    last = sound_report(len(before), result, origin)
-    return Runs(result, count_alike([*before, last], weight), columns)
+def _with_run(runs: Runs | None, result: EMResult, columns: ColumnDoubts, origin: str) -> Runs:
+    """Return runs with one more, which is the best; how many ended alike is left to `count_alike`."""
+    before = [] if runs is None else [one._replace(chosen=False) if one.chosen else one for one in runs.reports]
+    return Runs(result, [*before, sound_report(len(before), result, origin)], columns)
