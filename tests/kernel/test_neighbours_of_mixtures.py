@@ -67,22 +67,23 @@ def test_merging_is_one_best_union_after_another(form: str, K: int, n_left: int)
         np.testing.assert_allclose(one[:n_left], other, rtol=1e-10, atol=1e-12)  # some unions, each rounded
 
 
-def test_a_named_pair_is_merged_first() -> None:
+def test_a_pair_is_merged() -> None:
     mixture = components(6, 2)
     found = tuple(part.copy() for part in mixture)
-    factors.merge(FORMS["full"], 5, *found, 1, 4)
+    factors.merge_pair(*found, 1, 4)
     for one, other in zip(found, united(mixture, 1, 4), strict=True):
         np.testing.assert_allclose(one[:5], other, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize(("K", "d"), [(2, 1), (2, 3), (5, 3), (4, 1)])
 @pytest.mark.parametrize("name", SHARING)
-def test_q_of_a_union_is_that_of_the_structure(name: str) -> None:
-    structure, mixture = STRUCTURES[name], components(5, 3)
-    for pair in combinations(range(5), 2):
+def test_q_of_a_union_is_that_of_the_structure(name: str, K: int, d: int) -> None:
+    structure, mixture = STRUCTURES[name], components(K, d)
+    for pair in combinations(range(K), 2):
         weights, means, covariances = united(mixture, *pair)
         own = covariances if structure.form.has_matrices else np.diagonal(covariances, axis1=1, axis2=2).copy()
         shared = structure.project(own, weights)
-        matrices = structure.form.to_full(shared, 4, 3)
+        matrices = structure.form.to_full(shared, K - 1, d)
         expected = q("full", (weights, means, matrices))
         found = factors.q_of_union(structure.m_step, *mixture, *pair)
         assert found == pytest.approx(expected, rel=1e-9)  # the structure's own search ends within rounding
@@ -128,12 +129,31 @@ def test_the_widest_component_is_cut_across_its_longest_axis(K: int, d: int) -> 
         np.testing.assert_array_equal(one[others], other[others])
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_component_of_no_weight_leaves_the_other_as_it_is(reverse: bool) -> None:
+    weights, means, covariances = np.array([0.5, 0.5, 0.0]), np.zeros((3, 2)), np.stack([np.eye(2)] * 3)
+    means[:, 0] = [0.0, 9.0, 1.0]
+    covariances[2] *= 1e20
+    if reverse:
+        weights, means, covariances = (part[::-1].copy() for part in (weights, means, covariances))
+    factors.merge(FORMS["full"], 2, weights, means, covariances)
+    np.testing.assert_array_equal(covariances[:2], [np.eye(2)] * 2)
+
+
+def test_unions_without_a_covariance_come_last() -> None:
+    weights, means, covariances = np.full(3, 1 / 3), np.array([[0.0], [1.0], [1e160]]), np.ones((3, 1, 1))
+    assert factors.best_unions(FORMS["full"], weights, means, covariances, 1) == [(0, 1)]
+    for name in SHARING:
+        flat = np.zeros((3, 1, 1))
+        assert factors.q_of_union(STRUCTURES[name].m_step, weights, means[[0, 0, 0]].copy(), flat, 0, 1) == -np.inf
+
+
 def test_arrays_that_do_not_belong_together_are_refused() -> None:
     weights, means, covariances = components(4, 2)
     with pytest.raises(ValueError, match="n_left is 5, expected 1 to 4"):
         factors.merge(0, 5, weights, means, covariances)
     with pytest.raises(ValueError, match="components 3 and 2 are to be merged"):
-        factors.merge(0, 3, weights, means, covariances, 3, 2)
+        factors.merge_pair(weights, means, covariances, 3, 2)
     with pytest.raises(ValueError, match="means"):
         factors.best_unions(0, weights, means[:3].copy(), covariances, 1)
     with pytest.raises(ValueError, match="covariances are of 3 components"):

@@ -30,8 +30,7 @@ def cross(n: int = 1500) -> Array:
 
 
 def explored(X: Array, weight: Array | None = None, K: int = 3, structure: str = "full") -> Exploration:
-    # One thread: the tests count what runs do.
-    return Exploration(ArraySource(X, weight), GaussianModel(K, X.shape[1], structure, "auto", 1), 0, 1e-6, 1000)
+    return Exploration(ArraySource(X, weight), GaussianModel(K, X.shape[1], structure, "auto"), 0, 1e-6, 1000)
 
 
 def lower_mode(exploration: Exploration) -> Mode:
@@ -50,21 +49,6 @@ def lower_mode(exploration: Exploration) -> Mode:
 def refitted(exploration: Exploration, parameters: GaussianParameters, least: float = -0.05) -> list[Refit]:
     apart = np.linalg.norm(parameters.means[:, np.newaxis] - parameters.means, axis=2)
     return NearPairs(exploration, parameters, apart).refits(Uniforms(0, 0, 1), least, 0)
-
-
-def test_threads_change_no_bit() -> None:
-    X = cross()
-    found = []
-    for n_threads in (1, 3):
-        model = GaussianModel(3, 2, "full", "auto", n_threads)
-        exploration = Exploration(ArraySource(X), model, 0, 1e-6, 1000)
-        parameters = lower_mode(exploration).result.parameters
-        apart = np.linalg.norm(parameters.means[:, np.newaxis] - parameters.means, axis=2)
-        pairs = NearPairs(exploration, parameters, apart)
-        assert exploration.operations / 3 >= pair_refits.LEAST_OPERATIONS  # threads pay
-        found.append(([refit.gain for refit in pairs.refits(Uniforms(0, 0, 1), -0.05, 0)], exploration.left))
-    assert found[0] == found[1]
-    assert found[0][0]
 
 
 def test_the_nearest_pair_is_refitted_most_often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,12 +192,15 @@ def test_work_is_taken_from_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
         return result
 
     monkeypatch.setattr(pair_refits, "iterate", counted)
-    for left in (1000.0, 1.0):
+    for left, runs in ((1000.0, PAIRS), (1.0, 1)):
         exploration.left, exploration.passes_of_a_run, passes = left, 0.25, 0.0
         refitted(exploration, parameters)
-        assert left - exploration.left == pytest.approx(passes + PAIRS * 0.25, rel=1e-12)
-    # Even refits that the budget has no room for take a few iterations each, on two of three components.
-    assert passes <= PAIRS * (PATIENCE + 1) * 2 / 3
+        assert left - exploration.left == pytest.approx(passes + runs * 0.25, rel=1e-12)
+    # Even a refit that the budget has no room for takes a few iterations, on two of three components.
+    assert passes <= (PATIENCE + 1) * 2 / 3
+    exploration.left = 0.0
+    assert refitted(exploration, parameters) == []
+    assert exploration.left == 0.0
 
 
 @pytest.mark.parametrize(("n", "is_refitted"), [(2, False), (20, True)])

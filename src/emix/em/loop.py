@@ -21,7 +21,7 @@ from emix.em.stopping import STOPS, StoppingRule, objective_of
 from emix.exceptions import shown, warn_convergence
 
 # EMModel, EMRecord and EMResult could be imported from here in 0.1.
-__all__ = ["EMModel", "EMRecord", "EMResult", "Watch", "fit_em", "iterate"]
+__all__ = ["EMModel", "EMRecord", "EMResult", "Goal", "Verdict", "Watch", "fit_em", "iterate"]
 
 Parameters = TypeVar("Parameters")
 
@@ -49,14 +49,14 @@ class Goal(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A look at the statistics of one E-step.
+    """A look at the statistics of one E-step, the first after so many M-steps, if the fit has not ended by then.
 
     Attributes
     ----------
     ends : callable
-        Called with the statistics; the fit ends if it returns True.
+        Called once, with the statistics; the fit ends if it returns True.
     after : int
-        Number of M-steps before that E-step.
+        Number of M-steps.
     """
 
     ends: Callable[[Any], bool]
@@ -79,6 +79,7 @@ class Watch(NamedTuple):
     goal : Goal, optional
         The fit ends if it will hardly come to it, after the first step of which that is so.
     verdict : Verdict, optional
+        The fit ends if it says so.
     """
 
     look: Callable[[EMRecord], object]

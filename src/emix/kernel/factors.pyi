@@ -54,8 +54,13 @@ def merge(
     weights: NDArray[np.float64],
     means: NDArray[np.float64],
     covariances: NDArray[np.float64],
-    first: int = -1,
-    second: int = -1,
+) -> None: ...
+def merge_pair(
+    weights: NDArray[np.float64],
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    first: int,
+    second: int,
 ) -> None: ...
 def q_of_union(
     structure: int,

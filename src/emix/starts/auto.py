@@ -242,7 +242,7 @@ class AutoStarts:
             self._tell(f"{counted(len(which), 'candidate')} on {counted(source.n_rows, 'row')}")
         else:
             self._tell(f"{counted(len(which), 'more candidate')}, {self._n_candidates} so far")
-        exploration.each(len(which), make, exploration.operations)
+        exploration.each(len(which), make)
         results = [candidate for candidate in found if candidate is not None]
         exploration.left -= sum(candidate.result.n_iter + 1 for candidate in results)
         exploration.left -= len(which) * exploration.passes_of_a_run
@@ -254,7 +254,7 @@ class AutoStarts:
     def _merged_down(self, most: int) -> list[_Candidate]:
         """Candidates that begin with more components, of a sample only: few rows collapse in so many.
 
-        One takes as long as three or four other candidates, and comes nearer to the best mode than they do.
+        One takes as long as two or three other candidates, and comes nearer to the best mode than they do.
         """
         exploration = self.exploration
         each = passes_of_merging(exploration) + MERGED_ITERATIONS + 1.0 + exploration.passes_of_a_run
@@ -273,7 +273,7 @@ class AutoStarts:
             result = exploration.run(start, MERGED_ITERATIONS)
             found[number] = None if result is None else _Candidate(MERGED, start, result)
 
-        exploration.each(n, make, exploration.operations)
+        exploration.each(n, make)
         exploration.left -= n * each
         return [candidate for candidate in found if candidate is not None]
 
@@ -346,7 +346,9 @@ class AutoStarts:
         if exploration.source is source or not candidates:
             return candidates
         if (n := n_near_the_best(candidates, exploration)) > 1:
-            self._tell(f"{n} modes that the sample cannot tell apart, ranked by all {source.n_rows} rows")
+            self._tell(
+                f"{n} modes that the sample cannot tell apart, ranked by as many of {source.n_rows} rows as it takes"
+            )
         return ranked_by_all_rows(candidates, exploration, source.all_rows, self._model)
 
     def _without_collapse(self, candidates: list[_Candidate]) -> list[_Candidate]:

@@ -163,14 +163,9 @@ class Exploration:
             return result
         return None if self.has_collapsed(result) else result
 
-    def each(
-        self, n: int, make: Callable[[int], None], operations: float, least: float = LEAST_OPERATIONS_OF_RUNS
-    ) -> None:
-        """Call ``make(i)`` for each i below n, in as many threads as pay.
-
-        `operations` are those of a pass of one run that `make` does; from `least` on threads pay.
-        """
-        threads = min(n, resolve_n_threads(self._n_threads)) if operations >= least else 1
+    def each(self, n: int, make: Callable[[int], None]) -> None:
+        """Call ``make(i)``, which does a run, for each i below n, in as many threads as pay."""
+        threads = min(n, resolve_n_threads(self._n_threads)) if self.operations >= LEAST_OPERATIONS_OF_RUNS else 1
 
         def share(thread: int, stop: NDArray[np.int32] | None) -> None:
             for number in range(thread, n, threads):

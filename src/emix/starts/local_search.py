@@ -2,7 +2,8 @@
 
 EM raises the likelihood from where it is and cannot move a component across a gap. A mode that is not the best has,
 most often, a few components in the wrong place and the others in the right one. So an iterated local search disturbs a
-few components that lie near each other, runs EM, and keeps what is higher.
+few components that lie near each other, runs EM, and keeps what is higher. On a sample of many rows pairs of components
+are refitted instead, where the structure allows it (`emix.starts.pair_refits`).
 
 References
 ----------
@@ -88,7 +89,7 @@ class LocalSearch:
         self._turns = TURNS if K > FEW else tuple(turn for turn in TURNS_OF_FEW if turn[1] <= K)
 
     def climbed(self, mode: Mode) -> Mode:
-        """Return the last of ever higher modes, `mode` itself if no disturbance leads higher.
+        """Return the last of ever higher modes, `mode` itself if neither refits nor disturbances lead higher.
 
         Parameters
         ----------
@@ -98,7 +99,7 @@ class LocalSearch:
         Returns
         -------
         Mode
-            Its start is the mixture after the last disturbance.
+            Its start is the mixture after the last refit or disturbance.
         """
         exploration = self._exploration
         K, weight = exploration.model.n_components, exploration.source.total_weight
@@ -245,7 +246,7 @@ def _distances(exploration: Exploration, parameters: GaussianParameters) -> Arra
     means = parameters.means[:, varies] / unit
     covariances = covariances[:, varies][:, :, varies] / unit / unit[:, np.newaxis]
     distances = np.empty((K, K))
-    at_once = max(1, NUMBERS_AT_ONCE // covariances.size)
+    at_once = max(1, NUMBERS_AT_ONCE // max(1, covariances.size))
     for first in range(0, K, at_once):
         part = slice(first, first + at_once)
         away = means[part, np.newaxis] - means

@@ -58,7 +58,7 @@ def _scatter_of_rows(parameters: GaussianParameters, rows: ArraySource, covarian
     # One E-step of the same mixture in the form that sums matrices.
     full = GaussianParameters.of(STRUCTURES["full"], parameters.weights, parameters.means, covariances)
     statistics, _ = GaussianModel(K, d, full.structure, 0.0, 1).e_step(rows, full)
-    # Sums are about the means, which are those of the same rows.
+    # The E-step sums about the means of its parameters, which are what a component's scatter is about here.
     weight, _, scatter = statistics.in_unit
     enough = weight * (rows.effective_rows / weight.sum()) > 2 * d
     found = np.array(covariances)
@@ -74,15 +74,17 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
     unions that lose least by that, a structure whose components share a part of their covariances has the one with
     which its own Q is highest.
     """
-    # Compiled code has the M-steps of the structures of this package.
-    shared = getattr(structure, "m_step", -1) if STRUCTURES.get(structure.name) is structure else -1
-    if structure.is_linear or shared < 0:
-        return merged_to(parameters, structure, parameters.n_components - 1)
-    moments = _moments(parameters)
+    K = parameters.n_components
+    # Compiled code has the M-steps of the structures of this package. Those of others are judged by the form alone.
+    if structure.is_linear or STRUCTURES.get(structure.name) is not structure:
+        return merged_to(parameters, structure, K - 1)
+    weights, means, covariances = moments = _own_moments(parameters)
     # What components share changes with each union.
     pairs = factors.best_unions(structure.form.code, *moments, MERGERS)
-    pair = max(pairs, key=lambda pair: factors.q_of_union(shared, *moments, *pair))
-    return _merged(parameters, structure, parameters.n_components - 1, *pair)
+    m_step: int = structure.m_step  # type: ignore[attr-defined] # a CompiledStructure
+    pair = max(pairs, key=lambda pair: factors.q_of_union(m_step, *moments, *pair))
+    factors.merge_pair(*moments, *pair)
+    return _of_structure(structure, weights[: K - 1], means[: K - 1], covariances[: K - 1])
 
 
 def merged_to(parameters: GaussianParameters, structure: CovarianceStructure, n_components: int) -> GaussianParameters:
@@ -90,16 +92,15 @@ def merged_to(parameters: GaussianParameters, structure: CovarianceStructure, n_
 
     The loss is that of `merged`, in the structure's form.
     """
-    return _merged(parameters, structure, n_components)
-
-
-def _merged(
-    parameters: GaussianParameters, structure: CovarianceStructure, n_components: int, *pair: int
-) -> GaussianParameters:
-    """Merge a pair, if one is given, and then others until there are so many components."""
-    weights, means, covariances = (part.copy() for part in _moments(parameters))
-    factors.merge(structure.form.code, n_components, weights, means, covariances, *pair)
+    weights, means, covariances = _own_moments(parameters)
+    factors.merge(structure.form.code, n_components, weights, means, covariances)
     return _of_structure(structure, weights[:n_components], means[:n_components], covariances[:n_components])
+
+
+def _own_moments(parameters: GaussianParameters) -> tuple[Array, Array, Array]:
+    """Copies of the moments, to write to."""
+    weights, means, covariances = _moments(parameters)
+    return weights.copy(), means.copy(), covariances.copy()
 
 
 def projected(parameters: GaussianParameters, structure: CovarianceStructure) -> GaussianParameters:

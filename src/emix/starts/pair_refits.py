@@ -45,9 +45,6 @@ Labels = NDArray[np.intp]
 # 13 %. Of 600 fits 539 end in the best mode with 8 rounds, and 503 with 3, which leave time for more candidates.
 PAIRS, ROUNDS = 3, 8
 
-# Refits go side by side from so many operations of a pass on, as fits of a sweep do: steps are taken many at a time.
-LEAST_OPERATIONS = 3e5
-
 # Rows that belong to a pair by less than this are left out of its refit.
 LEAST_SHARE = 1e-3
 
@@ -119,19 +116,12 @@ class NearPairs:
             The one that gains most first.
         """
         exploration, found = self._exploration, list[Refit]()
-        pairs = [pair for place, pair in enumerate(self._pairs) if number % 2**place == 0]
-        # Numbers are drawn here, so that they do not depend on the threads.
-        labels = [(numbers.random(pair.source.n_rows) < 0.5).astype(np.intp) for pair in pairs]
-        fits: list[EMResult | None] = [None] * len(pairs)
-
-        def make(i: int) -> None:
-            fits[i] = _refitted(exploration, pairs[i], labels[i], least)
-
-        operations = exploration.operations / exploration.model.n_components
-        if pairs:
-            exploration.each(len(pairs), make, operations, LEAST_OPERATIONS)
-        for pair, fit in zip(pairs, fits):
+        for pair in (pair for place, pair in enumerate(self._pairs) if number % 2**place == 0):
+            if exploration.left <= 0.0:
+                break
+            labels = (numbers.random(pair.source.n_rows) < 0.5).astype(np.intp)
             a_step = _part_of_pass(exploration, pair)
+            fit = _refitted(exploration, pair, labels, least)
             exploration.left -= exploration.passes_of_a_run + (PATIENCE if fit is None else fit.n_iter + 1) * a_step
             if fit is None:
                 continue

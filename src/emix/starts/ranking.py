@@ -1,9 +1,10 @@
-"""Modes of a sample in the order of all rows, where the sample cannot tell which is the best."""
+"""Modes of a sample in the order of all rows, or as many as it takes, where the sample cannot tell the best."""
 
 from __future__ import annotations
 
 import math
-from typing import Protocol, TypeVar
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +17,20 @@ from emix.gaussian.scoring import score_rows
 from emix.rows.source import Batch, RowSource
 from emix.starts.exploration import Exploration
 
-__all__ = ["MOST_RANKED", "compared", "n_near_the_best", "passes_of_ranking", "ranked_by_all_rows"]
+__all__ = ["MOST_RANKED", "n_near_the_best", "order_of", "passes_of_ranking", "ranked_by_all_rows"]
 
 Array = NDArray[np.float64]
 
-# Modes of a sample, the best and its rivals, that are ranked by all rows at most.
+# Modes of a sample, the best and its rivals, that are ranked at most.
 MOST_RANKED = 4
 
 # Nats. Log-densities of a row under two modes differ by about so much (standard deviation): those of two modes of the
 # pixels of a photograph by 0.65.
 DEVIATION = 0.65
 
-# Rows are looked at in parts of about so many, spread over all of them. After each, a mode goes out whose mean
-# log-density is behind by SURE standard errors of the difference. It ends once this error is small for all that are
-# left: nats a row, a third of the lead of the best mode of those pixels.
+# Rows are looked at in parts of about so many. After each, a mode goes out whose mean log-density is behind by SURE
+# standard errors of the difference. The ranking ends once this error is small for all that are left, nats a row: a
+# tenth of the lead of the best mode of those pixels.
 PART_ROWS, SURE, SMALL_ERROR = 65_536, 2.5, 0.0004
 
 # Log-densities of rows take so much of the time of a pass that sums as well (three columns, K 6).
@@ -54,7 +55,7 @@ def n_near_the_best(found: list[T], exploration: Exploration) -> int:
 
 
 def passes_of_ranking(exploration: Exploration, n_rows: int) -> float:
-    """Return what it takes to rank two modes by so many rows, in passes over the sample."""
+    """Return what it takes to rank two modes by so many rows in memory, in passes over the sample. More are rare."""
     # After so many rows the error of a difference is small.
     looked_at = 1.0 / ((SMALL_ERROR / DEVIATION) ** 2 + 1.0 / n_rows)
     model = exploration.model
@@ -73,65 +74,97 @@ def ranked_by_all_rows(found: list[T], exploration: Exploration, rows: RowSource
     exploration : Exploration
         Of the sample.
     rows : RowSource
-        All rows of the fit.
+        All rows of the fit. Of those in memory as many are looked at as it takes to tell.
     model : GaussianModel
-        That of the fit: its threads take the pass over the rows.
+        That of the fit: its threads take the passes over the rows.
     """
     n = n_near_the_best(found, exploration)
     if n == 1:
         return found
     mixtures = [one.result.parameters for one in found[:n]]
     if rows.whole is None:
-        order_by = [model.e_step(rows, parameters)[1] for parameters in mixtures]
+        totals = [model.e_step(rows, parameters)[1] for parameters in mixtures]
+        order = sorted(range(n), key=lambda i: -totals[i])
     else:
-        order_by = compared(rows.whole, mixtures, model.n_threads)
-    order = sorted(range(n), key=lambda i: -order_by[i])
+        order = order_of(mixtures, rows.whole, model.n_threads)
     return [found[i] for i in order] + found[n:]
 
 
-@np.errstate(invalid="ignore", over="ignore", under="ignore")  # a row may have density 0 under all mixtures
-def compared(rows: Batch, mixtures: list[GaussianParameters], n_threads: int | None) -> list[float]:
-    """Return the mean log-density of rows under each mixture, less that under the best; the best has the largest, 0.
+@np.errstate(over="ignore", under="ignore")
+def order_of(mixtures: list[GaussianParameters], rows: Batch, n_threads: int | None) -> list[int]:
+    """Return the places of mixtures in the order of their likelihoods of the rows, the highest first.
 
-    As many of the rows are looked at as it takes to tell which is the best, or that there is little between two.
-    −∞ if all have density 0 for some row.
+    A mixture that is behind for sure goes out before all rows were looked at, and the one that did so last stands
+    before the others. With weights all rows are looked at: a heavy one could lie among the rest.
     """
-    n = len(mixtures)
-    behind, left = [-math.inf] * n, list(range(n))
-    # Of x = w log p, row by row, under each mixture that is left.
+    n, left, out = len(mixtures), list(range(len(mixtures))), list[int]()
+    # Of y_i = w (log p_i − log p_r), row by row, for each mixture i that is left, and r the first of these. So the
+    # variance of a difference, of which products are taken, is one of small numbers.
     totals, products, seen = np.zeros(n), np.zeros((n, n)), 0
-    parts = max(1, len(rows.X) // PART_ROWS)
-    small = SMALL_ERROR if rows.weight is None else SMALL_ERROR * float(rows.weight.mean())
-    for part in range(parts):
-        X = rows.X[part::parts]
-        weight = None if rows.weight is None else rows.weight[part::parts]
-        x = np.array([_weighted_log_densities(X, weight, mixtures[i], n_threads) for i in left])
-        seen += x.shape[1]
-        totals[left] += x.sum(axis=1)
+    for X, weight in _parts(rows):
+        density = np.empty((len(left), len(X)))
+        for place, i in enumerate(left):
+            density[place] = _log_densities(X, mixtures[i], n_threads)
+        if density.min() == -np.inf:
+            none = density == -np.inf
+            # A row without density under all of them says nothing, and under some of them that they cannot be.
+            everywhere = none.all(axis=0)
+            impossible = (none & ~everywhere).any(axis=1)
+            if impossible.all():  # each of them for another row
+                break
+            out += [i for i, lost in zip(left, impossible) if lost]
+            left = [i for i, lost in zip(left, impossible) if not lost]
+            density = density[~impossible]
+            density[:, everywhere] = 0.0
+        y = density
+        y -= density[0].copy()
+        if weight is not None:
+            y *= weight
+        seen += len(X)
+        totals[left] += y.sum(axis=1)
         # Not a product of BLAS, whose order of sums depends on its threads.
-        products[np.ix_(left, left)] += np.einsum("ir,jr->ij", x, x)
+        products[np.ix_(left, left)] += np.einsum("ir,jr->ij", y, y)
+        if rows.weight is not None:
+            continue
         best, largest_error = max(left, key=lambda i: totals[i]), 0.0
         for i in list(left):
             mean = float(totals[i] - totals[best]) / seen
-            behind[i] = -math.inf if math.isnan(mean) else mean
             variance = float(products[i, i] - 2.0 * products[i, best] + products[best, best]) / seen - mean * mean
             # Rows that were not looked at are what is uncertain.
             error = math.sqrt(max(variance, 0.0) / seen * (1.0 - seen / len(rows.X)))
             if mean < -SURE * error:
                 left.remove(i)
+                out.append(i)
             else:
                 largest_error = max(largest_error, error)
-        if len(left) == 1 or largest_error < small:
+        if len(left) == 1 or largest_error < SMALL_ERROR:
             break
-    return behind
+    return sorted(left, key=lambda i: -totals[i]) + out[::-1]
 
 
-def _weighted_log_densities(
-    X: NDArray[np.floating], weight: Array | None, parameters: GaussianParameters, n_threads: int | None
-) -> Array:
-    """Return w log p for each row; 0 where w is 0."""
+def _parts(rows: Batch) -> Iterator[tuple[NDArray[Any], Array | None]]:
+    """Give the rows in parts, each with one row of every run of as many rows as there are parts, at a random place."""
+    counted = None if rows.weight is None else np.flatnonzero(rows.weight > 0.0)
+    n_rows = len(rows.X) if counted is None else len(counted)
+    n_parts = max(1, n_rows // PART_ROWS)
+    n_runs = -(-n_rows // n_parts)
+    # At a fixed place, rows that repeat in such a period would be taken for all.
+    first = np.random.default_rng(0).integers(n_parts, size=n_runs)  # of each run
+    run = np.arange(n_runs) * n_parts
+    for _ in range(n_parts):
+        places = run + first
+        first += 1
+        first[first == n_parts] = 0
+        if places[-1] >= n_rows:  # of the last run, which may be shorter
+            places = places[:-1]
+        if counted is None or rows.weight is None:
+            yield rows.X.take(places, axis=0), None
+        else:
+            places = counted[places]
+            yield rows.X.take(places, axis=0), rows.weight[places]
+
+
+def _log_densities(X: NDArray[Any], parameters: GaussianParameters, n_threads: int | None) -> NDArray[Any]:
     found = score_rows(X, parameters, n_threads=n_threads, warn_of_zeros=False).log_density
     assert found is not None
-    if weight is None:
-        return found.astype(np.float64, copy=False)
-    return np.where(weight > 0.0, weight * found, 0.0)
+    return found

@@ -6,7 +6,7 @@
 # Q loses t(π_i, Σ_i) + t(π_j, Σ_j) − t(π, Σ), with t(π, Σ) = π log π − ½ π log det Σ and the determinant of Σ in the
 # structure's form. What components share makes a difference of its own: it changes with each union.
 
-# Of a variance, before its logarithm is taken.
+# Smallest normal double: smaller variances count as this one in logarithms.
 cdef double LEAST_VARIANCE = 2.2250738585072014e-308
 
 
@@ -17,7 +17,7 @@ cdef struct Mixed:
     double *means           # (K, d)
     double *sigma           # (K, d, d)
     double *terms           # t of each component
-    double *best            # the largest gain of component i with one behind it; −∞ without any
+    double *best            # the largest gain of component i with one of a higher number; −∞ without any
     Py_ssize_t *partner     # the component that has it
     bint *alive
     double *mean            # of a union (d,)
@@ -30,7 +30,7 @@ cdef double log_weight_term(double weight) noexcept nogil:
 
 
 cdef double log_det_in_form(int form, Py_ssize_t d, const double *sigma, double *factor) noexcept nogil:
-    """log det of a covariance matrix as the form has it, −∞ if it is not positive definite"""
+    """log det of a covariance matrix as the form has it; −∞ if it has matrices, and this is not positive definite"""
     cdef double total = 0
     cdef Py_ssize_t j
     if has_matrices(form):
@@ -56,10 +56,14 @@ cdef double unite(const Mixed *m, Py_ssize_t i, Py_ssize_t j, double *mean, doub
     """Mean and covariance of two components together; returns their weight"""
     cdef Py_ssize_t d = m.d, a, b
     cdef double weight = m.weights[i] + m.weights[j], share = 0.5, between
-    cdef const double *one = m.sigma + i * d * d
-    cdef const double *other = m.sigma + j * d * d
-    cdef const double *here = m.means + i * d
-    cdef const double *there = m.means + j * d
+    cdef const double *one
+    cdef const double *other
+    cdef const double *here
+    cdef const double *there
+    if m.weights[i] > m.weights[j]:
+        i, j = j, i     # the share is ½ or less, so that a weight of 0 leaves the other component as it is
+    one, other = m.sigma + i * d * d, m.sigma + j * d * d
+    here, there = m.means + i * d, m.means + j * d
     if weight > 0:
         share = m.weights[i] / weight
     between = share * (1 - share)
@@ -73,10 +77,10 @@ cdef double unite(const Mixed *m, Py_ssize_t i, Py_ssize_t j, double *mean, doub
 
 
 cdef double gain_of_union(const Mixed *m, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
-    """Change of Q; −∞ for singular components, of which Q says nothing"""
+    """Change of Q; −∞ for components or a union that are not positive definite, of which Q says nothing"""
     cdef double weight = unite(m, i, j, m.mean, m.union_sigma)
     cdef double gain = q_term(m.form, m.d, weight, m.union_sigma, m.factor) - m.terms[i] - m.terms[j]
-    return gain if gain > -INFINITY else -INFINITY      # NaN too
+    return gain if isfinite(gain) else -INFINITY
 
 
 cdef void find_partner(Mixed *m, Py_ssize_t i) noexcept nogil:
@@ -92,7 +96,7 @@ cdef void find_partner(Mixed *m, Py_ssize_t i) noexcept nogil:
 
 
 cdef Py_ssize_t best_union(const Mixed *m) noexcept nogil:
-    """The component before its partner; of equal unions the first"""
+    """The component before its partner"""
     cdef Py_ssize_t i, found = -1
     for i in range(m.K):
         if m.alive[i] and m.partner[i] >= 0 and (found < 0 or m.best[i] > m.best[found]):
@@ -167,75 +171,100 @@ def best_unions(
     Py_ssize_t most,                                                                                        # IN
 ):
     """Return the pairs of components whose union loses least of Q in the form, `most` at most, the best first"""
-    cdef Mixed *m
     cdef Py_ssize_t K = weights.shape[0], n = 0, i, j, place
-    cdef double gain
-    cdef list pairs = []
+    cdef Mixed *m
     cdef double *gains
+    cdef Py_ssize_t *pairs
+    cdef double gain
     check_at_least("most", most, 1)
+    most = min(most, K * (K - 1) // 2)
     m = new_mixed(form, weights, means, covariances)
-    gains = <double *> malloc(sizeof(double) * (most + 1))
+    gains = <double *> malloc((most + 1) * (sizeof(double) + sizeof(Py_ssize_t)))
     if gains == NULL:
         free(m)
         raise MemoryError(f"there is no memory for {most} pairs")
-    for i in range(K):
-        for j in range(i + 1, K):
-            gain = gain_of_union(m, i, j)
-            if n == most and not gain > gains[n - 1]:
-                continue
-            place = n
-            while place > 0 and gain > gains[place - 1]:    # of equal ones the first stays before
-                gains[place] = gains[place - 1]
-                place -= 1
-            gains[place] = gain
-            pairs.insert(place, (i, j))
-            n = min(n + 1, most)
-    free(gains)
-    free(m)
-    return pairs[:most]
+    pairs = <Py_ssize_t *> (gains + most + 1)
+    with nogil:
+        for i in range(K):
+            for j in range(i + 1, K):
+                gain = gain_of_union(m, i, j)
+                if n == most and not gain > gains[n - 1]:
+                    continue
+                place = n
+                while place > 0 and gain > gains[place - 1]:    # of equal ones the first stays before
+                    gains[place], pairs[place] = gains[place - 1], pairs[place - 1]
+                    place -= 1
+                gains[place], pairs[place] = gain, i * K + j
+                n = min(n + 1, most)
+    try:
+        return [(pairs[i] // K, pairs[i] % K) for i in range(n)]
+    finally:
+        free(gains)
+        free(m)
 
 
 def merge(
     int form, Py_ssize_t n_left,                                                        # IN
     double[::1] weights, double[:, ::1] means, double[:, :, ::1] covariances,           # INOUT
-    Py_ssize_t first=-1, Py_ssize_t second=-1,                                          # IN
 ):
     """Merge two components after two, each time those whose union loses least of Q in the form, until some are left.
 
-    These are the first `n_left` of the arrays, in their order; a union stands at the place of its first component. If
-    two components are named they are merged before all others.
+    These are the first `n_left` of the arrays, in their order; a union stands at the place of its first component.
     """
     cdef Mixed *m
-    cdef Py_ssize_t K = weights.shape[0], d = means.shape[1], k, n = 0, n_mergers = K - n_left
+    cdef Py_ssize_t K = weights.shape[0], k
     if not 1 <= n_left <= K:
         raise ValueError(f"n_left is {n_left}, expected 1 to {K}")
-    if second >= 0 and not 0 <= first < second < K:
-        raise ValueError(f"components {first} and {second} are to be merged, expected two of {K} in their order")
     m = new_mixed(form, weights, means, covariances)
     with nogil:
-        if second >= 0 and n_mergers > 0:
-            join_components(m, first, second)
-            n_mergers -= 1
-        if n_mergers > 0:
+        if n_left < K:
             for k in range(K):
-                if m.alive[k]:
-                    find_partner(m, k)
-        for k in range(n_mergers):
+                find_partner(m, k)
+        for k in range(K - n_left):
             merge_best(m)
-        for k in range(K):
-            if m.alive[k]:
-                weights[n] = m.weights[k]
-                memcpy(&means[n, 0], m.means + k * d, d * sizeof(double))
-                memcpy(&covariances[n, 0, 0], m.sigma + k * d * d, d * d * sizeof(double))
-                n += 1
+        take_alive(m, &weights[0], &means[0, 0], &covariances[0, 0, 0])
     free(m)
+
+
+def merge_pair(
+    double[::1] weights, double[:, ::1] means, double[:, :, ::1] covariances,           # INOUT
+    Py_ssize_t first, Py_ssize_t second,                                                # IN
+):
+    """Merge two components; all but the last place of the arrays hold what is left, as after `merge`"""
+    cdef Mixed *m
+    check_pair(first, second, weights.shape[0])
+    m = new_mixed(FULL, weights, means, covariances)
+    with nogil:
+        join_components(m, first, second)
+        take_alive(m, &weights[0], &means[0, 0], &covariances[0, 0, 0])
+    free(m)
+
+
+cdef int check_pair(Py_ssize_t first, Py_ssize_t second, Py_ssize_t K) except -1:
+    if not 0 <= first < second < K:
+        raise ValueError(f"components {first} and {second} are to be merged, expected two of {K} in their order")
+    return 0
+
+
+cdef void take_alive(const Mixed *m, double *weights, double *means, double *covariances) noexcept nogil:
+    """The components that are left, one after another"""
+    cdef Py_ssize_t d = m.d, k, n = 0
+    for k in range(m.K):
+        if m.alive[k]:
+            weights[n] = m.weights[k]
+            memcpy(means + n * d, m.means + k * d, d * sizeof(double))
+            memcpy(covariances + n * d * d, m.sigma + k * d * d, d * d * sizeof(double))
+            n += 1
 
 
 def q_of_union(
     int structure, const double[::1] weights, const double[:, ::1] means, const double[:, :, ::1] covariances,  # IN
     Py_ssize_t first, Py_ssize_t second,                                                                        # IN
 ):
-    """Return Q, up to a constant, of a mixture with two components merged, as a structure that shares a part has it"""
+    """Return Q, up to a constant, of a mixture with two components merged, as a structure that shares a part has it
+
+    −∞ if a covariance is not positive definite.
+    """
     cdef int form = check_structure(structure, weights.shape[0], means.shape[1])
     cdef Py_ssize_t K = weights.shape[0], d = means.shape[1], step = spread_step(form, d), n = 0, k, j
     cdef double *own
@@ -245,8 +274,7 @@ def q_of_union(
     cdef Search search
     if not shares_a_part(structure):
         raise ValueError(f"the structure {structure} shares no part of its covariances")
-    if not 0 <= first < second < K:
-        raise ValueError(f"components {first} and {second} are to be merged, expected two of {K} in their order")
+    check_pair(first, second, K)
     m = new_mixed(form, weights, means, covariances)
     try:
         begin_search(&search, structure, K - 1, d, MANY_SWEEPS, None)
@@ -275,12 +303,12 @@ def q_of_union(
             else:
                 log_det = 0
                 for j in range(d):
-                    log_det += log(max(sigma[k * step + j], LEAST_VARIANCE))
+                    log_det += log(sigma[k * step + j])
             total += log_weight_term(own[k]) - 0.5 * own[k] * log_det
     free(own)
     free(search.room)
     free(m)
-    return total
+    return total if isfinite(total) else -INFINITY
 
 
 def split(
@@ -299,7 +327,7 @@ def split(
     cdef double *scaled
     cdef double *vectors
     cdef double *values
-    cdef double mean, variance, largest = 0, length = 0
+    cdef double mean, variance, trace, largest = 0, length = 0
     check_sizes(FULL, K, d)
     check_length("means", means.shape[0], K)
     check_length("new_weights", new_weights.shape[0], K + 1)
@@ -321,9 +349,13 @@ def split(
                 variance += weights[k] * (covariances[k, j, j] + (means[k, j] - mean) * (means[k, j] - mean))
             scale[j] = sqrt(variance) if variance > 0 else 1
         for k in range(K):
+            trace = 0
             for i in range(d):
                 for j in range(d):
                     scaled[i * d + j] = covariances[k, i, j] / scale[i] / scale[j]
+                trace += scaled[i * (d + 1)]
+            if chosen >= 0 and weights[k] * trace <= largest:   # no eigenvalue is larger than their sum
+                continue
             find_eigenvectors(scaled, d, values, vectors)
             if chosen < 0 or weights[k] * values[0] > largest:
                 chosen, largest, length = k, weights[k] * values[0], apart * sqrt(max(values[0], 0))
