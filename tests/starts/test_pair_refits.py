@@ -51,24 +51,29 @@ def refitted(exploration: Exploration, parameters: GaussianParameters, least: fl
     return NearPairs(exploration, parameters, apart).refits(Uniforms(0, 0, 1), least, 0)
 
 
+def counted_runs(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """An element for each run of EM that refits do from now on."""
+    runs, run = list[None](), pair_refits.iterate
+
+    def counted(*arguments: Any, **settings: Any) -> Any:
+        runs.append(None)
+        return run(*arguments, **settings)
+
+    monkeypatch.setattr(pair_refits, "iterate", counted)
+    return runs
+
+
 def test_the_nearest_pair_is_refitted_most_often(monkeypatch: pytest.MonkeyPatch) -> None:
     exploration = explored(cross())
     parameters = lower_mode(exploration).result.parameters
     apart = np.linalg.norm(parameters.means[:, np.newaxis] - parameters.means, axis=2)
-    n_runs, run = 0, pair_refits.iterate
-
-    def counted(*arguments: Any, **settings: Any) -> Any:
-        nonlocal n_runs
-        n_runs += 1
-        return run(*arguments, **settings)
-
-    monkeypatch.setattr(pair_refits, "iterate", counted)
-    pairs, runs = NearPairs(exploration, parameters, apart), []
+    runs = counted_runs(monkeypatch)
+    pairs, n_runs = NearPairs(exploration, parameters, apart), []
     for number in range(5):
-        n_runs = 0
+        runs.clear()
         pairs.refits(Uniforms(0, 0, 1), -0.05, number)
-        runs.append(n_runs)
-    assert runs == [3, 1, 2, 1, 3]
+        n_runs.append(len(runs))
+    assert n_runs == [3, 1, 2, 1, 3]
 
 
 def log_likelihood(exploration: Exploration, parameters: GaussianParameters) -> float:
@@ -120,16 +125,9 @@ def test_components_that_take_no_part_stay_as_they_are() -> None:
 def test_a_refit_that_comes_back_to_its_mode_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     exploration = explored(cross())
     best = LocalSearch(exploration, 0).climbed(lower_mode(exploration)).result.parameters
-    n_runs, run = 0, pair_refits.iterate
-
-    def counted(*arguments: Any, **settings: Any) -> Any:
-        nonlocal n_runs
-        n_runs += 1
-        return run(*arguments, **settings)
-
-    monkeypatch.setattr(pair_refits, "iterate", counted)
+    runs = counted_runs(monkeypatch)
     gains = [gain for gain, _ in refitted(exploration, best, least=-SAME_MODE)]
-    assert n_runs == PAIRS
+    assert len(runs) == PAIRS
     assert gains == []  # and of the best mode none leads higher
 
 

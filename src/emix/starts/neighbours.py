@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters, full_covariances
+from emix.gaussian.structure import CompiledStructure
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.kernel import factors
 from emix.rows.arrays import ArraySource
@@ -76,12 +77,13 @@ def merged(parameters: GaussianParameters, structure: CovarianceStructure) -> Ga
     """
     K = parameters.n_components
     # Compiled code has the M-steps of the structures of this package. Those of others are judged by the form alone.
-    if structure.is_linear or STRUCTURES.get(structure.name) is not structure:
+    ours = STRUCTURES.get(structure.name) is structure
+    if structure.is_linear or not (ours and isinstance(structure, CompiledStructure)):
         return merged_to(parameters, structure, K - 1)
     weights, means, covariances = moments = _own_moments(parameters)
     # What components share changes with each union.
     pairs = factors.best_unions(structure.form.code, *moments, MERGERS)
-    m_step: int = structure.m_step  # type: ignore[attr-defined] # a CompiledStructure
+    m_step = structure.m_step
     pair = max(pairs, key=lambda pair: factors.q_of_union(m_step, *moments, *pair))
     factors.merge_pair(*moments, *pair)
     return _of_structure(structure, weights[: K - 1], means[: K - 1], covariances[: K - 1])

@@ -132,7 +132,7 @@ class NearPairs:
 
 
 def _part_of_pass(exploration: Exploration, pair: _Pair) -> float:
-    """What a pass of a refit costs, in passes of all components over all rows of the sample."""
+    """Return the cost of one pass of a refit, as a part of a pass of all components over all rows of the sample."""
     part: float = 2.0 / exploration.model.n_components * pair.source.n_rows / exploration.source.n_rows
     return part
 

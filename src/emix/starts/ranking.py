@@ -55,7 +55,7 @@ def n_near_the_best(found: list[T], exploration: Exploration) -> int:
 
 
 def passes_of_ranking(exploration: Exploration, n_rows: int) -> float:
-    """Return what it takes to rank two modes by so many rows in memory, in passes over the sample. More are rare."""
+    """Return what it takes to rank two modes by so many rows in memory, in passes over the sample: two is usual."""
     # After so many rows the error of a difference is small.
     looked_at = 1.0 / ((SMALL_ERROR / DEVIATION) ** 2 + 1.0 / n_rows)
     model = exploration.model

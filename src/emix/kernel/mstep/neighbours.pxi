@@ -84,7 +84,7 @@ cdef double gain_of_union(const Mixed *m, Py_ssize_t i, Py_ssize_t j) noexcept n
 
 
 cdef void find_partner(Mixed *m, Py_ssize_t i) noexcept nogil:
-    """The best union of component i with one behind it"""
+    """The best union of component i with one of a higher number"""
     cdef Py_ssize_t j
     cdef double gain
     m.best[i], m.partner[i] = -INFINITY, -1
