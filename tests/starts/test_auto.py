@@ -158,7 +158,7 @@ def test_candidates_look_at_a_bounded_sample() -> None:
     X = groups(20_000, 2, 3)
     found = exploration.Exploration(ArraySource(X), GaussianModel(3, 2), 0, 1e-6, 100)
     assert found.source.n_rows == exploration.LEAST_ROWS
-    assert {tuple(row) for row in found.source.X} <= {tuple(row) for row in X}
+    assert {tuple(row) for row in found.source.X} <= {tuple(row) for row in X.astype(np.float32)}
     small = ArraySource(X[:4096])
     assert exploration.Exploration(small, GaussianModel(3, 2), 0, 1e-6, 100).source is small
     wide = exploration.Exploration(ArraySource(X), GaussianModel(100, 2), 0, 1e-6, 100)

@@ -41,7 +41,7 @@ def lower_mode(exploration: Exploration) -> Mode:
     start = start_of_labels(
         exploration.source, exploration.model, np.ones(len(X)) if weight is None else weight, labels
     )
-    result = exploration.run(start, 1000)
+    result = exploration.run(start, 1000, relaxed=False)
     assert result is not None
     return Mode(start, result)
 

@@ -165,3 +165,18 @@ def test_few_of_very_many_rows_are_looked_at(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ranking, "score_rows", counted)
     assert order_of([moved(theta, 1.0), theta], ArraySource(X).whole, None) == [1, 0]
     assert n_rows < 2 * 70_000
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_single_precision_ranks_alike(weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "PART_ROWS", 1000)
+    X = groups(5000)
+    weight = np.random.default_rng(2).integers(1, 4, len(X)).astype(float) if weighted else None
+    theta = make_start("kmeans", ArraySource(X), GaussianModel(3, 2, "full", "auto"), 0, 0)
+    mixtures = [moved(theta, step) for step in (1.0, 0.0, 0.1, 0.3)]
+    single = np.dtype(np.float32)
+    assert order_of(mixtures, ArraySource(X, weight).whole, None, single) == [1, 2, 3, 0]
+    # A row that single precision has no number for, which the sample did not hold.
+    far = X.copy()
+    far[77] = 1e60
+    assert order_of(mixtures, ArraySource(far, weight).whole, None, single)[0] == 1

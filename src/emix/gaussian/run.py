@@ -159,17 +159,19 @@ class GaussianRun:
         rounding: float,
         most: int,
         goal: tuple[float, float, int] = NO_GOAL,
+        relaxed: bool = False,
     ) -> tuple[GaussianParameters, GaussianStatistics, list[float]] | None:
         """Take steps of EM that leave nothing to decide (`emix.gaussian.steps_ahead`); None if there are none.
 
         `log_likelihood` is that of the E-step before. Steps are taken while it rises by more than `enough` and
         `rounding`, which are those of `StoppingRule`; at most `most`, and none from which the `goal` is out of reach.
+        `relaxed` steps may go further than EM does.
         """
         if self._ahead is None:
             self._ahead = StepsAhead(self.model, self.source, None if self.shortcuts else self.sums.lone)
         if self._before is None:
             return None
-        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most, goal)
+        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most, goal, relaxed)
         if found is None:
             return None
         self._before = found.outcome

@@ -85,6 +85,7 @@ class StepsAhead:
         rounding: float,
         most: int,
         goal: tuple[float, float, int] = NO_GOAL,
+        relaxed: bool = False,
     ) -> Taken | None:
         """Take steps while the log-likelihood rises by more than the stopping rule calls enough.
 
@@ -102,6 +103,8 @@ class StepsAhead:
         goal : (float, float, int)
             A log-likelihood, and how many steps like the last one have to reach it, of those after the first few. The
             steps end before one from which it is out of reach.
+        relaxed : bool
+            M-steps may go further than EM does, so that the bits are not those of EM.
 
         Returns
         -------
@@ -120,7 +123,7 @@ class StepsAhead:
         outcome, closing = PassOutcome(np.empty(len(before.packed))), PassOutcome(np.empty(len(before.packed)))
         n, is_closed = self._lone.advance(
             self._m_step, ridge_of(model.reg_covar), source.columns, enough, rounding, source.total_weight,
-            parameters.packed, before, log_likelihood, rising, outcome, under, following, closing, *goal,
+            parameters.packed, before, log_likelihood, rising, outcome, under, following, closing, *goal, relaxed,
         )  # fmt: skip
         if not n:
             return None

@@ -49,9 +49,13 @@ MERGED, N_MERGED, MERGED_ITERATIONS = "merged", 5, 6
 # The kind of the start with a component on rows that lie close together, and how many are made, one from the other.
 DENSE, MOST_DENSE = "dense", 2
 
+# The part of the budget that merged candidates may take at first.
+MERGED_SHARE = 0.5
+
 # Where the budget is one of iterations, so many passes have to be left for the other three kinds of candidates to be
-# made. A climb takes 100 to 250.
-ROOM_FOR_OTHERS = 500.0
+# made, and so many for refits of pairs. With less, all candidates are taken to their ends before the first is improved:
+# where components overlap a candidate says little of its mode.
+ROOM_FOR_OTHERS, ROOM_FOR_REFITS = 500.0, 250.0
 
 # Iterations of EM for a candidate, and for one that becomes a mode.
 CANDIDATE_ITERATIONS, MODE_ITERATIONS = 15, 200
@@ -192,6 +196,11 @@ class AutoStarts:
         waiting = self._promising(self._distinct(waiting))
         search, modes = LocalSearch(exploration, self._seed), list[_Candidate]()
         n_found, enough, n_climbs, n_fresh = 0, ENOUGH, 0, 0
+        if exploration.passes_of_a_run > 0.0 and exploration.left < ROOM_FOR_REFITS:
+            ended = list[_Candidate]()
+            while waiting and exploration.left > 0.0:
+                ended.append(self._to_its_end(waiting.pop(0)))
+            waiting = self._distinct(ended) + waiting
         while n_found < enough and exploration.left > 0.0:
             if not waiting:
                 waiting = self._merged_down(1)
@@ -258,7 +267,7 @@ class AutoStarts:
         """
         exploration = self.exploration
         each = passes_of_merging(exploration) + MERGED_ITERATIONS + 1.0 + exploration.passes_of_a_run
-        n = min(most, int(max(exploration.left, 0.0) / each))
+        n = min(most, int(MERGED_SHARE * max(exploration.left, 0.0) / each))
         if exploration.source is self._source or n == 0:
             return []
         self._tell(f"{counted(n, 'candidate')} of more components, merged, on {exploration.source.n_rows} rows")
@@ -270,7 +279,7 @@ class AutoStarts:
                 start = merged_down(exploration, self._seed, first + number)
             except DegenerateFitError:
                 return
-            result = exploration.run(start, MERGED_ITERATIONS)
+            result = exploration.run(start, MERGED_ITERATIONS, relaxed=False)
             found[number] = None if result is None else _Candidate(MERGED, start, result)
 
         exploration.each(n, make)

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 from emix.em.loop import iterate
 from emix.exceptions import warnings_held
-from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
-from emix.starts.exploration import Exploration
+from emix.starts.exploration import Exploration, watch_for
 from emix.starts.neighbours import merged_to
 from emix.starts.starting_parameters import make_cells
 
@@ -48,7 +47,7 @@ def passes_of_merging(exploration: Exploration) -> float:
     K, first = exploration.model.n_components, _n_first(exploration)
     if 2 * first < MANY * K:
         return float("inf")
-    passes: float = (FIRST_ITERATIONS + 1) * first / K + exploration.passes_of_a_run
+    passes: float = (FIRST_ITERATIONS + 1) * first / K + 2.0 * exploration.passes_of_a_run
     return passes
 
 
@@ -62,8 +61,9 @@ def merged_down(exploration: Exploration, seed: int, restart: int) -> GaussianPa
     """
     asked, source = exploration.model, exploration.source
     k = _n_first(exploration)
-    model = GaussianModel(k, asked.n_features, asked.structure, asked.reg_covar, 1)
+    model = exploration.model_of(asked, k)
     start = make_cells("random_from_data", source, model, seed, restart)
     with warnings_held():
-        parameters = iterate(model, source, start, tol=exploration.tol, max_iter=FIRST_ITERATIONS).parameters
-    return merged_to(parameters, asked.structure, asked.n_components)
+        watch = watch_for(None, relaxed=False)
+        result = iterate(model, source, start, tol=exploration.tol, max_iter=FIRST_ITERATIONS, watch=watch)
+    return merged_to(result.parameters, asked.structure, asked.n_components)

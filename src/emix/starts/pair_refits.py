@@ -32,7 +32,7 @@ from emix.starts.exploration import FORESIGHT, ITERATIONS, PATIENCE, SAME_MODE, 
 from emix.starts.starting_parameters import start_of_labels
 from emix.starts.uniforms import RandomNumbers
 
-__all__ = ["ROUNDS", "NearPairs", "Refit", "can_refit"]
+__all__ = ["PAIRS", "ROUNDS", "NearPairs", "Refit", "can_refit"]
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.intp]

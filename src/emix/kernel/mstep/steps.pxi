@@ -58,6 +58,19 @@ cdef class LonePass:
             far = cancels(form, K, d, MOST_LOST, MOST_EXACT * columns.epsilon, &outcome.numbers[0])
         return shrunk, far
 
+    cdef Py_ssize_t follow(
+        self, Search *search, int structure, double ridge, double epsilon, const double *limits,    # IN
+        const double *parameters, const double *statistics,     # IN: a search begins at these parameters
+        double *found,                                          # OUT
+    ) noexcept nogil:
+        """found := the M-step; the first component whose covariance is not positive definite, or −1"""
+        cdef Py_ssize_t K = self.buffers.K, d = self.buffers.d
+        cdef ParametersLayout at = parameters_layout(self.buffers.form, K, d)
+        if search.room != NULL:
+            search.covariances = parameters + at.covariances
+            search.log_det = parameters + at.density + density_layout(self.buffers.form, K, d).log_det
+        return maximize_part(structure, K, d, ridge, epsilon, limits, statistics, search, found, 0, K)
+
     def advance(
         self, int structure, double ridge, Columns columns not None,        # IN: of the M-step
         double enough, double rounding, double weight,                      # IN: of the stopping rule
@@ -68,6 +81,7 @@ cdef class LonePass:
         double[::1] under, double[::1] found,   # OUT: the parameters of the last E-step, and those after it
         PassOutcome closing not None,           # OUT: of the E-step after it, where that needs no other sums
         double goal=-INFINITY, double ahead=1, Py_ssize_t spared=0,     # IN: of `Goal` in em/loop.py
+        bint relaxed=False,             # IN: M-steps may go further than EM does (relaxation.pxi)
     ):
         """Take E-steps, each followed by an M-step, while the log-likelihood rises by more than the rule calls enough.
 
@@ -75,6 +89,9 @@ cdef class LonePass:
         Also a fall, a sum that is not finite, a component that shrank or sums that cancel (`judge`), and an M-step that
         fails are left to the caller. So is, after the first `spared` E-steps, one from which `ahead` more that gain as
         much would not reach the log-likelihood `goal`.
+
+        Relaxed steps after which the log-likelihood falls are taken back and not counted. The last step does not go
+        further than EM does.
 
         Returns the number of E-steps taken, and whether `closing` has the one that was left. Otherwise the caller takes
         that one again.
@@ -86,11 +103,12 @@ cdef class LonePass:
         cdef ParametersLayout at = parameters_layout(form, K, d)
         cdef Py_ssize_t n_sums = statistics_layout(form, K, d).size
         cdef const double *limits = range_of(columns, d)
-        cdef double epsilon = columns.epsilon, total, rise, growth = 1
+        cdef double epsilon = columns.epsilon, total, rise, growth = 1, length = 1, longest = 1
         cdef double *lines
         cdef double *statistics
+        cdef double *further
         cdef Search search
-        cdef bint is_closed = False
+        cdef bint is_closed = False, goes_wrong
         cdef void *sums = <void *> self.accumulator
         cdef void *of_rows = <void *> self.rows
         if form != buffers.form:
@@ -101,13 +119,16 @@ cdef class LonePass:
         check_length("before", before.numbers.shape[0], n_sums)
         check_length("statistics", outcome.numbers.shape[0], n_sums)
         check_length("closing", closing.numbers.shape[0], n_sums)
-        # Three lines of parameters and two of sums: an M-step that fails leaves what was there before it.
-        lines = <double *> malloc(sizeof(double) * (3 * at.size + 2 * n_sums))
+        # Three lines of parameters and two of sums: an M-step that fails leaves what was there before it. The third line
+        # of sums has those whose M-step was taken, if that went further.
+        lines = <double *> malloc(sizeof(double) * (3 * at.size + 3 * n_sums))
         if lines == NULL:
             raise MemoryError(f"there is no memory for parameters of {K} components in {d} dimensions")
         statistics = lines + 3 * at.size
+        further = statistics + 2 * n_sums
         memcpy(lines, &parameters[0], sizeof(double) * at.size)
         memcpy(statistics, &before.numbers[0], sizeof(double) * n_sums)
+        memcpy(further, statistics, sizeof(double) * n_sums)
         try:
             begin_search(&search, structure, K, d, MOST_SWEEPS, None)
         except MemoryError:
@@ -121,23 +142,37 @@ cdef class LonePass:
                 self.over_rows(sums, of_rows)
                 total = buffers.conclude(statistics + other * n_sums, &growth)
                 rise = total - log_likelihood
-                if not isfinite(total) or has_shrunk(
-                        statistics + last * n_sums, statistics + other * n_sums, K, SHRUNK):
-                    break
-                if cancels(form, K, d, MOST_LOST, MOST_EXACT * epsilon, statistics + other * n_sums):
+                goes_wrong = not isfinite(total) or has_shrunk(
+                    statistics + last * n_sums, statistics + other * n_sums, K, SHRUNK) or cancels(
+                    form, K, d, MOST_LOST, MOST_EXACT * epsilon, statistics + other * n_sums)
+                if length > 1 and (goes_wrong or rise < 0):
+                    # Take the step back: the M-step of the last sums, no further.
+                    memcpy(further, statistics + last * n_sums, sizeof(double) * n_sums)
+                    length = longest = 1
+                    if self.follow(
+                            &search, structure, ridge, epsilon, limits, lines + previous * at.size, further,
+                            lines + (3 - line - previous) * at.size) >= 0:
+                        break
+                    line = 3 - line - previous
+                    continue
+                if goes_wrong:
                     break
                 if not rise > max(enough, rounding * (fabs(total) + weight)) or (
                         n >= spared and total + ahead * rise < goal):
                     is_closed = True
                     break
-                if search.room != NULL:  # a search begins at the parameters of this E-step
-                    search.covariances = lines + line * at.size + at.covariances
-                    search.log_det = lines + line * at.size + at.density + density_layout(form, K, d).log_det
                 # The line that holds neither the parameters of this E-step nor those of the one before is free.
-                if maximize_part(
-                        structure, K, d, ridge, epsilon, limits, statistics + other * n_sums, &search,
-                        lines + (3 - line - previous) * at.size, 0, K) >= 0:
-                    break
+                length = longest if relaxed and n + 1 < most else 1
+                if length == 1 or not go_further(form, K, d, length, statistics + other * n_sums, further) or self.follow(
+                        &search, structure, ridge, epsilon, limits, lines + line * at.size, further,
+                        lines + (3 - line - previous) * at.size) >= 0:
+                    length = longest = 1
+                    memcpy(further, statistics + other * n_sums, sizeof(double) * n_sums)
+                    if self.follow(
+                            &search, structure, ridge, epsilon, limits, lines + line * at.size, further,
+                            lines + (3 - line - previous) * at.size) >= 0:
+                        break
+                longest *= LONGER
                 log_likelihoods[n] = log_likelihood = total
                 previous, line, last = line, 3 - line - previous, other
                 n += 1
