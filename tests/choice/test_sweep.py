@@ -151,9 +151,9 @@ def test_a_better_run_is_added_to_those_there_are() -> None:
 
 
 def test_a_long_run_has_one_history(fits: dict[Cell, CellFit]) -> None:
-    one = cell("tied", 3)
+    one = cell("tied", 4)
     start = emix.GaussianParameters.from_covariances(
-        "tied", np.full(3, 1 / 3), IRIS[[0, 75, 149]], np.cov(IRIS.T, bias=True)
+        "tied", np.full(4, 1 / 4), IRIS[[0, 49, 99, 149]], np.cov(IRIS.T, bias=True)
     )
     none = CellFit(None, "none yet", [], 0.0, False)
     after = fitter(tol=1e-10).improve(one, none, [("rows", lambda: start)])
@@ -170,7 +170,7 @@ def test_a_long_run_has_one_history(fits: dict[Cell, CellFit]) -> None:
     assert np.diff([record.seconds for record in result.history]).min() >= 0.0
     changes = [record.change for record in result.history[1:]]
     np.testing.assert_allclose(changes, np.diff(values), rtol=1e-6, atol=1e-10)
-    whole = emix.fit_em(emix.GaussianModel(3, 4, "tied", "auto"), IRIS, start, tol=1e-10, max_iter=1000)
+    whole = emix.fit_em(emix.GaussianModel(4, 4, "tied", "auto"), IRIS, start, tol=1e-10, max_iter=1000)
     assert result.log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-6)
 
 

@@ -26,7 +26,7 @@ LONGER = 1.4
 
 
 def relaxed(model: emix.GaussianModel, source: ArraySource, start: emix.GaussianParameters, **how: Any) -> EMResult:
-    return iterate(model, source, start, watch=Watch(lambda record: False, eager=True, relaxed=True), **how)
+    return iterate(model, source, start, watch=Watch(lambda record: False, eager=True, plain=0), **how)
 
 
 def assert_never_falls(result: EMResult) -> None:
@@ -59,8 +59,8 @@ def beyond(a: GaussianStatistics, b: GaussianStatistics, length: float) -> Gauss
     moved = a.recentered(b.center)
     weight, shift, scatter = (one + length * (other - one) for one, other in zip(moved.in_unit, b.in_unit))
     return GaussianStatistics.of(
-        b.structure, b.center, weight, shift, scatter, b.total_weight, b.n_rows, b.log_likelihood, b.taken_under, b.unit,
-        b.columns,
+        b.structure, b.center, weight, shift, scatter, b.total_weight, b.n_rows, b.log_likelihood, b.taken_under,
+        b.unit, b.columns,
     )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_the_m_step_is_that_of_sums_further_on(structure: str) -> None:
         sums.append(model.e_step(source, model.m_step(sums[-1][0])))
     run = model.begin(source)
     first, log_likelihood = run.e_step(start)
-    passed = run.advance(model.m_step(first), log_likelihood, 0.0, 0.0, 3, relaxed=True)
+    passed = run.advance(model.m_step(first), log_likelihood, 0.0, 0.0, 3, plain=0)
     if passed is None:
         assert has_own_threads()
         return
@@ -106,9 +106,7 @@ def test_fewer_steps_where_components_overlap(structure: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.integers(0, 10_000), st.integers(2, 6), st.sampled_from(sorted(STRUCTURES)), st.sampled_from(["auto", 1e-3])
-)
+@given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from(sorted(STRUCTURES)), st.sampled_from(["auto", 1e-3]))
 def test_also_where_steps_go_too_far(seed: int, K: int, name: str, reg_covar: Any) -> None:
     # Few rows, some equal and some far out: sums that go further often have no covariance, or lower the likelihood.
     rng = np.random.default_rng(seed)
@@ -123,3 +121,33 @@ def test_also_where_steps_go_too_far(seed: int, K: int, name: str, reg_covar: An
     assert np.isfinite(result.log_likelihood)
     assert np.isfinite(result.parameters.packed).all()
     assert result.log_likelihood >= result.history[0].log_likelihood
+
+
+@pytest.mark.parametrize("plain", [2, 7])
+def test_the_first_steps_are_those_of_em(plain: int) -> None:
+    source, model = ArraySource(X), emix.GaussianModel(3, 3, "full", "auto")
+    start = make_start("random_from_data", source, model, 1, 0)
+    found = iterate(
+        model, source, start, tol=1e-9, max_iter=30, watch=Watch(lambda record: False, eager=True, plain=plain)
+    )
+    em = iterate(model, source, start, tol=1e-9, max_iter=30)
+    one, other = ([record.log_likelihood for record in result.history] for result in (found, em))
+    assert one[: plain + 1] == other[: plain + 1]
+    # Without `advance` all steps are those of EM.
+    assert has_own_threads() or one[plain + 1] != other[plain + 1]
+
+
+def test_a_run_begun_anew_has_the_same_bits() -> None:
+    source, model = ArraySource(X), emix.GaussianModel(3, 3, "full", "auto")
+    run = model.begin(source)
+    for seed in range(3):
+        start = make_start("random_from_data", source, model, seed, 0)
+        found = iterate(model, source, start, tol=1e-9, max_iter=50, run=run.anew())
+        expected = iterate(model, source, start, tol=1e-9, max_iter=50)
+        assert np.array_equal(found.parameters.packed, expected.parameters.packed)
+        assert found.log_likelihood == expected.log_likelihood
+    # A run that learns from its passes is not used twice.
+    many = ArraySource(np.random.default_rng(0).normal(size=(3000, 10)))
+    learning = emix.GaussianModel(3, 10, "tied", "auto").begin(many)
+    assert learning.shortcuts
+    assert learning.anew() is not learning

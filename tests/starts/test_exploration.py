@@ -52,7 +52,8 @@ def test_double_precision_elsewhere(X: Array) -> None:
 def test_many_rows_are_told_apart_wherever_they_lie(offset: float) -> None:
     # Two groups within each other and one beside them; k-means would cut the wide one.
     rng = np.random.default_rng(1)
-    X = np.vstack([rng.normal(size=(60_000, 2)), 6.0 * rng.normal(size=(40_000, 2)), rng.normal(30.0, 1.0, (20_000, 2))])
+    wide = 6.0 * rng.normal(size=(40_000, 2))
+    X = np.vstack([rng.normal(size=(60_000, 2)), wide, rng.normal(30.0, 1.0, (20_000, 2))])
     X = X[rng.permutation(len(X))] + offset
     gm = emix.GaussianMixture(3, random_state=0).fit(X)
     order = np.argsort(gm.covariances_[:, 0, 0] + 100.0 * (gm.means_[:, 0] - offset > 15.0))

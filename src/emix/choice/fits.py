@@ -11,15 +11,16 @@ import numpy as np
 
 from emix.choice.request import Cell
 from emix.choice.side_by_side import Stop
-from emix.em.loop import Goal, Verdict, Watch, iterate
+from emix.em.loop import FIRST_PLAIN, Goal, Verdict, Watch, iterate
 from emix.em.restarts import sound_report
 from emix.em.result import EMRecord, EMResult
 from emix.estimators.mixture_runs import Runs, count_alike, fit_from_starts, model_of
 from emix.estimators.parameters_check import GivenStart, Settings
 from emix.exceptions import DegenerateFitError, Warned, warnings_held
 from emix.gaussian.collapse import ColumnDoubts, Names, judge_fit
-from emix.gaussian.model import GaussianModel, q_function
+from emix.gaussian.model import q_function
 from emix.gaussian.parameters import GaussianParameters
+from emix.gaussian.run import GaussianRun
 from emix.gaussian.statistics import GaussianStatistics
 from emix.rows.arrays import ArraySource
 from emix.starts.auto import FRESH
@@ -205,12 +206,14 @@ class Fitter:
         began, best = time.perf_counter(), before
         settings = self.settings_of(cell, alone=alone)
         model = model_of(settings, self.source)
+        run = model.begin(self.source)  # for one fit after the other
         for origin, start in starts:
             target = best.log_likelihood + self._least_gain if best.is_sound else -np.inf
-            watch = Watch(_Stopped(stop), eager=True, sees_all=False, goal=Goal(target, ahead, first_steps))
+            goal = Goal(target, ahead, first_steps)
+            watch = Watch(_Stopped(stop), eager=True, sees_all=False, goal=goal, plain=FIRST_PLAIN)
             with warnings_held() as warned:
                 try:
-                    found = self._run(model, settings, start(), watch)
+                    found = self._run(run.anew(), settings, start(), watch)
                 except (DegenerateFitError, np.linalg.LinAlgError):
                     continue
             if found is None or found[0].log_likelihood < target:
@@ -226,16 +229,18 @@ class Fitter:
         )
 
     def _run(
-        self, model: GaussianModel, settings: Settings, parameters: GaussianParameters, watch: Watch
+        self, run: GaussianRun, settings: Settings, parameters: GaussianParameters, watch: Watch
     ) -> tuple[EMResult, ColumnDoubts] | None:
         """Return the run from parameters to its end, None if it was given up or a component collapsed."""
-        rows = self.source.effective_rows
+        rows, model = self.source.effective_rows, run.model
 
         def has_collapsed(statistics: GaussianStatistics) -> bool:
             return judge_fit(statistics, model.reg_covar, rows).collapse is not None
 
         watch = watch._replace(verdict=Verdict(has_collapsed, STEPS_TO_VERDICT))
-        found = iterate(model, self.source, parameters, tol=settings.tol, max_iter=settings.max_iter, watch=watch)
+        found = iterate(
+            model, self.source, parameters, tol=settings.tol, max_iter=settings.max_iter, watch=watch, run=run
+        )
         if found.stopped_by == "callback":
             return None
         collapse, columns = judge_fit(found.statistics, model.reg_covar, rows)

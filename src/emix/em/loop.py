@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from emix.em.keeping import EMState, Keeper
-from emix.em.model import EMModel
+from emix.em.model import EMModel, EMRun
 from emix.em.passes import begin_run
 from emix.em.result import EMRecord, EMResult, Rise, record_of
 from emix.em.returned import checked_log_prior
@@ -21,7 +21,7 @@ from emix.em.stopping import STOPS, StoppingRule, objective_of
 from emix.exceptions import shown, warn_convergence
 
 # EMModel, EMRecord and EMResult could be imported from here in 0.1.
-__all__ = ["EMModel", "EMRecord", "EMResult", "Goal", "Verdict", "Watch", "fit_em", "iterate"]
+__all__ = ["FIRST_PLAIN", "NO_GOAL", "EMModel", "EMRecord", "EMResult", "Goal", "Verdict", "Watch", "fit_em", "iterate"]
 
 Parameters = TypeVar("Parameters")
 
@@ -46,6 +46,13 @@ class Goal(NamedTuple):
     log_likelihood: float
     ahead: float
     first: int
+
+
+# M-steps after which those of a search go further than EM does. The first few put the components in their places.
+FIRST_PLAIN = 5
+
+# A log-likelihood that is never out of reach, as `advance` of a run takes a goal.
+NO_GOAL = (-math.inf, 1.0, 0)
 
 
 class Verdict(NamedTuple):
@@ -80,8 +87,9 @@ class Watch(NamedTuple):
         The fit ends if it will hardly come to it, after the first step of which that is so.
     verdict : Verdict, optional
         The fit ends if it says so.
-    relaxed : bool
-        True: the run may go further in a step than EM does, for fewer steps to a mode; the log-likelihood does not fall.
+    plain : int
+        Number of M-steps after which the run may go further in one than EM does, for fewer steps to a mode; the
+        log-likelihood does not fall. −1: it may not.
     """
 
     look: Callable[[EMRecord], object]
@@ -90,7 +98,7 @@ class Watch(NamedTuple):
     sees_all: bool = True
     goal: Goal | None = None
     verdict: Verdict | None = None
-    relaxed: bool = False
+    plain: int = -1
 
 
 def fit_em(
@@ -192,14 +200,16 @@ def iterate(
     callback: Callable[[EMRecord], object] | None = None,
     watch: Watch | None = None,
     keeper: Keeper | None = None,
+    run: EMRun[Parameters, Any] | None = None,
 ) -> EMResult:
     """Fit as `fit_em` does, without checks of the arguments, and without a warning at the end of `max_iter` iterations.
 
     With a `callback` or a `keeper` each iteration is done by itself; `watch` may be called some iterations late. Where
     the keeper has a state, the fit goes on from it and not from `initial_parameters`; `stop` is "log_likelihood" then.
+    `run` is one of the model over these data, before its first pass; without one the model's is begun.
     """
     began = time.perf_counter()
-    run = begin_run(model, data)
+    run = begin_run(model, data) if run is None else run
     rule = StoppingRule(tol, stop, model, run)
     log_prior_of = checked_log_prior(model)
     log_prior = 0.0
@@ -208,7 +218,7 @@ def iterate(
     plain = True  # the history holds a record for each E-step
     by_itself = callback is not None or keeper is not None or stop != "log_likelihood" or log_prior_of is not None
     at_once, eager = (max_iter, False) if watch is None else (watch.every, watch.eager)
-    goal, verdict = (None, None) if watch is None else (watch.goal, watch.verdict)
+    goal, verdict, plain_steps = (None, None, -1) if watch is None else (watch.goal, watch.verdict, watch.plain)
     n_iter, ended, watched = 0, False, watch is not None or callback is not None
     if keeper is not None and (kept := keeper.state) is not None:
         history.extend(kept.history)
@@ -256,11 +266,11 @@ def iterate(
         if verdict is not None:
             most = min(most, verdict.after - n_iter)  # the E-step after these is that of the verdict
         how = parameters, log_likelihood, rule.enough, rule.rounding, most
-        if watch is not None and (goal is not None or watch.relaxed):
-            wanted = Goal(-math.inf, 1.0, 0) if goal is None else goal._replace(first=max(0, goal.first - n_iter))
-            passed = advance(*how, tuple(wanted), watch.relaxed)
-        else:
+        if goal is None and plain_steps < 0:
             passed = advance(*how)
+        else:
+            wanted = NO_GOAL if goal is None else (goal.log_likelihood, goal.ahead, max(0, goal.first - n_iter))
+            passed = advance(*how, wanted, plain_steps if plain_steps < 0 else max(0, plain_steps - n_iter))
         if passed is None:
             continue
         parameters, statistics, rising = passed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.em.loop import NO_GOAL
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import not_finite
 from emix.gaussian.shortcuts import LEAST_WORK, STATELESS, Shortcut
@@ -16,7 +17,7 @@ from emix.gaussian.shortcuts.bounds import Bounds
 from emix.gaussian.shortcuts.origin import Origin
 from emix.gaussian.shortcuts.screen import Screen
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.steps_ahead import NO_GOAL, StepsAhead
+from emix.gaussian.steps_ahead import StepsAhead
 from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest, judge
 from emix.rows.source import RowSource
 
@@ -79,6 +80,13 @@ class GaussianRun:
         self._ahead: StepsAhead | None = None
         # An E-step that was taken together with those before it, and its parameters.
         self._closing: tuple[GaussianParameters, PassOutcome] | None = None
+
+    def anew(self) -> GaussianRun:
+        """Return a run for another fit over the same rows, this one if its passes have taught it nothing else."""
+        if self.shortcuts:
+            return GaussianRun(self.model, self.source)
+        self._before = self._closing = None
+        return self
 
     @property
     def reads_anew(self) -> bool:
@@ -159,19 +167,19 @@ class GaussianRun:
         rounding: float,
         most: int,
         goal: tuple[float, float, int] = NO_GOAL,
-        relaxed: bool = False,
+        plain: int = -1,
     ) -> tuple[GaussianParameters, GaussianStatistics, list[float]] | None:
         """Take steps of EM that leave nothing to decide (`emix.gaussian.steps_ahead`); None if there are none.
 
         `log_likelihood` is that of the E-step before. Steps are taken while it rises by more than `enough` and
         `rounding`, which are those of `StoppingRule`; at most `most`, and none from which the `goal` is out of reach.
-        `relaxed` steps may go further than EM does.
+        After `plain` steps they may go further than EM does, with −1 never.
         """
         if self._ahead is None:
             self._ahead = StepsAhead(self.model, self.source, None if self.shortcuts else self.sums.lone)
         if self._before is None:
             return None
-        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most, goal, relaxed)
+        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most, goal, plain)
         if found is None:
             return None
         self._before = found.outcome

@@ -5,11 +5,11 @@ In a fit of some hundred rows, the Python between two compiled steps takes longe
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from emix.em.loop import NO_GOAL
 from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.reg_covar import ridge_of
@@ -21,14 +21,11 @@ from emix.rows.source import RowSource
 if TYPE_CHECKING:
     from emix.gaussian.model import GaussianModel
 
-__all__ = ["NO_GOAL", "StepsAhead", "Taken"]
+__all__ = ["StepsAhead", "Taken"]
 
 # Steps in one call of compiled code: at most so many, and no more than take some milliseconds, so that signals and
 # other threads need not wait.
 MOST_STEPS, OPERATIONS = 64, 5e7
-
-# A log-likelihood that is never out of reach (`StepsAhead.take`).
-NO_GOAL = (-math.inf, 1.0, 0)
 
 
 class Taken(NamedTuple):
@@ -85,7 +82,7 @@ class StepsAhead:
         rounding: float,
         most: int,
         goal: tuple[float, float, int] = NO_GOAL,
-        relaxed: bool = False,
+        plain: int = -1,
     ) -> Taken | None:
         """Take steps while the log-likelihood rises by more than the stopping rule calls enough.
 
@@ -103,8 +100,9 @@ class StepsAhead:
         goal : (float, float, int)
             A log-likelihood, and how many steps like the last one have to reach it, of those after the first few. The
             steps end before one from which it is out of reach.
-        relaxed : bool
-            M-steps may go further than EM does, so that the bits are not those of EM.
+        plain : int
+            Number of M-steps after which they may go further than EM does, so that the bits are not those of EM; −1:
+            they never do.
 
         Returns
         -------
@@ -123,7 +121,7 @@ class StepsAhead:
         outcome, closing = PassOutcome(np.empty(len(before.packed))), PassOutcome(np.empty(len(before.packed)))
         n, is_closed = self._lone.advance(
             self._m_step, ridge_of(model.reg_covar), source.columns, enough, rounding, source.total_weight,
-            parameters.packed, before, log_likelihood, rising, outcome, under, following, closing, *goal, relaxed,
+            parameters.packed, before, log_likelihood, rising, outcome, under, following, closing, *goal, plain,
         )  # fmt: skip
         if not n:
             return None

@@ -22,7 +22,8 @@ Order of reading
    ``scorer`` (scores of rows).
 5. ``mstep/factors.pyx``: the M-step. ``structures`` has the covariances of the six structures that are sums, and what
    the other eight begin with; ``shared_parts`` and ``orientation`` go on from there. ``mstep/steps.pxi``: E-steps and
-   M-steps in one call. ``mstep/neighbours.pxi``: components merged and split. ``starts/clusters.pyx``: k-means,
+   M-steps in one call; ``mstep/relaxation.pxi``: those of a search may go further than EM does.
+   ``mstep/neighbours.pxi``: components merged and split. ``starts/clusters.pyx``: k-means,
    agglomerations and other starts. ``rows/values.pyx``: checks of values. ``processor.pyx``: instruction-set levels;
    ``level.py`` chooses one.
 

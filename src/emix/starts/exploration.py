@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.em.loop import Goal, Watch, iterate
+from emix.em.loop import FIRST_PLAIN, Goal, Watch, iterate
 from emix.em.result import EMRecord, EMResult
 from emix.exceptions import warnings_held
 from emix.gaussian.collapse import judge_fit
@@ -34,12 +34,12 @@ OPERATIONS, MOST_PASSES, PASSES = 1.5e11, 20000, 320
 # the first candidates, and the last run.
 MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 6.5
 
-# Rows × components × features below which a run takes no shortcuts (but packing), which bar it from taking many steps in
-# one call: of 4 096 rows, 24 features of all components, a step takes 0.06 ms instead of 0.07, and of 48 as long.
+# Rows × components × features below which a run takes no shortcut but packing: the others bar it from taking many steps
+# in one call. Of 4 096 rows with 24 features of all components a step takes 0.06 ms instead of 0.07, with 48 as long.
 LEAST_FOR_SHORTCUTS = 200_000
 
-# What Python does for a run takes as long as so many operations, 0.1 ms where AVX-512 does 6e10 in a second, and what it
-# does once (the sample, its widths and precision, a look for dense rows) as so many.
+# What Python does for a run takes as long as so many operations, 0.1 ms where AVX-512 does 6e10 in a second. What it
+# does once (the sample, its widths and precision, a look for dense rows) takes as long as so many.
 OPERATIONS_OF_A_RUN, OPERATIONS_OF_ALL = 6e6, 8e7
 
 # A sample is looked at in single precision, in half the time, if at least so many of a column's neighbouring values lie
@@ -165,11 +165,14 @@ class Exploration:
             self._deviations = width * np.sqrt(np.average(np.square(z - mean), axis=0, weights=source.sample_weight))
         return self._deviations
 
-    def run(self, start: GaussianParameters, max_iter: int, goal: Goal | None = None, relaxed: bool = True) -> EMResult | None:
+    def run(
+        self, start: GaussianParameters, max_iter: int, goal: Goal | None = None, *, relaxed: bool = True
+    ) -> EMResult | None:
         """Run EM on the sample; None if a component collapses. The caller counts the passes, as threads may call.
 
-        Steps of a relaxed run may go further than EM does. A run that will hardly come to the goal ends early. One that has not come there is not judged: a verdict on few
-        rows of many columns takes longer than the run.
+        Steps of a relaxed run may go further than EM does, but for the first few. A run that will hardly come to the
+        goal ends early. One that has not come there is not judged: a verdict on few rows of many columns takes longer
+        than the run.
         """
         return self._run(start, self.tol, min(max_iter, self.max_iter), watch_for(goal, relaxed))
 
@@ -230,7 +233,7 @@ def _time_in(dtype: np.dtype[Any]) -> float:
 
 def watch_for(goal: Goal | None, relaxed: bool = True) -> Watch:
     """Return a watch of a short run that nothing but its goal ends, and that asks for many steps at a time."""
-    return Watch(_go_on, eager=True, sees_all=False, goal=goal, relaxed=relaxed)
+    return Watch(_go_on, eager=True, sees_all=False, goal=goal, plain=FIRST_PLAIN if relaxed else -1)
 
 
 def _go_on(record: EMRecord) -> bool:

@@ -95,7 +95,13 @@ def make_start(
         else:
             found = (hierarchical_of if init_params == "hierarchical" else banfield_raftery_of)(source, seed, restart)
         if model.n_components <= found.merges.n_distinct:
-            return _of_clusters(_Rows(found.X, found.weight, source), found.merges.labels(model.n_components), model)
+            # Structures of one form begin with the same sums, and a sweep has four forms.
+            key = f"sums of {init_params} {seed} {restart} {model.n_components} {model.structure.form.code}"
+            sums = source.kept.get(key)
+            if sums is None:
+                labels = found.merges.labels(model.n_components)
+                sums = source.kept[key] = _sums_of_clusters(found.X, found.weight, labels, model)
+            return _of_statistics(found.X, found.weight, source, sums, model)
         init_params = "kmeans"
     X, sample_weight = source.X, source.sample_weight
     size = sample_size(source.n_features)
@@ -348,9 +354,11 @@ def _statistics_of_few(
 def _of_clusters(rows: _Rows, labels: NDArray[np.intp], model: GaussianModel) -> GaussianParameters:
     """Return one M-step with each row given whole to its cluster; `_of_means` if a cluster has too few rows."""
     assert rows.weight is not None
-    X, weight, form = rows.X, rows.weight, model.structure.form
-    sums = statistics_of_labels(form, X, weight, labels, None, model.n_threads, model.n_components)
-    return _of_statistics(*rows, sums, model)
+    return _of_statistics(*rows, _sums_of_clusters(rows.X, rows.weight, labels, model), model)
+
+
+def _sums_of_clusters(X: Array, weight: Array, labels: NDArray[np.intp], model: GaussianModel) -> Array:
+    return statistics_of_labels(model.structure.form, X, weight, labels, None, model.n_threads, model.n_components)
 
 
 def _of_statistics(

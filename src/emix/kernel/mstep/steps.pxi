@@ -81,7 +81,7 @@ cdef class LonePass:
         double[::1] under, double[::1] found,   # OUT: the parameters of the last E-step, and those after it
         PassOutcome closing not None,           # OUT: of the E-step after it, where that needs no other sums
         double goal=-INFINITY, double ahead=1, Py_ssize_t spared=0,     # IN: of `Goal` in em/loop.py
-        bint relaxed=False,             # IN: M-steps may go further than EM does (relaxation.pxi)
+        Py_ssize_t plain=-1,    # IN: M-steps after which they may go further than EM does (relaxation.pxi); −1: never
     ):
         """Take E-steps, each followed by an M-step, while the log-likelihood rises by more than the rule calls enough.
 
@@ -119,7 +119,7 @@ cdef class LonePass:
         check_length("before", before.numbers.shape[0], n_sums)
         check_length("statistics", outcome.numbers.shape[0], n_sums)
         check_length("closing", closing.numbers.shape[0], n_sums)
-        # Three lines of parameters and two of sums: an M-step that fails leaves what was there before it. The third line
+        # Three lines of parameters and two of sums: an M-step that fails leaves what was there before it. A third line
         # of sums has those whose M-step was taken, if that went further.
         lines = <double *> malloc(sizeof(double) * (3 * at.size + 3 * n_sums))
         if lines == NULL:
@@ -162,8 +162,9 @@ cdef class LonePass:
                     is_closed = True
                     break
                 # The line that holds neither the parameters of this E-step nor those of the one before is free.
-                length = longest if relaxed and n + 1 < most else 1
-                if length == 1 or not go_further(form, K, d, length, statistics + other * n_sums, further) or self.follow(
+                length = longest if 0 <= plain <= n and n + 1 < most else 1
+                if length == 1 or not go_further(
+                        form, K, d, length, statistics + other * n_sums, further) or self.follow(
                         &search, structure, ridge, epsilon, limits, lines + line * at.size, further,
                         lines + (3 - line - previous) * at.size) >= 0:
                     length = longest = 1
