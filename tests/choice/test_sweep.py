@@ -151,7 +151,7 @@ def test_a_better_run_is_added_to_those_there_are() -> None:
 
 
 def test_a_long_run_has_one_history(fits: dict[Cell, CellFit]) -> None:
-    one = cell("tied", 4)
+    one = cell("tied", 4)  # with three components it converges before
     start = emix.GaussianParameters.from_covariances(
         "tied", np.full(4, 1 / 4), IRIS[[0, 49, 99, 149]], np.cov(IRIS.T, bias=True)
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import emix
 from emix.em.loop import Watch, iterate
 from emix.em.result import EMResult
+from emix.exceptions import DegenerateFitError, warnings_held
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES
 from emix.kernel.level import has_own_threads
@@ -26,7 +27,7 @@ LONGER = 1.4
 
 
 def relaxed(model: emix.GaussianModel, source: ArraySource, start: emix.GaussianParameters, **how: Any) -> EMResult:
-    return iterate(model, source, start, watch=Watch(lambda record: False, eager=True, plain=0), **how)
+    return iterate(model, source, start, watch=Watch(lambda record: False, eager=True, first_plain=0), **how)
 
 
 def assert_never_falls(result: EMResult) -> None:
@@ -47,11 +48,24 @@ def test_the_end_is_a_mode(structure: str, dtype: type) -> None:
     statistics, log_likelihood = model.e_step(source, result.parameters)
     assert log_likelihood == result.log_likelihood
     assert np.array_equal(statistics.packed, result.statistics.packed)
-    if dtype is np.float32:
-        return  # rounding of the rows may have ended it
-    # EM goes on from there by no more than where it ends by itself: 50 steps of at most `tol` nats a row.
-    further = iterate(model, source, result.parameters, tol=tol, max_iter=5000)
-    assert further.log_likelihood - result.log_likelihood <= 50 * tol * len(X)
+    # Where it converged, so has EM: its next step rises no more than the last. Single precision rounds log-densities.
+    rounding = 0.0 if dtype is np.float64 else len(X) * 1e-6
+    _, further = model.e_step(source, model.m_step(statistics))
+    assert further - log_likelihood <= tol * len(X) + rounding
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "VEV"])
+@pytest.mark.parametrize("tol", [1e-5, 1e-8])
+def test_a_step_that_goes_too_far_ends_no_fit(structure: str, tol: float) -> None:
+    rng = np.random.default_rng(5)
+    for seed in range(12):
+        rows = rng.normal(size=(400, 2)) * np.repeat([[1.0], [2.0]], 200, axis=0)
+        source, model = ArraySource(rows), emix.GaussianModel(3, 2, structure, "auto")
+        result = relaxed(model, source, make_start("k-means++", source, model, seed, 0), tol=tol, max_iter=5000)
+        assert result.converged
+        _, further = model.e_step(source, model.m_step(result.statistics))
+        # EM's steps shrink; that of a component that still narrows may grow a little.
+        assert further - result.log_likelihood <= 1.01 * tol * len(rows)
 
 
 def beyond(a: GaussianStatistics, b: GaussianStatistics, length: float) -> GaussianStatistics:
@@ -74,7 +88,7 @@ def test_the_m_step_is_that_of_sums_further_on(structure: str) -> None:
         sums.append(model.e_step(source, model.m_step(sums[-1][0])))
     run = model.begin(source)
     first, log_likelihood = run.e_step(start)
-    passed = run.advance(model.m_step(first), log_likelihood, 0.0, 0.0, 3, plain=0)
+    passed = run.advance(model.m_step(first), log_likelihood, 0.0, 0.0, 3, first_plain=0)
     if passed is None:
         assert has_own_threads()
         return
@@ -100,7 +114,8 @@ def test_fewer_steps_where_components_overlap(structure: str) -> None:
     plain = iterate(model, source, start, tol=1e-8, max_iter=10_000)
     found = relaxed(model, source, start, tol=1e-8, max_iter=10_000)
     assert_never_falls(found)
-    assert found.log_likelihood >= plain.log_likelihood - 1e-3
+    # Both end some way before the mode; where steps shrink by 1 % each, by 100 tol.
+    assert found.log_likelihood >= plain.log_likelihood - 100 * 1e-8 * len(rows)
     if not has_own_threads():
         assert found.n_iter < plain.n_iter / 2
 
@@ -112,15 +127,15 @@ def test_also_where_steps_go_too_far(seed: int, K: int, name: str, reg_covar: An
     rng = np.random.default_rng(seed)
     rows = np.vstack([rng.normal(size=(20, 2)), np.full((4, 2), 3.0), rng.normal(size=(3, 2)) * 1e3])
     source, model = ArraySource(rows), emix.GaussianModel(K, 2, name, reg_covar)
-    try:
-        start = make_start("random_from_data", source, model, seed, 0)
-        with np.errstate(all="ignore"):
+    with warnings_held(), np.errstate(all="ignore"):
+        try:
+            start = make_start("random_from_data", source, model, seed, 0)
             result = relaxed(model, source, start, tol=1e-9, max_iter=300)
-    except (ValueError, UserWarning):  # a collapse; a ridge that lets the likelihood of EM itself fall
-        return
-    assert np.isfinite(result.log_likelihood)
+        except DegenerateFitError:
+            return
     assert np.isfinite(result.parameters.packed).all()
-    assert result.log_likelihood >= result.history[0].log_likelihood
+    # R lets the likelihood of EM itself fall where a component narrows to it, here by some nats, but never to the start.
+    assert result.log_likelihood > result.history[0].log_likelihood
 
 
 @pytest.mark.parametrize("plain", [2, 7])
@@ -128,7 +143,7 @@ def test_the_first_steps_are_those_of_em(plain: int) -> None:
     source, model = ArraySource(X), emix.GaussianModel(3, 3, "full", "auto")
     start = make_start("random_from_data", source, model, 1, 0)
     found = iterate(
-        model, source, start, tol=1e-9, max_iter=30, watch=Watch(lambda record: False, eager=True, plain=plain)
+        model, source, start, tol=1e-9, max_iter=30, watch=Watch(lambda record: False, eager=True, first_plain=plain)
     )
     em = iterate(model, source, start, tol=1e-9, max_iter=30)
     one, other = ([record.log_likelihood for record in result.history] for result in (found, em))

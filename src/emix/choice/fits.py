@@ -206,14 +206,15 @@ class Fitter:
         began, best = time.perf_counter(), before
         settings = self.settings_of(cell, alone=alone)
         model = model_of(settings, self.source)
-        run = model.begin(self.source)  # for one fit after the other
+        run: GaussianRun | None = None  # of one fit after the other
         for origin, start in starts:
             target = best.log_likelihood + self._least_gain if best.is_sound else -np.inf
             goal = Goal(target, ahead, first_steps)
-            watch = Watch(_Stopped(stop), eager=True, sees_all=False, goal=goal, plain=FIRST_PLAIN)
+            watch = Watch(_Stopped(stop), eager=True, sees_all=False, goal=goal, first_plain=FIRST_PLAIN)
             with warnings_held() as warned:
                 try:
-                    found = self._run(run.anew(), settings, start(), watch)
+                    run = model.begin(self.source) if run is None else run.anew()
+                    found = self._run(run, settings, start(), watch)
                 except (DegenerateFitError, np.linalg.LinAlgError):
                     continue
             if found is None or found[0].log_likelihood < target:

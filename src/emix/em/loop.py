@@ -87,9 +87,9 @@ class Watch(NamedTuple):
         The fit ends if it will hardly come to it, after the first step of which that is so.
     verdict : Verdict, optional
         The fit ends if it says so.
-    plain : int
-        Number of M-steps after which the run may go further in one than EM does, for fewer steps to a mode; the
-        log-likelihood does not fall. −1: it may not.
+    first_plain : int
+        Number of M-steps before those that may go further than EM does, for fewer steps to a mode; the log-likelihood
+        does not fall. −1: none may.
     """
 
     look: Callable[[EMRecord], object]
@@ -98,7 +98,7 @@ class Watch(NamedTuple):
     sees_all: bool = True
     goal: Goal | None = None
     verdict: Verdict | None = None
-    plain: int = -1
+    first_plain: int = -1
 
 
 def fit_em(
@@ -218,7 +218,7 @@ def iterate(
     plain = True  # the history holds a record for each E-step
     by_itself = callback is not None or keeper is not None or stop != "log_likelihood" or log_prior_of is not None
     at_once, eager = (max_iter, False) if watch is None else (watch.every, watch.eager)
-    goal, verdict, plain_steps = (None, None, -1) if watch is None else (watch.goal, watch.verdict, watch.plain)
+    goal, verdict, first_plain = (None, None, -1) if watch is None else (watch.goal, watch.verdict, watch.first_plain)
     n_iter, ended, watched = 0, False, watch is not None or callback is not None
     if keeper is not None and (kept := keeper.state) is not None:
         history.extend(kept.history)
@@ -266,11 +266,11 @@ def iterate(
         if verdict is not None:
             most = min(most, verdict.after - n_iter)  # the E-step after these is that of the verdict
         how = parameters, log_likelihood, rule.enough, rule.rounding, most
-        if goal is None and plain_steps < 0:
+        if goal is None and first_plain < 0:
             passed = advance(*how)
         else:
             wanted = NO_GOAL if goal is None else (goal.log_likelihood, goal.ahead, max(0, goal.first - n_iter))
-            passed = advance(*how, wanted, plain_steps if plain_steps < 0 else max(0, plain_steps - n_iter))
+            passed = advance(*how, wanted, first_plain if first_plain < 0 else max(0, first_plain - n_iter))
         if passed is None:
             continue
         parameters, statistics, rising = passed

@@ -82,7 +82,7 @@ class GaussianRun:
         self._closing: tuple[GaussianParameters, PassOutcome] | None = None
 
     def anew(self) -> GaussianRun:
-        """Return a run for another fit over the same rows, this one if its passes have taught it nothing else."""
+        """Return a run for another fit over the same rows: this one if it has no shortcuts. Its fit has ended."""
         if self.shortcuts:
             return GaussianRun(self.model, self.source)
         self._before = self._closing = None
@@ -167,19 +167,19 @@ class GaussianRun:
         rounding: float,
         most: int,
         goal: tuple[float, float, int] = NO_GOAL,
-        plain: int = -1,
+        first_plain: int = -1,
     ) -> tuple[GaussianParameters, GaussianStatistics, list[float]] | None:
         """Take steps of EM that leave nothing to decide (`emix.gaussian.steps_ahead`); None if there are none.
 
         `log_likelihood` is that of the E-step before. Steps are taken while it rises by more than `enough` and
         `rounding`, which are those of `StoppingRule`; at most `most`, and none from which the `goal` is out of reach.
-        After `plain` steps they may go further than EM does, with −1 never.
+        After the `first_plain` they may go further than EM does; with −1 none may.
         """
         if self._ahead is None:
             self._ahead = StepsAhead(self.model, self.source, None if self.shortcuts else self.sums.lone)
         if self._before is None:
             return None
-        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most, goal, plain)
+        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most, goal, first_plain)
         if found is None:
             return None
         self._before = found.outcome

@@ -55,6 +55,8 @@ class Taken(NamedTuple):
 class StepsAhead:
     """Takes steps for one run, with the bits of its `e_step` and of the model's `m_step`, one after the other.
 
+    Only steps that may go further than EM does (`first_plain` of `take`) have other bits.
+
     Parameters
     ----------
     model : GaussianModel
@@ -82,7 +84,7 @@ class StepsAhead:
         rounding: float,
         most: int,
         goal: tuple[float, float, int] = NO_GOAL,
-        plain: int = -1,
+        first_plain: int = -1,
     ) -> Taken | None:
         """Take steps while the log-likelihood rises by more than the stopping rule calls enough.
 
@@ -100,9 +102,8 @@ class StepsAhead:
         goal : (float, float, int)
             A log-likelihood, and how many steps like the last one have to reach it, of those after the first few. The
             steps end before one from which it is out of reach.
-        plain : int
-            Number of M-steps after which they may go further than EM does, so that the bits are not those of EM; −1:
-            they never do.
+        first_plain : int
+            Number of M-steps before those that may go further than EM does; −1: none may.
 
         Returns
         -------
@@ -119,9 +120,9 @@ class StepsAhead:
         K, d, structure = model.n_components, model.n_features, model.structure
         rising, under, following = np.empty(min(most, self._most)), np.empty(size), np.empty(size)
         outcome, closing = PassOutcome(np.empty(len(before.packed))), PassOutcome(np.empty(len(before.packed)))
-        n, is_closed = self._lone.advance(
+        n, is_closed, has_failed = self._lone.advance(
             self._m_step, ridge_of(model.reg_covar), source.columns, enough, rounding, source.total_weight,
-            parameters.packed, before, log_likelihood, rising, outcome, under, following, closing, *goal, plain,
+            parameters.packed, before, log_likelihood, rising, outcome, under, following, closing, *goal, first_plain,
         )  # fmt: skip
         if not n:
             return None
@@ -129,6 +130,8 @@ class StepsAhead:
             structure, K, d, outcome.packed, source.total_weight, source.n_rows, outcome.log_likelihood,
             GaussianParameters(structure, K, d, under), 1.0, source.columns,
         )  # fmt: skip
+        if has_failed:
+            model.m_step(statistics)  # raises the error that names the component
         following_parameters = GaussianParameters(structure, K, d, following)
         log_likelihoods: list[float] = rising[:n].tolist()
         return Taken(following_parameters, statistics, log_likelihoods, outcome, closing if is_closed else None)

@@ -224,5 +224,5 @@ class LonePass:
         goal: float = ...,
         ahead: float = 1.0,
         spared: int = 0,
-        plain: int = -1,
-    ) -> tuple[int, bool]: ...
+        first_plain: int = -1,
+    ) -> tuple[int, bool, bool]: ...

@@ -5,6 +5,7 @@ An agglomeration is done once, and gives the clusters for every number of them.
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -302,10 +303,12 @@ def _agglomerated(kind: str, source: ArraySource, seed: int, restart: int) -> Ag
     X = np.ascontiguousarray(source.X if len(rows) == source.n_rows else source.X[rows], dtype=np.float64)
     weight = np.ones(len(rows)) if source.sample_weight is None else source.sample_weight[rows]
     if merges is None:
-        if kind == "hierarchical":
+        if kind == "banfield-raftery":
+            # In dozens of columns (digits) rounding may leave no merge a finite cost.
+            with contextlib.suppress(ValueError):
+                merges = banfield_raftery(X, weight)
+        if merges is None:
             merges = hierarchical(X, weight, EPSILON[source.dtype.char])
-        else:
-            merges = banfield_raftery(X, weight)
         source.kept[key] = rows, merges
     return Agglomerated(X, weight, merges)
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from emix.arguments import counted
 from emix.em.loop import Goal
 from emix.em.result import EMResult
-from emix.exceptions import DegenerateCovarianceError, DegenerateFitError
+from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
@@ -277,7 +277,7 @@ class AutoStarts:
         def make(number: int) -> None:
             try:
                 start = merged_down(exploration, self._seed, first + number)
-            except DegenerateFitError:
+            except ValueError:  # a collapse, or rows so far out that their density is zero
                 return
             result = exploration.run(start, MERGED_ITERATIONS, relaxed=False)
             found[number] = None if result is None else _Candidate(MERGED, start, result)

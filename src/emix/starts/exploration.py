@@ -22,7 +22,16 @@ from emix.rows.arrays import ArraySource
 from emix.rows.refusals import LARGEST
 from emix.rows.validation import SMALLEST
 
-__all__ = ["FORESIGHT", "ITERATIONS", "PATIENCE", "SAME_MODE", "Exploration", "Mode", "watch_for"]
+__all__ = [
+    "FORESIGHT",
+    "ITERATIONS",
+    "PATIENCE",
+    "SAME_MODE",
+    "Exploration",
+    "Mode",
+    "in_single_precision",
+    "watch_for",
+]
 
 # Rows that candidates look at: enough to tell modes apart, few enough to run many.
 LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
@@ -34,7 +43,7 @@ OPERATIONS, MOST_PASSES, PASSES = 1.5e11, 20000, 320
 # the first candidates, and the last run.
 MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 6.5
 
-# Rows × components × features below which a run takes no shortcut but packing: the others bar it from taking many steps
+# Rows × components × features below which a run takes no shortcut but packing: with another it cannot take many steps
 # in one call. Of 4 096 rows with 24 features of all components a step takes 0.06 ms instead of 0.07, with 48 as long.
 LEAST_FOR_SHORTCUTS = 200_000
 
@@ -44,7 +53,8 @@ OPERATIONS_OF_A_RUN, OPERATIONS_OF_ALL = 6e6, 8e7
 
 # A sample is looked at in single precision, in half the time, if at least so many of a column's neighbouring values lie
 # further apart than the rounding of its largest value. Of 4 096 rows that is so up to an offset of 800 standard
-# deviations, where this rounding is 1e-4 of one. An outlier as far away keeps double precision as well.
+# deviations, where this rounding is 1e-4 of one. More rows lie closer, and the offset may be less. An outlier as far
+# away keeps double precision as well.
 TOLD_APART = 0.9
 
 # Nats. Log-densities of a row under two modes of the pixels of a photograph differ by 0.65 (standard deviation): 2.6
@@ -99,7 +109,7 @@ class Exploration:
         Nats per unit of weight, of short runs.
     max_iter : int
     operations : float
-        Of a pass over the sample.
+        As many in double precision as take the time of a pass over the sample.
     time_in_precision : float
         Time of a pass over its rows, as a part of that in double precision.
     passes_of_a_run : float
@@ -227,13 +237,13 @@ def in_single_precision(X: NDArray[Any]) -> NDArray[Any]:
 
 
 def _time_in(dtype: np.dtype[Any]) -> float:
-    """Time of a pass over rows of a precision, as a part of that in double precision."""
+    """Return the time of a pass over rows of a precision, as a part of that in double precision."""
     return dtype.itemsize / 8.0
 
 
 def watch_for(goal: Goal | None, relaxed: bool = True) -> Watch:
     """Return a watch of a short run that nothing but its goal ends, and that asks for many steps at a time."""
-    return Watch(_go_on, eager=True, sees_all=False, goal=goal, plain=FIRST_PLAIN if relaxed else -1)
+    return Watch(_go_on, eager=True, sees_all=False, goal=goal, first_plain=FIRST_PLAIN if relaxed else -1)
 
 
 def _go_on(record: EMRecord) -> bool:

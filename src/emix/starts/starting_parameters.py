@@ -95,12 +95,14 @@ def make_start(
         else:
             found = (hierarchical_of if init_params == "hierarchical" else banfield_raftery_of)(source, seed, restart)
         if model.n_components <= found.merges.n_distinct:
-            # Structures of one form begin with the same sums, and a sweep has four forms.
+            # Structures of one form begin with the same sums, from any number of threads; a sweep has four forms.
             key = f"sums of {init_params} {seed} {restart} {model.n_components} {model.structure.form.code}"
             sums = source.kept.get(key)
             if sums is None:
                 labels = found.merges.labels(model.n_components)
-                sums = source.kept[key] = _sums_of_clusters(found.X, found.weight, labels, model)
+                sums = _sums_of_clusters(found.X, found.weight, labels, model)
+                if len(sums) <= SMALL:
+                    source.kept[key] = sums
             return _of_statistics(found.X, found.weight, source, sums, model)
         init_params = "kmeans"
     X, sample_weight = source.X, source.sample_weight

@@ -63,7 +63,10 @@ cdef class LonePass:
         const double *parameters, const double *statistics,     # IN: a search begins at these parameters
         double *found,                                          # OUT
     ) noexcept nogil:
-        """found := the M-step; the first component whose covariance is not positive definite, or −1"""
+        """The M-step after an E-step: found := the parameters for these sums
+
+        Returns the first component whose covariance is not positive definite, or −1.
+        """
         cdef Py_ssize_t K = self.buffers.K, d = self.buffers.d
         cdef ParametersLayout at = parameters_layout(self.buffers.form, K, d)
         if search.room != NULL:
@@ -81,7 +84,7 @@ cdef class LonePass:
         double[::1] under, double[::1] found,   # OUT: the parameters of the last E-step, and those after it
         PassOutcome closing not None,           # OUT: of the E-step after it, where that needs no other sums
         double goal=-INFINITY, double ahead=1, Py_ssize_t spared=0,     # IN: of `Goal` in em/loop.py
-        Py_ssize_t plain=-1,    # IN: M-steps after which they may go further than EM does (relaxation.pxi); −1: never
+        Py_ssize_t first_plain=-1,      # IN: M-steps before those that may go further (relaxation.pxi); −1: none may
     ):
         """Take E-steps, each followed by an M-step, while the log-likelihood rises by more than the rule calls enough.
 
@@ -90,11 +93,12 @@ cdef class LonePass:
         fails are left to the caller. So is, after the first `spared` E-steps, one from which `ahead` more that gain as
         much would not reach the log-likelihood `goal`.
 
-        Relaxed steps after which the log-likelihood falls are taken back and not counted. The last step does not go
-        further than EM does.
+        A step that went further is taken back, and not counted, where after it the log-likelihood falls, or rises so
+        little that the steps would end: only EM's own step tells that. The M-step of E-step number `most` is EM's too,
+        since callers judge by the rise after it.
 
-        Returns the number of E-steps taken, and whether `closing` has the one that was left. Otherwise the caller takes
-        that one again.
+        Returns the number of E-steps taken; whether `closing` has the one that was left, which the caller otherwise
+        takes again; and whether EM's own M-step of the last sums failed, in the place of one that was taken back.
         """
         cdef PassBuffers buffers = self.buffers
         cdef Py_ssize_t K = buffers.K, d = buffers.d, n = 0, line = 0, previous = 1, last = 0, other
@@ -103,12 +107,12 @@ cdef class LonePass:
         cdef ParametersLayout at = parameters_layout(form, K, d)
         cdef Py_ssize_t n_sums = statistics_layout(form, K, d).size
         cdef const double *limits = range_of(columns, d)
-        cdef double epsilon = columns.epsilon, total, rise, growth = 1, length = 1, longest = 1
+        cdef double epsilon = columns.epsilon, total, rise, growth = 1, length = 1, longest = 1, least
         cdef double *lines
         cdef double *statistics
         cdef double *further
         cdef Search search
-        cdef bint is_closed = False, goes_wrong
+        cdef bint is_closed = False, has_failed = False, goes_wrong, ends
         cdef void *sums = <void *> self.accumulator
         cdef void *of_rows = <void *> self.rows
         if form != buffers.form:
@@ -120,7 +124,7 @@ cdef class LonePass:
         check_length("statistics", outcome.numbers.shape[0], n_sums)
         check_length("closing", closing.numbers.shape[0], n_sums)
         # Three lines of parameters and two of sums: an M-step that fails leaves what was there before it. A third line
-        # of sums has those whose M-step was taken, if that went further.
+        # of sums, `further`, has those whose M-step gave the parameters of the next E-step.
         lines = <double *> malloc(sizeof(double) * (3 * at.size + 3 * n_sums))
         if lines == NULL:
             raise MemoryError(f"there is no memory for parameters of {K} components in {d} dimensions")
@@ -145,24 +149,26 @@ cdef class LonePass:
                 goes_wrong = not isfinite(total) or has_shrunk(
                     statistics + last * n_sums, statistics + other * n_sums, K, SHRUNK) or cancels(
                     form, K, d, MOST_LOST, MOST_EXACT * epsilon, statistics + other * n_sums)
-                if length > 1 and (goes_wrong or rise < 0):
+                least = max(enough, rounding * (fabs(total) + weight))
+                ends = not rise > least or (n >= spared and total + ahead * rise < goal)
+                if length > 1 and (goes_wrong or ends):
                     # Take the step back: the M-step of the last sums, no further.
                     memcpy(further, statistics + last * n_sums, sizeof(double) * n_sums)
                     length = longest = 1
                     if self.follow(
                             &search, structure, ridge, epsilon, limits, lines + previous * at.size, further,
                             lines + (3 - line - previous) * at.size) >= 0:
+                        has_failed = True
                         break
                     line = 3 - line - previous
                     continue
                 if goes_wrong:
                     break
-                if not rise > max(enough, rounding * (fabs(total) + weight)) or (
-                        n >= spared and total + ahead * rise < goal):
+                if ends:
                     is_closed = True
                     break
                 # The line that holds neither the parameters of this E-step nor those of the one before is free.
-                length = longest if 0 <= plain <= n and n + 1 < most else 1
+                length = longest if 0 <= first_plain <= n and n + 1 < most else 1
                 if length == 1 or not go_further(
                         form, K, d, length, statistics + other * n_sums, further) or self.follow(
                         &search, structure, ridge, epsilon, limits, lines + line * at.size, further,
@@ -187,4 +193,4 @@ cdef class LonePass:
                 closing.log_likelihood, closing.growth = total, 1
         free(search.room)
         free(lines)
-        return n, is_closed
+        return n, is_closed, has_failed
