@@ -134,7 +134,7 @@ def test_also_where_steps_go_too_far(seed: int, K: int, name: str, reg_covar: An
         except DegenerateFitError:
             return
     assert np.isfinite(result.parameters.packed).all()
-    # R lets the likelihood of EM itself fall where a component narrows to it, here by some nats, but never to the start.
+    # R lets the likelihood of EM itself fall where a component narrows to it: here by some nats, never to the start.
     assert result.log_likelihood > result.history[0].log_likelihood
 
 

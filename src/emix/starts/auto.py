@@ -24,6 +24,7 @@ from emix.gaussian.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
 from emix.starts.dense_start import dense_start
 from emix.starts.exploration import Exploration, Mode
+from emix.starts.far_start import higher_with_far_rows
 from emix.starts.local_search import LocalSearch
 from emix.starts.merging import merged_down, passes_of_merging
 from emix.starts.ranking import n_near_the_best, passes_of_ranking, ranked_by_all_rows
@@ -51,6 +52,9 @@ DENSE, MOST_DENSE = "dense", 2
 
 # The part of the budget that merged candidates may take at first.
 MERGED_SHARE = 0.5
+
+# The kind of the start with a component on rows that lie far from all others.
+FAR = "far"
 
 # Where the budget is one of iterations, so many passes have to be left for the other three kinds of candidates to be
 # made, and so many for refits of pairs. With less, all candidates are taken to their ends before the first is improved:
@@ -153,6 +157,8 @@ class AutoStarts:
         # One component has one mode. A fit of fewer iterations than a candidate's would hide that it stopped early.
         if search > 0.0 and model.n_components > 1 and max_iter >= CANDIDATE_ITERATIONS:
             found = self._search()
+            if self.exploration.source is not source and found:
+                found = self._with_far(found)
         if self.exploration.source is source:
             others = [Start(start, kind) for kind, start, _ in found[1:]]
             self._starts = self._first + (others if self._first else [])
@@ -348,6 +354,11 @@ class AutoStarts:
                 break
             candidates = [_Candidate(DENSE, start, result), *candidates]
         return candidates
+
+    def _with_far(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """Put in front what comes of a start on rows that the first has no component for, if it ends higher."""
+        higher = higher_with_far_rows(self._source, self.exploration, candidates[0].result.parameters, self._seed)
+        return candidates if higher is None else [_Candidate(FAR, *higher), *candidates]
 
     def _ranked(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Order those by all rows of which the sample cannot tell which is the best."""

@@ -41,15 +41,15 @@ LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 OPERATIONS, MOST_PASSES, PASSES = 1.5e11, 20000, 320
 # A fit of so many rows is long by itself. The budget is then so many of its EM iterations. Work that has begun is done:
 # the first candidates, and the last run.
-MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 6.5
+MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 6.0
 
 # Rows × components × features below which a run takes no shortcut but packing: with another it cannot take many steps
 # in one call. Of 4 096 rows with 24 features of all components a step takes 0.06 ms instead of 0.07, with 48 as long.
 LEAST_FOR_SHORTCUTS = 200_000
 
 # What Python does for a run takes as long as so many operations, 0.1 ms where AVX-512 does 6e10 in a second. What it
-# does once (the sample, its widths and precision, a look for dense rows) takes as long as so many.
-OPERATIONS_OF_A_RUN, OPERATIONS_OF_ALL = 6e6, 8e7
+# does once (samples, their widths and precision, looks for dense and for far rows) takes as long as so many.
+OPERATIONS_OF_A_RUN, OPERATIONS_OF_ALL = 6e6, 1.2e8
 
 # A sample is looked at in single precision, in half the time, if at least so many of a column's neighbouring values lie
 # further apart than the rounding of its largest value. Of 4 096 rows that is so up to an offset of 800 standard
@@ -185,6 +185,16 @@ class Exploration:
         than the run.
         """
         return self._run(start, self.tol, min(max_iter, self.max_iter), watch_for(goal, relaxed))
+
+    def run_on(self, source: ArraySource, start: GaussianParameters, max_iter: int) -> EMResult | None:
+        """Run EM on other rows than the sample; None if a component collapses."""
+        try:
+            with warnings_held():
+                result = iterate(self.model, source, start, tol=self.tol, max_iter=max_iter, watch=watch_for(None))
+        except ValueError:
+            return None
+        collapse = judge_fit(result.statistics, self.model.reg_covar, source.effective_rows).collapse
+        return None if collapse is not None else result
 
     def run_to_convergence(self, start: GaussianParameters) -> EMResult | None:
         """Run EM as far as the fit does; None if a component collapses."""
