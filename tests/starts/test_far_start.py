@@ -44,6 +44,16 @@ def test_the_last_component_holds_the_far_rows(structure: str) -> None:
     assert start.weights[4] == pytest.approx(60 / 20_000, rel=0.2)
 
 
+def test_units_do_not_matter() -> None:
+    X, labels = with_background(20_000, 60, 0)
+    model, unit = emix.GaussianModel(5, 4, "full", "auto"), np.ldexp(1.0, [-480, 480, 0, -20])
+    expected = far_start(ArraySource(X), model, of_groups(X, labels, 5))
+    found = far_start(ArraySource(X * unit), model, of_groups(X * unit, labels, 5))
+    assert expected is not None
+    assert found is not None
+    np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-9)
+
+
 def test_weights_count_and_rows_of_none_do_not() -> None:
     X, labels = with_background(20_000, 60, 0)
     model, theta = emix.GaussianModel(5, 4, "full", "auto"), of_groups(X, labels, 5)

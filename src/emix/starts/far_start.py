@@ -108,15 +108,19 @@ def _far_rows(source: ArraySource, parameters: GaussianParameters) -> NDArray[np
     density = score_rows(X, parameters, n_threads=1, warn_of_zeros=False).log_density
     assert density is not None
     covariances = full_covariances(parameters)
+    # In units of the columns, so that nothing overflows.
+    unit = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2).max(axis=0))
+    covariances = covariances / unit / unit[:, np.newaxis]
     least = _least_distance(d, source.n_rows)
     # log p ≤ log K + max_k (log π_k − ½ log det 2πΣ_k) − ½ t for a row that is √t from the nearest component.
     highest = (np.log(parameters.weights) - 0.5 * np.linalg.slogdet(2.0 * np.pi * covariances)[1]).max()
+    highest -= np.log(unit).sum()
     may_be = density <= math.log(K) + highest - 0.5 * least
     if source.sample_weight is not None:
         may_be &= source.sample_weight > 0.0
     places = np.flatnonzero(may_be)
     for mean, covariance in zip(parameters.means, covariances):
-        away = X[places].astype(np.float64) - mean
+        away = (X[places].astype(np.float64) - mean) / unit
         squares = np.einsum("ij,ij->i", away, np.linalg.solve(covariance, away.T).T)
         places = places[~(squares < least)]
     return places
