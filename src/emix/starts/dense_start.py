@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emix.exceptions import DegenerateFitError
+from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
+from emix.rows.arrays import ArraySource
 from emix.starts.exploration import Exploration
 from emix.starts.neighbours import merged_to
 from emix.starts.starting_parameters import start_of_labels
@@ -49,6 +51,28 @@ def dense_start(exploration: Exploration, parameters: GaussianParameters) -> Gau
     rows = _dense_rows(exploration, parameters)
     if rows is None:
         return None
+    return start_on_rows(source, exploration.model, parameters, rows)
+
+
+def start_on_rows(
+    source: ArraySource, model: GaussianModel, parameters: GaussianParameters, rows: NDArray[np.intp]
+) -> GaussianParameters | None:
+    """Return a start with the last component on some rows, and the others as they are after a merger.
+
+    Parameters
+    ----------
+    source : ArraySource
+    model : GaussianModel
+    parameters : GaussianParameters
+        Of two components or more.
+    rows : ndarray of intp
+        Numbers of rows of the source.
+
+    Returns
+    -------
+    GaussianParameters or None
+        None if the components after the merger, or the rows, have no covariance.
+    """
     K = parameters.n_components
     labels = np.zeros(source.n_rows, dtype=np.intp)
     try:
@@ -59,7 +83,7 @@ def dense_start(exploration: Exploration, parameters: GaussianParameters) -> Gau
             labels[:] = found
         labels[rows] = K - 1
         weight = np.ones(source.n_rows) if source.sample_weight is None else source.sample_weight
-        return start_of_labels(source, exploration.model, weight, labels)
+        return start_of_labels(source, model, weight, labels)
     except DegenerateFitError:
         return None
 

@@ -44,7 +44,8 @@ OPERATIONS, MOST_PASSES, PASSES = 1.5e11, 20000, 320
 MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 6.0
 
 # Rows × components × features below which a run takes no shortcut but packing: with another it cannot take many steps
-# in one call. Of 4 096 rows with 24 features of all components a step takes 0.06 ms instead of 0.07, with 48 as long.
+# in one call. Of 4 096 rows with 24 features of all components a step takes 0.06 ms instead of 0.07, with 48 as
+# long (tied: 0.10 instead of 0.085).
 LEAST_FOR_SHORTCUTS = 200_000
 
 # What Python does for a run takes as long as so many operations, 0.1 ms where AVX-512 does 6e10 in a second. What it
@@ -110,8 +111,6 @@ class Exploration:
     max_iter : int
     operations : float
         As many in double precision as take the time of a pass over the sample.
-    time_in_precision : float
-        Time of a pass over its rows, as a part of that in double precision.
     passes_of_a_run : float
         What a run costs beside its passes, in passes; 0 where the budget is not one of iterations.
     noise : float
@@ -143,7 +142,6 @@ class Exploration:
             budget = ITERATIONS_OF_MANY * source.n_rows * a_row * _time_in(source.dtype)
             operations = min(operations, max(0.5 * budget, budget - OPERATIONS_OF_ALL))
             beside = OPERATIONS_OF_A_RUN
-        self.time_in_precision = _time_in(self.source.dtype)
         a_row *= self.time_in_precision
         self.operations = a_pass = self.source.n_rows * a_row + model.structure.m_step_operations(K, d)
         self.passes_of_a_run = beside / a_pass
@@ -156,6 +154,11 @@ class Exploration:
         numbers = self.source.n_rows * n_components * d
         shortcuts = AUTO if numbers >= LEAST_FOR_SHORTCUTS else ("packing",)
         return GaussianModel(n_components, d, model.structure, model.reg_covar, 1, shortcuts)
+
+    @property
+    def time_in_precision(self) -> float:
+        """Time of a pass over its rows, as a part of that in double precision."""
+        return _time_in(self.source.dtype)
 
     @property
     def unit(self) -> NDArray[np.float64]:
@@ -188,28 +191,31 @@ class Exploration:
 
     def run_on(self, source: ArraySource, start: GaussianParameters, max_iter: int) -> EMResult | None:
         """Run EM on other rows than the sample; None if a component collapses."""
-        try:
-            with warnings_held():
-                result = iterate(self.model, source, start, tol=self.tol, max_iter=max_iter, watch=watch_for(None))
-        except ValueError:
-            return None
-        collapse = judge_fit(result.statistics, self.model.reg_covar, source.effective_rows).collapse
-        return None if collapse is not None else result
+        return self._run(start, self.tol, max_iter, watch_for(None), source)
 
     def run_to_convergence(self, start: GaussianParameters) -> EMResult | None:
         """Run EM as far as the fit does; None if a component collapses."""
         return self._run(start, self.fit_tol, self.max_iter, None)
 
-    def _run(self, start: GaussianParameters, tol: float, max_iter: int, watch: Watch | None) -> EMResult | None:
+    def _run(
+        self,
+        start: GaussianParameters,
+        tol: float,
+        max_iter: int,
+        watch: Watch | None,
+        source: ArraySource | None = None,
+    ) -> EMResult | None:
+        source = self.source if source is None else source
         try:
             with warnings_held() as warned:
-                result = iterate(self.model, self.source, start, tol=tol, max_iter=max_iter, watch=watch)
+                result = iterate(self.model, source, start, tol=tol, max_iter=max_iter, watch=watch)
         except ValueError:  # a collapse, or rows so far out that their density is zero
             return None
         self.warned = bool(warned)
         if watch is not None and watch.goal is not None and not result.log_likelihood > watch.goal.log_likelihood:
             return result
-        return None if self.has_collapsed(result) else result
+        collapse = judge_fit(result.statistics, self.model.reg_covar, source.effective_rows).collapse
+        return None if collapse is not None else result
 
     def each(self, n: int, make: Callable[[int], None]) -> None:
         """Call ``make(i)``, which does a run, for each i below n, in as many threads as pay."""
@@ -222,10 +228,6 @@ class Exploration:
                 make(number)
 
         run_in_threads(share, threads)
-
-    def has_collapsed(self, result: EMResult) -> bool:
-        """True if the result is one that a fit sets aside."""
-        return judge_fit(result.statistics, self.model.reg_covar, self.source.effective_rows).collapse is not None
 
     def agree(self, one: EMResult, other: EMResult) -> bool:
         """True if two results seem to be one mode, by their log-likelihoods."""

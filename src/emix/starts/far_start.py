@@ -12,14 +12,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from emix.exceptions import DegenerateFitError
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
 from emix.rows.arrays import ArraySource
+from emix.starts.dense_start import start_on_rows
 from emix.starts.exploration import Exploration, Mode
-from emix.starts.neighbours import merged_to
-from emix.starts.starting_parameters import start_of_labels
 
 __all__ = ["ROWS", "far_start", "higher_with_far_rows"]
 
@@ -28,7 +26,7 @@ Array = NDArray[np.float64]
 # Rows that are asked. One in a thousand is then some thirty rows.
 ROWS = 32_768
 
-# Iterations of EM from the start, which tell whether it leads higher.
+# Iterations of EM from the start and from what the sample gave, which tell which of them leads higher.
 ITERATIONS = 10
 
 # A row is far if one so far from its component is expected exp(−CHANCE) times among all that are asked, or less often.
@@ -59,7 +57,7 @@ def higher_with_far_rows(
     if start is None:
         return None
     found = exploration.run_on(source, start, ITERATIONS)
-    before = exploration.run_on(source, parameters, 1)
+    before = exploration.run_on(source, parameters, ITERATIONS)
     if found is None or (before is not None and found.log_likelihood <= before.log_likelihood):
         return None
     return Mode(start, found)
@@ -82,23 +80,10 @@ def far_start(source: ArraySource, model: GaussianModel, parameters: GaussianPar
     GaussianParameters or None
         None if fewer rows are far than a component needs.
     """
-    K, d = parameters.means.shape
     rows = _far_rows(source, parameters)
     # Twice the rows that make a covariance regular, below which a component counts as collapsed.
-    if len(rows) <= 2 * (d + 1):
-        return None
-    labels = np.zeros(source.n_rows, dtype=np.intp)
-    try:
-        if K > 2:
-            others = merged_to(parameters, parameters.structure, K - 1)
-            found = score_rows(source.X, others, log_density=False, labels=True, n_threads=model.n_threads).labels
-            assert found is not None
-            labels[:] = found
-        labels[rows] = K - 1
-        weight = np.ones(source.n_rows) if source.sample_weight is None else source.sample_weight
-        return start_of_labels(source, model, weight, labels)
-    except DegenerateFitError:
-        return None
+    enough = len(rows) > 2 * (parameters.n_features + 1)
+    return start_on_rows(source, model, parameters, rows) if enough else None
 
 
 @np.errstate(over="ignore", under="ignore", divide="ignore")  # rows that are very far, components of no weight
