@@ -11,7 +11,7 @@
 
 # Each length is so many times the one before; after a step that was taken back two have length 1. From 60 starts of ten
 # mixtures to within 1e-4 nats a row of the mode EM takes 241 passes over the rows, with 1.1, 1.2 and 1.4 it takes 117,
-# 91 and 91. In the space of (π, μ, Σ) 1.2 takes 88 and an extrapolation from two steps (SQUAREM) 75, but there a step
+# 91 and 91. In the space of (π, μ, Σ) 1.2 takes 88, and two steps with an extrapolation (SQUAREM) 75, but there a step
 # leaves the structures that are not linear.
 cdef double LONGER = 1.4
 
