@@ -228,7 +228,32 @@ def iterate(
         if (restore := getattr(run, "restore", None)) is not None:
             restore(kept.run)
         parameters = model.m_step(kept.statistics)
+    # An eager fit asks for steps ahead before its first E-step.
+    log_likelihood, is_due = -math.inf, eager and not by_itself and max_iter > 0
     while True:
+        if is_due and (advance := getattr(run, "advance", None)) is not None:
+            # Steps after which the rule would only say that the fit goes on.
+            most = min(at_once, max_iter - n_iter)
+            if verdict is not None:
+                most = min(most, verdict.after - n_iter)  # the E-step after these is that of the verdict
+            how = parameters, log_likelihood, rule.enough, rule.rounding, most
+            if goal is None and first_plain < 0:
+                passed = advance(*how)
+            else:
+                wanted = NO_GOAL if goal is None else (goal.log_likelihood, goal.ahead, max(0, goal.first - n_iter))
+                passed = advance(*how, wanted, first_plain if first_plain < 0 else max(0, first_plain - n_iter))
+            if passed is not None:
+                parameters, statistics, rising = passed
+                rule.passed(statistics)
+                seconds = time.perf_counter() - began
+                rise = Rise(n_iter, before, seconds, rising)
+                history.append(rise)
+                plain = False
+                change = rising[-1] - (rising[-2] if len(rising) > 1 else before)
+                before, n_iter = rising[-1], n_iter + len(rising)
+                if watch is not None and not ended:
+                    seen = rise.records() if watch.sees_all else (rise.last(),)
+                    ended = any(watch.look(record) is True for record in seen)
         statistics, log_likelihood = run.e_step(parameters)
         if log_prior_of is not None:
             log_prior = log_prior_of(parameters)
@@ -257,33 +282,7 @@ def iterate(
                 state_of = getattr(run, "state", None)
                 keeper.keep(EMState(statistics, history, rule.falls, {} if state_of is None else state_of()))
             continue
-        if not eager and (n_iter < 3 or not _goes_on(change_before, change, rule.enough)):
-            continue
-        if (advance := getattr(run, "advance", None)) is None:
-            continue
-        # Steps after which the rule would only say that the fit goes on.
-        most = min(at_once, max_iter - n_iter)
-        if verdict is not None:
-            most = min(most, verdict.after - n_iter)  # the E-step after these is that of the verdict
-        how = parameters, log_likelihood, rule.enough, rule.rounding, most
-        if goal is None and first_plain < 0:
-            passed = advance(*how)
-        else:
-            wanted = NO_GOAL if goal is None else (goal.log_likelihood, goal.ahead, max(0, goal.first - n_iter))
-            passed = advance(*how, wanted, first_plain if first_plain < 0 else max(0, first_plain - n_iter))
-        if passed is None:
-            continue
-        parameters, statistics, rising = passed
-        rule.passed(statistics)
-        seconds = time.perf_counter() - began
-        rise = Rise(n_iter, before, seconds, rising)
-        history.append(rise)
-        plain = False
-        change = rising[-1] - (rising[-2] if len(rising) > 1 else before)
-        before, n_iter = rising[-1], n_iter + len(rising)
-        if watch is not None and not ended:
-            seen = rise.records() if watch.sees_all else (rise.last(),)
-            ended = any(watch.look(record) is True for record in seen)
+        is_due = eager or (n_iter >= 3 and _goes_on(change_before, change, rule.enough))
     rule.warn_of_falls(getattr(run, "reads_anew", False))
     converged = stopped_by is not None and stopped_by != "callback"
     stopped_by = stopped_by or "max_iter"

@@ -59,10 +59,11 @@ class EMRun(Protocol[Parameters_contra, Statistics_co]):
     E-steps, the first under these parameters, each followed by its M-step, as long as each raises the log-likelihood,
     which was `log_likelihood` before, by more than `enough` and than `rounding` (``|ℓ| + weight``). It returns the
     parameters of the next E-step, the statistics of the last one and a list of the log-likelihoods, or None if it took
-    no step. The loop calls it if there is neither a callback nor a log-prior. Where a fit has a goal (`Goal` in
-    loop.py), it gets (log-likelihood, steps ahead, E-steps that are spared) as a sixth argument, and ends before an
-    E-step from which the goal is out of reach. A seventh is the number of steps before those that may
-    go further than EM does (`Watch` in loop.py), −1 if none may.
+    no step. The loop calls it if there is neither a callback nor a log-prior; of an eager fit (`Watch` in loop.py) also
+    before the first E-step, where `log_likelihood` is −∞. Where a fit has a goal (`Goal` in loop.py), it gets
+    (log-likelihood, steps ahead, E-steps that are spared) as a sixth argument, and ends before an E-step from which the
+    goal is out of reach. A seventh is the number of steps before those that may go further than EM does (`Watch` in
+    loop.py), −1 if none may.
 
     A run that a fit may go on with in another process has two more methods: ``state()`` returns what it keeps between
     passes and results depend on, as arrays by name, and ``restore(state)``, called before the first pass, takes it. The

@@ -17,7 +17,7 @@ from emix.gaussian.shortcuts.bounds import Bounds
 from emix.gaussian.shortcuts.origin import Origin
 from emix.gaussian.shortcuts.screen import Screen
 from emix.gaussian.statistics import GaussianStatistics
-from emix.gaussian.steps_ahead import StepsAhead
+from emix.gaussian.steps_ahead import Ended, StepsAhead
 from emix.gaussian.sums import KernelDensity, LocalSums, PassOutcome, PassRequest, judge
 from emix.rows.source import RowSource
 
@@ -171,21 +171,37 @@ class GaussianRun:
     ) -> tuple[GaussianParameters, GaussianStatistics, list[float]] | None:
         """Take steps of EM that leave nothing to decide (`emix.gaussian.steps_ahead`); None if there are none.
 
-        `log_likelihood` is that of the E-step before. Steps are taken while it rises by more than `enough` and
-        `rounding`, which are those of `StoppingRule`; at most `most`, and none from which the `goal` is out of reach.
-        After the `first_plain` they may go further than EM does; with −1 none may.
+        `log_likelihood` is that of the E-step before, −∞ if there was none. Steps are taken while it rises by more than
+        `enough` and `rounding`, which are those of `StoppingRule`; at most `most`, and none from which the `goal` is
+        out of reach. After the `first_plain` they may go further than EM does; with −1 none may.
         """
-        if self._ahead is None:
-            self._ahead = StepsAhead(self.model, self.source, None if self.shortcuts else self.sums.lone)
-        if self._before is None:
-            return None
-        found = self._ahead.take(parameters, self._before, log_likelihood, enough, rounding, most, goal, first_plain)
+        found = self._steps_ahead().take(
+            parameters, self._before, log_likelihood, enough, rounding, most, goal, first_plain
+        )
         if found is None:
             return None
         self._before = found.outcome
         if found.closing is not None:
             self._closing = found.parameters, found.closing
         return found.parameters, found.statistics, found.log_likelihoods
+
+    def advance_each(
+        self,
+        starts: Array,
+        enough: float,
+        rounding: float,
+        most: int,
+        goal: tuple[float, float, int] = NO_GOAL,
+        first_plain: int = -1,
+    ) -> list[Ended | None] | None:
+        """Do runs as a whole, from several starts, in compiled code (`StepsAhead.take_each`); None where it cannot."""
+        return self._steps_ahead().take_each(starts, enough, rounding, most, goal, first_plain)
+
+    def _steps_ahead(self) -> StepsAhead:
+        if self._ahead is None:
+            lone = None if self.shortcuts else self.sums.lone
+            self._ahead = StepsAhead(self.model, self.source, lone, self.sums.n_sums)
+        return self._ahead
 
     def state(self) -> dict[str, Array]:
         """Return what the next pass reads of those before: the weight N of each component.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emix.em.loop import NO_GOAL
 from emix.gaussian.operations import operations_of_pass
@@ -16,12 +17,14 @@ from emix.gaussian.reg_covar import ridge_of
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES
 from emix.kernel.factors import LonePass, PassOutcome
+from emix.kernel.layout import parameters_layout
+from emix.parallel.threads import OPERATIONS_PER_CALL
 from emix.rows.source import RowSource
 
 if TYPE_CHECKING:
     from emix.gaussian.model import GaussianModel
 
-__all__ = ["StepsAhead", "Taken"]
+__all__ = ["Ended", "StepsAhead", "Taken"]
 
 # Steps in one call of compiled code: at most so many, and no more than take some milliseconds, so that signals and
 # other threads need not wait.
@@ -52,10 +55,29 @@ class Taken(NamedTuple):
     closing: PassOutcome | None = None
 
 
+class Ended(NamedTuple):
+    """The end of a run that was taken in compiled code as a whole.
+
+    Attributes
+    ----------
+    parameters : GaussianParameters or None
+        None if an M-step failed: a component collapsed.
+    log_likelihood : float
+        Of these parameters, total; −∞ if there are none.
+    n_iter : int
+        Number of M-steps after the first.
+    """
+
+    parameters: GaussianParameters | None
+    log_likelihood: float
+    n_iter: int
+
+
 class StepsAhead:
     """Takes steps for one run, with the bits of its `e_step` and of the model's `m_step`, one after the other.
 
-    Only steps that may go further than EM does (`first_plain` of `take`) have other bits.
+    Other bits have only steps that may go further than EM does (`first_plain` of `take`), and a first E-step with no
+    other before it: the weights of the components, π W, take the place of those that it found.
 
     Parameters
     ----------
@@ -63,10 +85,12 @@ class StepsAhead:
     source : RowSource
     lone : LonePass or None
         The run's pass, if it is one call.
+    n_sums : int
+        Numbers of packed statistics.
     """
 
-    def __init__(self, model: GaussianModel, source: RowSource, lone: LonePass | None) -> None:
-        self._model, self._source = model, source
+    def __init__(self, model: GaussianModel, source: RowSource, lone: LonePass | None, n_sums: int) -> None:
+        self._model, self._source, self._n_sums = model, source, n_sums
         structure = model.structure
         operations = source.n_rows * operations_of_pass(model.n_components, model.n_features)
         self._most = min(MOST_STEPS, int(OPERATIONS / operations))
@@ -78,7 +102,7 @@ class StepsAhead:
     def take(
         self,
         parameters: GaussianParameters,
-        before: PassOutcome,
+        before: PassOutcome | None,
         log_likelihood: float,
         enough: float,
         rounding: float,
@@ -92,9 +116,9 @@ class StepsAhead:
         ----------
         parameters : GaussianParameters
             Those of the next E-step, which is the first to be taken.
-        before : PassOutcome
+        before : PassOutcome or None
         log_likelihood : float
-            Those of the E-step before.
+            Those of the E-step before; None and −∞ of a run's first.
         enough, rounding : float
             As `StoppingRule` has them.
         most : int
@@ -114,12 +138,12 @@ class StepsAhead:
         -----
         The E-step after those taken is often done as well: then it is `Taken.closing`.
         """
-        if self._lone is None:
-            return None
+        if self._lone is None or parameters.structure != self._model.structure:
+            return None  # `e_step` has the words for another structure
         model, source, size = self._model, self._source, len(parameters.packed)
         K, d, structure = model.n_components, model.n_features, model.structure
         rising, under, following = np.empty(min(most, self._most)), np.empty(size), np.empty(size)
-        outcome, closing = PassOutcome(np.empty(len(before.packed))), PassOutcome(np.empty(len(before.packed)))
+        outcome, closing = PassOutcome(np.empty(self._n_sums)), PassOutcome(np.empty(self._n_sums))
         n, is_closed, has_failed = self._lone.advance(
             self._m_step, ridge_of(model.reg_covar), source.columns, enough, rounding, source.total_weight,
             parameters.packed, before, log_likelihood, rising, outcome, under, following, closing, *goal, first_plain,
@@ -135,3 +159,48 @@ class StepsAhead:
         following_parameters = GaussianParameters(structure, K, d, following)
         log_likelihoods: list[float] = rising[:n].tolist()
         return Taken(following_parameters, statistics, log_likelihoods, outcome, closing if is_closed else None)
+
+    def take_each(
+        self,
+        starts: NDArray[np.float64],
+        enough: float,
+        rounding: float,
+        most: int,
+        goal: tuple[float, float, int] = NO_GOAL,
+        first_plain: int = -1,
+    ) -> list[Ended | None] | None:
+        """Take the steps of `take` from each of several starts, until nothing is left to decide.
+
+        Parameters
+        ----------
+        starts : ndarray of shape (n_starts, n_sums)
+            Packed statistics, whose M-step a run begins with.
+        enough, rounding, most, goal, first_plain
+            As `take` has them; `most` for each run.
+
+        Returns
+        -------
+        list of (Ended or None), or None
+            None for a run in which a pass has to be taken anew, since a component shrank or sums cancel; None in the
+            place of the list if steps have to be taken one by one.
+        """
+        model, source = self._model, self._source
+        if self._lone is None or not model.structure.is_linear:
+            return None
+        K, d, structure, n = model.n_components, model.n_features, model.structure, len(starts)
+        found, ended = np.empty((n, parameters_layout(structure.form.code, K, d).size)), np.empty(n)
+        n_iter = np.empty(n, dtype=np.intp)
+        # So many at a time that a signal need not wait.
+        at_once = max(1, int(OPERATIONS_PER_CALL / (most * source.n_rows * operations_of_pass(K, d))))
+        for first in range(0, n, at_once):
+            part = slice(first, first + at_once)
+            self._lone.advance_each(
+                self._m_step, ridge_of(model.reg_covar), source.columns, enough, rounding, source.total_weight,
+                starts[part], found[part], ended[part], n_iter[part], most, *goal, first_plain,
+            )  # fmt: skip
+        return [
+            None
+            if np.isnan(total)
+            else Ended(GaussianParameters(structure, K, d, packed) if total > -np.inf else None, total, taken)
+            for packed, total, taken in zip(found, ended.tolist(), n_iter.tolist())
+        ]

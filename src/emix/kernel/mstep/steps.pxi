@@ -9,6 +9,41 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 ctypedef double (*PassOverRows)(void *, void *) noexcept nogil     # (accumulator, rows): estep/accumulator.pxi
 
 
+cdef struct Rule:
+    # What steps of a fit do, and what ends them.
+    int structure
+    double ridge, epsilon
+    const double *limits            # of the columns, or NULL
+    double enough, rounding, weight     # of the stopping rule
+    double goal, ahead              # of `Goal` in em/loop.py
+    Py_ssize_t spared, first_plain, most
+
+
+cdef struct Climb:
+    # Steps of one fit. Three lines of parameters and two of sums: an M-step that fails leaves what was there before it.
+    # A third line of sums, `further`, has those whose M-step gave the parameters of the next E-step.
+    double *lines
+    double *statistics
+    double *further
+    Py_ssize_t line, previous, last     # places of the next E-step's parameters, of the last one's, and of its sums
+    Py_ssize_t n                        # E-steps taken
+    double log_likelihood, total        # of the last E-step taken, and of one that was left
+    bint is_closed, is_left, has_failed     # an E-step more was taken; one must be taken anew; the last M-step failed
+
+
+cdef Climb begin_climb(Py_ssize_t n_parameters, Py_ssize_t n_sums) except *:
+    """Return a climb before its first step, with memory to fill and to free"""
+    cdef Climb climb
+    memset(&climb, 0, sizeof(Climb))
+    climb.lines = <double *> malloc(sizeof(double) * (3 * n_parameters + 3 * n_sums))
+    if climb.lines == NULL:
+        raise MemoryError(f"there is no memory for {3 * (n_parameters + n_sums)} numbers")
+    climb.statistics = climb.lines + 3 * n_parameters
+    climb.further = climb.statistics + 2 * n_sums
+    climb.previous = 1
+    return climb
+
+
 cdef class LonePass:
     """Passes of one fit by one thread over all its rows. They have the bits of `begin`, `accumulate` and `end`.
 
@@ -59,7 +94,7 @@ cdef class LonePass:
         return shrunk, far
 
     cdef Py_ssize_t follow(
-        self, Search *search, int structure, double ridge, double epsilon, const double *limits,    # IN
+        self, Search *search, const Rule *rule,                 # IN
         const double *parameters, const double *statistics,     # IN: a search begins at these parameters
         double *found,                                          # OUT
     ) noexcept nogil:
@@ -72,13 +107,79 @@ cdef class LonePass:
         if search.room != NULL:
             search.covariances = parameters + at.covariances
             search.log_det = parameters + at.density + density_layout(self.buffers.form, K, d).log_det
-        return maximize_part(structure, K, d, ridge, epsilon, limits, statistics, search, found, 0, K)
+        return maximize_part(
+            rule.structure, K, d, rule.ridge, rule.epsilon, rule.limits, statistics, search, found, 0, K)
+
+    cdef double pass_over(
+        self, const double *parameters, const double *weight_before, const double *limits,      # IN
+        double *statistics,                                                                     # OUT
+    ) noexcept nogil:
+        """statistics := the sums under packed parameters; returns the log-likelihood"""
+        cdef double growth = 1
+        cdef ParametersLayout at = parameters_layout(self.buffers.form, self.buffers.K, self.buffers.d)
+        self.buffers.prepare(parameters + at.density, NULL, weight_before, limits, False, False)
+        self.over_rows(<void *> self.accumulator, <void *> self.rows)
+        return self.buffers.conclude(statistics, &growth)
+
+    cdef void climb(
+        self, const Rule *rule, Search *search,     # IN
+        Climb *at,                                  # INOUT
+        double *log_likelihoods,                    # OUT: of the E-steps taken, or NULL
+    ) noexcept nogil:
+        """Take steps until the rule ends them, or one goes wrong"""
+        cdef Py_ssize_t K = self.buffers.K, d = self.buffers.d, other
+        cdef int form = self.buffers.form
+        cdef Py_ssize_t size = parameters_layout(form, K, d).size, n_sums = statistics_layout(form, K, d).size
+        cdef double rise, length = 1, longest = 1, least
+        cdef double *before
+        cdef double *after
+        cdef double *free_line
+        cdef bint goes_wrong, ends
+        while at.n < rule.most:
+            other = 1 - at.last
+            before, after = at.statistics + at.last * n_sums, at.statistics + other * n_sums
+            at.total = self.pass_over(at.lines + at.line * size, before, rule.limits, after)
+            rise = at.total - at.log_likelihood
+            goes_wrong = not isfinite(at.total) or has_shrunk(before, after, K, SHRUNK) or cancels(
+                form, K, d, MOST_LOST, MOST_EXACT * rule.epsilon, after)
+            least = max(rule.enough, rule.rounding * (fabs(at.total) + rule.weight))
+            ends = not rise > least or (at.n >= rule.spared and at.total + rule.ahead * rise < rule.goal)
+            # The line that holds neither the parameters of this E-step nor those of the one before is free.
+            free_line = at.lines + (3 - at.line - at.previous) * size
+            if length > 1 and (goes_wrong or ends):
+                # Take the step back: the M-step of the last sums, no further.
+                memcpy(at.further, before, sizeof(double) * n_sums)
+                length = longest = 1
+                if self.follow(search, rule, at.lines + at.previous * size, at.further, free_line) >= 0:
+                    at.has_failed = True
+                    return
+                at.line = 3 - at.line - at.previous
+                continue
+            if goes_wrong:
+                at.is_left = True
+                return
+            if ends:
+                at.is_closed = True
+                return
+            length = longest if 0 <= rule.first_plain <= at.n and at.n + 1 < rule.most else 1
+            if length == 1 or not go_further(form, K, d, length, after, at.further) or self.follow(
+                    search, rule, at.lines + at.line * size, at.further, free_line) >= 0:
+                length = longest = 1
+                memcpy(at.further, after, sizeof(double) * n_sums)
+                if self.follow(search, rule, at.lines + at.line * size, at.further, free_line) >= 0:
+                    return
+            longest *= LONGER
+            at.log_likelihood = at.total
+            if log_likelihoods != NULL:
+                log_likelihoods[at.n] = at.total
+            at.previous, at.line, at.last = at.line, 3 - at.line - at.previous, other
+            at.n += 1
 
     def advance(
         self, int structure, double ridge, Columns columns not None,        # IN: of the M-step
         double enough, double rounding, double weight,                      # IN: of the stopping rule
         const double[::1] parameters,       # IN: those of the next E-step
-        PassOutcome before not None, double log_likelihood,     # IN: those of the E-step before
+        PassOutcome before, double log_likelihood,      # IN: those of the E-step before; None and −∞ if there is none
         double[::1] log_likelihoods,        # OUT
         PassOutcome outcome not None,       # OUT: of the last E-step
         double[::1] under, double[::1] found,   # OUT: the parameters of the last E-step, and those after it
@@ -100,97 +201,108 @@ cdef class LonePass:
         Returns the number of E-steps taken; whether `closing` has the one that was left, which the caller otherwise
         takes again; and whether EM's own M-step of the last sums failed, in the place of one that was taken back.
         """
-        cdef PassBuffers buffers = self.buffers
-        cdef Py_ssize_t K = buffers.K, d = buffers.d, n = 0, line = 0, previous = 1, last = 0, other
-        cdef Py_ssize_t most = log_likelihoods.shape[0]
-        cdef int form = check_structure(structure, K, d)
+        cdef Py_ssize_t K = self.buffers.K, d = self.buffers.d, k
+        cdef int form = self.form_of_rule(structure)
         cdef ParametersLayout at = parameters_layout(form, K, d)
         cdef Py_ssize_t n_sums = statistics_layout(form, K, d).size
-        cdef const double *limits = range_of(columns, d)
-        cdef double epsilon = columns.epsilon, total, rise, growth = 1, length = 1, longest = 1, least
-        cdef double *lines
-        cdef double *statistics
-        cdef double *further
+        cdef Rule rule = Rule(
+            structure, ridge, columns.epsilon, range_of(columns, d), enough, rounding, weight, goal, ahead, spared,
+            first_plain, log_likelihoods.shape[0])
         cdef Search search
-        cdef bint is_closed = False, has_failed = False, goes_wrong, ends
-        cdef void *sums = <void *> self.accumulator
-        cdef void *of_rows = <void *> self.rows
-        if form != buffers.form:
-            raise ValueError(f"the buffers are of form {buffers.form}, expected {form}")
+        cdef Climb climb
         check_length("parameters", parameters.shape[0], at.size)
         check_length("under", under.shape[0], at.size)
         check_length("found", found.shape[0], at.size)
-        check_length("before", before.numbers.shape[0], n_sums)
+        if before is not None:
+            check_length("before", before.numbers.shape[0], n_sums)
         check_length("statistics", outcome.numbers.shape[0], n_sums)
         check_length("closing", closing.numbers.shape[0], n_sums)
-        # Three lines of parameters and two of sums: an M-step that fails leaves what was there before it. A third line
-        # of sums, `further`, has those whose M-step gave the parameters of the next E-step.
-        lines = <double *> malloc(sizeof(double) * (3 * at.size + 3 * n_sums))
-        if lines == NULL:
-            raise MemoryError(f"there is no memory for parameters of {K} components in {d} dimensions")
-        statistics = lines + 3 * at.size
-        further = statistics + 2 * n_sums
-        memcpy(lines, &parameters[0], sizeof(double) * at.size)
-        memcpy(statistics, &before.numbers[0], sizeof(double) * n_sums)
-        memcpy(further, statistics, sizeof(double) * n_sums)
+        climb = begin_climb(at.size, n_sums)
+        memcpy(climb.lines, &parameters[0], sizeof(double) * at.size)
+        climb.log_likelihood = log_likelihood
+        if before is None:
+            for k in range(K):
+                climb.statistics[k] = weight * parameters[k]
+        else:
+            memcpy(climb.statistics, &before.numbers[0], sizeof(double) * n_sums)
+            memcpy(climb.further, climb.statistics, sizeof(double) * n_sums)
         try:
             begin_search(&search, structure, K, d, MOST_SWEEPS, None)
         except MemoryError:
-            free(lines)
+            free(climb.lines)
             raise
         with nogil:
-            while n < most:
-                other = 1 - last
-                buffers.prepare(
-                    lines + line * at.size + at.density, NULL, statistics + last * n_sums, limits, False, False)
-                self.over_rows(sums, of_rows)
-                total = buffers.conclude(statistics + other * n_sums, &growth)
-                rise = total - log_likelihood
-                goes_wrong = not isfinite(total) or has_shrunk(
-                    statistics + last * n_sums, statistics + other * n_sums, K, SHRUNK) or cancels(
-                    form, K, d, MOST_LOST, MOST_EXACT * epsilon, statistics + other * n_sums)
-                least = max(enough, rounding * (fabs(total) + weight))
-                ends = not rise > least or (n >= spared and total + ahead * rise < goal)
-                if length > 1 and (goes_wrong or ends):
-                    # Take the step back: the M-step of the last sums, no further.
-                    memcpy(further, statistics + last * n_sums, sizeof(double) * n_sums)
-                    length = longest = 1
-                    if self.follow(
-                            &search, structure, ridge, epsilon, limits, lines + previous * at.size, further,
-                            lines + (3 - line - previous) * at.size) >= 0:
-                        has_failed = True
-                        break
-                    line = 3 - line - previous
-                    continue
-                if goes_wrong:
-                    break
-                if ends:
-                    is_closed = True
-                    break
-                # The line that holds neither the parameters of this E-step nor those of the one before is free.
-                length = longest if 0 <= first_plain <= n and n + 1 < most else 1
-                if length == 1 or not go_further(
-                        form, K, d, length, statistics + other * n_sums, further) or self.follow(
-                        &search, structure, ridge, epsilon, limits, lines + line * at.size, further,
-                        lines + (3 - line - previous) * at.size) >= 0:
-                    length = longest = 1
-                    memcpy(further, statistics + other * n_sums, sizeof(double) * n_sums)
-                    if self.follow(
-                            &search, structure, ridge, epsilon, limits, lines + line * at.size, further,
-                            lines + (3 - line - previous) * at.size) >= 0:
-                        break
-                longest *= LONGER
-                log_likelihoods[n] = log_likelihood = total
-                previous, line, last = line, 3 - line - previous, other
-                n += 1
-            if n > 0:
-                memcpy(&under[0], lines + previous * at.size, sizeof(double) * at.size)
-                memcpy(&found[0], lines + line * at.size, sizeof(double) * at.size)
-                memcpy(&outcome.numbers[0], statistics + last * n_sums, sizeof(double) * n_sums)
-                outcome.log_likelihood, outcome.growth = log_likelihood, 1
-            if is_closed:
-                memcpy(&closing.numbers[0], statistics + other * n_sums, sizeof(double) * n_sums)
-                closing.log_likelihood, closing.growth = total, 1
+            self.climb(&rule, &search, &climb, &log_likelihoods[0] if rule.most > 0 else NULL)
+            if climb.n > 0:
+                memcpy(&under[0], climb.lines + climb.previous * at.size, sizeof(double) * at.size)
+                memcpy(&found[0], climb.lines + climb.line * at.size, sizeof(double) * at.size)
+                memcpy(&outcome.numbers[0], climb.statistics + climb.last * n_sums, sizeof(double) * n_sums)
+                outcome.log_likelihood, outcome.growth = climb.log_likelihood, 1
+            if climb.is_closed:
+                memcpy(&closing.numbers[0], climb.statistics + (1 - climb.last) * n_sums, sizeof(double) * n_sums)
+                closing.log_likelihood, closing.growth = climb.total, 1
         free(search.room)
-        free(lines)
-        return n, is_closed, has_failed
+        free(climb.lines)
+        return climb.n, climb.is_closed, climb.has_failed
+
+    def advance_each(
+        self, int structure, double ridge, Columns columns not None,        # IN: as of `advance`
+        double enough, double rounding, double weight,                      # IN
+        const double[:, ::1] starts,            # IN: statistics from which each run begins, with an M-step
+        double[:, ::1] found,                   # OUT: parameters to which each run came
+        double[::1] log_likelihoods,            # OUT: of these; −∞ where an M-step failed, NaN where a run has to be
+                                                # done with decisions: a component shrank, or sums cancel
+        Py_ssize_t[::1] n_iter,                 # OUT: M-steps of each run after its first
+        Py_ssize_t most,                        # IN: most E-steps of a run, and one to close it
+        double goal=-INFINITY, double ahead=1, Py_ssize_t spared=0, Py_ssize_t first_plain=-1,      # IN
+    ):
+        """Take the steps of `advance` from each of several starts, until the rule ends them.
+
+        Of structures whose components share nothing that an M-step looks for.
+        """
+        cdef Py_ssize_t K = self.buffers.K, d = self.buffers.d, n = starts.shape[0], i
+        cdef int form = self.form_of_rule(structure)
+        cdef Py_ssize_t size = parameters_layout(form, K, d).size, n_sums = statistics_layout(form, K, d).size
+        cdef Rule rule = Rule(
+            structure, ridge, columns.epsilon, range_of(columns, d), enough, rounding, weight, goal, ahead, spared,
+            first_plain, most)
+        cdef Search search
+        cdef Climb climb
+        if shares_a_part(structure):
+            raise ValueError(f"components of structure {structure} share a part, expected one where they share none")
+        check_length("starts", starts.shape[1], n_sums)
+        check_length("found", found.shape[1], size)
+        check_length("found", found.shape[0], n)
+        check_length("log_likelihoods", log_likelihoods.shape[0], n)
+        check_length("n_iter", n_iter.shape[0], n)
+        climb = begin_climb(size, n_sums)
+        # No structure that is admitted here needs room to search, so nothing is taken that could fail.
+        begin_search(&search, structure, K, d, MOST_SWEEPS, None)
+        with nogil:
+            for i in range(n):
+                climb.line, climb.previous, climb.last, climb.n = 0, 1, 0, 0
+                climb.is_closed = climb.is_left = climb.has_failed = False
+                climb.log_likelihood = -INFINITY
+                memcpy(climb.statistics, &starts[i, 0], sizeof(double) * n_sums)
+                memcpy(climb.further, climb.statistics, sizeof(double) * n_sums)
+                log_likelihoods[i] = -INFINITY
+                if self.follow(&search, &rule, climb.lines + size, climb.statistics, climb.lines) < 0:
+                    self.climb(&rule, &search, &climb, NULL)
+                    if climb.n == most:
+                        climb.total = self.pass_over(
+                            climb.lines + climb.line * size, climb.statistics + climb.last * n_sums, rule.limits,
+                            climb.statistics + (1 - climb.last) * n_sums)
+                    if climb.is_left:
+                        log_likelihoods[i] = NAN
+                    elif (climb.is_closed or climb.n == most) and isfinite(climb.total):
+                        log_likelihoods[i] = climb.total
+                        memcpy(&found[i, 0], climb.lines + climb.line * size, sizeof(double) * size)
+                n_iter[i] = climb.n
+        free(climb.lines)
+
+    cdef int form_of_rule(self, int structure) except -1:
+        """Return the form of a structure, which must be that of the buffers."""
+        cdef int form = check_structure(structure, self.buffers.K, self.buffers.d)
+        if form != self.buffers.form:
+            raise ValueError(f"the buffers are of form {self.buffers.form}, expected {form}")
+        return form
