@@ -25,7 +25,7 @@ from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
 from emix.starts.exploration import FORESIGHT, ITERATIONS, PATIENCE, SAME_MODE, Exploration, Mode
 from emix.starts.kmeans import draw_rows
-from emix.starts.pair_refits import PAIRS, ROUNDS, NearPairs, can_refit
+from emix.starts.pair_refits import PAIRS, ROUNDS, ROUNDS_AT_ONCE, NearPairs, can_refit
 from emix.starts.starting_parameters import start_of_labels
 from emix.starts.uniforms import Uniforms
 
@@ -142,17 +142,18 @@ class LocalSearch:
             exploration.left -= 1.0 + PAIRS * exploration.passes_of_a_run
             pairs = NearPairs(exploration, mode.result.parameters, _distances(exploration, mode.result.parameters))
             gains = list[float]()
-            for number in range(ROUNDS):
-                higher = self._higher_by_pairs(mode, pairs, gains, number)
+            for first in range(0, ROUNDS, ROUNDS_AT_ONCE):
+                rounds = range(first, first + ROUNDS_AT_ONCE)
+                higher = self._higher_by_pairs(mode, pairs, gains, rounds)
                 if higher is not None or exploration.left <= 0.0:
                     break
         return mode if higher is None else higher
 
-    def _higher_by_pairs(self, mode: Mode, pairs: NearPairs, gains: list[float], number: int) -> Mode | None:
+    def _higher_by_pairs(self, mode: Mode, pairs: NearPairs, gains: list[float], rounds: range) -> Mode | None:
         """Return a higher mode from a refit of a pair, if any. Refits that gain as one before are passed over."""
         exploration = self._exploration
         weight, noise = exploration.source.total_weight, exploration.noise
-        for gain, start in pairs.refits(self._numbers, -noise, number):
+        for gain, start in pairs.refits(self._numbers, -noise, rounds):
             if exploration.left <= 0.0:
                 break
             if any(math.fabs(gain - other) < SAME_MODE for other in gains):
