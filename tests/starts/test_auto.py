@@ -13,6 +13,7 @@ from sklearn.datasets import load_iris, load_wine
 from emix import GaussianMixture, GaussianModel
 from emix.em.loop import iterate
 from emix.gaussian.collapse import judge_fit
+from emix.gaussian.run import GaussianRun
 from emix.gaussian.structures import STRUCTURES
 from emix.rows.arrays import ArraySource
 from emix.starts import auto, exploration, merging, pair_refits
@@ -191,8 +192,19 @@ def test_work_is_less_than_some_iterations_of_many_rows(monkeypatch: pytest.Monk
 
         monkeypatch.setattr(module, "iterate", counted)
 
-    for module in (exploration, merging, pair_refits):
+    for module in (exploration, merging):
         count(module)
+    each = GaussianRun.advance_each
+
+    def counted_refits(self: GaussianRun, *arguments: Any) -> Any:
+        ended = each(self, *arguments)
+        if ended is not None:
+            share = 2 / 20 * self.source.n_rows / exploration.LEAST_ROWS
+            n_passes["pair_refits"] += sum((end.n_iter + 1) * share for end in ended)
+        return ended
+
+    monkeypatch.setattr(GaussianRun, "advance_each", counted_refits)
+    count(pair_refits)  # where refits are no single calls
     found = starts_of(X, 20, n_threads=1)
     assert n_passes["exploration"] > 0.0
     assert n_passes["merging"] > 0.0
@@ -222,6 +234,29 @@ def test_a_sample_has_a_candidate_of_more_components() -> None:
     AutoStarts(ArraySource(X[:4000]), GaussianModel(6, 2, "full", "auto", 1), 0, 1e-6, 1000, 1.0, few.append)
     assert any("more components" in line for line in said)
     assert not any("more components" in line for line in few)
+
+
+@pytest.mark.parametrize(("n_rows", "n_more"), [(20_000, 0), (100_000, 2)])
+def test_a_short_search_has_more_candidates_of_kmeans(n_rows: int, n_more: int) -> None:
+    # Overlapping groups, of which kinds of start do not agree. The budget of 100 000 × 2 is a hundred passes or so.
+    rng = np.random.default_rng(0)
+    X = 1.3 * rng.normal(size=(6, 2))[rng.integers(6, size=n_rows)] + rng.normal(size=(n_rows, 2))
+    said: list[str] = []
+    AutoStarts(ArraySource(X), GaussianModel(6, 2, "full", "auto", 1), 0, 1e-6, 1000, 1.0, said.append)
+    assert (f"{n_more} more candidates, 5 so far" in said) == (n_more > 0)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_any_number_of_threads_gives_the_same_bits(structure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exploration, "LEAST_OF_THREADS", 0.0)
+    rng = np.random.default_rng(0)
+    X = 1.3 * rng.normal(size=(5, 2))[rng.integers(5, size=100_000)] + rng.normal(size=(100_000, 2))
+    one, *others = (
+        AutoStarts(ArraySource(X), GaussianModel(5, 2, structure, "auto", n), 0, 1e-6, 1000).start(0).parameters
+        for n in (1, 2, 3)
+    )
+    for other in others:
+        np.testing.assert_array_equal(one.packed, other.packed)
 
 
 @pytest.mark.parametrize(("K", "max_iter"), [(1, 1000), (4, 0), (4, auto.CANDIDATE_ITERATIONS - 1)])

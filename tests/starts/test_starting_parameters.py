@@ -21,7 +21,7 @@ from emix.gaussian.structures import STRUCTURES
 from emix.rows import sampling
 from emix.rows.arrays import ArraySource
 from emix.starts import starting_parameters as starts
-from emix.starts.starting_parameters import STARTS, make_start
+from emix.starts.starting_parameters import STARTS, make_cells, make_start
 
 Array = NDArray[np.float64]
 
@@ -295,6 +295,31 @@ def test_rows_that_coincide_are_an_error_without_reg_covar(init_params: str) -> 
 
 
 # Threads
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++"])
+def test_cells_in_one_call_and_in_steps(init_params: str, weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = np.random.default_rng(1).uniform(0.5, 2.0, len(X)) if weighted else None
+    model, source = GaussianModel(5, 3, "full", 0.0, 1), ArraySource(X, weight)
+    one = make_cells(init_params, source, model, 0, 1)
+    monkeypatch.setattr(starts, "SMALL_OF_CELLS", 0)
+    # Sums are taken in another order.
+    assert_same(one, make_cells(init_params, source, model, 0, 1), rtol=1e-10)
+
+
+def test_cells_of_kmeans_end_early() -> None:
+    def spread(theta: GaussianParameters) -> float:
+        """Mean squared distance to the mean of a row's cell, on standardized columns."""
+        variances = np.diagonal(theta.covariances, axis1=1, axis2=2)
+        return float((theta.weights @ (variances / X.var(axis=0))).sum())
+
+    model, source = GaussianModel(8, 3, "full", 0.0, 1), ArraySource(X)
+    for seed in range(10):
+        first, some = (spread(make_cells(kind, source, model, seed, 0)) for kind in ("k-means++", "kmeans"))
+        # Lloyd's algorithm from the same draws never raises it, and goes on where it was ended.
+        assert some < first
+        assert spread(make_start("kmeans", source, model, seed, 0)) <= some * (1.0 + 1e-12)
 
 
 _PRINT_DIGESTS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +15,10 @@ from emix.em.result import EMRecord, EMResult
 from emix.exceptions import warnings_held
 from emix.gaussian.collapse import judge_fit
 from emix.gaussian.model import GaussianModel
-from emix.gaussian.operations import operations_of_pass
+from emix.gaussian.operations import operations_in_form, operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.shortcuts import AUTO
-from emix.parallel.threads import LEAST_OPERATIONS_OF_RUNS, resolve_n_threads, run_in_threads
+from emix.parallel.threads import resolve_n_threads, run_in_threads
 from emix.rows.arrays import ArraySource
 from emix.rows.refusals import LARGEST
 from emix.rows.validation import SMALLEST
@@ -41,12 +42,17 @@ LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 OPERATIONS, MOST_PASSES, PASSES = 1.5e11, 20000, 320
 # A fit of so many rows is long by itself. The budget is then so many of its EM iterations. Work that has begun is done:
 # the first candidates, and the last run.
-MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 6.0
+MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 5.5
 
 # Rows × components × features below which a run takes no shortcut but packing: with another it cannot take many steps
 # in one call. Of 4 096 rows with 24 features of all components a step takes 0.06 ms instead of 0.07, with 48 as
 # long (tied: 0.10 instead of 0.085).
 LEAST_FOR_SHORTCUTS = 200_000
+
+# Operations of a pass from which on runs go side by side. Below what other runs need, as those of a search are one call
+# of compiled code each: searches of 100 000 rows with passes of 1.1e6 to 3e6 operations (28 mixtures) take 0.8 to 1.0
+# of the time of one thread in two.
+LEAST_OF_THREADS = 1e6
 
 # What Python does for a run takes as long as so many operations, 0.1 ms where AVX-512 does 6e10 in a second. What it
 # does once (samples, their widths and precision, looks for dense and for far rows) takes as long as so many.
@@ -109,6 +115,8 @@ class Exploration:
     tol : float
         Nats per unit of weight, of short runs.
     max_iter : int
+    operations_of_row : float
+        Number of operations that count for one row of a pass in double precision.
     operations : float
         As many in double precision as take the time of a pass over the sample.
     passes_of_a_run : float
@@ -136,9 +144,12 @@ class Exploration:
         self.fit_tol = tol
         self.warned = False
         self._deviations: NDArray[np.float64] | None = None
-        a_row = operations_of_pass(K, d)
+        is_many = source.n_rows >= MANY_ROWS
+        # A budget of iterations is a ratio, in which the time of a pass counts.
+        a_row = operations_in_form(model.structure.form, K, d) if is_many else operations_of_pass(K, d)
+        self.operations_of_row = a_row
         operations, beside = share * OPERATIONS, 0.0
-        if source.n_rows >= MANY_ROWS:
+        if is_many:
             budget = ITERATIONS_OF_MANY * source.n_rows * a_row * _time_in(source.dtype)
             operations = min(operations, max(0.5 * budget, budget - OPERATIONS_OF_ALL))
             beside = OPERATIONS_OF_A_RUN
@@ -172,10 +183,13 @@ class Exploration:
             source = self.source
             least, greatest = source.column_range
             width = greatest - least
-            # In units of the column's range, squares neither overflow nor vanish.
-            z = (source.X - least) / np.where(width > 0.0, width, 1.0)
-            mean = np.average(z, axis=0, weights=source.sample_weight)
-            self._deviations = width * np.sqrt(np.average(np.square(z - mean), axis=0, weights=source.sample_weight))
+            # In units of the column's range, squares neither overflow nor vanish. NumPy adds up rows of a few numbers
+            # more slowly than columns.
+            z = np.array(source.X.T, dtype=np.float64, order="C")
+            z -= least[:, np.newaxis]
+            z /= np.where(width > 0.0, width, 1.0)[:, np.newaxis]
+            z -= np.average(z, axis=1, weights=source.sample_weight)[:, np.newaxis]
+            self._deviations = width * np.sqrt(np.average(np.square(z, out=z), axis=1, weights=source.sample_weight))
         return self._deviations
 
     def run(
@@ -219,11 +233,14 @@ class Exploration:
 
     def each(self, n: int, make: Callable[[int], None]) -> None:
         """Call ``make(i)``, which does a run, for each i below n, in as many threads as pay."""
-        threads = min(n, resolve_n_threads(self._n_threads)) if self.operations >= LEAST_OPERATIONS_OF_RUNS else 1
+        threads = min(n, resolve_n_threads(self._n_threads)) if self.operations >= LEAST_OF_THREADS else 1
+        left, lock = iter(range(n)), Lock()
 
-        def share(thread: int, stop: NDArray[np.int32] | None) -> None:
-            for number in range(thread, n, threads):
-                if stop is not None and stop[0]:
+        def share(_: int, stop: NDArray[np.int32] | None) -> None:
+            while stop is None or not stop[0]:
+                with lock:
+                    number = next(left, n)
+                if number == n:
                     return
                 make(number)
 
@@ -238,13 +255,15 @@ def in_single_precision(X: NDArray[Any]) -> NDArray[Any]:
     """Return rows in single precision if that tells their values apart, and as they are if not."""
     if X.dtype == np.float32:
         return X
-    largest = np.abs(X).max(axis=0)
-    ordered = np.sort(X, axis=0)
-    gaps = np.diff(ordered, axis=0)
-    apart = np.count_nonzero(gaps > np.finfo(np.float32).eps * largest, axis=0)
-    enough = apart >= TOLD_APART * np.count_nonzero(gaps, axis=0)
-    varies = ordered[-1] > ordered[0]
-    is_legal = (largest <= LARGEST["f"]) & (~varies | (ordered[-1] - ordered[0] >= SMALLEST["f"]))
+    # Columns one after another: NumPy is slow along rows of a few numbers.
+    ordered = np.array(X.T, order="C")
+    ordered.sort(axis=1)
+    least, greatest = ordered[:, 0], ordered[:, -1]
+    largest = np.maximum(-least, greatest)
+    gaps = np.diff(ordered, axis=1)
+    apart = np.count_nonzero(gaps > np.finfo(np.float32).eps * largest[:, np.newaxis], axis=1)
+    enough = apart >= TOLD_APART * np.count_nonzero(gaps, axis=1)
+    is_legal = (largest <= LARGEST["f"]) & (~(greatest > least) | (greatest - least >= SMALLEST["f"]))
     return X.astype(np.float32) if np.all(enough & is_legal) else X
 
 

@@ -76,7 +76,12 @@ def kmeans_plus_plus(Z: Array, weight: Array, n_clusters: int, source: RandomNum
 
 
 def kmeans(
-    Z: Array, weight: Array, centers: Array, n_threads: int | None, distances: Array | None = None
+    Z: Array,
+    weight: Array,
+    centers: Array,
+    n_threads: int | None,
+    distances: Array | None = None,
+    most: int = MAX_ITERATIONS,
 ) -> tuple[Array, NDArray[np.intp]]:
     """Lloyd's algorithm from given centres.
 
@@ -89,6 +94,8 @@ def kmeans(
     n_threads : int or None
     distances : ndarray of shape (n_rows,), optional
         Filled with each row's squared distance to its centre.
+    most : int
+        Iterations at most.
 
     Returns
     -------
@@ -107,7 +114,7 @@ def kmeans(
     distances = np.empty(len(Z)) if distances is None else distances
     lloyd = clusters.Lloyd(features, weight, centers, sums, held, np.empty(len(Z)))
 
-    for _ in range(MAX_ITERATIONS):
+    for _ in range(most):
         chunks.each(lloyd.add_up)
         step, n_empty = lloyd.move()
         if n_empty < 0:  # rounding errors of rows that left a sum may count in it

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from emix.em.result import EMResult
 from emix.gaussian.model import GaussianModel
-from emix.gaussian.operations import operations_of_pass
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.scoring import score_rows
 from emix.rows.refusals import LARGEST
@@ -60,8 +59,7 @@ def passes_of_ranking(exploration: Exploration, n_rows: int) -> float:
     """Return what it takes to rank two modes by so many rows in memory, in passes over the sample: two is usual."""
     # After so many rows the error of a difference is small.
     looked_at = 1.0 / ((SMALL_ERROR / DEVIATION) ** 2 + 1.0 / n_rows)
-    model = exploration.model
-    operations = looked_at * operations_of_pass(model.n_components, model.n_features)
+    operations = looked_at * exploration.operations_of_row
     passes: float = 2.0 * LOG_DENSITIES * operations * exploration.time_in_precision / exploration.operations
     return passes
 
