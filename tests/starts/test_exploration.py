@@ -7,8 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 import emix
+from emix.gaussian.model import GaussianModel
 from emix.rows.arrays import ArraySource
 from emix.starts.exploration import ITERATIONS_OF_MANY, MANY_ROWS, Exploration, in_single_precision
+from emix.starts.starting_parameters import make_start
 
 Array = NDArray[np.float64]
 
@@ -70,3 +72,27 @@ def test_a_start_of_many_rows_has_fewer_passes_than_its_iterations() -> None:
     assert 0.0 < found.left <= ITERATIONS_OF_MANY * MANY_ROWS / found.source.n_rows / 0.5
     single = Exploration(ArraySource(X.astype(np.float32)), model, 0, 1e-6, 1000)
     assert 0.0 < single.left <= ITERATIONS_OF_MANY * MANY_ROWS / single.source.n_rows
+
+
+def test_a_flat_component_is_no_collapse_of_a_sample_in_single_precision() -> None:
+    # One of three groups is 10 000 times narrower in an oblique direction: its variance there is below what sums of
+    # squares in single precision are rounded to.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20_000, 3)) + np.repeat(20.0 * np.eye(3), [7000, 7000, 6000], axis=0)
+    u = np.array([0.6, 0.64, 0.48])
+    X[:7000] -= (1.0 - 1e-4) * np.outer((X[:7000] - [20.0, 0.0, 0.0]) @ u, u)
+    found = Exploration(ArraySource(X), GaussianModel(3, 3, "full", "auto"), 0, 1e-6, 100)
+    assert found.source.dtype == np.float32
+    start = make_start("kmeans", ArraySource(X), found.model, 0, 0)
+    result = found.run(start, 50)
+    assert result is not None
+    assert result.statistics.columns.epsilon == np.finfo(np.float64).eps
+    # The truth: entropies of the three groups, and log 3 of about equal weights.
+    expected = (
+        -1.5 * np.log(2.0 * np.pi * np.e) - 0.35 * np.log(1e-4) + np.dot([0.35, 0.35, 0.3], np.log([0.35, 0.35, 0.3]))
+    )
+    assert result.log_likelihood / found.source.total_weight == pytest.approx(expected, abs=0.1)  # 4 096 rows
+    with pytest.warns(UserWarning, match="nearly linearly dependent"):
+        mixture = emix.GaussianMixture(3, random_state=0).fit(X)
+    assert not mixture.runs_[0].degenerate
+    assert mixture.lower_bound_ == pytest.approx(expected, abs=0.05)
