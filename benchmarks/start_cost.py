@@ -40,6 +40,11 @@ MADE_UP = (
         for structure in ("full", "tied", "diag", "spherical")
         for d, K, separation in _SHAPES
     ),
+    *(
+        Problem(100_000, d, K, structure, "float32", separation)
+        for structure in ("full", "tied", "diag", "spherical")
+        for d, K, separation in ((2, 5, 0.4), (7, 6, 0.9))
+    ),
     *MAIN_PROBLEMS[:4],
     *MORE_PROBLEMS,
 )

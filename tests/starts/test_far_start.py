@@ -44,6 +44,24 @@ def test_the_last_component_holds_the_far_rows(structure: str) -> None:
     assert start.weights[4] == pytest.approx(60 / 20_000, rel=0.2)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("K", "spread", "is_worth_it"), [(5, 30.0, True), (5, 3.0, True), (4, 30.0, True), (4, 3.0, False)]
+)
+def test_a_start_is_worth_its_merger(K: int, spread: float, is_worth_it: bool, weighted: bool) -> None:
+    X, labels = with_background(20_000, 60, 0, spread)
+    unit = np.ldexp(1.0, [-480, 480, 0, -20])
+    own, model = labels < 4, emix.GaussianModel(K, 4, "full", "auto")
+    for rows in (X, X * unit):
+        # With five components two share a group, and their merger costs next to nothing; with four, 0.3 nats a row.
+        theta = start_of_labels(ArraySource(rows[own]), model, np.ones(own.sum()), labels[own])
+        if K == 5:
+            theta = of_groups(rows, labels, 5)
+        source = ArraySource(rows, np.full(len(rows), 3.0) if weighted else None)
+        assert far_start(source, model, theta) is not None
+        assert (far_start(source, model, theta, ArraySource(rows[:4096])) is not None) == is_worth_it
+
+
 def test_units_do_not_matter() -> None:
     X, labels = with_background(20_000, 60, 0)
     model, unit = emix.GaussianModel(5, 4, "full", "auto"), np.ldexp(1.0, [-480, 480, 0, -20])

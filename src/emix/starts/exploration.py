@@ -223,9 +223,11 @@ class Exploration:
             self._redone.append((PATIENCE if result is None else result.n_iter + 1) / self.time_in_precision)
         return result
 
-    def run_on(self, source: ArraySource, start: GaussianParameters, max_iter: int) -> EMResult | None:
+    def run_on(
+        self, source: ArraySource, start: GaussianParameters, max_iter: int, goal: Goal | None = None
+    ) -> EMResult | None:
         """Run EM on other rows than the sample; None if a component collapses."""
-        return self._run(start, self.tol, max_iter, watch_for(None), source)
+        return self._run(start, self.tol, max_iter, watch_for(goal), source)
 
     def run_to_convergence(self, start: GaussianParameters) -> EMResult | None:
         """Run EM as far as the fit does; None if a component collapses."""

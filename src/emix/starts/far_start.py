@@ -8,16 +8,20 @@ sample has no rows at all.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emix.em.loop import Goal
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters, full_covariances
 from emix.gaussian.scoring import score_rows
 from emix.rows.arrays import ArraySource
 from emix.starts.dense_start import start_on_rows
-from emix.starts.exploration import Exploration, Mode
+from emix.starts.exploration import FORESIGHT, Exploration, Mode
+from emix.starts.neighbours import merged_to
+from emix.starts.ranking import in_precision
 
 __all__ = ["ROWS", "far_start", "higher_with_far_rows"]
 
@@ -26,8 +30,14 @@ Array = NDArray[np.float64]
 # Rows that are asked. One in a thousand is then some thirty rows.
 ROWS = 32_768
 
-# Iterations of EM from the start and from what the sample gave, which tell which of them leads higher.
-ITERATIONS = 10
+# Iterations of EM from the start and from what the sample gave, which tell which of them leads higher. After the first
+# few the start is given up if FORESIGHT more steps like its last would not come as high: where the structure does not
+# suit the rows, some are far that no component can hold.
+ITERATIONS, PLAIN = 5, 2
+
+# A start is tried if far rows gain so much of what the merger costs: EM wins back a part of it. Else two runs on these
+# rows, five iterations of 100 000, would be made for nothing where a structure does not suit the rows.
+PART_OF_COST = 0.3
 
 # A row is far if one so far from its component is expected exp(−CHANCE) times among all that are asked, or less often.
 CHANCE = 7.0
@@ -52,18 +62,20 @@ def higher_with_far_rows(
     if source.n_rows > ROWS:
         drawn = source.draw(seed, ROWS)
         weight = None if source.sample_weight is None else source.sample_weight[drawn]
-        source = ArraySource(source.X.take(drawn, axis=0), weight, source.feature_names)
-    start = far_start(source, exploration.model, parameters)
+        X = in_precision(source.X.take(drawn, axis=0), exploration.source.dtype)
+        source = ArraySource(X, weight, source.feature_names)
+    start = far_start(source, exploration.model, parameters, exploration.source)
     if start is None:
         return None
-    found = exploration.run_on(source, start, ITERATIONS)
     before = exploration.run_on(source, parameters, ITERATIONS)
-    if found is None or (before is not None and found.log_likelihood <= before.log_likelihood):
-        return None
-    return Mode(start, found)
+    level = -math.inf if before is None else before.log_likelihood
+    found = exploration.run_on(source, start, ITERATIONS, Goal(level, FORESIGHT, PLAIN))
+    return Mode(start, found) if found is not None and found.log_likelihood > level else None
 
 
-def far_start(source: ArraySource, model: GaussianModel, parameters: GaussianParameters) -> GaussianParameters | None:
+def far_start(
+    source: ArraySource, model: GaussianModel, parameters: GaussianParameters, sample: ArraySource | None = None
+) -> GaussianParameters | None:
     """Return a start with one component on the far rows, and the others as they are after a merger.
 
     Parameters
@@ -74,24 +86,56 @@ def far_start(source: ArraySource, model: GaussianModel, parameters: GaussianPar
         Of two components or more.
     parameters : GaussianParameters
         A mode of a sample, or a mixture on the way to one.
+    sample : ArraySource, optional
+        Rows by which the cost of the merger is estimated.
 
     Returns
     -------
     GaussianParameters or None
-        None if fewer rows are far than a component needs.
+        None if fewer rows are far than a component needs, or if they gain too little beside what the merger costs.
     """
     rows = _far_rows(source, parameters)
     # Twice the rows that make a covariance regular, below which a component counts as collapsed.
-    enough = len(rows) > 2 * (parameters.n_features + 1)
-    return start_on_rows(source, model, parameters, rows) if enough else None
+    if len(rows) <= 2 * (parameters.n_features + 1):
+        return None
+    if sample is not None and not _may_gain(source, sample, parameters, rows):
+        return None
+    return start_on_rows(source, model, parameters, rows)
+
+
+@np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore")  # rows that are very far
+def _may_gain(source: ArraySource, sample: ArraySource, parameters: GaussianParameters, rows: NDArray[np.intp]) -> bool:
+    """True if far rows gain at least a part of what the merger costs that leaves a component for them."""
+    K, d = parameters.means.shape
+    if K == 2:
+        return True
+    X = source.X[rows].astype(np.float64)
+    weight = np.ones(len(rows)) if source.sample_weight is None else source.sample_weight[rows]
+    share = weight.sum() / source.total_weight
+    before = _log_density(source.X[rows], parameters)
+    unit = np.abs(X).max(axis=0)
+    unit[unit == 0.0] = 1.0
+    spread = np.atleast_2d(np.cov((X / unit).T, aweights=weight, ddof=0))
+    # The mean log-density of rows under the Gaussian with their moments, and the weight of its component.
+    log_det = np.linalg.slogdet(spread)[1] + 2.0 * np.log(unit).sum()
+    after = math.log(share) - 0.5 * (d * math.log(2.0 * math.pi * math.e) + log_det)
+    gain = share * (after - np.average(before, weights=weight))
+    others = merged_to(parameters, parameters.structure, K - 1)
+    cost = _log_density(sample.X, parameters).astype(np.float64) - _log_density(sample.X, others)
+    return not gain < PART_OF_COST * np.average(cost, weights=sample.sample_weight)
+
+
+def _log_density(X: NDArray[Any], parameters: GaussianParameters) -> NDArray[Any]:
+    found = score_rows(X, parameters, n_threads=1, warn_of_zeros=False).log_density
+    assert found is not None
+    return found
 
 
 @np.errstate(over="ignore", under="ignore", divide="ignore")  # rows that are very far, components of no weight
 def _far_rows(source: ArraySource, parameters: GaussianParameters) -> NDArray[np.intp]:
     """The rows that no component of the mixture would hold by chance."""
     X, (K, d) = source.X, parameters.means.shape
-    density = score_rows(X, parameters, n_threads=1, warn_of_zeros=False).log_density
-    assert density is not None
+    density = _log_density(X, parameters)
     covariances = full_covariances(parameters)
     # In units of the columns, so that nothing overflows.
     unit = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2).max(axis=0))

@@ -17,7 +17,7 @@ from emix.rows.refusals import LARGEST
 from emix.rows.source import Batch, RowSource
 from emix.starts.exploration import Exploration
 
-__all__ = ["MOST_RANKED", "n_near_the_best", "order_of", "passes_of_ranking", "ranked_by_all_rows"]
+__all__ = ["MOST_RANKED", "in_precision", "n_near_the_best", "order_of", "passes_of_ranking", "ranked_by_all_rows"]
 
 Array = NDArray[np.float64]
 
@@ -161,13 +161,13 @@ def _parts(rows: Batch, dtype: np.dtype[Any]) -> Iterator[tuple[NDArray[Any], Ar
         if places[-1] >= n_rows:  # of the last run, which may be shorter
             places = places[:-1]
         if counted is None or rows.weight is None:
-            yield _in_precision(rows.X.take(places, axis=0), dtype), None
+            yield in_precision(rows.X.take(places, axis=0), dtype), None
         else:
             places = counted[places]
-            yield _in_precision(rows.X.take(places, axis=0), dtype), rows.weight[places]
+            yield in_precision(rows.X.take(places, axis=0), dtype), rows.weight[places]
 
 
-def _in_precision(X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def in_precision(X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the rows in a precision that suits a sample of them, or as they are if one of these lies too far out."""
     if X.dtype == dtype or max(X.max(), -X.min()) > LARGEST[dtype.char]:
         return X
