@@ -118,7 +118,7 @@ def draw(results: Results, path: Path) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
-    drawing.unit(axes, "time of the search, in EM iterations of the same fit (median over seeds)")
+    drawing.unit(axes, "time of the search, in EM iterations")
     drawing.finish(drawn, path, "The default start of many rows", caption(results))
 
 
