@@ -200,7 +200,7 @@ class GaussianRun:
     def _steps_ahead(self) -> StepsAhead:
         if self._ahead is None:
             lone = None if self.shortcuts else self.sums.lone
-            self._ahead = StepsAhead(self.model, self.source, lone, self.sums.n_sums)
+            self._ahead = StepsAhead(self.model, self.source, lone)
         return self._ahead
 
     def state(self) -> dict[str, Array]:

@@ -17,7 +17,7 @@ from emix.gaussian.reg_covar import ridge_of
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.structures import STRUCTURES
 from emix.kernel.factors import LonePass, PassOutcome
-from emix.kernel.layout import parameters_layout
+from emix.kernel.layout import parameters_layout, statistics_layout
 from emix.parallel.threads import OPERATIONS_PER_CALL
 from emix.rows.source import RowSource
 
@@ -85,13 +85,12 @@ class StepsAhead:
     source : RowSource
     lone : LonePass or None
         The run's pass, if it is one call.
-    n_sums : int
-        Numbers of packed statistics.
     """
 
-    def __init__(self, model: GaussianModel, source: RowSource, lone: LonePass | None, n_sums: int) -> None:
-        self._model, self._source, self._n_sums = model, source, n_sums
+    def __init__(self, model: GaussianModel, source: RowSource, lone: LonePass | None) -> None:
+        self._model, self._source = model, source
         structure = model.structure
+        self._n_sums = statistics_layout(structure.form.code, model.n_components, model.n_features).size
         operations = source.n_rows * operations_of_pass(model.n_components, model.n_features)
         self._most = min(MOST_STEPS, int(OPERATIONS / operations))
         # A model of another class may have steps of its own, and so may a structure that is not of this package.
