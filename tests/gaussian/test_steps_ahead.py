@@ -39,7 +39,8 @@ def begun(structure: str = "full", X: Array = X, reg_covar: Any = "auto", n_comp
 def random_starts(run: GaussianRun, n: int) -> Array:
     """Packed statistics of rows that fall to components at random."""
     form, n_components = run.model.structure.form, run.model.n_components
-    X = np.ascontiguousarray(run.source.whole.X, dtype=np.float64)  # type: ignore[union-attr]
+    assert run.source.whole is not None
+    X = np.ascontiguousarray(run.source.whole.X, dtype=np.float64)
     labels = np.random.default_rng(1).integers(n_components, size=(n, len(X)))
     return np.array([statistics_of_labels(form, X, np.ones(len(X)), one, None, 1, n_components) for one in labels])
 

@@ -8,7 +8,6 @@ sample has no rows at all.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 from emix.em.loop import Goal
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters, full_covariances
-from emix.gaussian.scoring import score_rows
 from emix.rows.arrays import ArraySource
 from emix.starts.dense_start import start_on_rows
 from emix.starts.exploration import FORESIGHT, Exploration, Mode
 from emix.starts.neighbours import merged_to
-from emix.starts.ranking import in_precision
+from emix.starts.ranking import in_precision, log_densities
 
 __all__ = ["ROWS", "far_start", "higher_with_far_rows"]
 
@@ -110,9 +108,10 @@ def _may_gain(source: ArraySource, sample: ArraySource, parameters: GaussianPara
     if K == 2:
         return True
     X = source.X[rows].astype(np.float64)
-    weight = np.ones(len(rows)) if source.sample_weight is None else source.sample_weight[rows]
-    share = weight.sum() / source.total_weight
-    before = _log_density(source.X[rows], parameters)
+    weights = np.ones(source.n_rows) if source.sample_weight is None else source.sample_weight
+    weight = weights[rows]
+    share = weight.sum() / weights.sum()  # not of the total, which is in the user's unit
+    before = log_densities(source.X[rows], parameters, 1)
     unit = np.abs(X).max(axis=0)
     unit[unit == 0.0] = 1.0
     spread = np.atleast_2d(np.cov((X / unit).T, aweights=weight, ddof=0))
@@ -121,21 +120,15 @@ def _may_gain(source: ArraySource, sample: ArraySource, parameters: GaussianPara
     after = math.log(share) - 0.5 * (d * math.log(2.0 * math.pi * math.e) + log_det)
     gain = share * (after - np.average(before, weights=weight))
     others = merged_to(parameters, parameters.structure, K - 1)
-    cost = _log_density(sample.X, parameters).astype(np.float64) - _log_density(sample.X, others)
+    cost = log_densities(sample.X, parameters, 1).astype(np.float64) - log_densities(sample.X, others, 1)
     return not gain < PART_OF_COST * np.average(cost, weights=sample.sample_weight)
-
-
-def _log_density(X: NDArray[Any], parameters: GaussianParameters) -> NDArray[Any]:
-    found = score_rows(X, parameters, n_threads=1, warn_of_zeros=False).log_density
-    assert found is not None
-    return found
 
 
 @np.errstate(over="ignore", under="ignore", divide="ignore")  # rows that are very far, components of no weight
 def _far_rows(source: ArraySource, parameters: GaussianParameters) -> NDArray[np.intp]:
     """The rows that no component of the mixture would hold by chance."""
     X, (K, d) = source.X, parameters.means.shape
-    density = _log_density(X, parameters)
+    density = log_densities(X, parameters, 1)
     covariances = full_covariances(parameters)
     # In units of the columns, so that nothing overflows.
     unit = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2).max(axis=0))

@@ -17,7 +17,15 @@ from emix.rows.refusals import LARGEST
 from emix.rows.source import Batch, RowSource
 from emix.starts.exploration import Exploration
 
-__all__ = ["MOST_RANKED", "in_precision", "n_near_the_best", "order_of", "passes_of_ranking", "ranked_by_all_rows"]
+__all__ = [
+    "MOST_RANKED",
+    "in_precision",
+    "log_densities",
+    "n_near_the_best",
+    "order_of",
+    "passes_of_ranking",
+    "ranked_by_all_rows",
+]
 
 Array = NDArray[np.float64]
 
@@ -107,7 +115,7 @@ def order_of(
     for X, weight in _parts(rows, rows.X.dtype if dtype is None else dtype):
         density = np.empty((len(left), len(X)))
         for place, i in enumerate(left):
-            density[place] = _log_densities(X, mixtures[i], n_threads)
+            density[place] = log_densities(X, mixtures[i], n_threads)
         if density.min() == -np.inf:
             none = density == -np.inf
             # A row without density under all of them says nothing, and under some of them that they cannot be.
@@ -174,7 +182,8 @@ def in_precision(X: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return X.astype(dtype)
 
 
-def _log_densities(X: NDArray[Any], parameters: GaussianParameters, n_threads: int | None) -> NDArray[Any]:
+def log_densities(X: NDArray[Any], parameters: GaussianParameters, n_threads: int | None) -> NDArray[Any]:
+    """Return the log-density of each row under a mixture, in the rows' precision; −∞ without a warning."""
     found = score_rows(X, parameters, n_threads=n_threads, warn_of_zeros=False).log_density
     assert found is not None
     return found
