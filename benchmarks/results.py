@@ -42,11 +42,15 @@ def arguments(text: str, argv: Sequence[str] | None = None) -> argparse.Namespac
 def run(kind: str, text: str, measure: Callable[[argparse.Namespace], Results], argv: Sequence[str] | None) -> int:
     """Measure, and write ``<kind>.json``, the table and the figure."""
     options = arguments(text, argv)
-    results = {**header(kind, options), "versions": versions(), "blas": blas(), **measure(options)}
-    path = options.output / f"{kind}.json"
-    save(results, path)
-    write(path)
+    conclude(kind, options, blas=blas(), **measure(options))
     return 0
+
+
+def conclude(kind: str, options: argparse.Namespace, **measured: Any) -> None:
+    """Write what was measured, with when, where and with what, and its table and figure."""
+    path: Path = options.output / f"{kind}.json"
+    save({**header(kind, options), "versions": versions(), **measured}, path)
+    write(path)
 
 
 def header(kind: str, options: argparse.Namespace) -> Results:

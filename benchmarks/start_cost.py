@@ -25,7 +25,7 @@ from emix import GaussianModel
 from emix.em.loop import iterate
 from emix.rows.arrays import ArraySource
 from emix.starts.auto import AutoStarts
-from results import OUTPUT, Results, caption, header, save, versions, write
+from results import OUTPUT, Results, caption, conclude
 from start_data import data_set
 
 #: Iterations of the short and of the long run, whose difference is taken.
@@ -148,10 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f" of {1e3 * record['iteration']:.2f} ms",
                 flush=True,
             )
-    results = {**header("start_cost", options), "versions": versions(), "records": records}
-    path = options.output / "start_cost.json"
-    save(results, path)
-    write(path)
+    conclude("start_cost", options, records=records)
     return 0
 
 

@@ -31,7 +31,7 @@ import emix
 from emix.em.loop import iterate
 from emix.gaussian.collapse import judge_fit
 from emix.rows.arrays import ArraySource
-from results import OUTPUT, Results, caption, header, save, versions, write
+from results import OUTPUT, Results, caption, conclude
 from start_data import NAMES, DataSet, data_set
 
 MODES = Path(__file__).parent / "results" / "modes.json"
@@ -196,10 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{record['milliseconds']['median']:.2f} ms",
                 flush=True,
             )
-    results = {**header("starts", options), "versions": versions(), "records": records, "modes": modes}
-    path = options.output / "starts.json"
-    save(results, path)
-    write(path)
+    conclude("starts", options, records=records, modes=modes)
     return 0
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 import emix
 from emix.gaussian.collapse import judge_fit
 from emix.gaussian.structures import STRUCTURES
-from results import OUTPUT, Results, caption, header, save, versions, write
+from results import OUTPUT, Results, caption, conclude
 from start_data import data_set
 
 NUMBERS = range(1, 10)
@@ -226,10 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{record['cells']} higher, {len(record['behind'])} lower",
             flush=True,
         )
-    results = {**header("sweep", options), "versions": versions(), "records": records}
-    path = options.output / "sweep.json"
-    save(results, path)
-    write(path)
+    conclude("sweep", options, records=records)
     return 0
 
 
