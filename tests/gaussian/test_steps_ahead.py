@@ -89,6 +89,24 @@ def test_a_run_that_ends_at_the_most_steps_has_the_log_likelihood_of_its_paramet
 
 
 @in_one_call
+@pytest.mark.parametrize("most", [1, 3])
+def test_the_e_step_after_the_last_of_the_steps_comes_with_them(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begun()
+    start = make_start("kmeans", run.source, run.model, 0, 0)
+    found = run.advance(start, -math.inf, 0.0, 0.0, most)
+    assert found is not None
+    parameters, _, rising = found
+    assert len(rising) == most
+    expected = run.model.e_step(run.source, parameters)
+    # No pass is left to be taken.
+    monkeypatch.setattr(run.sums, "lone", None)
+    monkeypatch.setattr(run.sums, "take", None)
+    statistics, log_likelihood = run.e_step(parameters)
+    assert log_likelihood == pytest.approx(expected[1], rel=1e-13)  # all but what a pass before leaves out
+    np.testing.assert_allclose(statistics.packed, expected[0].packed, rtol=1e-11, atol=1e-11)
+
+
+@in_one_call
 def test_a_run_far_from_its_goal_is_given_up() -> None:
     run = begun()
     [ended] = whole_runs(run, random_starts(run, 1), 1e-6, 500, (math.inf, 10.0, 4))

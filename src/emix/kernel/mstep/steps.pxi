@@ -140,8 +140,7 @@ cdef class LonePass:
             before, after = at.statistics + at.last * n_sums, at.statistics + other * n_sums
             at.total = self.pass_over(at.lines + at.line * size, before, rule.limits, after)
             rise = at.total - at.log_likelihood
-            goes_wrong = not isfinite(at.total) or has_shrunk(before, after, K, SHRUNK) or cancels(
-                form, K, d, MOST_LOST, MOST_EXACT * rule.epsilon, after)
+            goes_wrong = self.goes_wrong(rule, at.total, before, after)
             least = max(rule.enough, rule.rounding * (fabs(at.total) + rule.weight))
             ends = not rise > least or (at.n >= rule.spared and at.total + rule.ahead * rise < rule.goal)
             # The line that holds neither the parameters of this E-step nor those of the one before is free.
@@ -175,6 +174,25 @@ cdef class LonePass:
             at.previous, at.line, at.last = at.line, 3 - at.line - at.previous, other
             at.n += 1
 
+    cdef void close(self, const Rule *rule, Climb *at) noexcept nogil:
+        """Take one E-step more, unless sums have to be taken anew for it"""
+        cdef Py_ssize_t K = self.buffers.K, d = self.buffers.d
+        cdef Py_ssize_t n_sums = statistics_layout(self.buffers.form, K, d).size
+        cdef double *before = at.statistics + at.last * n_sums
+        cdef double *after = at.statistics + (1 - at.last) * n_sums
+        at.total = self.pass_over(
+            at.lines + at.line * parameters_layout(self.buffers.form, K, d).size, before, rule.limits, after)
+        at.is_left = self.goes_wrong(rule, at.total, before, after)
+        at.is_closed = not at.is_left
+
+    cdef bint goes_wrong(
+        self, const Rule *rule, double total, const double *before, const double *after     # IN
+    ) noexcept nogil:
+        """True if an E-step has to be taken anew, or ends the fit with an error"""
+        cdef Py_ssize_t K = self.buffers.K
+        return not isfinite(total) or has_shrunk(before, after, K, SHRUNK) or cancels(
+            self.buffers.form, K, self.buffers.d, MOST_LOST, MOST_EXACT * rule.epsilon, after)
+
     def advance(
         self, int structure, double ridge, Columns columns not None,        # IN: of the M-step
         double enough, double rounding, double weight,                      # IN: of the stopping rule
@@ -183,7 +201,7 @@ cdef class LonePass:
         double[::1] log_likelihoods,        # OUT
         PassOutcome outcome not None,       # OUT: of the last E-step
         double[::1] under, double[::1] found,   # OUT: the parameters of the last E-step, and those after it
-        PassOutcome closing not None,           # OUT: of the E-step after it, where that needs no other sums
+        PassOutcome closing not None,           # OUT: of the E-step after it, unless that needs other sums
         double goal=-INFINITY, double ahead=1, Py_ssize_t spared=0,     # IN: of `Goal` in em/loop.py
         Py_ssize_t first_plain=-1,      # IN: M-steps before those that may go further (relaxation.pxi); −1: none may
     ):
@@ -198,8 +216,8 @@ cdef class LonePass:
         little that the steps would end: only EM's own step tells that. The M-step of E-step number `most` is EM's too,
         since callers judge by the rise after it.
 
-        Returns the number of E-steps taken; whether `closing` has the one that was left, which the caller otherwise
-        takes again; and whether EM's own M-step of the last sums failed, in the place of one that was taken back.
+        Returns the number of E-steps taken; whether `closing` has the one after them, which the caller otherwise takes;
+        and whether EM's own M-step of the last sums failed, in the place of one that was taken back.
         """
         cdef Py_ssize_t K = self.buffers.K, d = self.buffers.d, k
         cdef int form = self.form_of_rule(structure)
@@ -233,6 +251,8 @@ cdef class LonePass:
             raise
         with nogil:
             self.climb(&rule, &search, &climb, &log_likelihoods[0] if rule.most > 0 else NULL)
+            if climb.n > 0 and climb.n == rule.most and not climb.has_failed:
+                self.close(&rule, &climb)
             if climb.n > 0:
                 memcpy(&under[0], climb.lines + climb.previous * at.size, sizeof(double) * at.size)
                 memcpy(&found[0], climb.lines + climb.line * at.size, sizeof(double) * at.size)
@@ -288,13 +308,11 @@ cdef class LonePass:
                 log_likelihoods[i] = -INFINITY
                 if self.follow(&search, &rule, climb.lines + size, climb.statistics, climb.lines) < 0:
                     self.climb(&rule, &search, &climb, NULL)
-                    if climb.n == most:
-                        climb.total = self.pass_over(
-                            climb.lines + climb.line * size, climb.statistics + climb.last * n_sums, rule.limits,
-                            climb.statistics + (1 - climb.last) * n_sums)
+                    if climb.n == most and not climb.has_failed:
+                        self.close(&rule, &climb)
                     if climb.is_left:
                         log_likelihoods[i] = NAN
-                    elif (climb.is_closed or climb.n == most) and isfinite(climb.total):
+                    elif climb.is_closed:
                         log_likelihoods[i] = climb.total
                         memcpy(&found[i, 0], climb.lines + climb.line * size, sizeof(double) * size)
                 n_iter[i] = climb.n
