@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from typing import Any
 
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from emix.gaussian import label_sums
 from emix.gaussian.forms import FORMS
-from emix.kernel.level import available_levels
 from emix.starts import kmeans
 from emix.starts import starting_parameters as starts
 from emix.starts.uniforms import Uniforms
@@ -20,11 +18,6 @@ from emix.starts.uniforms import Uniforms
 Array = NDArray[np.float64]
 
 SHAPES = [(1, 1), (3, 2), (255, 3), (256, 4), (257, 5), (600, 9)]  # blocks have 256 rows, groups four features
-
-
-@pytest.fixture(params=[level for level in available_levels() if level != "blas"])
-def clusters(request: pytest.FixtureRequest) -> Any:
-    return importlib.import_module(f"emix.kernel.clusters_{request.param}")
 
 
 def rows(n: int, d: int, seed: int = 0) -> tuple[Array, Array]:

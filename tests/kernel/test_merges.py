@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emix.kernel.level import available_levels
-
 Array = NDArray[np.float64]
-
-
-@pytest.fixture(params=[level for level in available_levels() if level != "blas"])
-def clusters(request: pytest.FixtureRequest) -> Any:
-    return importlib.import_module(f"emix.kernel.clusters_{request.param}")
 
 
 def scatter(Z: Array, weight: Array) -> Array:

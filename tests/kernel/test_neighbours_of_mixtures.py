@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,3 +166,52 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
         factors.split(weights, means, covariances, 0.8, *more[:2], more[2][:4].copy())
     with pytest.raises(ValueError, match="shares no part"):
         factors.q_of_union(0, weights, means, covariances, 0, 1)
+
+
+@pytest.mark.parametrize("K", [1, 2, 9, 40])  # the lock is kept, and released
+def test_distances_between_components(K: int) -> None:
+    _, means, covariances = components(K, 4)
+    unit = np.array([1e100, 1e-100, 0.0, 1.0])  # the third column is constant
+    scale = np.where(unit > 0.0, unit, 1.0)
+    found = np.full((K, K), np.nan)
+    for first, last in ((0, K // 2), (K // 2, K)):
+        factors.distances(means * scale, covariances * scale * scale[:, np.newaxis], unit, first, last, found)
+    varies = np.flatnonzero(unit)
+    away = (means[:, np.newaxis] - means)[..., varies]
+    both = (covariances[:, np.newaxis] + covariances)[..., varies[:, np.newaxis], varies]
+    expected = np.einsum("klj,klj->kl", away, np.linalg.solve(both, away[..., np.newaxis])[..., 0])
+    np.fill_diagonal(expected, -1.0)
+    # The sums of two random covariances have condition numbers of some hundreds.
+    np.testing.assert_allclose(found, expected, rtol=1e-11)
+
+
+def test_distances_where_a_covariance_is_none() -> None:
+    _, means, covariances = components(3, 2)
+    covariances[0] = -np.eye(2) - covariances[1]
+    found = np.empty((3, 3))
+    factors.distances(means, covariances, np.ones(2), 0, 3, found)
+    assert found[0, 1] == found[1, 0] == np.inf
+    assert np.isfinite(found[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"covariances": np.ones((4, 2, 2))}, "covariances has 4 numbers, expected 3"),
+        ({"covariances": np.ones((3, 1, 2))}, "a covariance has 1 numbers, expected 2"),
+        ({"covariances": np.ones((3, 2, 1))}, "a row of a covariance has 1 numbers, expected 2"),
+        ({"unit": np.ones(3)}, "unit has 3 numbers, expected 2"),
+        ({"last": 4}, "the components are 0 to 4"),
+        ({"first": -1}, "the components are -1 to 3"),
+        ({"out": np.empty((2, 3))}, "out has 2 numbers, expected 3"),
+        ({"out": np.empty((3, 2))}, "a row of out has 2 numbers, expected 3"),
+        ({"means": np.ones((0, 2)), "covariances": np.ones((0, 2, 2)), "out": np.empty((0, 0))}, r"shape \(0, 2\)"),
+    ],
+)
+def test_distances_refuse_what_does_not_fit(changed: dict[str, Any], text: str) -> None:
+    fits = {
+        "means": np.ones((3, 2)), "covariances": np.ones((3, 2, 2)), "unit": np.ones(2), "first": 0, "last": 3,
+        "out": np.empty((3, 3)),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=text):
+        factors.distances(*(fits | changed).values())

@@ -31,7 +31,7 @@ ROWS = np.random.default_rng(0).normal(size=(4000, 2))
     ],
 )
 def test_single_precision_where_it_tells_rows_apart(X: Array) -> None:
-    found = in_single_precision(X)
+    found = in_single_precision(X, np.sort(X.T, axis=1))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, X, rtol=6e-8)  # half of its eps
 
@@ -47,7 +47,7 @@ def test_single_precision_where_it_tells_rows_apart(X: Array) -> None:
     ],
 )
 def test_double_precision_elsewhere(X: Array) -> None:
-    assert in_single_precision(X) is X
+    assert in_single_precision(X, np.sort(X.T, axis=1)) is X
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e8])
@@ -96,3 +96,29 @@ def test_a_flat_component_is_no_collapse_of_a_sample_in_single_precision() -> No
         mixture = emix.GaussianMixture(3, random_state=0).fit(X)
     assert not mixture.runs_[0].degenerate
     assert mixture.lower_bound_ == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_work_side_by_side_has_equal_parts_of_what_is_left(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emix.starts.exploration.LEAST_OF_THREADS", 0.0)
+    exploration = Exploration(ArraySource(ROWS), GaussianModel(3, 2, "full", "auto", n_threads), 0, 1e-6, 1000)
+    exploration.left = 90.0
+    given = [0.0] * 3
+
+    def work(number: int, part: Exploration) -> None:
+        given[number] = part.left
+        part.left -= 10.0 * number  # the last takes more than it has
+        if number == 0:
+            part.shared(2, inner)
+
+    def inner(number: int, part: Exploration) -> None:
+        part.left -= 1.0
+
+    exploration.shared(3, work)
+    assert given == [30.0] * 3
+    assert exploration.left == 90.0 - 0.0 - 10.0 - 20.0 - 2.0
+
+    def alone(number: int, part: Exploration) -> None:
+        assert part is exploration
+
+    exploration.shared(1, alone)

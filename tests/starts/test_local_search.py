@@ -47,7 +47,7 @@ def test_a_component_leaves_where_it_is_one_too_many(structure: str) -> None:
     X = three_groups()
     found, mode = trapped(X, structure)
     assert np.sum(mode.result.parameters.means[:, 0] < 0.0) == 2  # EM itself does not get out
-    better = LocalSearch(found, 0).climbed(mode)
+    better = LocalSearch(found, 0).climbed(mode, found)
     # Means of 100 rows of standard deviation 1: a tenth, times 3.
     np.testing.assert_allclose(sorted_means(better), CENTERS, rtol=0, atol=0.3)
     assert better.result.log_likelihood > mode.result.log_likelihood + 0.1 * len(X)
@@ -64,7 +64,7 @@ def test_one_of_many_components_moves() -> None:
     found = Exploration(ArraySource(X), GaussianModel(6, 2, "full", "auto"), 0, 1e-6, 1000)
     result = found.run(start, 200)
     assert result is not None
-    better = LocalSearch(found, 1).climbed(Mode(start, result)).result.parameters
+    better = LocalSearch(found, 1).climbed(Mode(start, result), found).result.parameters
     # A tenth or so is the standard error of a mean of 60 rows. Each group has a component.
     nearest = np.linalg.norm(better.means[:, np.newaxis] - centers, axis=2).min(axis=0)
     assert nearest.max() < 0.6
@@ -72,9 +72,9 @@ def test_one_of_many_components_moves() -> None:
 
 def test_the_best_mode_stays() -> None:
     found, mode = trapped(three_groups())
-    best = LocalSearch(found, 0).climbed(mode)
+    best = LocalSearch(found, 0).climbed(mode, found)
     again = LocalSearch(found, 1)
-    assert again.climbed(best).result.log_likelihood == pytest.approx(best.result.log_likelihood, abs=1e-4 * 300)
+    assert again.climbed(best, found).result.log_likelihood == pytest.approx(best.result.log_likelihood, abs=1e-4 * 300)
     assert not again.was_long
 
 
@@ -86,13 +86,15 @@ def test_no_mode_is_left_for_a_lower_one() -> None:
         found = Exploration(source, model, 0, 1e-6, 1000, 0.05)
         result = found.run(start, 200)
         assert result is not None
-        assert LocalSearch(found, seed).climbed(Mode(start, result)).result.log_likelihood >= result.log_likelihood
+        assert (
+            LocalSearch(found, seed).climbed(Mode(start, result), found).result.log_likelihood >= result.log_likelihood
+        )
 
 
 def test_nothing_moves_without_passes_left() -> None:
     found, mode = trapped(three_groups())
     found.left = 0.0
-    assert LocalSearch(found, 0).climbed(mode) is mode
+    assert LocalSearch(found, 0).climbed(mode, found) is mode
 
 
 def test_two_components_are_cut_anew_in_another_direction() -> None:
@@ -105,7 +107,7 @@ def test_two_components_are_cut_anew_in_another_direction() -> None:
     found = Exploration(ArraySource(X), GaussianModel(2, 2, "full", "auto"), 0, 1e-6, 1000)
     result = found.run(start, 1)
     assert result is not None
-    better = LocalSearch(found, 0).climbed(Mode(start, result)).result
+    better = LocalSearch(found, 0).climbed(Mode(start, result), found).result
     np.testing.assert_allclose(np.sort(better.parameters.means[:, 0]), [-2.0, 2.0], rtol=0, atol=0.1)
 
 
@@ -115,7 +117,7 @@ def test_weights_count_and_rows_of_weight_zero_do_not() -> None:
     far = np.array([[500.0, 500.0], [-500.0, 500.0], [0.0, -500.0]])
     found, mode = trapped(np.vstack([X, far]), weight=np.concatenate([weight, np.zeros(3)]))
     repeated, start = trapped(np.repeat(X, weight.astype(int), axis=0))
-    better, other = LocalSearch(found, 0).climbed(mode), LocalSearch(repeated, 0).climbed(start)
+    better, other = LocalSearch(found, 0).climbed(mode, found), LocalSearch(repeated, 0).climbed(start, repeated)
     # Each ends within tol = 1e-5 a row and iteration of one mode.
     assert better.result.log_likelihood == pytest.approx(other.result.log_likelihood, abs=1e-4 * weight.sum())
 
@@ -124,7 +126,7 @@ def test_the_same_seed_takes_the_same_way() -> None:
     ends = []
     for seed in (3, 3):
         found, mode = trapped(three_groups())
-        ends.append(LocalSearch(found, seed).climbed(mode).result.parameters.packed)
+        ends.append(LocalSearch(found, seed).climbed(mode, found).result.parameters.packed)
     np.testing.assert_array_equal(*ends)
 
 
@@ -139,7 +141,7 @@ def test_any_magnitude(scale: float) -> None:
     found = Exploration(ArraySource(X * scale), GaussianModel(3, 2, "full", "auto"), 0, 1e-6, 1000)
     there = found.run(start, 1)
     assert there is not None
-    better = LocalSearch(found, 0).climbed(Mode(start, there))
+    better = LocalSearch(found, 0).climbed(Mode(start, there), found)
     np.testing.assert_allclose(sorted_means(better) / scale, CENTERS / 100.0, rtol=0, atol=0.003)
 
 
@@ -150,4 +152,4 @@ def test_components_of_few_rows_and_constant_columns_make_no_error() -> None:
     start = GaussianParameters.from_covariances("spherical", np.full(4, 0.25), X[::5], np.ones(4))
     result = found.run(start, 3)
     assert result is not None
-    assert LocalSearch(found, 0).climbed(Mode(start, result)).result.log_likelihood >= result.log_likelihood
+    assert LocalSearch(found, 0).climbed(Mode(start, result), found).result.log_likelihood >= result.log_likelihood

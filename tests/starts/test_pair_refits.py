@@ -15,7 +15,7 @@ from emix.rows.arrays import ArraySource
 from emix.starts import pair_refits
 from emix.starts.exploration import PATIENCE, SAME_MODE, Exploration, Mode
 from emix.starts.local_search import LocalSearch
-from emix.starts.pair_refits import A_CALL, A_REFIT, LEAST_SHARE, PAIRS, NearPairs, Refit, can_refit
+from emix.starts.pair_refits import A_CALL, A_REFIT, LEAST_SHARE, PAIRS, NearPairs, can_refit
 from emix.starts.starting_parameters import start_of_labels
 from emix.starts.uniforms import Uniforms
 
@@ -47,9 +47,13 @@ def lower_mode(exploration: Exploration) -> Mode:
     return Mode(start, result)
 
 
-def refitted(exploration: Exploration, parameters: GaussianParameters, least: float = -0.05) -> list[Refit]:
+def refitted(
+    exploration: Exploration, parameters: GaussianParameters, least: float = -0.05
+) -> list[tuple[float, GaussianParameters]]:
+    """The gain of each refit, and the whole mixture after it."""
     apart = np.linalg.norm(parameters.means[:, np.newaxis] - parameters.means, axis=2)
-    return NearPairs(exploration, parameters, apart).refits(Uniforms(0, 0, 1), least, range(1))
+    pairs = NearPairs(exploration, parameters, apart)
+    return [(refit.gain, pairs.mixture(refit)) for refit in pairs.refits(Uniforms(0, 0, 1), least, range(1))]
 
 
 def counted_runs(monkeypatch: pytest.MonkeyPatch) -> list[None]:
@@ -128,7 +132,7 @@ def test_components_that_take_no_part_stay_as_they_are() -> None:
 
 def test_a_refit_that_comes_back_to_its_mode_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     exploration = explored(cross())
-    best = LocalSearch(exploration, 0).climbed(lower_mode(exploration)).result.parameters
+    best = LocalSearch(exploration, 0).climbed(lower_mode(exploration), exploration).result.parameters
     runs = counted_runs(monkeypatch)
     gains = [gain for gain, _ in refitted(exploration, best, least=-SAME_MODE)]
     assert len(runs) == PAIRS
@@ -141,7 +145,7 @@ def test_the_search_climbs_by_pairs(left: float) -> None:
     mode = lower_mode(exploration)
     exploration.left = left  # 30: the budget ends with the run that comes higher
     search = LocalSearch(exploration, 0)
-    best = search.climbed(mode)
+    best = search.climbed(mode, exploration)
     rise = (best.result.log_likelihood - mode.result.log_likelihood) / exploration.source.total_weight
     assert rise > 0.5
     # The lower mode lies too far below for another sample to have it higher.
@@ -154,12 +158,12 @@ def test_a_mode_within_the_noise_of_a_higher_one_is_kept_as_its_rival() -> None:
     mode = lower_mode(exploration)
     exploration.noise = 1.0  # nats a row, above the 0.67 between the two modes
     search = LocalSearch(exploration, 0)
-    best = search.climbed(mode)
+    best = search.climbed(mode, exploration)
     assert best.result.log_likelihood > mode.result.log_likelihood
     assert sum(exploration.agree(rival.result, mode.result) for rival in search.rivals) == 1
     # From the higher mode refits come down to lower ones, which are rivals too.
     search = LocalSearch(exploration, 0)
-    assert exploration.agree(search.climbed(best).result, best.result)
+    assert exploration.agree(search.climbed(best, exploration).result, best.result)
     assert all(rival.result.log_likelihood < best.result.log_likelihood for rival in search.rivals)
 
 
@@ -167,7 +171,7 @@ def test_all_rows_have_no_rivals() -> None:
     exploration = explored(cross(500))
     assert exploration.noise == 0.0
     search = LocalSearch(exploration, 0)
-    search.climbed(lower_mode(exploration))
+    search.climbed(lower_mode(exploration), exploration)
     assert search.rivals == []
 
 
@@ -227,7 +231,7 @@ def test_runs_in_one_call_are_those_of_the_loop(structure: str, monkeypatch: pyt
     assert len(found) == len(others) > 0
     for one, other in zip(found, others):
         # Either ends where steps gain less than the search's tolerance.
-        assert one.gain == pytest.approx(other.gain, abs=10 * exploration.tol)
+        assert one[0] == pytest.approx(other[0], abs=10 * exploration.tol)
 
 
 def test_a_refit_whose_component_collapses_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,8 +246,8 @@ def test_a_refit_whose_component_collapses_is_left_out(monkeypatch: pytest.Monke
         if not in_one_call:
             monkeypatch.setattr(GaussianRun, "advance_each", lambda *arguments: None)
         # The nearest pair alone.
-        for gain, after in NearPairs(exploration, parameters, apart).refits(Uniforms(0, 0, 1), -9.0, range(1, 2)):
-            assert np.linalg.det(after.covariances).min() > 0.0, gain
+        for refit in NearPairs(exploration, parameters, apart).refits(Uniforms(0, 0, 1), -9.0, range(1, 2)):
+            assert np.linalg.det(refit.pair.covariances).min() > 0.0, refit.gain
 
 
 def test_a_pair_that_holds_no_rows_is_not_refitted() -> None:
@@ -253,8 +257,8 @@ def test_a_pair_that_holds_no_rows_is_not_refitted() -> None:
     )
     apart = np.linalg.norm(parameters.means[:, np.newaxis] - parameters.means, axis=2)
     apart[1, 2] = apart[2, 1] = 0.0
-    for gain, _ in NearPairs(exploration, parameters, apart).refits(Uniforms(0, 0, 1), -9.0, range(1)):
-        assert np.isfinite(gain)
+    for refit in NearPairs(exploration, parameters, apart).refits(Uniforms(0, 0, 1), -9.0, range(1)):
+        assert np.isfinite(refit.gain)
 
 
 @pytest.mark.parametrize(("n", "n_refitted"), [(2, 2), (20, 3)])

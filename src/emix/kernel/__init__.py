@@ -23,9 +23,9 @@ Order of reading
 5. ``mstep/factors.pyx``: the M-step. ``structures`` has the covariances of the six structures that are sums, and what
    the other eight begin with; ``shared_parts`` and ``orientation`` go on from there. ``mstep/steps.pxi``: E-steps and
    M-steps in one call; ``mstep/relaxation.pxi``: those of a search may go further than EM does.
-   ``mstep/neighbours.pxi``: components merged and split. ``starts/clusters.pyx``: k-means,
-   agglomerations and other starts. ``rows/values.pyx``: checks of values. ``processor.pyx``: instruction-set levels;
-   ``level.py`` chooses one.
+   ``mstep/neighbours.pxi``: components merged and split. ``mstep/distances.pxi``: distances between components.
+   ``starts/clusters.pyx``: k-means, agglomerations and other starts; ``starts/pairs.pxi``: two components alone.
+   ``rows/values.pyx``: checks of values. ``processor.pyx``: instruction-set levels; ``level.py`` chooses one.
 
 Shortcuts
 ---------

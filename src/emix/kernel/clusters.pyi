@@ -84,6 +84,28 @@ def small_start(
     statistics: NDArray[np.float64],
     /,
 ) -> bool: ...
+def rows_of_pair(
+    X: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    responsibilities: NDArray[np.float64],
+    log_density: NDArray[np.float64],
+    first: int,
+    second: int,
+    pair_weight: float,
+    least: float,
+    rows: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    extremes: NDArray[np.float64],
+    /,
+) -> tuple[int, float, float, float, float]: ...
+def sums_of_halves(
+    form: int,
+    X: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    uniforms: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+    /,
+) -> None: ...
 def distinct_rows(X: NDArray[np.float64], table: NDArray[np.intp], equals: NDArray[np.intp], /) -> int: ...
 def named_merges(
     a: NDArray[np.intp],

@@ -70,6 +70,14 @@ def q_of_union(
     first: int,
     second: int,
 ) -> float: ...
+def distances(
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    unit: NDArray[np.float64],
+    first: int,
+    last: int,
+    out: NDArray[np.float64],
+) -> None: ...
 def split(
     weights: NDArray[np.float64],
     means: NDArray[np.float64],

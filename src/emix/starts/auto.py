@@ -18,38 +18,21 @@ from typing import NamedTuple
 from emix.arguments import counted
 from emix.em.loop import Goal
 from emix.em.result import EMResult
-from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
+from emix.starts.candidates import CANDIDATE_ITERATIONS, FIRST, FRESH, Candidate, Candidates
 from emix.starts.dense_start import dense_start
 from emix.starts.exploration import Exploration, Mode
-from emix.starts.far_start import higher_with_far_rows
+from emix.starts.far_start import higher_with_far_rows, rows_to_ask
 from emix.starts.local_search import LocalSearch
-from emix.starts.merging import merged_down, passes_of_merging
 from emix.starts.ranking import n_near_the_best, passes_of_ranking, ranked_by_all_rows
-from emix.starts.starting_parameters import STARTS, make_cells, make_start
+from emix.starts.starting_parameters import STARTS, make_start
 
 __all__ = ["FRESH", "INIT_PARAMS", "AutoStarts", "Start"]
 
 INIT_PARAMS = ("auto", *STARTS)
 """Values of the setting `init_params`."""
-
-# Kinds of candidates, each with the number of its restart. If the first three agree, the others are not made.
-_CANDIDATES = (
-    ("kmeans", 0), ("k-means++", 1), ("random_from_data", 2), ("ward", 0), ("k-means++", 3), ("random_from_data", 4),
-)  # fmt: skip
-_FIRST = 3
-# Further candidates of a search of many rows that has no room for refits. k-means on a sample often ends in a poor
-# optimum: of 224 fits of 28 made-up mixtures of 100 000 rows, 55 end more than 1e-3 nats a row below the best mode
-# known without these, and 39 with them. No other candidate draws by k-means++ with the numbers of these restarts.
-_OF_SAMPLE = ("kmeans", 2), ("kmeans", 4)
-# Kinds of fresh candidates and of fresh runs, by turns.
-FRESH = ("random_from_data", "k-means++")
-# The kind of the candidates that begin with more components, how many are made at first, and iterations of EM of one.
-# On pixels of a photograph 1 105 of 1 200 fits end in the best mode known with these and 1 111 with six iterations; of
-# 600, with a budget a tenth smaller, 557 and 536. Four candidates, and six, do no better.
-MERGED, N_MERGED, MERGED_ITERATIONS = "merged", 5, 4
 
 # The kind of the start with a component on rows that lie close together, and how many are made, one from the other.
 DENSE, MOST_DENSE = "dense", 2
@@ -57,21 +40,23 @@ DENSE, MOST_DENSE = "dense", 2
 # The kind of the start with a component on rows that lie far from all others.
 FAR = "far"
 
-# The part of the budget that merged candidates may take at first.
-MERGED_SHARE = 0.5
-
 # Where the budget is one of iterations, so many passes have to be left for the other three kinds of candidates to be
 # made, and so many for refits of pairs. With less, all candidates are taken to their ends before the first is improved:
 # where components overlap a candidate says little of its mode. On pixels of a photograph, of which 250 passes or so are
 # left, 556 of 600 fits end in the best mode known, and 524 where refits wait for all candidates.
 ROOM_FOR_OTHERS, ROOM_FOR_REFITS = 500.0, 150.0
 
-# Iterations of EM for a candidate, and for one that becomes a mode.
-CANDIDATE_ITERATIONS, MODE_ITERATIONS = 15, 200
+# Iterations of EM for a candidate that becomes a mode.
+MODE_ITERATIONS = 200
 
-# A fresh candidate that collapses is counted as so many passes: it is not known when it did. With 1, a search in which
-# all do (1 797 × 30, K 20) takes 18 s, with 5 it takes 4; with 15 that of wine, K 4, ends before its best mode.
-PASSES_OF_COLLAPSED = 5.0
+# Candidates of a sample that go side by side to their ends, and climb. A search ends with the second at the earliest.
+# Of few rows one climbs after the other, as each may use up the budget.
+AT_ONCE = 2
+
+# Passes that have to be left of a sample's budget for more of them to climb once some have. With less, they are not
+# converged when all rows rank them: on pixels of a photograph 4 395 of 4 800 fits end in the best mode known with this
+# bound, and 4 372 without it.
+LEAST_OF_CLIMB = 60.0
 
 # Nats per unit of weight. Candidates that are so near each other after their few iterations are on the way to one mode.
 # Over 40 seeds each, three kinds agreed in 59 fits of iris, faithful, breast cancer and two made-up mixtures. In one of
@@ -103,12 +88,6 @@ class Start(NamedTuple):
     parameters: GaussianParameters
     kind: str
     result: EMResult | None = None
-
-
-class _Candidate(NamedTuple):
-    kind: str
-    start: GaussianParameters
-    result: EMResult
 
 
 class AutoStarts:
@@ -151,11 +130,12 @@ class AutoStarts:
         search: float = 1.0,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        self._say, self._n_candidates = say, 0
+        self._say = say
         self._source, self._model, self._seed = source, model, seed
         self.exploration = Exploration(source, model, seed, tol, max_iter, search)
-        self._restart = 1 + max(restart for _, restart in _CANDIDATES + _OF_SAMPLE)
-        found: list[_Candidate] = []
+        self._candidates = Candidates(self.exploration, source, seed, self._tell)
+        self._asked: ArraySource | None = None
+        found: list[Candidate] = []
         self._first: list[Start] = []  # of all rows: the start of the best mode
         # One component has one mode. A fit of fewer iterations than a candidate's would hide that it stopped early.
         if search > 0.0 and model.n_components > 1 and max_iter >= CANDIDATE_ITERATIONS:
@@ -183,123 +163,68 @@ class AutoStarts:
         number = max(0, run - 1)
         if number < len(self._starts):
             return self._starts[number]
-        kind, restart = FRESH[run % 2], self._restart + run
+        kind, restart = FRESH[run % 2], self._candidates.restart + run
         return Start(make_start(kind, self._source, self._model, self._seed, restart), kind)
 
-    def _search(self) -> list[_Candidate]:
+    def _search(self) -> list[Candidate]:
         """Modes and candidates, the best first; the first does not collapse."""
-        exploration = self.exploration
-        # One at least, if the budget is not enough for three.
-        n_first = min(_FIRST, max(1, int(exploration.left / CANDIDATE_ITERATIONS)))
-        waiting = self._candidates(_CANDIDATES[:n_first])
-        if self._kinds_at_best(waiting) == _FIRST:
+        exploration, candidates = self.exploration, self._candidates
+        of_sample = exploration.source is not self._source
+        ranking = passes_of_ranking(exploration, self._source.n_rows) if of_sample else 0.0
+        waiting = candidates.first(*((self._take_rows_to_ask,) if of_sample else ()), kept=ranking)
+        if self._kinds_at_best(waiting) == len(waiting) >= FIRST:
             return self._without_collapse(self._with_dense(self._at_best(waiting)[:1]))
-        if exploration.source is not self._source:
-            exploration.left -= passes_of_ranking(exploration, self._source.n_rows)
-            if exploration.passes_of_a_run > 0.0 and 0.0 < exploration.left < ROOM_FOR_REFITS:
-                waiting += self._candidates(_OF_SAMPLE)
-        waiting += self._merged_down(N_MERGED)
-        least = ROOM_FOR_OTHERS if exploration.passes_of_a_run > 0.0 else _FIRST * CANDIDATE_ITERATIONS
-        if exploration.left > least:
-            waiting += self._candidates(_CANDIDATES[_FIRST:])
+        is_of_iterations = exploration.passes_of_a_run > 0.0
+        if of_sample:
+            exploration.left -= ranking
+            is_short = is_of_iterations and 0.0 < exploration.left < ROOM_FOR_REFITS
+            waiting += candidates.merged(is_short=is_short)
+        if exploration.left > (ROOM_FOR_OTHERS if is_of_iterations else FIRST * CANDIDATE_ITERATIONS):
+            waiting += candidates.others()
         if self._kinds_at_best(waiting) >= AGREEING:
             return self._without_collapse(self._with_dense(self._at_best(waiting)[:1]))
         waiting = self._promising(self._distinct(waiting))
-        search, modes = LocalSearch(exploration, self._seed), list[_Candidate]()
-        n_found, enough, n_climbs, n_fresh = 0, ENOUGH, 0, 0
-        if exploration.passes_of_a_run > 0.0 and exploration.left < ROOM_FOR_REFITS:
-            ended = list[_Candidate]()
+        if is_of_iterations and exploration.left < ROOM_FOR_REFITS:
+            ended = list[Candidate]()
             while waiting and exploration.left > 0.0:
-                ended.append(self._to_its_end(waiting.pop(0)))
+                n = min(AT_ONCE, max(1, int(exploration.left / CANDIDATE_ITERATIONS)))
+                ended += self._to_their_ends(waiting[:n])
+                del waiting[:n]
             waiting = self._distinct(ended) + waiting
-        while n_found < enough and exploration.left > 0.0:
+        at_once = AT_ONCE if of_sample else 1
+        searches = [LocalSearch(exploration, self._seed, stream) for stream in range(at_once)]
+        modes, n_found, enough, n_climbs = list[Candidate](), 0, ENOUGH, 0
+        while n_found < enough and exploration.left > (LEAST_OF_CLIMB if modes and of_sample else 0.0):
             if not waiting:
-                waiting = self._merged_down(1)
-                if not waiting:
-                    waiting = self._candidates(((FRESH[(n_fresh + 1) % 2], self._restart),))
-                    n_fresh, self._restart = n_fresh + 1, self._restart + 1
-                exploration.left -= 1.0 if waiting else PASSES_OF_COLLAPSED
+                waiting = candidates.fresh(at_once)
                 continue
-            kind, start, result = self._to_its_end(waiting.pop(0))
-            found = _Candidate(kind, *search.climbed(Mode(start, result)))
-            if search.was_long:
-                enough = ENOUGH_OF_LONG
-            if not modes or exploration.agree(modes[0].result, found.result):
-                n_found += 1
-            elif found.result.log_likelihood > modes[0].result.log_likelihood:
-                n_found = 1
-            modes = self._distinct([*modes, found, *(_Candidate(kind, *rival) for rival in search.rivals)])
-            search.rivals.clear()
+            climbed = self._climbed(waiting[:at_once], searches)
+            del waiting[:at_once]
+            for found, search in zip(climbed, searches):
+                if search.was_long:
+                    enough = ENOUGH_OF_LONG
+                if not modes or exploration.agree(modes[0].result, found.result):
+                    n_found += 1
+                elif found.result.log_likelihood > modes[0].result.log_likelihood:
+                    n_found = 1
+                modes = self._distinct([*modes, found, *(Candidate(found.kind, *rival) for rival in search.rivals)])
+                search.rivals.clear()
             best = modes[0].result.log_likelihood / exploration.source.total_weight
-            n_climbs += 1
+            n_climbs += len(climbed)
             self._tell(
                 f"best mode so far, after {counted(n_climbs, 'climb')}: {best:.5f} nats per unit of weight, found "
                 f"{n_found} of {enough} times"
             )
         return self._without_collapse(self._with_dense(self._ranked(self._distinct(modes + waiting))))
 
+    def _take_rows_to_ask(self) -> None:
+        self._asked = rows_to_ask(self._source, self.exploration, self._seed)
+
     def _tell(self, text: str) -> None:
         if self._say is not None:
             self._say(text)
 
-    def _candidates(self, which: tuple[tuple[str, int], ...]) -> list[_Candidate]:
-        """Candidates after a few iterations, without those that collapsed."""
-        exploration = self.exploration
-        source, model = exploration.source, exploration.model
-        found: list[_Candidate | None] = [None] * len(which)
-        cells = FRESH if source is self._source else (*FRESH, "kmeans")
-
-        def make(number: int) -> None:
-            kind, restart = which[number]
-            try:
-                start_of = make_cells if kind in cells else make_start
-                start = start_of(kind, source, model, self._seed, restart)
-            except DegenerateCovarianceError:
-                return
-            result = exploration.run(start, CANDIDATE_ITERATIONS)
-            found[number] = None if result is None else _Candidate(kind, start, result)
-
-        self._n_candidates += len(which)
-        if self._n_candidates == len(which):
-            self._tell(f"{counted(len(which), 'candidate')} on {counted(source.n_rows, 'row')}")
-        else:
-            self._tell(f"{counted(len(which), 'more candidate')}, {self._n_candidates} so far")
-        exploration.each(len(which), make)
-        results = [candidate for candidate in found if candidate is not None]
-        exploration.left -= sum(candidate.result.n_iter + 1 for candidate in results)
-        exploration.left -= len(which) * exploration.passes_of_a_run
-        if exploration.source is not self._source:
-            # A component of so many rows collapses late, if at all. Of few rows it does at once, which costs little.
-            exploration.left -= (len(which) - len(results)) * CANDIDATE_ITERATIONS
-        return results
-
-    def _merged_down(self, most: int) -> list[_Candidate]:
-        """Candidates that begin with more components, of a sample only: few rows collapse in so many.
-
-        One takes as long as two or three other candidates, and comes nearer to the best mode than they do.
-        """
-        exploration = self.exploration
-        each = passes_of_merging(exploration) + MERGED_ITERATIONS + 1.0 + exploration.passes_of_a_run
-        n = min(most, int(MERGED_SHARE * max(exploration.left, 0.0) / each))
-        if exploration.source is self._source or n == 0:
-            return []
-        self._tell(f"{counted(n, 'candidate')} of more components, merged, on {exploration.source.n_rows} rows")
-        first, self._restart = self._restart, self._restart + n
-        found: list[_Candidate | None] = [None] * n
-
-        def make(number: int) -> None:
-            try:
-                start = merged_down(exploration, self._seed, first + number)
-            except ValueError:  # a collapse, or rows so far out that their density is zero
-                return
-            result = exploration.run(start, MERGED_ITERATIONS, relaxed=False)
-            found[number] = None if result is None else _Candidate(MERGED, start, result)
-
-        exploration.each(n, make)
-        exploration.left -= n * each
-        return [candidate for candidate in found if candidate is not None]
-
-    def _promising(self, candidates: list[_Candidate]) -> list[_Candidate]:
+    def _promising(self, candidates: list[Candidate]) -> list[Candidate]:
         """Candidates that may come as high as the first, the best."""
 
         def is_promising(result: EMResult) -> bool:
@@ -308,40 +233,48 @@ class AutoStarts:
 
         return [candidate for candidate in candidates if is_promising(candidate.result)]
 
-    def _at_best(self, candidates: list[_Candidate]) -> list[_Candidate]:
+    def _at_best(self, candidates: list[Candidate]) -> list[Candidate]:
         """Candidates on the way to the best mode, to judge by log-likelihoods, in the order in which they were made."""
         least = max((candidate.result.log_likelihood for candidate in candidates), default=0.0)
         least -= ALIKE * self.exploration.source.total_weight
         return [candidate for candidate in candidates if candidate.result.log_likelihood >= least]
 
-    def _kinds_at_best(self, candidates: list[_Candidate]) -> int:
+    def _kinds_at_best(self, candidates: list[Candidate]) -> int:
         """Number of kinds of which every candidate is on the way to the best mode."""
         at_best = self._at_best(candidates)
         behind = {candidate.kind for candidate in candidates if candidate not in at_best}
         return len({candidate.kind for candidate in at_best} - behind)
 
-    def _to_its_end(self, candidate: _Candidate) -> _Candidate:
-        if candidate.result.converged:
-            return candidate
-        # The budget may be short of many rows, of which these iterations would be dozens of all.
-        most = min(MODE_ITERATIONS, max(CANDIDATE_ITERATIONS, int(self.exploration.left)))
-        longer = self.exploration.run(candidate.result.parameters, most)
-        self.exploration.left -= most if longer is None else longer.n_iter + 1
-        self.exploration.left -= self.exploration.passes_of_a_run
-        if longer is None:
-            return candidate
-        return candidate._replace(result=longer)
+    def _to_their_ends(self, candidates: list[Candidate]) -> list[Candidate]:
+        ended = list(candidates)
 
-    def _distinct(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        def end(number: int, part: Exploration) -> None:
+            ended[number] = _to_its_end(candidates[number], part)
+
+        self.exploration.shared(len(candidates), end)
+        return ended
+
+    def _climbed(self, candidates: list[Candidate], searches: list[LocalSearch]) -> list[Candidate]:
+        """Climb from the end of each candidate, with a search for each."""
+        climbed = list(candidates)
+
+        def climb(number: int, part: Exploration) -> None:
+            kind, start, result = _to_its_end(candidates[number], part)
+            climbed[number] = Candidate(kind, *searches[number].climbed(Mode(start, result), part))
+
+        self.exploration.shared(len(candidates), climb)
+        return climbed
+
+    def _distinct(self, candidates: list[Candidate]) -> list[Candidate]:
         """One candidate of each mode, the best first."""
-        found: list[_Candidate] = []
+        found: list[Candidate] = []
         # Of equal ones the first made is kept: sorting is stable.
         for candidate in sorted(candidates, key=lambda candidate: -candidate.result.log_likelihood):
             if not found or not self.exploration.agree(found[-1].result, candidate.result):
                 found.append(candidate)
         return found
 
-    def _with_dense(self, candidates: list[_Candidate]) -> list[_Candidate]:
+    def _with_dense(self, candidates: list[Candidate]) -> list[Candidate]:
         """Put in front what comes of a start on rows that the first explains badly, if it ends higher."""
         exploration = self.exploration
         for _ in range(MOST_DENSE):
@@ -359,15 +292,16 @@ class AutoStarts:
             exploration.left -= most if result is None else result.n_iter + 1
             if result is None or result.log_likelihood <= goal.log_likelihood:
                 break
-            candidates = [_Candidate(DENSE, start, result), *candidates]
+            candidates = [Candidate(DENSE, start, result), *candidates]
         return candidates
 
-    def _with_far(self, candidates: list[_Candidate]) -> list[_Candidate]:
+    def _with_far(self, candidates: list[Candidate]) -> list[Candidate]:
         """Put in front what comes of a start on rows that the first has no component for, if it ends higher."""
-        higher = higher_with_far_rows(self._source, self.exploration, candidates[0].result.parameters, self._seed)
-        return candidates if higher is None else [_Candidate(FAR, *higher), *candidates]
+        assert self._asked is not None
+        higher = higher_with_far_rows(self._asked, self.exploration, candidates[0].result.parameters)
+        return candidates if higher is None else [Candidate(FAR, *higher), *candidates]
 
-    def _ranked(self, candidates: list[_Candidate]) -> list[_Candidate]:
+    def _ranked(self, candidates: list[Candidate]) -> list[Candidate]:
         """Order those by all rows of which the sample cannot tell which is the best."""
         exploration, source = self.exploration, self._source
         if exploration.source is source or not candidates:
@@ -378,7 +312,7 @@ class AutoStarts:
             )
         return ranked_by_all_rows(candidates, exploration, source.all_rows, self._model)
 
-    def _without_collapse(self, candidates: list[_Candidate]) -> list[_Candidate]:
+    def _without_collapse(self, candidates: list[Candidate]) -> list[Candidate]:
         """Do the run from the first candidate as the fit would, and put it behind the others if it collapses.
 
         The fit would end collapsed where another mode does not. A sample cannot tell.
@@ -397,3 +331,14 @@ class AutoStarts:
                     self._first = [Start(start, candidate.kind, None if exploration.warned else result)]
                     return [candidate, *candidates[:number], *candidates[number + 1 :]]
         return candidates
+
+
+def _to_its_end(candidate: Candidate, exploration: Exploration) -> Candidate:
+    if candidate.result.converged:
+        return candidate
+    # The budget may be short of many rows, of which these iterations would be dozens of all.
+    most = min(MODE_ITERATIONS, max(CANDIDATE_ITERATIONS, int(exploration.left)))
+    longer = exploration.run(candidate.result.parameters, most)
+    exploration.left -= most if longer is None else longer.n_iter + 1
+    exploration.left -= exploration.passes_of_a_run
+    return candidate if longer is None else candidate._replace(result=longer)

@@ -99,7 +99,8 @@ def _dense_rows(exploration: Exploration, parameters: GaussianParameters) -> NDA
     deviations = np.sqrt(np.diagonal(full_covariances(parameters), axis1=1, axis2=2))
     best, interval = LOG_ODDS + math.log(n * d), None
     for j in range(d):
-        first, last, step = shortest_interval(np.asarray(X[:, j], dtype=np.float64), weight, wanted / n)
+        values = exploration.ordered[j] if weight is None else np.asarray(X[:, j], dtype=np.float64)
+        first, last, step = shortest_interval(values, weight, wanted / n)
         # Equal values are what a component would collapse on.
         if not last > first:
             continue
@@ -128,9 +129,12 @@ def _dense_rows(exploration: Exploration, parameters: GaussianParameters) -> NDA
 
 
 def shortest_interval(values: Array, weight: Array | None, share: float) -> tuple[float, float, float]:
-    """Return the ends of the shortest interval that holds a share of the weight, and the usual step of values in it."""
+    """Return the ends of the shortest interval that holds a share of the weight, and the usual step of values in it.
+
+    Values without weights are in ascending order.
+    """
     if weight is None:
-        ordered = np.sort(values)
+        ordered = values
         count = math.ceil(share * len(ordered))
         firsts, lasts = ordered[: len(ordered) - count + 1], ordered[count - 1 :]
     else:

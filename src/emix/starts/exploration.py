@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import copy
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -42,8 +43,9 @@ LEAST_ROWS, ROWS_PER_COMPONENT = 4096, 64
 # in the best mode known with these, and 89 with 1.5e11 operations.
 OPERATIONS, MOST_PASSES, PASSES = 1.8e11, 24000, 320
 # A fit of so many rows is long by itself. The budget is then so many of its EM iterations. Work that has begun is done:
-# the first candidates, and the last run.
-MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 5.5
+# the first candidates, and the last run. Of 7 200 fits of pixels of a photograph 91.1 % end in the best mode known with
+# this number, 91.3 with 5.0, and 90.5 with 4.6.
+MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 4.8
 
 # Rows × components × features below which a run takes no shortcut but packing: with another it cannot take many steps
 # in one call. Of 4 096 rows with 24 features of all components a step takes 0.06 ms instead of 0.07, with 48 as
@@ -51,13 +53,17 @@ MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 5.5
 LEAST_FOR_SHORTCUTS = 200_000
 
 # Operations of a pass from which on runs go side by side. Below what other runs need, as those of a search are one call
-# of compiled code each: searches of 100 000 rows with passes of 1.1e6 to 3e6 operations (28 mixtures) take 0.8 to 1.0
-# of the time of one thread in two.
+# of compiled code each: searches of 100 000 rows with passes of 1.1e6 to 3e6 operations take 0.65 to 0.8 of the time of
+# one thread in two.
 LEAST_OF_THREADS = 1e6
 
 # What Python does for a run takes as long as so many operations, 0.1 ms where AVX-512 does 6e10 in a second. What it
 # does once (samples, their widths and precision, looks for dense and for far rows) takes as long as so many.
 OPERATIONS_OF_A_RUN, OPERATIONS_OF_ALL = 6e6, 1.2e8
+
+# Passes over 4 096 rows in single precision take 0.53 of the time of double where components have covariance matrices
+# of their own (3 to 8 columns, K 6 to 10), and so much where they do not.
+SINGLE_OF_SHORT = 0.65
 
 # A sample is looked at in single precision, in half the time, if at least so many of a column's neighbouring values lie
 # further apart than the rounding of its largest value. Of 4 096 rows that is so up to an offset of 800 standard
@@ -133,20 +139,25 @@ class Exploration:
         K, d = model.n_components, model.n_features
         n_rows = max(LEAST_ROWS, ROWS_PER_COMPONENT * K)
         self._left, self._redone = 0.0, list[float]()
+        self._deviations: NDArray[np.float64] | None = None
+        self._rows_in_double: NDArray[np.float64] | None = None
+        self._ordered: NDArray[np.float64] | None = None
         self.source = self._as_given = source
         if source.n_rows > n_rows or source.is_sample:
             drawn = source.draw(seed, n_rows)
             weight = None if source.sample_weight is None else source.sample_weight[drawn]
-            self.source = self._as_given = ArraySource(source.X[drawn], weight, source.feature_names)
-            X = in_single_precision(self.source.X)
+            self.source = self._as_given = ArraySource(source.X.take(drawn, axis=0), weight, source.feature_names)
+            ordered = _ordered(self.source.X)
+            X = in_single_precision(self.source.X, ordered)
             if X is not self.source.X:
                 self.source = ArraySource(X, weight, source.feature_names)
+                ordered = ordered.astype(np.float32).astype(np.float64)
+            self._ordered = ordered
         self.model = self.model_of(model, K)
         self._n_threads = model.n_threads
         self.tol, self.max_iter = max(tol, LEAST_TOL), max_iter
         self.fit_tol = tol
         self.warned = False
-        self._deviations: NDArray[np.float64] | None = None
         is_many = source.n_rows >= MANY_ROWS
         # A budget of iterations is a ratio, in which the time of a pass counts.
         a_row = operations_in_form(model.structure.form, K, d) if is_many else operations_of_pass(K, d)
@@ -181,7 +192,26 @@ class Exploration:
     @property
     def time_in_precision(self) -> float:
         """Time of a pass over its rows, as a part of that in double precision."""
+        form = self.model.structure.form
+        if self.source.dtype == np.float32 and not (form.has_matrices and not form.is_shared):
+            return SINGLE_OF_SHORT
         return _time_in(self.source.dtype)
+
+    # These are no cached properties, whose lock of all objects, before Python 3.12, the child of a fork may wait for.
+
+    @property
+    def rows_in_double(self) -> NDArray[np.float64]:
+        """The rows of the sample in double precision, in C order. Taken once."""
+        if self._rows_in_double is None:
+            self._rows_in_double = np.ascontiguousarray(self.source.X, dtype=np.float64)
+        return self._rows_in_double
+
+    @property
+    def ordered(self) -> NDArray[np.float64]:
+        """The values of each column in ascending order, (d, n). Taken once."""
+        if self._ordered is None:
+            self._ordered = _ordered(self.source.X)
+        return self._ordered
 
     @property
     def unit(self) -> NDArray[np.float64]:
@@ -255,7 +285,7 @@ class Exploration:
 
     def each(self, n: int, make: Callable[[int], None]) -> None:
         """Call ``make(i)``, which does a run, for each i below n, in as many threads as pay."""
-        threads = min(n, resolve_n_threads(self._n_threads)) if self.operations >= LEAST_OF_THREADS else 1
+        threads = self._threads_for(n)
         left, lock = iter(range(n)), Lock()
 
         def share(_: int, stop: NDArray[np.int32] | None) -> None:
@@ -268,18 +298,46 @@ class Exploration:
 
         run_in_threads(share, threads)
 
+    def _threads_for(self, n: int) -> int:
+        """Return how many threads pay for n runs."""
+        return min(n, resolve_n_threads(self._n_threads)) if self.operations >= LEAST_OF_THREADS else 1
+
+    def shared(self, n: int, work: Callable[[int, Exploration], None]) -> None:
+        """Call ``work(i, part)`` for each i below n, in as many threads as pay.
+
+        Each has an exploration of its own, of the same rows, with an n-th of the passes that are left. What it uses of
+        them is taken from these.
+        """
+        if n == 1:
+            work(0, self)
+            return
+        _ = self.deviations, self.rows_in_double  # taken once, for all
+        given, threads = self.left / n, max(1, resolve_n_threads(self._n_threads) // n)
+        parts = [copy(self) for _ in range(n)]
+        for part in parts:
+            part._left, part._redone, part._n_threads = given, [], threads
+        self.each(n, lambda i: work(i, parts[i]))
+        self.left -= sum(given - part.left for part in parts)
+
     def agree(self, one: EMResult, other: EMResult) -> bool:
         """True if two results seem to be one mode, by their log-likelihoods."""
         return math.fabs(one.log_likelihood - other.log_likelihood) <= SAME_MODE * self.source.total_weight
 
 
-def in_single_precision(X: NDArray[Any]) -> NDArray[Any]:
-    """Return rows in single precision if that tells their values apart, and as they are if not."""
+def _ordered(X: NDArray[Any]) -> NDArray[np.float64]:
+    # Columns one after another: NumPy is slow along rows of a few numbers.
+    ordered = np.array(X.T, dtype=np.float64, order="C")
+    ordered.sort(axis=1)
+    return ordered
+
+
+def in_single_precision(X: NDArray[Any], ordered: NDArray[np.float64]) -> NDArray[Any]:
+    """Return rows in single precision if that tells their values apart, and as they are if not.
+
+    `ordered` has the values of each column in ascending order.
+    """
     if X.dtype == np.float32:
         return X
-    # Columns one after another: NumPy is slow along rows of a few numbers.
-    ordered = np.array(X.T, order="C")
-    ordered.sort(axis=1)
     least, greatest = ordered[:, 0], ordered[:, -1]
     largest = np.maximum(-least, greatest)
     gaps = np.diff(ordered, axis=1)

@@ -21,7 +21,7 @@ from emix.starts.exploration import FORESIGHT, Exploration, Mode
 from emix.starts.neighbours import merged_to
 from emix.starts.ranking import in_precision, log_densities
 
-__all__ = ["ROWS", "far_start", "higher_with_far_rows"]
+__all__ = ["ROWS", "far_start", "higher_with_far_rows", "rows_to_ask"]
 
 Array = NDArray[np.float64]
 
@@ -41,27 +41,36 @@ PART_OF_COST = 0.3
 CHANCE = 7.0
 
 
-def higher_with_far_rows(
-    source: ArraySource, exploration: Exploration, parameters: GaussianParameters, seed: int
-) -> Mode | None:
+def rows_to_ask(source: ArraySource, exploration: Exploration, seed: int) -> ArraySource:
+    """Return `ROWS` of all rows of the fit, or of those that are in memory; all, if they are fewer.
+
+    Parameters
+    ----------
+    source : ArraySource
+    exploration : Exploration
+        Of a sample of them, whose precision these have.
+    seed : int
+    """
+    if source.n_rows <= ROWS:
+        return source
+    drawn = source.draw(seed, ROWS)
+    weight = None if source.sample_weight is None else source.sample_weight[drawn]
+    X = in_precision(source.X.take(drawn, axis=0), exploration.source.dtype)
+    return ArraySource(X, weight, source.feature_names)
+
+
+def higher_with_far_rows(source: ArraySource, exploration: Exploration, parameters: GaussianParameters) -> Mode | None:
     """Return a mixture with a component on far rows, if it is higher than the one that the sample gave.
 
     Parameters
     ----------
     source : ArraySource
-        All rows of the fit, or those that are in memory. At most `ROWS` of them are looked at.
+        Of `rows_to_ask`.
     exploration : Exploration
-        Of a sample of them.
+        Of a sample of the rows of the fit.
     parameters : GaussianParameters
         The best mixture of the sample.
-    seed : int
-        Of the rows that are looked at.
     """
-    if source.n_rows > ROWS:
-        drawn = source.draw(seed, ROWS)
-        weight = None if source.sample_weight is None else source.sample_weight[drawn]
-        X = in_precision(source.X.take(drawn, axis=0), exploration.source.dtype)
-        source = ArraySource(X, weight, source.feature_names)
     start = far_start(source, exploration.model, parameters, exploration.source)
     if start is None:
         return None

@@ -23,15 +23,19 @@ from numpy.typing import NDArray
 from emix.em.loop import FIRST_PLAIN, Goal, iterate
 from emix.em.stopping import StoppingRule
 from emix.exceptions import warnings_held
-from emix.gaussian.label_sums import statistics_of_labels
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.gaussian.run import GaussianRun
-from emix.gaussian.scoring import Scores, score_rows
+from emix.gaussian.scoring import score_rows
 from emix.gaussian.statistics import GaussianStatistics
 from emix.gaussian.steps_ahead import Ended
 from emix.gaussian.structures import STRUCTURES, CovarianceStructure
+from emix.kernel.factors import Columns
+from emix.kernel.layout import statistics_layout
+from emix.kernel.level import clusters
 from emix.rows.arrays import ArraySource
+from emix.rows.source import EPSILON
+from emix.rows.summary import WeightSums
 from emix.starts.exploration import FORESIGHT, ITERATIONS, PATIENCE, SAME_MODE, Exploration, watch_for
 from emix.starts.uniforms import RandomNumbers
 
@@ -52,21 +56,22 @@ PAIRS, ROUNDS = 3, 8
 ROUNDS_AT_ONCE = 2
 
 # What a call takes beside its passes, and what each of its refits takes, as parts of what a run takes (0.1 ms): 40 and
-# 30 µs, of which 23 are the sums of the halves of 1 800 rows.
-A_CALL, A_REFIT = 0.4, 0.3
+# 20 µs, the latter for the sums of the halves of 1 800 rows.
+A_CALL, A_REFIT = 0.4, 0.2
 
 # Rows that belong to a pair by less than this are left out of its refit.
 LEAST_SHARE = 1e-3
 
 
 class Refit(NamedTuple):
-    """A mixture with two components refitted, and what the rows of these two gain, in nats per unit of weight.
+    """Two components refitted, and what their rows gain, in nats per unit of weight.
 
     The whole mixture is higher by no less, but for rows of shares below LEAST_SHARE: log(1 − LEAST_SHARE) each at most.
     """
 
     gain: float
-    parameters: GaussianParameters
+    components: NDArray[np.intp]
+    pair: GaussianParameters
 
 
 def can_refit(structure: CovarianceStructure) -> bool:
@@ -82,6 +87,8 @@ class _Pair(NamedTuple):
     log_likelihood: float  # before, of a density that integrates to 1
     run: GaussianRun  # of two components over these rows
     X: Array  # the rows in double precision
+    weight: Array  # the shares
+    rule: StoppingRule
 
 
 class NearPairs:
@@ -106,12 +113,19 @@ class NearPairs:
         self._exploration, self._parameters = exploration, parameters
         first, second = np.triu_indices(len(distances), 1)
         nearest = np.argsort(distances[first, second], kind="stable")[:PAIRS]
+        self._pairs = list[_Pair]()
         scores = score_rows(exploration.source.X, parameters, responsibilities=True, n_threads=1)
+        assert scores.responsibilities is not None and scores.log_density is not None
+        log_density = scores.log_density.astype(np.float64, copy=False)
+        responsibilities = scores.responsibilities.astype(np.float64, copy=False)
         model = GaussianModel(
             2, parameters.n_features, exploration.model.structure, exploration.model.reg_covar, 1, ("packing",)
         )
-        pairs = [_pair(exploration.source, model, parameters, scores, np.array([first[k], second[k]])) for k in nearest]
-        self._pairs = [pair for pair in pairs if pair is not None]
+        for k in nearest:
+            components = np.array([first[k], second[k]])
+            pair = _pair(exploration, model, parameters, log_density, responsibilities, components)
+            if pair is not None:
+                self._pairs.append(pair)
 
     def refits(self, numbers: RandomNumbers, least: float, rounds: range) -> list[Refit]:
         """Refit pairs: the nearest in each round, the next in every second, the one after it in every fourth.
@@ -133,7 +147,7 @@ class NearPairs:
         if exploration.left <= 0.0:
             return found
         starts = [
-            np.array([_random_halves(pair, numbers) for number in rounds if number % 2**place == 0])
+            _random_halves(pair, numbers, sum(number % 2**place == 0 for number in rounds))
             for place, pair in enumerate(self._pairs)
         ]
         ends: list[list[Ended]] = [[] for _ in starts]
@@ -151,8 +165,17 @@ class NearPairs:
                 exploration.left -= A_REFIT * exploration.passes_of_a_run + (end.n_iter + 1) * a_step
                 gain = (end.log_likelihood - pair.log_likelihood) / exploration.source.total_weight
                 if end.parameters is not None and gain >= least and math.fabs(gain) > SAME_MODE:
-                    found.append(Refit(gain, _with_pair(self._parameters, pair.components, end.parameters)))
+                    found.append(Refit(gain, pair.components, end.parameters))
         return sorted(found, key=lambda refit: -refit.gain)
+
+    def mixture(self, refit: Refit) -> GaussianParameters:
+        """Return the whole mixture with a pair refitted."""
+        _, components, pair = refit
+        weights, means = self._parameters.weights.copy(), self._parameters.means.copy()
+        covariances = self._parameters.covariances.copy()
+        weights[components] = pair.weights * weights[components].sum()
+        means[components], covariances[components] = pair.means, pair.covariances
+        return GaussianParameters.of(self._parameters.structure, weights, means, covariances)
 
 
 def _part_of_pass(exploration: Exploration, pair: _Pair) -> float:
@@ -161,23 +184,23 @@ def _part_of_pass(exploration: Exploration, pair: _Pair) -> float:
     return part
 
 
-def _random_halves(pair: _Pair, numbers: RandomNumbers) -> Array:
-    """Packed statistics of the two halves into which a pair's rows fall at random."""
-    n_rows = pair.source.n_rows
+def _random_halves(pair: _Pair, numbers: RandomNumbers, n: int) -> Array:
+    """Packed statistics, n times, of the two halves into which a pair's rows fall at random."""
+    (n_rows, d), form = pair.X.shape, pair.run.model.structure.form.code
+    statistics = np.empty((n, statistics_layout(form, 2, d).size))
     # Each number gives 32 labels.
-    bits = (numbers.random(-(-n_rows // 32)) * 2.0**32).astype("<u4").view(np.uint8)
-    labels = np.unpackbits(bits, count=n_rows).astype(np.intp)
-    weight = pair.source.sample_weight
-    assert weight is not None
-    return statistics_of_labels(pair.run.model.structure.form, pair.X, weight, labels, None, 1, 2)
+    each = -(-n_rows // 32)
+    uniforms = numbers.random(n * each).reshape(n, each)
+    clusters.sums_of_halves(form, pair.X, pair.weight, uniforms, statistics)
+    return statistics
 
 
 def _refitted(exploration: Exploration, pair: _Pair, starts: Array, least: float, room: float) -> list[Ended]:
     """Run EM for a pair alone from each of the starts, each run in no more than `room` passes, or a few steps."""
     most = min(ITERATIONS, max(PATIENCE, int(room / _part_of_pass(exploration, pair))))
     goal = Goal(pair.log_likelihood + least * exploration.source.total_weight, FORESIGHT, PATIENCE)
-    rule = StoppingRule(exploration.tol, "log_likelihood", pair.run.model, pair.run)
-    ended = pair.run.advance_each(starts, rule.enough, rule.rounding, most, goal, FIRST_PLAIN) or [None] * len(starts)
+    how = pair.rule.enough, pair.rule.rounding, most, goal, FIRST_PLAIN
+    ended = pair.run.advance_each(starts, *how) or [None] * len(starts)
     # What asks for decisions is done anew by the loop.
     return [
         _refitted_by_steps(exploration, pair, start, most, goal) if end is None else end
@@ -203,37 +226,29 @@ def _refitted_by_steps(exploration: Exploration, pair: _Pair, start: Array, most
 
 
 def _pair(
-    source: ArraySource,
+    exploration: Exploration,
     model: GaussianModel,
     parameters: GaussianParameters,
-    scores: Scores,
+    log_density: Array,
+    responsibilities: Array,
     components: NDArray[np.intp],
 ) -> _Pair | None:
     """Return a pair, its rows weighted by their shares; None if they are too few for two components."""
-    assert scores.responsibilities is not None and scores.log_density is not None
-    first, second = components
-    shares = np.add(scores.responsibilities[:, first], scores.responsibilities[:, second], dtype=np.float64)
-    counts = shares > LEAST_SHARE
-    if source.sample_weight is not None:
-        counts &= source.sample_weight > 0.0
-    rows = np.flatnonzero(counts)
-    if len(rows) <= 2 * (parameters.n_features + 1):
+    source, X = exploration.source, exploration.rows_in_double
+    rows, shares, extremes = np.empty(X.shape), np.empty(len(X)), np.empty((2, X.shape[1]))
+    n_rows, *sums, log_likelihood = clusters.rows_of_pair(
+        X, source.sample_weight, responsibilities, log_density, *components.tolist(),
+        parameters.weights[components].sum(), LEAST_SHARE, rows, shares, extremes,
+    )  # fmt: skip
+    if n_rows <= 2 * (parameters.n_features + 1):
         return None
-    shares = shares[rows]
-    weight = shares if source.sample_weight is None else shares * source.sample_weight[rows]
-    # log f = log p + log s − log π, with p the density of the whole mixture and π the weight of the pair.
-    log_pair = scores.log_density[rows] + np.log(shares) - np.log(parameters.weights[components].sum())
-    # A sum, not a product of BLAS, whose order of sums depends on its threads.
-    rows_of_pair = ArraySource(source.X.take(rows, axis=0), weight)
-    X = np.ascontiguousarray(rows_of_pair.X, dtype=np.float64)
-    return _Pair(components, rows_of_pair, float((weight * log_pair).sum()), model.begin(rows_of_pair), X)
-
-
-def _with_pair(
-    parameters: GaussianParameters, components: NDArray[np.intp], pair: GaussianParameters
-) -> GaussianParameters:
-    weights, means = parameters.weights.copy(), parameters.means.copy()
-    covariances = parameters.covariances.copy()
-    weights[components] = pair.weights * weights[components].sum()
-    means[components], covariances[components] = pair.means, pair.covariances
-    return GaussianParameters.of(parameters.structure, weights, means, covariances)
+    rows, shares = rows[:n_rows], shares[:n_rows]
+    of_pair = ArraySource(
+        rows if source.dtype == rows.dtype else rows.astype(np.float32),
+        shares,
+        columns=Columns(EPSILON[source.dtype.char], extremes),
+        weights=WeightSums(n_rows, *sums),
+    )
+    run = model.begin(of_pair)
+    rule = StoppingRule(exploration.tol, "log_likelihood", model, run)
+    return _Pair(components, of_pair, log_likelihood, run, rows, shares, rule)

@@ -1,9 +1,11 @@
 # Random numbers and keys, each of which follows from a seed and a place.
 #
-# Compiled for one instruction-set level: wider vectors make 64-bit products no faster. Nothing here allocates, and no
-# loop holds Python's lock.
+# Compiled for one instruction-set level: wider vectors make 64-bit products no faster. Nothing here allocates.
 
 include "uniforms.pxi"
+
+# Numbers for which Python's lock is kept, 10 µs: to get it back from another thread takes longer.
+cdef Py_ssize_t FEW_UNIFORMS = 1000
 
 
 def uniforms(uint64_t seed, uint64_t restart, uint64_t stream, uint64_t first, double[::1] out):
@@ -12,9 +14,11 @@ def uniforms(uint64_t seed, uint64_t restart, uint64_t stream, uint64_t first, d
     Philox 4x64-10 (Salmon and others, 2011, Parallel random numbers: as easy as 1, 2, 3, SC11) with the key (seed,
     restart), equal to numpy.random.Generator(numpy.random.Philox(key=[seed, restart], counter=[0, 0, 0, stream])).
     """
-    if out.shape[0] > 0:
+    if out.shape[0] > FEW_UNIFORMS:
         with nogil:
             draw_uniforms(seed, restart, stream, first, out.shape[0], &out[0])
+    elif out.shape[0] > 0:
+        draw_uniforms(seed, restart, stream, first, out.shape[0], &out[0])
 
 
 cdef inline uint64_t mixed(uint64_t z) noexcept nogil:

@@ -1,5 +1,6 @@
 # The steps of a start: standardized rows and k-means++. lloyd.pxi adds k-means, labels.pxi sums over clusters, and
-# small_start.pxi all steps in one call. merges.pxi and those after it agglomerate rows.
+# small_start.pxi all steps in one call. pairs.pxi has what two components alone begin with. merges.pxi and those after
+# it agglomerate rows.
 #
 # Standardized rows are stored feature by feature, Z (d, n) with Z.strides[1] that of a number. So a vector holds one
 # feature of several rows, and the compiler vectorizes loops over rows by itself. BLOCK rows at a time stay in the
@@ -8,9 +9,9 @@
 #     D²_i = min_k ‖z_i − c_k‖²,  the least over the centres k
 #
 # Sums over rows are taken chunk by chunk, and the chunks are added in order. So sums do not depend on the number of
-# threads. Only a very small start holds Python's lock in its loops over rows, and only `small_start` allocates. Calls
-# whose work grows faster than the rows' numbers take a range of rows. Their callers make the range short enough to look
-# at signals between two calls.
+# threads. Only very small starts and pairs of few rows hold Python's lock in their loops over rows, and only
+# `small_start` and `sums_of_halves` allocate. Calls whose work grows faster than the rows' numbers take a range of rows.
+# Their callers make the range short enough to look at signals between two calls.
 # All arguments are positional: with names, a module would be larger by a fiftieth.
 
 from libc.math cimport INFINITY, exp, log, sqrt
@@ -351,6 +352,7 @@ cdef class PlusPlus:
 include "lloyd.pxi"
 include "labels.pxi"
 include "small_start.pxi"
+include "pairs.pxi"
 include "merges.pxi"
 include "ward.pxi"
 include "sphering.pxi"
