@@ -12,7 +12,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -203,7 +203,8 @@ def test_error_in_a_worker_thread_reaches_the_caller(monkeypatch: pytest.MonkeyP
                 raise MemoryError("in thread 1")
             super().accumulate(rows, thread, *arguments)
 
-    broken = SimpleNamespace(**{**vars(kernel), "Accumulator": Broken})
+    broken = ModuleType("broken")
+    vars(broken).update({**vars(kernel), "Accumulator": Broken})
     monkeypatch.setattr(emix.gaussian.sums, "kernel_for", lambda dtype: broken)
     start = GaussianParameters.from_covariances("spherical", [1.0], [[0.0] * 3], [1.0])
     with pytest.raises(MemoryError, match="in thread 1"):
@@ -292,7 +293,7 @@ import numpy as np
 from emix import GaussianMixture
 warnings.simplefilter("ignore")
 X = np.random.default_rng(0).normal(size={shape})
-gm = GaussianMixture({n_components}, max_iter=1, random_state=0, init_params="random_from_data", n_threads={n_threads})
+gm = GaussianMixture({n_components}, max_iter=1, random_state=0, init_params="{init_params}", n_threads={n_threads})
 gm.fit(X)
 before = dict(vars(gm))
 endless = dict(max_iter=10**9, tol=0.0, n_init={n_init})
@@ -314,11 +315,13 @@ except KeyboardInterrupt:
     [
         {"shape": (100_000, 16), "n_components": 64, "n_init": 1},
         {"shape": (5000, 4), "n_components": 8, "n_init": 10**5},  # side by side if there are threads for it
+        {"shape": (50_000, 6), "n_components": 12, "n_init": 1, "init_params": "auto"},  # a search of four seconds
     ],
-    ids=["long passes", "many runs"],
+    ids=["long passes", "many runs", "search"],
 )
 def test_interrupted_fit_ends_soon_and_leaves_the_estimator_as_it_was(work: dict[str, Any], n_threads: int) -> None:
-    command = [sys.executable, "-c", INTERRUPTED.format(n_threads=n_threads, **work)]
+    settings = {"init_params": "random_from_data", "n_threads": n_threads, **work}
+    command = [sys.executable, "-c", INTERRUPTED.format(**settings)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -13,7 +13,7 @@ from emix.gaussian.forms import FORMS
 
 Array = NDArray[np.float64]
 
-MANY = 9000  # rows of which the lock is released, and which are more than one chunk
+MANY = 15_000  # rows of which the lock is released, and which are more than one chunk
 
 
 def scored(n: int, d: int, K: int) -> tuple[Array, Array, Array]:
@@ -38,7 +38,7 @@ def test_the_rows_of_a_pair(clusters: Any, n: int, d: int, K: int, weighted: boo
     np.testing.assert_array_equal(rows[:n_found], X[counts])
     np.testing.assert_array_equal(shares[:n_found], held)
     np.testing.assert_array_equal(extremes, [X[counts].min(axis=0), X[counts].max(axis=0)])
-    # Sums of at most 9 000 numbers, each rounded.
+    # Sums of at most 15 000 numbers, each rounded.
     np.testing.assert_allclose(sums, [held.sum(), held.max(), np.square(held / held.max()).sum()], rtol=1e-12)
     of_pair = log_density[counts] + np.log(share[counts]) - np.log(0.3)
     assert log_likelihood == pytest.approx(held @ of_pair, rel=1e-11)

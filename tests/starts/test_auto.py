@@ -253,7 +253,7 @@ def test_any_number_of_threads_gives_the_same_bits(structure: str, monkeypatch: 
     X = 1.3 * rng.normal(size=(5, 2))[rng.integers(5, size=100_000)] + rng.normal(size=(100_000, 2))
     one, *others = (
         AutoStarts(ArraySource(X), GaussianModel(5, 2, structure, "auto", n), 0, 1e-6, 1000).start(0).parameters
-        for n in (1, 2, 3)
+        for n in (1, 2, 5)
     )
     for other in others:
         np.testing.assert_array_equal(one.packed, other.packed)

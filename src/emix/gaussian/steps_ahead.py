@@ -45,7 +45,8 @@ class Taken(NamedTuple):
     outcome : PassOutcome
         Of the last E-step that was taken.
     closing : PassOutcome or None
-        Of the next E-step, after which the fit may end. None if it has to be taken again.
+        Of the next E-step, after which the fit may end, or which follows the most steps that were asked for. None if it
+        has to be taken again.
     """
 
     parameters: GaussianParameters
@@ -135,7 +136,7 @@ class StepsAhead:
 
         Notes
         -----
-        The E-step after those taken is often done as well: then it is `Taken.closing`.
+        The E-step after those taken is done as well, unless it asks for decisions: it is `Taken.closing`.
         """
         if self._lone is None or parameters.structure != self._model.structure:
             return None  # `e_step` has the words for another structure

@@ -36,13 +36,12 @@ NEGLIGIBLE: float = factors.negligible
 
 
 @lru_cache(maxsize=256)
-def _sizes_of_pass(kind: str, form: int, K: int, d: int) -> tuple[int, int, int, int, int, int, float]:
+def _sizes_of_pass(kernel: Any, form: int, K: int, d: int) -> tuple[int, int, int, int, int, int, float]:
     """Return sizes that do not depend on the rows; a fit of few rows would take a twentieth longer to find them.
 
     They are the rows of a super-block, the numbers of a slot, of an outcome and of a pass's arguments, the most slots,
     the numbers of a workspace, and the operations for a row.
     """
-    kernel = kernel_for(np.dtype(kind))
     width, n_sums, n_arguments = factors.sizes_of_pass(form, K, d)
     n_slots = max(MIN_SLOTS, min(MAX_SLOTS, SLOT_BYTES // (8 * (width - 1))))
     n_slots -= n_slots % MIN_SLOTS  # as many for each of 2 or 4 threads: of 15, one of two would have 8
@@ -189,7 +188,7 @@ class LocalSums:
         self.source = source
         self._n_rows = n_rows = source.n_rows
         self.kernel = kernel = kernel_for(source.dtype)
-        sizes = _sizes_of_pass(source.dtype.char, form, K, d)
+        sizes = _sizes_of_pass(kernel, form, K, d)
         self._unit, width, self.n_sums, n_arguments, most_slots, n_workspace, operations = sizes
         n_slots = min(most_slots, -(-n_rows // self._unit))
         own_threads = has_own_threads()

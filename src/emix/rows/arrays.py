@@ -34,7 +34,7 @@ class ArraySource:
     feature_names : tuple of str or None
     columns : Columns or None
         Ranges of the columns, where they are known.
-    weights : WeightSums or None
+    weight_sums : WeightSums or None
         Of `sample_weight`, where they are known.
 
     Attributes
@@ -66,7 +66,7 @@ class ArraySource:
         sample_weight: NDArray[np.float64] | None = None,
         feature_names: tuple[str, ...] | None = None,
         columns: Columns | None = None,
-        weights: WeightSums | None = None,
+        weight_sums: WeightSums | None = None,
     ) -> None:
         self._columns = columns
         self.kept: dict[str, Any] = {}
@@ -75,7 +75,7 @@ class ArraySource:
         self.sample_weight, self.weight_unit = sample_weight, 1.0
         self.total_weight = float(self.n_rows)
         if sample_weight is not None:
-            self._weights = WeightSums.of(sample_weight) if weights is None else weights
+            self._weights = WeightSums.of(sample_weight) if weight_sums is None else weight_sums
             self.total_weight = self._weights.total
             self.weight_unit = weight_unit(self._weights.largest, self.n_features)
             if self.weight_unit != 1.0:

@@ -21,7 +21,7 @@ from emix.em.result import EMResult
 from emix.gaussian.model import GaussianModel
 from emix.gaussian.parameters import GaussianParameters
 from emix.rows.arrays import ArraySource
-from emix.starts.candidates import CANDIDATE_ITERATIONS, FIRST, FRESH, Candidate, Candidates
+from emix.starts.candidates import CANDIDATE_ITERATIONS, FIRST, FRESH, MERGED, Candidate, Candidates
 from emix.starts.dense_start import dense_start
 from emix.starts.exploration import Exploration, Mode
 from emix.starts.far_start import higher_with_far_rows, rows_to_ask
@@ -51,7 +51,7 @@ MODE_ITERATIONS = 200
 
 # Candidates of a sample that go side by side to their ends, and climb. A search ends with the second at the earliest.
 # Of few rows one climbs after the other, as each may use up the budget.
-AT_ONCE = 2
+CLIMBS_AT_ONCE = 2
 
 # Passes that have to be left of a sample's budget for more of them to climb once some have. With less, they are not
 # converged when all rows rank them: on pixels of a photograph 4 395 of 4 800 fits end in the best mode known with this
@@ -133,7 +133,7 @@ class AutoStarts:
         self._say = say
         self._source, self._model, self._seed = source, model, seed
         self.exploration = Exploration(source, model, seed, tol, max_iter, search)
-        self._candidates = Candidates(self.exploration, source, seed, self._tell)
+        self._candidates = Candidates(self.exploration, seed, self._tell)
         self._asked: ArraySource | None = None
         found: list[Candidate] = []
         self._first: list[Start] = []  # of all rows: the start of the best mode
@@ -142,6 +142,7 @@ class AutoStarts:
             found = self._search()
             if self.exploration.source is not source and found:
                 found = self._with_far(found)
+                self._asked = None  # which may be a hundred megabytes
         if self.exploration.source is source:
             others = [Start(start, kind) for kind, start, _ in found[1:]]
             self._starts = self._first + (others if self._first else [])
@@ -169,10 +170,11 @@ class AutoStarts:
     def _search(self) -> list[Candidate]:
         """Modes and candidates, the best first; the first does not collapse."""
         exploration, candidates = self.exploration, self._candidates
-        of_sample = exploration.source is not self._source
+        of_sample = exploration.is_of_sample
         ranking = passes_of_ranking(exploration, self._source.n_rows) if of_sample else 0.0
         waiting = candidates.first(*((self._take_rows_to_ask,) if of_sample else ()), kept=ranking)
-        if self._kinds_at_best(waiting) == len(waiting) >= FIRST:
+        # A merged one that is behind says nothing: its iterations are few.
+        if sum(candidate.kind != MERGED for candidate in self._at_best(waiting)) == FIRST:
             return self._without_collapse(self._with_dense(self._at_best(waiting)[:1]))
         is_of_iterations = exploration.passes_of_a_run > 0.0
         if of_sample:
@@ -187,14 +189,14 @@ class AutoStarts:
         if is_of_iterations and exploration.left < ROOM_FOR_REFITS:
             ended = list[Candidate]()
             while waiting and exploration.left > 0.0:
-                n = min(AT_ONCE, max(1, int(exploration.left / CANDIDATE_ITERATIONS)))
-                ended += self._to_their_ends(waiting[:n])
-                del waiting[:n]
+                at_once = self._n_at_once()
+                ended += self._to_their_ends(waiting[:at_once])
+                del waiting[:at_once]
             waiting = self._distinct(ended) + waiting
-        at_once = AT_ONCE if of_sample else 1
-        searches = [LocalSearch(exploration, self._seed, stream) for stream in range(at_once)]
+        searches = [LocalSearch(exploration, self._seed, stream) for stream in range(CLIMBS_AT_ONCE)]
         modes, n_found, enough, n_climbs = list[Candidate](), 0, ENOUGH, 0
         while n_found < enough and exploration.left > (LEAST_OF_CLIMB if modes and of_sample else 0.0):
+            at_once = self._n_at_once()
             if not waiting:
                 waiting = candidates.fresh(at_once)
                 continue
@@ -244,6 +246,11 @@ class AutoStarts:
         at_best = self._at_best(candidates)
         behind = {candidate.kind for candidate in candidates if candidate not in at_best}
         return len({candidate.kind for candidate in at_best} - behind)
+
+    def _n_at_once(self) -> int:
+        """Return how many candidates go on side by side: one of few rows, and where the budget has room for one."""
+        room = max(1, int(self.exploration.left / CANDIDATE_ITERATIONS))
+        return min(CLIMBS_AT_ONCE, room) if self.exploration.is_of_sample else 1
 
     def _to_their_ends(self, candidates: list[Candidate]) -> list[Candidate]:
         ended = list(candidates)

@@ -13,14 +13,14 @@ from emix.arguments import counted
 from emix.em.result import EMResult
 from emix.exceptions import DegenerateCovarianceError
 from emix.gaussian.parameters import GaussianParameters
-from emix.rows.arrays import ArraySource
 from emix.starts.exploration import Exploration
 from emix.starts.merging import merged_down, passes_of_merging
 from emix.starts.starting_parameters import make_cells, make_start
 
-__all__ = ["CANDIDATE_ITERATIONS", "FIRST", "FRESH", "Candidate", "Candidates"]
+__all__ = ["CANDIDATE_ITERATIONS", "FIRST", "FRESH", "MERGED", "Candidate", "Candidates"]
 
-# Kinds of candidates, each with the number of its restart. If the first three agree, the others are not made.
+# Kinds of candidates, each with the number of its restart. If the first three agree, and the merged one of a sample is
+# not above them, the others are not made.
 KINDS = (
     ("kmeans", 0), ("k-means++", 1), ("random_from_data", 2), ("ward", 0), ("k-means++", 3), ("random_from_data", 4),
 )  # fmt: skip
@@ -36,14 +36,14 @@ FRESH = ("random_from_data", "k-means++")
 # 600, with a budget a tenth smaller, 557 and 536. Four candidates, and six, do no better.
 MERGED, N_MERGED, MERGED_ITERATIONS = "merged", 5, 4
 
-# The part of the budget that merged candidates may take at first.
+# The part of what is left of the budget that merged candidates may take, the first one and then the others.
 MERGED_SHARE = 0.5
 
 # Iterations of EM for a candidate that is not merged.
 CANDIDATE_ITERATIONS = 15
 
-# A fresh candidate that collapses is counted as so many passes: it is not known when it did. With 1, a search in which
-# all do (1 797 × 30, K 20) takes 18 s, with 5 it takes 4; with 15 that of wine, K 4, ends before its best mode.
+# Fresh candidates that all collapse are counted as so many passes: it is not known when they did. With 1, a search in
+# which all do (1 797 × 30, K 20) takes 18 s, with 5 it takes 4; with 15 that of wine, K 4, ends before its best mode.
 PASSES_OF_COLLAPSED = 5.0
 
 
@@ -65,15 +65,14 @@ class Candidate(NamedTuple):
 
 
 class Candidates:
-    """The candidates of one search. Each method makes some, in as many threads as pay, and takes them from the budget.
+    """The candidates of one search.
 
-    What collapses is left out of what the methods return.
+    Each method makes some, in as many threads as pay, and takes the passes of these from the budget. What collapses is
+    left out of what it returns.
 
     Parameters
     ----------
     exploration : Exploration
-    source : ArraySource
-        All rows of the fit.
     seed : int
     say : callable
         Told in a few words what is made.
@@ -84,17 +83,20 @@ class Candidates:
         With numbers from this one on nothing was drawn.
     """
 
-    def __init__(self, exploration: Exploration, source: ArraySource, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(self, exploration: Exploration, seed: int, say: Callable[[str], None]) -> None:
         self._exploration, self._seed, self._say = exploration, seed, say
-        self._of_sample = exploration.source is not source
-        self._n_made, self._n_fresh = 0, 0
+        self._n_drawn, self._n_fresh = 0, 0
         self.restart = 1 + max(restart for _, restart in KINDS + OF_SAMPLE)
 
     def first(self, *beside: Callable[[], None], kept: float = 0.0) -> list[Candidate]:
         """Make the first three, or as many as the budget is enough for, one at least; and one that is merged.
 
-        That one leaves a number of passes that are kept for later work. What is given beside is called, where a thread
-        is free.
+        Parameters
+        ----------
+        *beside : callable
+            Called as well, before the candidates are made: work that does not depend on them, for a thread to share.
+        kept : float
+            Passes that the merged one has to leave for later work.
         """
         n = min(FIRST, max(1, int(self._exploration.left / CANDIDATE_ITERATIONS)))
         n_merged = self._n_merged(1, n * self._passes_of_drawn + kept) if n == FIRST else 0
@@ -124,7 +126,7 @@ class Candidates:
 
     def _n_merged(self, most: int, kept: float) -> int:
         """Return for how many of `most` merged candidates there is room, if some passes are kept for other work."""
-        if not self._of_sample:
+        if not self._exploration.is_of_sample:
             return 0
         return min(most, int(MERGED_SHARE * max(self._exploration.left - kept, 0.0) / self._passes_of_merged))
 
@@ -149,7 +151,7 @@ class Candidates:
         which = [(MERGED, first + number) for number in range(n_merged)] + list(drawn)
         found: list[Candidate | None] = [None] * len(which)
 
-        def make(number: int) -> None:
+        def make(number: int, stop: object) -> None:
             if number < len(beside):
                 beside[number]()
             else:
@@ -157,10 +159,11 @@ class Candidates:
 
         exploration.each(len(which) + len(beside), make)
         results = [candidate for candidate in found[n_merged:] if candidate is not None]
-        exploration.left -= n_merged * self._passes_of_merged if n_merged > 0 else 0.0
+        if n_merged > 0:  # where rows are too few for any, one takes infinitely many passes
+            exploration.left -= n_merged * self._passes_of_merged
         exploration.left -= sum(candidate.result.n_iter + 1 for candidate in results)
         exploration.left -= len(drawn) * exploration.passes_of_a_run
-        if self._of_sample:
+        if self._exploration.is_of_sample:
             # A component of so many rows collapses late, if at all. Of few rows it does at once, which costs little.
             exploration.left -= (len(drawn) - len(results)) * CANDIDATE_ITERATIONS
         return results + [candidate for candidate in found[:n_merged] if candidate is not None]
@@ -171,7 +174,7 @@ class Candidates:
         source, model = exploration.source, exploration.model
         if kind == MERGED:
             return self._merged_candidate(restart)
-        has_cells = kind in FRESH or (kind == "kmeans" and self._of_sample)
+        has_cells = kind in FRESH or (kind == "kmeans" and self._exploration.is_of_sample)
         try:
             start = (make_cells if has_cells else make_start)(kind, source, model, self._seed, restart)
         except DegenerateCovarianceError:
@@ -190,10 +193,10 @@ class Candidates:
     def _tell(self, n_drawn: int, n_merged: int) -> None:
         n_rows = self._exploration.source.n_rows
         if n_drawn > 0:
-            if self._n_made == 0:
+            if self._n_drawn == 0:
                 self._say(f"{counted(n_drawn, 'candidate')} on {counted(n_rows, 'row')}")
             else:
-                self._say(f"{counted(n_drawn, 'more candidate')}, {self._n_made + n_drawn} so far")
-            self._n_made += n_drawn
+                self._say(f"{counted(n_drawn, 'more candidate')}, {self._n_drawn + n_drawn} so far")
+            self._n_drawn += n_drawn
         if n_merged > 0:
             self._say(f"{counted(n_merged, 'candidate')} of more components, merged, on {n_rows} rows")

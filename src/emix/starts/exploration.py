@@ -61,15 +61,18 @@ LEAST_OF_THREADS = 1e6
 # does once (samples, their widths and precision, looks for dense and for far rows) takes as long as so many.
 OPERATIONS_OF_A_RUN, OPERATIONS_OF_ALL = 6e6, 1.2e8
 
-# Passes over 4 096 rows in single precision take 0.53 of the time of double where components have covariance matrices
-# of their own (3 to 8 columns, K 6 to 10), and so much where they do not.
-SINGLE_OF_SHORT = 0.65
+# Passes over 4 096 rows in single precision take half of the time of double where components have covariance matrices
+# of their own (0.53, 3 to 8 columns, K 6 to 10), and so much where they do not.
+TIME_IN_SINGLE = 0.65
 
 # A sample is looked at in single precision, in half the time, if at least so many of a column's neighbouring values lie
 # further apart than the rounding of its largest value. Of 4 096 rows that is so up to an offset of 800 standard
 # deviations, where this rounding is 1e-4 of one. More rows lie closer, and the offset may be less. An outlier as far
 # away keeps double precision as well.
 TOLD_APART = 0.9
+
+# Passes of a part that has to stop.
+NOTHING_LEFT = -1e9
 
 # Nats. Log-densities of a row under two modes of the pixels of a photograph differ by 0.65 (standard deviation): 2.6
 # times that over √n is what their mean over n rows is off in one sample of a hundred.
@@ -138,7 +141,8 @@ class Exploration:
     ) -> None:
         K, d = model.n_components, model.n_features
         n_rows = max(LEAST_ROWS, ROWS_PER_COMPONENT * K)
-        self._left, self._redone = 0.0, list[float]()
+        self._left, self._redone = 0.0, list[int]()
+        self._stops: tuple[NDArray[np.int32], ...] = ()
         self._deviations: NDArray[np.float64] | None = None
         self._rows_in_double: NDArray[np.float64] | None = None
         self._ordered: NDArray[np.float64] | None = None
@@ -147,12 +151,12 @@ class Exploration:
             drawn = source.draw(seed, n_rows)
             weight = None if source.sample_weight is None else source.sample_weight[drawn]
             self.source = self._as_given = ArraySource(source.X.take(drawn, axis=0), weight, source.feature_names)
-            ordered = _ordered(self.source.X)
-            X = in_single_precision(self.source.X, ordered)
-            if X is not self.source.X:
-                self.source = ArraySource(X, weight, source.feature_names)
-                ordered = ordered.astype(np.float32).astype(np.float64)
-            self._ordered = ordered
+            if self.source.dtype == np.float64:
+                self._ordered = _ordered(self.source.X)
+                X = in_single_precision(self.source.X, self._ordered)
+                if X is not self.source.X:
+                    self.source = ArraySource(X, weight, source.feature_names)
+                    self._ordered = self._ordered.astype(np.float32).astype(np.float64)
         self.model = self.model_of(model, K)
         self._n_threads = model.n_threads
         self.tol, self.max_iter = max(tol, LEAST_TOL), max_iter
@@ -183,21 +187,34 @@ class Exploration:
     @property
     def left(self) -> float:
         """Passes over the sample that may still be made. The caller of `run` subtracts those that it made."""
-        return self._left - sum(self._redone)
+        # Of a part whose threads have been told to stop, none.
+        if any(stop[0] for stop in self._stops):
+            return NOTHING_LEFT
+        return self._left - self._passes_redone()
 
     @left.setter
     def left(self, passes: float) -> None:
-        self._left = passes + sum(self._redone)
+        self._left = passes + self._passes_redone()
+
+    def _passes_redone(self) -> float:
+        # Whole numbers, so that the order in which threads add them does not count.
+        return sum(self._redone) / self.time_in_precision if self._redone else 0.0
+
+    @property
+    def is_of_sample(self) -> bool:
+        """True if not all rows of the fit are looked at."""
+        return self.noise > 0.0
 
     @property
     def time_in_precision(self) -> float:
         """Time of a pass over its rows, as a part of that in double precision."""
         form = self.model.structure.form
         if self.source.dtype == np.float32 and not (form.has_matrices and not form.is_shared):
-            return SINGLE_OF_SHORT
+            return TIME_IN_SINGLE
         return _time_in(self.source.dtype)
 
-    # These are no cached properties, whose lock of all objects, before Python 3.12, the child of a fork may wait for.
+    # Not `cached_property`: before Python 3.12 it has one lock for all objects, and the child of a fork could wait for
+    # it for ever.
 
     @property
     def rows_in_double(self) -> NDArray[np.float64]:
@@ -250,7 +267,7 @@ class Exploration:
         if result is None and self.source is not self._as_given:
             # A component 1 000 times narrower in one direction than in others is regular in double precision alone.
             result = self._run(*how, self._as_given)
-            self._redone.append((PATIENCE if result is None else result.n_iter + 1) / self.time_in_precision)
+            self._redone.append(PATIENCE if result is None else result.n_iter + 1)
         return result
 
     def run_on(
@@ -283,9 +300,12 @@ class Exploration:
         collapse = judge_fit(result.statistics, self.model.reg_covar, source.effective_rows).collapse
         return None if collapse is not None else result
 
-    def each(self, n: int, make: Callable[[int], None]) -> None:
-        """Call ``make(i)``, which does a run, for each i below n, in as many threads as pay."""
-        threads = self._threads_for(n)
+    def each(self, n: int, make: Callable[[int, NDArray[np.int32] | None], None]) -> None:
+        """Call ``make(i, stop)`` for each i below n, in as many threads as pay.
+
+        What takes longer than a run looks at the flag `stop` between two runs; None where no thread but this one works.
+        """
+        threads = min(n, resolve_n_threads(self._n_threads)) if self.operations >= LEAST_OF_THREADS else 1
         left, lock = iter(range(n)), Lock()
 
         def share(_: int, stop: NDArray[np.int32] | None) -> None:
@@ -294,29 +314,32 @@ class Exploration:
                     number = next(left, n)
                 if number == n:
                     return
-                make(number)
+                make(number, stop)
 
         run_in_threads(share, threads)
-
-    def _threads_for(self, n: int) -> int:
-        """Return how many threads pay for n runs."""
-        return min(n, resolve_n_threads(self._n_threads)) if self.operations >= LEAST_OF_THREADS else 1
 
     def shared(self, n: int, work: Callable[[int, Exploration], None]) -> None:
         """Call ``work(i, part)`` for each i below n, in as many threads as pay.
 
-        Each has an exploration of its own, of the same rows, with an n-th of the passes that are left. What it uses of
-        them is taken from these.
+        A part is an exploration of the same rows with an n-th of the passes that are left here; the only part of one is
+        this exploration itself. The passes that a part uses are taken from those that are left here. A part has none
+        left once another one has raised an error, or a signal has ended the fit.
         """
         if n == 1:
             work(0, self)
             return
-        _ = self.deviations, self.rows_in_double  # taken once, for all
+        _ = self.deviations, self.rows_in_double  # so that each part has them
         given, threads = self.left / n, max(1, resolve_n_threads(self._n_threads) // n)
         parts = [copy(self) for _ in range(n)]
         for part in parts:
             part._left, part._redone, part._n_threads = given, [], threads
-        self.each(n, lambda i: work(i, parts[i]))
+
+        def do(number: int, stop: NDArray[np.int32] | None) -> None:
+            part = parts[number]
+            part._stops = self._stops if stop is None else (*self._stops, stop)
+            work(number, part)
+
+        self.each(n, do)
         self.left -= sum(given - part.left for part in parts)
 
     def agree(self, one: EMResult, other: EMResult) -> bool:
@@ -334,10 +357,8 @@ def _ordered(X: NDArray[Any]) -> NDArray[np.float64]:
 def in_single_precision(X: NDArray[Any], ordered: NDArray[np.float64]) -> NDArray[Any]:
     """Return rows in single precision if that tells their values apart, and as they are if not.
 
-    `ordered` has the values of each column in ascending order.
+    X is in double precision. `ordered` has the values of each column in ascending order.
     """
-    if X.dtype == np.float32:
-        return X
     least, greatest = ordered[:, 0], ordered[:, -1]
     largest = np.maximum(-least, greatest)
     gaps = np.diff(ordered, axis=1)

@@ -48,7 +48,7 @@ def rows_to_ask(source: ArraySource, exploration: Exploration, seed: int) -> Arr
     ----------
     source : ArraySource
     exploration : Exploration
-        Of a sample of them, whose precision these have.
+        Of a sample of them, in whose precision those that are drawn are.
     seed : int
     """
     if source.n_rows <= ROWS:

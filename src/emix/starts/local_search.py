@@ -57,7 +57,7 @@ TURNS = (("reseed", 2), ("reseed", 3), ("move", 3), ("reseed", 4), ("reseed", 5)
 A_TRY = 2.5
 
 # Disturbances of a mode of a sample that are tried side by side.
-AT_ONCE = 2
+TRIES_AT_ONCE = 2
 
 # Part of the rows that a shuffle gives to other components, from the least to the most.
 LEAST_PART, MOST_PART = 0.05, 0.4
@@ -69,6 +69,7 @@ class LocalSearch:
     Parameters
     ----------
     exploration : Exploration
+        Of the rows on which climbs are made.
     seed, stream : int
         The same pair gives the same numbers.
 
@@ -91,9 +92,9 @@ class LocalSearch:
         self._scaled: Array | None = None
         # Where all rows are looked at, which are few then, disturbances do better: of 100 seeds on wine 92 end in the
         # best mode known, and 64 with refits. Of a sample, refits and further candidates do.
-        self._has_pairs = exploration.noise > 0.0 and can_refit(exploration.model.structure)
+        self._has_pairs = exploration.is_of_sample and can_refit(exploration.model.structure)
         # Of few rows a disturbance begins where the one before it led.
-        self._at_once = AT_ONCE if exploration.noise > 0.0 else 1
+        self._at_once = TRIES_AT_ONCE if exploration.is_of_sample else 1
         K = exploration.model.n_components
         self._turns = TURNS if K > FEW else tuple(turn for turn in TURNS_OF_FEW if turn[1] <= K)
 
@@ -105,7 +106,7 @@ class LocalSearch:
         mode : Mode
             On the exploration's rows.
         exploration : Exploration
-            Of the same rows as the first. Its passes are used up to the last; the climb ends there.
+            Of the rows of this search, or a part of theirs. Its passes are used up to the last; the climb ends there.
 
         Returns
         -------

@@ -33,6 +33,7 @@ from emix.gaussian.structures import STRUCTURES, CovarianceStructure
 from emix.kernel.factors import Columns
 from emix.kernel.layout import statistics_layout
 from emix.kernel.level import clusters
+from emix.parallel.threads import OPERATIONS_PER_CALL
 from emix.rows.arrays import ArraySource
 from emix.rows.source import EPSILON
 from emix.rows.summary import WeightSums
@@ -87,7 +88,7 @@ class _Pair(NamedTuple):
     log_likelihood: float  # before, of a density that integrates to 1
     run: GaussianRun  # of two components over these rows
     X: Array  # the rows in double precision
-    weight: Array  # the shares
+    weight: Array  # of the rows: their shares of their own weights
     rule: StoppingRule
 
 
@@ -121,9 +122,11 @@ class NearPairs:
         model = GaussianModel(
             2, parameters.n_features, exploration.model.structure, exploration.model.reg_covar, 1, ("packing",)
         )
+        X = exploration.rows_in_double
+        room = np.empty(X.shape), np.empty(len(X))  # pairs keep no more than their own rows
         for k in nearest:
             components = np.array([first[k], second[k]])
-            pair = _pair(exploration, model, parameters, log_density, responsibilities, components)
+            pair = _pair(exploration, model, parameters, log_density, responsibilities, components, room)
             if pair is not None:
                 self._pairs.append(pair)
 
@@ -153,7 +156,7 @@ class NearPairs:
         ends: list[list[Ended]] = [[] for _ in starts]
         room = exploration.left / max(1, sum(map(len, starts)))
 
-        def refit(place: int) -> None:
+        def refit(place: int, stop: object) -> None:
             if len(starts[place]):
                 ends[place] = _refitted(exploration, self._pairs[place], starts[place], least, room)
 
@@ -191,7 +194,11 @@ def _random_halves(pair: _Pair, numbers: RandomNumbers, n: int) -> Array:
     # Each number gives 32 labels.
     each = -(-n_rows // 32)
     uniforms = numbers.random(n * each).reshape(n, each)
-    clusters.sums_of_halves(form, pair.X, pair.weight, uniforms, statistics)
+    # So many at a time that a signal need not wait.
+    at_once = max(1, int(OPERATIONS_PER_CALL / (n_rows * d * (d + 3))))
+    for first in range(0, n, at_once):
+        part = slice(first, first + at_once)
+        clusters.sums_of_halves(form, pair.X, pair.weight, uniforms[part], statistics[part])
     return statistics
 
 
@@ -232,23 +239,24 @@ def _pair(
     log_density: Array,
     responsibilities: Array,
     components: NDArray[np.intp],
+    room: tuple[Array, Array],
 ) -> _Pair | None:
     """Return a pair, its rows weighted by their shares; None if they are too few for two components."""
     source, X = exploration.source, exploration.rows_in_double
-    rows, shares, extremes = np.empty(X.shape), np.empty(len(X)), np.empty((2, X.shape[1]))
+    extremes = np.empty((2, X.shape[1]))
     n_rows, *sums, log_likelihood = clusters.rows_of_pair(
         X, source.sample_weight, responsibilities, log_density, *components.tolist(),
-        parameters.weights[components].sum(), LEAST_SHARE, rows, shares, extremes,
+        parameters.weights[components].sum(), LEAST_SHARE, *room, extremes,
     )  # fmt: skip
     if n_rows <= 2 * (parameters.n_features + 1):
         return None
-    rows, shares = rows[:n_rows], shares[:n_rows]
+    rows, weight = (numbers[:n_rows].copy() for numbers in room)
     of_pair = ArraySource(
         rows if source.dtype == rows.dtype else rows.astype(np.float32),
-        shares,
+        weight,
         columns=Columns(EPSILON[source.dtype.char], extremes),
-        weights=WeightSums(n_rows, *sums),
+        weight_sums=WeightSums(n_rows, *sums),
     )
     run = model.begin(of_pair)
     rule = StoppingRule(exploration.tol, "log_likelihood", model, run)
-    return _Pair(components, of_pair, log_likelihood, run, rows, shares, rule)
+    return _Pair(components, of_pair, log_likelihood, run, rows, weight, rule)

@@ -38,7 +38,7 @@ DEVIATION = 0.65
 
 # Rows are looked at in parts of about so many. After each, a mode goes out whose mean log-density is behind by SURE
 # standard errors of the difference. The ranking ends once this error is small for all that are left, nats a row: a
-# sixth of the lead of the best mode of those pixels. 4 351 of 4 800 fits of them end there with 2 and 0.0007, and 4 342
+# fifth of the lead of the best mode of those pixels. 4 351 of 4 800 fits of them end there with 2 and 0.0007, and 4 342
 # with 2.5 and 0.0004, which take a fifth longer. Smaller parts end sooner: with four modes and 100 000 rows, 65 536
 # took 5 to 8 ms, 16 384 take 0.6 to 2.6. The last two figures are of single precision, which takes two thirds.
 PART_ROWS, SURE, SMALL_ERROR = 16_384, 2.0, 0.0007

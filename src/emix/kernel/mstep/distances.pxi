@@ -23,7 +23,8 @@ def distances(
     work = <double *> malloc(sizeof(double) * d * (2 * d + 1))
     if work == NULL:
         raise MemoryError(f"there is no memory for {d * (2 * d + 1)} numbers")
-    if (last - first) * K * d * d <= SHORT:
+    # A distance takes as long as 64 more operations.
+    if (last - first) * K * (d * d * d + 64) <= 8 * SHORT:
         fill_distances(&means[0, 0], &covariances[0, 0, 0], &unit[0], K, d, first, last, work, &out[0, 0])
     else:
         with nogil:

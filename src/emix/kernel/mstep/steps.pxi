@@ -251,7 +251,7 @@ cdef class LonePass:
             raise
         with nogil:
             self.climb(&rule, &search, &climb, &log_likelihoods[0] if rule.most > 0 else NULL)
-            if climb.n > 0 and climb.n == rule.most and not climb.has_failed:
+            if climb.n > 0 and climb.n == rule.most:
                 self.close(&rule, &climb)
             if climb.n > 0:
                 memcpy(&under[0], climb.lines + climb.previous * at.size, sizeof(double) * at.size)
@@ -308,7 +308,7 @@ cdef class LonePass:
                 log_likelihoods[i] = -INFINITY
                 if self.follow(&search, &rule, climb.lines + size, climb.statistics, climb.lines) < 0:
                     self.climb(&rule, &search, &climb, NULL)
-                    if climb.n == most and not climb.has_failed:
+                    if climb.n == most:
                         self.close(&rule, &climb)
                     if climb.is_left:
                         log_likelihoods[i] = NAN

@@ -9,7 +9,7 @@
 #     D²_i = min_k ‖z_i − c_k‖²,  the least over the centres k
 #
 # Sums over rows are taken chunk by chunk, and the chunks are added in order. So sums do not depend on the number of
-# threads. Only very small starts and pairs of few rows hold Python's lock in their loops over rows, and only
+# threads. Only short calls, for very small starts and for pairs, hold Python's lock in their loops over rows, and only
 # `small_start` and `sums_of_halves` allocate. Calls whose work grows faster than the rows' numbers take a range of rows.
 # Their callers make the range short enough to look at signals between two calls.
 # All arguments are positional: with names, a module would be larger by a fiftieth.

@@ -1,9 +1,12 @@
 # Two components of a mixture alone: the rows that belong to them, and sums of random halves of these.
 #
-# Of few rows these steps take 10 to 30 µs. Python's lock is then kept: a thread that waits for it, which two searches at
-# once do, gets it back 50 µs after it is free.
+# Of few rows these steps take 10 to 50 µs. Python's lock is then kept: a thread that waits for it, as two climbs at once
+# do, gets it 30 to 50 µs after it is free.
 
 from libc.stdint cimport uint32_t
+
+# Numbers that are read, and products that are added up, for which the lock is kept.
+cdef Py_ssize_t FEW_NUMBERS = 65536, FEW_PRODUCTS = 100000
 
 
 def rows_of_pair(
@@ -36,7 +39,7 @@ def rows_of_pair(
     check_length("a column's extremes", extremes.shape[1], d)
     if weight is not None:
         held = &weight[0]
-    if n <= MOST_ROWS:
+    if n * (d + 4) <= FEW_NUMBERS:
         count = take_rows_of_pair(
             &X[0, 0], held, &responsibilities[0, 0], &log_density[0], n, d, K, first, second, pair_weight, least,
             &rows[0, 0], &shares[0], &extremes[0, 0], sums)
@@ -101,7 +104,7 @@ def sums_of_halves(
     work = <double *> malloc(sizeof(double) * (n + 2 * d + width + label_workspace(2, d)))
     if work == NULL:
         raise MemoryError(f"there is no memory for sums of {n} rows")
-    if n <= MOST_ROWS:
+    if n_sums * n * d * (d + 3) <= FEW_PRODUCTS:
         add_up_halves(form, &X[0, 0], &weight[0], &uniforms[0, 0], n_sums, n, d, work, &statistics[0, 0])
     else:
         with nogil:
