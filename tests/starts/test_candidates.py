@@ -75,6 +75,19 @@ def test_few_rows_have_no_merged_candidates(monkeypatch: pytest.MonkeyPatch) -> 
     assert MERGED not in {kind for kind, _ in asked}
 
 
+@pytest.mark.parametrize(("K", "has_ward"), [(9, False), (10, True)])
+def test_a_short_search_for_many_groups_has_an_agglomeration(
+    K: int, has_ward: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = counted(monkeypatch)
+    exploration = Exploration(ArraySource(X), GaussianModel(K, 2, "full", "auto", 1), 0, 1e-6, 1000)
+    made_by(exploration).merged(is_short=True)
+    assert (("ward", 0) in asked) == has_ward
+    asked.clear()
+    made_by(exploration).merged(is_short=False)
+    assert ("ward", 0) not in asked
+
+
 def test_a_merged_candidate_leaves_what_is_kept() -> None:
     exploration = explored()
     assert MERGED in {candidate.kind for candidate in made_by(exploration).first()}
