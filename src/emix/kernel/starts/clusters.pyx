@@ -10,8 +10,8 @@
 #
 # Sums over rows are taken chunk by chunk, and the chunks are added in order. So sums do not depend on the number of
 # threads. Only short calls, for very small starts and for pairs, hold Python's lock in their loops over rows, and only
-# `small_start` and `sums_of_halves` allocate. Calls whose work grows faster than the rows' numbers take a range of rows.
-# Their callers make the range short enough to look at signals between two calls.
+# `small_start` and `sums_of_halves` allocate. Calls whose work grows faster than the rows' numbers take a range of
+# rows. Their callers make the range short enough to look at signals between two calls.
 # All arguments are positional: with names, a module would be larger by a fiftieth.
 
 from libc.math cimport INFINITY, exp, log, sqrt

@@ -1,7 +1,7 @@
 # Two components of a mixture alone: the rows that belong to them, and sums of random halves of these.
 #
-# Of few rows these steps take 10 to 50 µs. Python's lock is then kept: a thread that waits for it, as two climbs at once
-# do, gets it 30 to 50 µs after it is free.
+# Of few rows these steps take 10 to 50 µs. Python's lock is then kept: a thread that waits for it, as two climbs at
+# once do, gets it 30 to 50 µs after it is free.
 
 from libc.stdint cimport uint32_t
 
