@@ -53,7 +53,7 @@ MANY_ROWS, ITERATIONS_OF_MANY = 100_000, 4.8
 LEAST_FOR_SHORTCUTS = 200_000
 
 # Operations of a pass from which on runs go side by side. Below what other runs need, as those of a search are one call
-# of compiled code each: searches of 100 000 rows with passes of 1.1e6 to 3e6 operations take 0.65 to 0.8 of the time of
+# of compiled code each: searches of 100 000 rows with passes of 1.1e6 to 3e6 operations take 0.7 to 0.8 of the time of
 # one thread in two.
 LEAST_OF_THREADS = 1e6
 
